@@ -1,0 +1,1 @@
+"""The vocabulary: prompts, candidates, masks, frames, images. NumPy only; knows no network."""

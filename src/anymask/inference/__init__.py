@@ -1,0 +1,1 @@
+"""Using a network: backends, the predictor, export, the zoo of models."""

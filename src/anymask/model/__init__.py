@@ -1,0 +1,1 @@
+"""The networks. torch only; knows no files (but weights), no images, no prompts of the public API."""

@@ -1,0 +1,1 @@
+"""What lies on disk: records of images with masks. No torch."""

@@ -1,0 +1,1 @@
+"""Training: data, augmentation, the simulated annotator, losses, the loop, recipes."""
