@@ -1,0 +1,56 @@
+# The front door. `make` prints this list. Everything happens inside $(VENV); nothing is installed outside it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# First and by itself, so that no other requirement pulls a build with GPU libraries. On a machine with a GPU: TORCH=torch
+TORCH ?= torch==2.13.0
+# What pytest leaves out. In CI (CI=true) nothing that can run there is left out.
+SLOW ?= $(if $(CI),,-m "not slow")
+TESTS ?=
+
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.core  ## segment the example photos with a point, a box and everything in a box
+	$(BIN)/python examples/demo.py demo-out
+
+test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)
+	$(BIN)/pytest -n 2 $(SLOW) $(TESTS)
+
+lint: $(VENV)/.dev  ## style, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.dev  ## repair what ruff can repair
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev  ## encode, decode, cold start, memory; against peers
+	$(BIN)/anymask bench
+
+docs: $(VENV)/.dev  ## write docs/cli.md and docs/settings.md again from the code
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove what make made, the venv included
+	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev --group peers
+	$(BIN)/python -m pip install --quiet --no-deps segment-anything==1.0 mobilesam-mirror==1.0.0
+	@touch $(VENV)/.core $@
+
+.PHONY: help demo test lint fix bench docs clean
