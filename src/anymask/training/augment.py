@@ -1,0 +1,79 @@
+"""One augmented square view of a photo: scale jitter, crop, flip and colour, on pixels and masks alike.
+
+Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its photo
+(nearest-neighbour mask resizing does, and costs boundary accuracy). Knows nothing of prompts or networks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from PIL import Image, ImageEnhance
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFrame:
+    """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side `size`."""
+
+    crop_xyxy: Box
+    drawn_hw: tuple[int, int]
+    origin_yx: tuple[int, int]
+    size: int
+    flip: bool
+
+    def draw_pixels(self, pixels_HW3: np.ndarray, fill: tuple[int, int, int]) -> Image.Image:
+        canvas = Image.new("RGB", (self.size, self.size), fill)
+        h, w = self.drawn_hw
+        part = Image.fromarray(pixels_HW3).resize((w, h), Image.Resampling.BILINEAR, box=self.crop_xyxy)
+        canvas.paste(part, (self.origin_yx[1], self.origin_yx[0]))
+        return canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else canvas
+
+    def draw_mask(self, mask_HW: np.ndarray, stride: int) -> np.ndarray:
+        """bool (size/stride)^2: cells covered by at least half. Origins and drawn sizes are multiples of `stride`."""
+        side, (h, w), (y, x) = self.size // stride, self.drawn_hw, self.origin_yx
+        part = Image.fromarray(mask_HW.astype(np.uint8) * 255)
+        part = part.resize((w // stride, h // stride), Image.Resampling.BOX, box=self.crop_xyxy)
+        drawn = np.zeros((side, side), bool)
+        drawn[y // stride : (y + h) // stride, x // stride : (x + w) // stride] = np.asarray(part) >= 128
+        return drawn[:, ::-1].copy() if self.flip else drawn
+
+
+def random_frame(
+    size_hw: tuple[int, int], focus_xyxy: Box, size: int, scale: tuple[float, float], rng: Generator, grid: int = 4
+) -> ViewFrame:
+    """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`.
+
+    The crop holds a random point of `focus_xyxy`. Drawn sizes and origins are multiples of `grid`.
+    """
+    height, width = size_hw
+    zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
+    drawn = [max(grid, min(size, round(side * zoom / grid) * grid)) for side in (height, width)]
+    crop_hw = [min(side, d / zoom) for side, d in zip((height, width), drawn, strict=True)]
+    y0, x0 = (
+        _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
+        for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
+    )
+    origin = tuple(int(rng.integers(0, (size - d) // grid + 1)) * grid * int(rng.random() < 0.5) for d in drawn)
+    crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
+    return ViewFrame(crop, (drawn[0], drawn[1]), (origin[0], origin[1]), size, bool(rng.random() < 0.5))
+
+
+def _crop_start(side: float, length: float, low: float, high: float, rng: Generator) -> float:
+    """Start of a crop of `length` on an axis of `side` that contains a random point of low..high."""
+    point = rng.uniform(low, max(high, low + 1e-3))
+    start = point - length * rng.uniform(0.1, 0.9)
+    return float(min(max(start, 0.0), side - length))
+
+
+def jitter_colour(image: Image.Image, rng: Generator, strength: float) -> Image.Image:
+    """Brightness, contrast and saturation by 1 +- strength each; one photo in twenty turns grey."""
+    if rng.random() < 0.05:
+        return image.convert("L").convert("RGB")
+    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhancer(image).enhance(rng.uniform(1 - strength, 1 + strength))
+    return image

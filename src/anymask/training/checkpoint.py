@@ -1,0 +1,71 @@
+"""Training state on disk: one safetensors file with weights, averaged weights and optimiser moments, and a JSON card.
+
+Written atomically, so that a stop at any moment leaves the previous state whole. The position in the run is one number
+(the step): views and sessions are drawn from (seed, step).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from anymask.errors import WeightsError
+
+STATE_FILE = "state.safetensors"
+CARD_KEY = "card"
+
+
+def save_state(
+    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, card: dict[str, Any]
+) -> None:
+    """Write `folder/state.safetensors`; `card` travels in its header."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{STATE_FILE}.partial"
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, {CARD_KEY: json.dumps(card)})
+    os.replace(partial, folder / STATE_FILE)
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a state file, and its card. Raises WeightsError when it is missing or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {}).get(CARD_KEY, "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, card  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, ValueError) as error:
+        raise WeightsError(f"cannot read the training state {path}: {error}") from error
+
+
+def restore_state(
+    folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Load a saved state into the given objects; returns its card."""
+    tensors, card = read_state(folder / STATE_FILE)
+    model.load_state_dict(_under(tensors, "model."))
+    average.update({k: v.to(average[k].device) for k, v in _under(tensors, "average.").items()})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _under(tensors, "optimiser.").items():
+        index, name = key.split(".", 1)
+        moments.setdefault(int(index), {})[name] = tensor
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    return card
+
+
+def averaged_weights(folder: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run: what is exported and evaluated."""
+    return _under(read_state(folder / STATE_FILE)[0], "average.")
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

