@@ -1,0 +1,74 @@
+"""Writes docs/cli.md and docs/settings.md from the code; a test checks that they are up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import typer.main
+from pydantic.fields import FieldInfo
+
+from anymask.cli import app
+from anymask.settings import Settings
+
+HERE = Path(__file__).resolve().parent
+HEAD = "<!-- Written by `make docs` from the code; do not edit. -->\n\n"
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """The command and everything below it, with full names."""
+    yield name, command
+    for child in sorted(getattr(command, "commands", {})):
+        yield from commands(command.commands[child], f"{name} {child}")  # type: ignore[attr-defined]
+
+
+def cli_page() -> str:
+    tree = commands(typer.main.get_command(app), "anymask")
+    return HEAD + "# Command line\n\n" + "\n".join(command_section(name, command) for name, command in tree)
+
+
+def command_section(name: str, command: click.Command) -> str:
+    lines = [f"## `{name}`", "", (command.help or "").strip(), ""]
+    shown = [p for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
+    if shown:
+        lines += ["| argument or option | meaning |", "|---|---|", *map(parameter_row, shown), ""]
+    return "\n".join(lines)
+
+
+def parameter_row(parameter: click.Parameter) -> str:
+    name = str(parameter.name).upper()
+    if parameter.param_type_name == "option":
+        name = ", ".join([*parameter.opts, *parameter.secondary_opts])
+    notes = [str(getattr(parameter, "help", None) or "").strip()]
+    notes += ["repeatable"] if parameter.multiple or parameter.nargs == -1 else []
+    notes += ["required"] if parameter.required else []
+    default = parameter.default
+    if isinstance(default, str | int | float) and default not in ("", False):
+        notes.append(f"default: {default}")
+    return f"| `{name}` | {'; '.join(note for note in notes if note)} |".replace("\n", " ")
+
+
+def settings_page() -> str:
+    rows = [
+        f"| `ANYMASK_{name.upper()}` | {default_text(field)} | {field.description or ''} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    text = (Settings.__doc__ or "").strip()
+    head = ["# Settings", "", text, "", "| environment variable | default | meaning |", "|---|---|---|"]
+    return HEAD + "\n".join([*head, *rows, ""])
+
+
+def default_text(field: FieldInfo) -> str:
+    """A default that is worked out at run time differs between machines: it is described, not shown."""
+    return "depends on the machine" if field.default_factory else f"`{field.default}`"
+
+
+def pages() -> dict[Path, str]:
+    return {HERE / "cli.md": cli_page(), HERE / "settings.md": settings_page()}
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
+        print(path)
