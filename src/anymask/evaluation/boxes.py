@@ -1,0 +1,109 @@
+"""The box protocol: how good is the mask when the model is given the box of the true one?
+
+Once with the exact tight box, once with a box as a person would draw it: every coordinate off by up to 10 %
+of the side, uniformly, with a seed of its own per mask. One answer, no refinement.
+Legend: S samples.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anymask.evaluation.report import Report, csv_table
+from anymask.evaluation.samples import DataPath, Sample, ScoredImages
+from anymask.evaluation.statistics import intervals, means
+from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
+
+JITTER = 0.1
+JITTER_SEED = 2
+
+BoxXyxy = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxScore:
+    """IoU of one sample from its exact and from its jittered box, and the seconds both answers took."""
+
+    sample: Sample
+    iou: float
+    iou_jittered: float
+    jittered_xyxy: BoxXyxy
+    seconds: float
+
+
+def evaluate_boxes(
+    data_path: DataPath,
+    model: Subject,
+    *,
+    limit: int | None = None,
+    csv_path: DataPath | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Score `model` with the boxes of every mask of a data set (`limit`: of its first so many images).
+
+    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
+    BadInput for data that cannot be read or holds no mask, StorageError for the CSV.
+    """
+    images = ScoredImages(data_path, limit)
+    scores: list[BoxScore] = []
+    encode_seconds: list[float] = []
+    with csv_table(csv_path) as write_row:
+        for encoded in encode_each(images, model, progress):
+            encode_seconds.append(encoded.seconds)
+            for sample in encoded.samples:
+                scores.append(score_boxes(sample, encoded.image))
+                write_row(_row(scores[-1]))
+    timing = {"encode_seconds": float(np.mean(encode_seconds))}
+    return {"dataset": images.name, "model": model.name, **summarise(scores), **timing}
+
+
+def score_boxes(sample: Sample, image: SubjectImage) -> BoxScore:
+    jittered = jitter(sample.box_xyxy, sample.truth_HW.shape, sample.rng(JITTER_SEED))
+    started = time.perf_counter()
+    masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
+    seconds = time.perf_counter() - started
+    return BoxScore(sample, sample.iou(masks[0]), sample.iou(masks[1]), jittered, seconds)
+
+
+def jitter(box_xyxy: BoxXyxy, size_hw: tuple[int, ...], rng: np.random.Generator) -> BoxXyxy:
+    """Every coordinate moved by up to 10 % of the side, inside the image."""
+    x0, y0, x1, y1 = box_xyxy
+    width, height = x1 - x0, y1 - y0
+    reach = JITTER * np.array([width, height, width, height])
+    moved = np.array(box_xyxy) + rng.uniform(-1, 1, 4) * reach
+    x0, y0, x1, y1 = np.clip(moved, 0, np.array(size_hw)[[1, 0, 1, 0]]).tolist()
+    return x0, y0, x1, y1
+
+
+def summarise(scores: list[BoxScore]) -> Report:
+    """Means over samples and 95 % intervals over images. Needs a score."""
+    images_S = np.array([s.sample.image for s in scores])
+    ious = {
+        "miou": np.array([s.iou for s in scores]),
+        "miou_jittered": np.array([s.iou_jittered for s in scores]),
+    }
+    return {
+        "samples": len(scores),
+        "images": len(np.unique(images_S)),
+        **means(ious),
+        "ci": intervals(ious, images_S),
+        "seconds_per_box": sum(s.seconds for s in scores) / (2 * len(scores)),
+    }
+
+
+def _row(score: BoxScore) -> dict[str, Any]:
+    sample = score.sample
+    return {
+        "key": sample.key,
+        "annotation": sample.annotation,
+        "area": sample.area,
+        "iou": round(score.iou, 5),
+        "iou_jittered": round(score.iou_jittered, 5),
+        "seconds": round(score.seconds, 5),
+        "box_xyxy": " ".join(f"{v:g}" for v in sample.box_xyxy),
+        "jittered_xyxy": " ".join(f"{v:.2f}" for v in score.jittered_xyxy),
+    }

@@ -1,0 +1,146 @@
+"""The click protocol: how good is the mask after so many simulated clicks, and how many does a goal take?
+
+The clicker (`clicker.py`) corrects the model's mask again and again. The mask after the first click is the
+candidate the model itself ranks first; the oracle number takes the candidate that fits best. How the model is
+asked from then on is the session's business (`session.py`). No mirrored copies are averaged in.
+
+NoC@t is the number of the first click that reaches an IoU of t %, or the maximum when none does; as in the
+published protocol a sample whose NoC is the maximum counts as a failure. Once nothing is left to correct the
+IoU stays.
+Legend: S samples, K clicks, H W image pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from anymask.errors import BadOption
+from anymask.evaluation.clicker import Click, next_click, random_click
+from anymask.evaluation.report import Report, csv_table
+from anymask.evaluation.samples import DataPath, Sample, ScoredImages
+from anymask.evaluation.session import ClickSession, PromptSession
+from anymask.evaluation.statistics import intervals, means
+from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
+
+GOALS = (85, 90)
+FIRST_CLICK_SEED = 1
+
+FirstClick = Literal["centre", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How one sample went: IoU after click 1, 2, ..., the clicks and the seconds they took."""
+
+    sample: Sample
+    ious: tuple[float, ...]
+    oracle_iou: float
+    clicks: tuple[Click, ...]
+    seconds: float
+
+    def clicks_to(self, goal_percent: int) -> int:
+        """NoC: the first click at which the IoU reaches the goal; the maximum when none does."""
+        reached = (n for n, iou in enumerate(self.ious, 1) if iou >= goal_percent / 100)
+        return next(reached, len(self.ious))
+
+
+def evaluate_clicks(
+    data_path: DataPath,
+    model: Subject,
+    *,
+    max_clicks: int = 20,
+    first: FirstClick = "centre",
+    limit: int | None = None,
+    csv_path: DataPath | None = None,
+    progress: Progress | None = None,
+    session: Callable[[SubjectImage], ClickSession] = PromptSession,
+) -> Report:
+    """Score `model` with simulated clicks on every mask of a data set (`limit`: of its first so many images).
+
+    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
+    BadInput for data that cannot be read or holds no mask, BadOption for a value that is not allowed,
+    StorageError for the CSV.
+    """
+    if max_clicks < 1:
+        raise BadOption(f"max_clicks: expected at least 1, got {max_clicks}")
+    if first not in ("centre", "random"):
+        raise BadOption(f"first: expected 'centre' or 'random', got {first!r}")
+    images = ScoredImages(data_path, limit)
+    traces: list[Trace] = []
+    encode_seconds: list[float] = []
+    with csv_table(csv_path) as write_row:
+        for encoded in encode_each(images, model, progress):
+            encode_seconds.append(encoded.seconds)
+            for sample in encoded.samples:
+                traces.append(run_clicks(sample, session(encoded.image), max_clicks, first))
+                write_row(_row(traces[-1]))
+    timing = {"first_click": first, "encode_seconds": float(np.mean(encode_seconds))}
+    return {"dataset": images.name, "model": model.name, **summarise(traces), **timing}
+
+
+def run_clicks(sample: Sample, session: ClickSession, max_clicks: int, first: FirstClick = "centre") -> Trace:
+    """Click until the budget is spent or nothing is left to correct."""
+    predicted = np.zeros_like(sample.truth_HW)
+    clicks: list[Click] = []
+    ious: list[float] = []
+    oracle_iou = seconds = 0.0
+    while len(clicks) < max_clicks and (click := _choose(sample, predicted, clicks, first)):
+        started = time.perf_counter()
+        predicted = session.add(click)
+        seconds += time.perf_counter() - started
+        clicks.append(click)
+        ious.append(sample.iou(predicted))
+        if len(clicks) == 1:
+            oracle_iou = max(map(sample.iou, session.candidates()))
+    ious += ious[-1:] * (max_clicks - len(ious))
+    return Trace(sample, tuple(ious), oracle_iou, tuple(clicks), seconds)
+
+
+def _choose(
+    sample: Sample, predicted_HW: np.ndarray, earlier: list[Click], first: FirstClick
+) -> Click | None:
+    if first == "random" and not earlier:
+        return random_click(sample.truth_HW, sample.rng(FIRST_CLICK_SEED))
+    return next_click(sample.truth_HW, predicted_HW, sample.scored_HW, earlier)
+
+
+def summarise(traces: list[Trace]) -> Report:
+    """Means over samples, 95 % intervals over images, failures as counts. Needs a trace."""
+    images_S = np.array([t.sample.image for t in traces])
+    ious_SK = np.array([t.ious for t in traces])
+    oracle = {"oracle_iou_at_1": np.array([t.oracle_iou for t in traces])}
+    iou_at = {str(k + 1): ious_SK[:, k] for k in range(ious_SK.shape[1])}
+    noc = {str(goal): np.array([t.clicks_to(goal) for t in traces]) for goal in GOALS}
+    return {
+        "samples": len(traces),
+        "images": len(np.unique(images_S)),
+        "iou_at": means(iou_at),
+        **means(oracle),
+        "noc": means(noc),
+        "failures": {goal: int((clicks_S == ious_SK.shape[1]).sum()) for goal, clicks_S in noc.items()},
+        "ci": {
+            "iou_at": intervals(iou_at, images_S),
+            **intervals(oracle, images_S),
+            "noc": intervals(noc, images_S),
+        },
+        "seconds_per_click": sum(t.seconds for t in traces) / sum(len(t.clicks) for t in traces),
+    }
+
+
+def _row(trace: Trace) -> dict[str, Any]:
+    sample = trace.sample
+    return {
+        "key": sample.key,
+        "annotation": sample.annotation,
+        "area": sample.area,
+        **{f"noc_{goal}": trace.clicks_to(goal) for goal in GOALS},
+        "oracle_iou_1": round(trace.oracle_iou, 5),
+        "seconds": round(trace.seconds, 5),
+        **{f"iou_{k}": round(iou, 5) for k, iou in enumerate(trace.ious, 1)},
+        "clicks": " ".join(f"{c.x},{c.y},{'+' if c.positive else '-'}" for c in trace.clicks),
+    }

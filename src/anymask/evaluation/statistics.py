@@ -1,0 +1,37 @@
+"""Means over samples with 95 % intervals over images.
+
+Masks of one image are alike, so the image is what gets drawn: the percentile bootstrap draws as many images
+as there are, with replacement, and takes the mean over all masks of the drawn images. The seed is fixed.
+Legend: S samples, I images, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+DRAWS = 2000
+SEED = 20230405
+
+
+def means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(values_S.mean()) for name, values_S in columns.items()}
+
+
+def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[str, list[float]]:
+    """95 % interval [low, high] of the mean of every column; sample s belongs to image number `images_S[s]`.
+
+    Columns have one value per sample, and there is at least one sample. All columns see the same draws.
+    """
+    _, image_of_S = np.unique(images_S, return_inverse=True)
+    counts_I = np.bincount(image_of_S)
+    even = np.full(len(counts_I), 1 / len(counts_I))
+    draws_DI = np.random.default_rng(SEED).multinomial(len(counts_I), even, size=DRAWS)
+    masks_D = draws_DI @ counts_I
+
+    def interval(values_S: np.ndarray) -> list[float]:
+        means_D = draws_DI @ np.bincount(image_of_S, weights=values_S) / masks_D
+        return [float(edge) for edge in np.percentile(means_D, (2.5, 97.5))]
+
+    return {name: interval(values_S) for name, values_S in columns.items()}
