@@ -27,12 +27,12 @@ LITE_WEIGHTS = {
 
 
 def lite() -> tuple[nn.Module, TrainConfig]:
-    """The default model on two CPU cores: ImageNet trunk, small views first, larger ones later."""
+    """The default model, for two processes of one CPU core each: ImageNet trunk, small views first, larger ones later."""
     model = Lite()
     model.image_encoder.trunk.load_imagenet(imagenet_weights())
     freeze_early_layers(model)
-    phases = (Phase(0.6, 256, 4, 3), Phase(1.0, 384, 2, 4))
-    return model, TrainConfig(steps=8000, phases=phases, weights=LITE_WEIGHTS)
+    phases = (Phase(0.6, 256, 4, 3), Phase(1.0, 384, 3, 3))
+    return model, TrainConfig(steps=7500, phases=phases, weights=LITE_WEIGHTS, bf16=True)
 
 
 def smoke() -> tuple[nn.Module, TrainConfig]:

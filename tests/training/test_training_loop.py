@@ -1,0 +1,151 @@
+"""Runs learn, resume to the identical next step, survive an interruption and train on several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from scenes import write_scenes
+
+from anymask.errors import BadOption, WeightsError
+from anymask.model.lite import Lite
+from anymask.store.records import open_records
+from anymask.training.checkpoint import averaged_weights, read_state
+from anymask.training.loop import Phase, TrainConfig, learning_rate_factor, train
+from anymask.training.recipes import run_recipe, smoke
+
+TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    return write_scenes(tmp_path / "scenes")
+
+
+def run(scenes: Path, out: Path, config: TrainConfig) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return read_state(train(Lite(), open_records(scenes), config, out, "cpu"))[0]
+
+
+def test_a_resumed_run_takes_the_identical_next_steps(scenes: Path, tmp_path: Path) -> None:
+    whole = run(scenes, tmp_path / "whole", TINY)
+    stopped = replace(TINY, steps=4)
+    interrupt_after(2, stopped, scenes, tmp_path / "parts")
+    resumed = run(scenes, tmp_path / "parts", TINY)
+    assert whole.keys() == resumed.keys()
+    different = [k for k in whole if not torch.equal(whole[k], resumed[k])]
+    assert different == []
+
+
+def interrupt_after(steps: int, config: TrainConfig, scenes: Path, out: Path) -> None:
+    """Ctrl-C in the middle of a run: the loop saves before it leaves."""
+    from anymask.training import loop
+
+    real = loop.train_step
+
+    def stopping(*args: object, **kwargs: object) -> dict[str, float]:
+        if args[-1] == steps:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(scenes, out, config)
+
+
+@pytest.mark.slow
+def test_a_few_minutes_on_four_scenes_learn_them(scenes: Path, tmp_path: Path) -> None:
+    config = replace(TINY, steps=150, phases=(Phase(1.0, 96, 4, 2),), scale=(0.9, 1.1), log_every=10, lr=2e-3)
+    run(scenes, tmp_path / "run", config)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["last_iou"] > 0.7
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+
+
+def test_the_log_and_the_card_tell_where_the_run_is(scenes: Path, tmp_path: Path) -> None:
+    run(scenes, tmp_path / "run", TINY)
+    card = read_state(tmp_path / "run" / "state.safetensors")[1]
+    assert card["step"] == 4 and card["images"] == 8
+    assert card["config"]["phases"][0]["size"] == 64
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows] == [1, 2, 3, 4]
+
+
+def test_frozen_layers_do_not_move(scenes: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Lite()
+    for parameter in model.image_encoder.trunk.stem.parameters():
+        parameter.requires_grad_(False)
+    before = model.image_encoder.trunk.stem.weight.clone()
+    train(model, open_records(scenes), TINY, tmp_path / "run", "cpu")
+    assert torch.equal(before, model.image_encoder.trunk.stem.weight)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys\nfrom anymask.training.recipes import run_recipe\nrun_recipe('smoke', [sys.argv[1]], sys.argv[2])\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(
+        [*command, str(scenes), str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    card = read_state(tmp_path / "run" / "state.safetensors")[1]
+    assert card["images"] == 4 * 2 * 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_state_on_disk(scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    code = f"from anymask.training.recipes import run_recipe; run_recipe('smoke', ['{scenes}'], '{out}', steps=100000)"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "log.jsonl").exists() or not (out / "log.jsonl").read_text():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+    assert read_state(out / "state.safetensors")[1]["step"] >= 1
+
+
+def test_the_smoke_recipe_runs_and_its_average_loads(scenes: Path, tmp_path: Path) -> None:
+    run_recipe("smoke", [scenes], tmp_path / "run", device="cpu", steps=2)
+    Lite().load_state_dict(averaged_weights(tmp_path / "run"))
+
+
+def test_unknown_recipes_and_settings_are_refused_with_the_choices(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="smoke"):
+        run_recipe("huge", [scenes], tmp_path)
+    with pytest.raises(BadOption, match="learning"):
+        run_recipe("smoke", [scenes], tmp_path, learning=1)
+
+
+def test_a_damaged_state_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"not a state")
+    with pytest.raises(WeightsError, match=r"state\.safetensors"):
+        averaged_weights(tmp_path)
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    config = replace(smoke()[1], steps=100, warmup=10, final_lr=0.01)
+    factors = [learning_rate_factor(config, s) for s in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] or max(factors) == factors[10]
+    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert factors[-1] == pytest.approx(0.01, abs=0.005)

@@ -1,0 +1,78 @@
+"""Views keep masks on their pixels, and a view is a function of its number alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from anymask.errors import BadInput
+from anymask.store.records import open_records
+from anymask.training.augment import random_frame
+from anymask.training.dataset import TrainingViews, ViewConfig
+from scenes import write_scenes
+
+CONFIG = ViewConfig(size=64, stride=2, objects=2, colour=0.0)
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> TrainingViews:
+    return TrainingViews(open_records(write_scenes(tmp_path / "scenes")), {}, seed=3)
+
+
+def test_a_view_is_a_function_of_seed_and_number(views: TrainingViews) -> None:
+    first, again, other = views.view(5, CONFIG), views.view(5, CONFIG), views.view(6, CONFIG)
+    assert np.array_equal(first.pixels_SS3, again.pixels_SS3)
+    assert np.array_equal(first.masks_Kmm, again.masks_Kmm)
+    assert not np.array_equal(first.pixels_SS3, other.pixels_SS3)
+
+
+def test_masks_lie_on_their_objects_after_crop_scale_and_flip(views: TrainingViews) -> None:
+    """Objects are bright and the ground dark, so the mask must agree with the brightness it covers."""
+    overlaps = []
+    for number in range(40):
+        view = views.view(number, CONFIG)
+        bright = (view.pixels_SS3.max(-1).reshape(32, 2, 32, 2).mean((1, 3)) > 130) & ~padding(view.pixels_SS3)
+        for mask in view.masks_Kmm:
+            overlaps.append((mask & bright).sum() / mask.sum())
+    assert np.mean(overlaps) > 0.97
+    assert min(overlaps) > 0.85
+
+
+def padding(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray((pixels == 127).all(-1).reshape(32, 2, 32, 2).all((1, 3)))
+
+
+def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingViews) -> None:
+    for number in range(20):
+        masks = views.view(number, CONFIG).masks_Kmm
+        assert masks.shape == (2, 32, 32)
+        assert masks.any((1, 2)).all()
+
+
+def test_sources_are_drawn_by_their_weight(tmp_path: Path) -> None:
+    records = open_records(write_scenes(tmp_path / "scenes"))
+    with pytest.raises(BadInput, match="no masks"):
+        TrainingViews(records_without_masks(records), {}, 0)
+
+
+def records_without_masks(records):  # type: ignore[no-untyped-def]
+    from anymask.store.records import RecordSource
+
+    bare = {"image": {"width": 8, "height": 8}, "annotations": [{"bbox": [0, 0, 4, 4]}]}
+    return RecordSource("bare", [("a", records[0].blob, bare)])
+
+
+@pytest.mark.parametrize("size_hw", [(20, 400), (400, 20), (64, 64), (1, 1)])
+def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), 64, (0.2, 4.0), rng)
+        x0, y0, x1, y1 = frame.crop_xyxy
+        assert 0 <= x0 < x1 <= size_hw[1] + 1e-6 and 0 <= y0 < y1 <= size_hw[0] + 1e-6
+        assert all(0 < side <= 64 and side % 4 == 0 for side in frame.drawn_hw)
+        assert all(o % 4 == 0 and o + d <= 64 for o, d in zip(frame.origin_yx, frame.drawn_hw, strict=True))
