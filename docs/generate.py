@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 from pydantic.fields import FieldInfo
 
@@ -16,11 +16,11 @@ HERE = Path(__file__).resolve().parent
 HEAD = "<!-- Written by `make docs` from the code; do not edit. -->\n\n"
 
 
-def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """The command and everything below it, with full names."""
     yield name, command
     for child in sorted(getattr(command, "commands", {})):
-        yield from commands(command.commands[child], f"{name} {child}")  # type: ignore[attr-defined]
+        yield from commands(command.commands[child], f"{name} {child}")
 
 
 def cli_page() -> str:
@@ -28,7 +28,7 @@ def cli_page() -> str:
     return HEAD + "# Command line\n\n" + "\n".join(command_section(name, command) for name, command in tree)
 
 
-def command_section(name: str, command: click.Command) -> str:
+def command_section(name: str, command: Any) -> str:
     lines = [f"## `{name}`", "", (command.help or "").strip(), ""]
     shown = [p for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
     if shown:
@@ -36,7 +36,7 @@ def command_section(name: str, command: click.Command) -> str:
     return "\n".join(lines)
 
 
-def parameter_row(parameter: click.Parameter) -> str:
+def parameter_row(parameter: Any) -> str:
     name = str(parameter.name).upper()
     if parameter.param_type_name == "option":
         name = ", ".join([*parameter.opts, *parameter.secondary_opts])

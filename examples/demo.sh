@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Segments the example photos with a point, a box, a correction and everything in a box; prints where the overlays lie.
+#
+#   examples/demo.sh OUT        ANYMASK: the command, when it is not on the path
+set -euo pipefail
+out=${1:?folder for the overlays}
+photos=$(cd "$(dirname "$0")" && pwd)
+
+show() { echo "\$ anymask $*"; "${ANYMASK:-anymask}" "$@"; echo; }
+
+show segment "$photos/cat.jpg" --point 215,150 --candidates --out "$out/point"
+show segment "$photos/coffee.jpg" --box 75,15,480,385 --out "$out/box"
+show segment "$photos/raccoon.jpg" --point 590,250 --point 300,650,- --out "$out/points"
+show segment "$photos/city.jpg" --grid-in-box 150,60,470,406 --out "$out/everything-in-a-box"
+
+echo "Overlays:"
+find "$(cd "$out" && pwd)" -name '*.png' | sort
