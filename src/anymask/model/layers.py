@@ -56,3 +56,34 @@ class MLP(nn.Module):
             x = F.relu(layer(x))
         out: Tensor = self.layers[-1](x)
         return out
+
+
+def neck(in_channels: int, out_channels: int) -> nn.Sequential:
+    """The published encoders' last step: to the embedding's width by 1 x 1 and 3 x 3 convolutions."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        LayerNorm2d(out_channels),
+        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        LayerNorm2d(out_channels),
+    )
+
+
+def pad_to_windows(x_BHWC: Tensor, side: int) -> Tensor:
+    """Add zeros below and to the right until both sides are multiples of `side`."""
+    height, width = x_BHWC.shape[1:3]
+    return F.pad(x_BHWC, (0, 0, 0, -width % side, 0, -height % side))
+
+
+def windows_of(x_BHWC: Tensor, side: int) -> Tensor:
+    """Cut a map whose sides are multiples of `side` into windows: (B rows columns) x side x side x C."""
+    batch, height, width, channels = x_BHWC.shape
+    grid = x_BHWC.reshape(batch, height // side, side, width // side, side, channels)
+    return grid.transpose(2, 3).reshape(-1, side, side, channels)
+
+
+def without_windows(windows: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Put windows together again to a map of B x `size_hw` x C: the inverse of `windows_of`."""
+    _, side, _, channels = windows.shape
+    height, width = size_hw
+    grid = windows.reshape(-1, height // side, width // side, side, side, channels)
+    return grid.transpose(2, 3).reshape(-1, height, width, channels)

@@ -3,9 +3,10 @@
 It knows tokens and maps, not prompts or masks. Two facts make it cheap without changing the result:
 
 - Until prompts have written to the image, all prompts see the same image, so it stays at batch 1.
-- Tokens are few. A projection of every image cell, followed by a product with a projected token, equals a product
-  with a token that was projected twice: (Wq q).(Wk x) = (Wk' Wq q).x. The image side needs no projections at all.
-  This costs less arithmetic while heads x tokens is below the attention width (16 tokens in the published sizes).
+- Tokens are few. A projection of every image cell, followed by a product with a projected token, equals a
+  product with a token that was projected twice: (Wq q).(Wk x) = (Wk' Wq q).x. The image side needs no
+  projections at all. This is less arithmetic while heads x tokens is below the width of the attention (16
+  tokens in the published sizes).
 
 Source: Segment Anything, appendix A, "Lightweight mask decoder".
 
@@ -114,7 +115,7 @@ class TwoWayBlock(nn.Module):
         return tokens, self.norm4(image_QLC + written)
 
     def attend_tokens(self, tokens_PTC: Tensor, token_pe_PTC: Tensor) -> Tensor:
-        """In the first block tokens are their own positions: nothing to add to, so attention replaces them."""
+        """In the first block tokens are their own positions, so attention replaces them: no residual."""
         if self.is_first:
             replaced: Tensor = self.self_attn(tokens_PTC, tokens_PTC, tokens_PTC)
             return replaced

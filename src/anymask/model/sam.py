@@ -1,0 +1,58 @@
+"""The Segment Anything network: an image encoder, the prompt encoder and the mask decoder behind `Segmenter`.
+
+It knows tensors of the model frame, not images, files or policies. Its children have the published names, so
+published weights load as they are.
+
+Legend: B images, P prompts, N points, C channels, S input size, m low-res mask size.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from anymask.core.spec import ModelSpec
+from anymask.model.mask_decoder import MaskDecoder
+from anymask.model.prompt_encoder import PromptEncoder
+from anymask.model.segmenter import Decoded
+
+
+class Sam(nn.Module):
+    """Any image encoder with the published prompt encoder and mask decoder."""
+
+    def __init__(
+        self,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        spec: ModelSpec,
+    ) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.spec = spec
+
+    def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
+        """Embedding B x C x S/16 x S/16 of a normalised, zero-padded batch."""
+        return {"image_embeddings": self.image_encoder(pixels_B3SS)}
+
+    def decode(
+        self,
+        embedding: dict[str, Tensor],
+        points_PN2: Tensor,
+        labels_PN: Tensor,
+        masks_P1mm: Tensor,
+        has_mask_P: Tensor,
+    ) -> Decoded:
+        """Answer P prompts; points are pixel indices of the model frame, box corners are points labelled 2
+        and 3.
+
+        The embedding's batch is 1 (shared by all prompts) or P. So is that of the masks: one mask input of
+        batch 1 for all prompts lets the decoder share the image until the first prompt has changed it.
+        """
+        sparse_PNC = self.prompt_encoder.embed_points(points_PN2, labels_PN)
+        dense_QChw = self.prompt_encoder.embed_masks(masks_P1mm, has_mask_P)
+        masks_P4mm, iou_P4 = self.mask_decoder(
+            embedding["image_embeddings"], self.prompt_encoder.dense_pe(), sparse_PNC, dense_QChw
+        )
+        return Decoded(masks_P4mm, iou_P4, None)
