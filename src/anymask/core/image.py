@@ -1,6 +1,6 @@
-"""Reading pictures as people have them: any common file, any mode and depth, turned upright, as RGB.
+"""read_image: from what people have to H x W x 3 uint8 RGB, upright. Knows files and their formats, no network.
 
-A picture's size is checked from its header, before any pixel is decoded. Knows nothing of models.
+Pixels are converted in strips, so that a large photo is in memory twice at most: decoded, and as the result.
 """
 
 from __future__ import annotations
@@ -8,174 +8,207 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import struct
 import warnings
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from anymask.core.pixels import Pixels, over_white, rgb_from_array, stretched, strips
 from anymask.errors import BadImage
 
-Image.MAX_IMAGE_PIXELS = None  # this module checks sizes itself, against a setting, with its own error
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-DECODING_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
-    MemoryError, ZeroDivisionError, AssertionError, NotImplementedError, RuntimeError, struct.error,
-)  # fmt: skip
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = "JPEG, PNG, WebP, TIFF, GIF or BMP"
+ORIENTATION_TAG = 0x0112
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "Jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "Png"),
+    (b"RIFF", "WebP"),
+    (b"II*\0", "Tiff"),
+    (b"MM\0*", "Tiff"),
+    (b"II+\0", "Tiff"),
+    (b"MM\0+", "Tiff"),
+    (b"GIF8", "Gif"),
+    (b"BM", "Bmp"),
+)
 
 
-def read_image(source: Any, *, max_pixels: int | None = None) -> np.ndarray:
-    """uint8 H x W x 3, RGB, contiguous, from a path, bytes, an open binary file, a PIL image or an array.
+def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
+    """H x W x 3 uint8 RGB, C-contiguous, turned upright as its EXIF orientation says.
 
-    Arrays are H x W or H x W x 1, 3 or 4; uint8, uint16, bool, or float in 0..1 or 0..255. Transparency is laid over
-    white, EXIF rotation applied, the first frame of an animation taken. Raises BadImage.
+    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, H x W x 1, 3 or 4; see
+    `pixels.to_uint8` for the ranges). Of animations and multi-page files the first frame. Transparent pixels are laid
+    over white. Colour profiles are not applied. An array that needs no change is returned as it is.
+
+    `max_pixels`: refuse larger images from what their header says; the setting `ANYMASK_MAX_PIXELS` unless given.
+    Raises BadImage.
     """
-    limit = _limit(max_pixels)
-    if isinstance(source, np.ndarray):
-        return _from_array(source, limit)
-    if isinstance(source, Image.Image):
-        return _from_pil(source, limit, "the image")
+    limit = _default_limit() if max_pixels is None else max_pixels
     if isinstance(source, str | os.PathLike):
-        return _from_path(Path(source), limit)
+        return _read_path(Path(source), limit)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), limit, "the image bytes")
+        return _read_file(io.BytesIO(source), "image bytes", limit)
     if hasattr(source, "read"):
-        return _from_file(cast(IO[bytes], source), limit, "the image file")
-    raise BadImage(f"expected a path, bytes, a PIL image or an array, got {type(source).__name__}")
+        return _read_stream(source, limit)
+    if hasattr(source, "getexif"):
+        return _from_pillow(source, "image", limit)
+    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return _from_array(np.asarray(source), limit)
+    raise BadImage(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
 
 
-def content_hash(pixels_HW3: np.ndarray) -> str:
-    """SHA-256 of the shape and the pixels: the same picture gives the same key whatever file it came from."""
-    digest = hashlib.sha256(str(pixels_HW3.shape).encode())
+def content_hash(pixels_HW3: Pixels) -> str:
+    """32 hexadecimal digits that name the pixels, whatever file they came from."""
+    digest = hashlib.blake2b(repr(pixels_HW3.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels_HW3).data)
     return digest.hexdigest()
 
 
-def _limit(max_pixels: int | None) -> int:
-    if max_pixels is not None:
-        return max_pixels
+def _default_limit() -> int:
     from anymask.settings import get_settings
 
     return get_settings().max_pixels
 
 
-def _from_path(path: Path, limit: int) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            return _from_file(file, limit, str(path))
-    except FileNotFoundError:
-        raise BadImage(f"image not found: {path}") from None
-    except IsADirectoryError:
-        raise BadImage(f"expected an image file, got a folder: {path}") from None
-    except OSError as error:
-        raise BadImage(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _from_file(file: IO[bytes], limit: int, name: str) -> np.ndarray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
-                return _from_pil(image, limit, name)
-    except BadImage:
-        raise
-    except UnidentifiedImageError:
-        raise BadImage(f"{name} is {_what_is(file)}; expected {', '.join(FORMATS)}") from None
-    except DECODING_ERRORS as error:
-        raise BadImage(f"{name} is damaged: {_one_line(error)}") from error
-
-
-def _what_is(file: IO[bytes]) -> str:
-    file.seek(0, os.SEEK_END)
-    return "not an image that can be read" if file.tell() else "empty"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _from_pil(image: Image.Image, limit: int, name: str) -> np.ndarray:
-    width, height = image.size
-    _check_size(height, width, limit, name)
-    try:
-        upright = ImageOps.exif_transpose(_to_rgb(image))
-    except DECODING_ERRORS as error:
-        raise BadImage(f"{name} is damaged: {_one_line(error)}") from error
-    return np.ascontiguousarray(np.asarray(upright))
-
-
-def _check_size(height: int, width: int, limit: int, name: str) -> None:
-    if height < 1 or width < 1:
-        raise BadImage(f"{name} has no pixels: {width} x {height}")
-    if height * width > limit:
+def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise BadImage(f"{name}: expected at least one pixel, got {width} x {height}")
+    if width * height > limit:
         raise BadImage(
-            f"{name} has {width} x {height} = {height * width:,} pixels, more than the limit of {limit:,}; "
-            "set ANYMASK_MAX_PIXELS to allow it"
+            f"{name}: expected at most {limit:,} pixels, got {width} x {height} (ANYMASK_MAX_PIXELS is the limit)"
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB with the EXIF of the original; deep greys are scaled, transparency is laid over white."""
-    if image.mode == "RGB":
+def _from_array(array: Any, limit: int) -> Pixels:
+    if array.ndim >= 2:
+        height, width = array.shape[:2]
+        _check_size((max(width, 1), max(height, 1)), "array", limit)
+    return rgb_from_array(array, "array")
+
+
+def _read_path(path: Path, limit: int) -> Pixels:
+    try:
+        with path.open("rb") as file:
+            return _read_file(file, str(path), limit)
+    except FileNotFoundError:
+        raise BadImage(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise BadImage(f"{str(path)!r} cannot be opened: {reason}") from error
+
+
+def _read_stream(stream: Any, limit: int) -> Pixels:
+    try:
+        content = stream.read()
+    except (OSError, ValueError) as error:
+        raise BadImage(f"image file object cannot be read: {error}") from error
+    if not isinstance(content, bytes):
+        raise BadImage(f"image file object: expected bytes, got {type(content).__name__}; open it in binary mode")
+    return _read_file(io.BytesIO(content), "image file object", limit)
+
+
+def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
+    head = file.read(16)
+    if not head:
+        raise BadImage(f"{name}: expected an image, got an empty file")
+    format_name = _format(head, name)
+    file.seek(0)
+    _silence_pillow()
+    try:
+        module = import_module(f"PIL.{format_name}ImagePlugin")
+        # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
+        image = getattr(module, f"{format_name}ImageFile")(file, "")
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    return _from_pillow(image, name, limit)
+
+
+def _format(head: bytes, name: str) -> str:
+    for signature, format_name in SIGNATURES:
+        if head.startswith(signature) and (format_name != "WebP" or head[8:12] == b"WEBP"):
+            return format_name
+    raise BadImage(f"{name}: expected {FORMATS}, got {_what_it_seems(head)}")
+
+
+def _what_it_seems(head: bytes) -> str:
+    if head[4:8] == b"ftyp":
+        return "HEIC, AVIF or a video"
+    if head.startswith(b"%PDF"):
+        return "a PDF"
+    if head.lstrip().startswith((b"<", b"{")):
+        return "text (a web page or a data file)"
+    return f"a file that begins with {head[:8]!r}"
+
+
+def _silence_pillow() -> None:
+    """No warnings about corrupt metadata: pixels that cannot be read are errors, the rest does not matter here.
+
+    One narrow filter that stays: swapping the filters for each call would not be safe between threads.
+    """
+    for module in ("PIL.Image", "PIL.TiffImagePlugin"):
+        warnings.filterwarnings("ignore", category=UserWarning, module=module.replace(".", r"\.") + "$")
+
+
+def _unreadable(name: str, error: Exception) -> BadImage:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return BadImage(f"{name}: damaged or not an image: {reason}")
+
+
+def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
+    _check_size(image.size, name, limit)
+    try:  # decoders raise nearly everything on damaged files
         image.load()
-        return image
-    exif = image.getexif()
-    converted = _converted(image)
-    converted.info["exif"] = exif.tobytes() if exif else b""
-    return converted
+        return _convert(image, name)
+    except BadImage:
+        raise
+    except Exception as error:
+        raise _unreadable(name, error) from error
 
 
-def _converted(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_from_array(np.asarray(image), 1 << 62))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        ground = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(ground, layered).convert("RGB")
-    return image.convert("RGB")
+def _convert(image: Image.Image, name: str) -> Pixels:
+    width, height = image.size
+    orientation = _orientation(image)
+    size_hw = (width, height) if orientation >= 5 else (height, width)
+    rgb_HW3 = np.empty((*size_hw, 3), np.uint8)
+    _fill(_as_stored(rgb_HW3, orientation), image, name)
+    return rgb_HW3
 
 
-def _from_array(array: np.ndarray, limit: int) -> np.ndarray:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise BadImage(f"expected an array H x W or H x W x 1, 3 or 4, got shape {array.shape}")
-    _check_size(array.shape[0], array.shape[1], limit, "the array")
-    eight = _to_uint8(array)
-    if eight.ndim == 2 or eight.shape[2] == 1:
-        return np.repeat(eight.reshape(*eight.shape[:2], 1), 3, axis=2)
-    if eight.shape[2] == 4:
-        return _from_pil(Image.fromarray(eight), 1 << 62, "the array")
-    return np.ascontiguousarray(eight)
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # corrupt metadata of a photo that may be fine
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _to_uint8(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == bool:
-        return array.astype(np.uint8) * 255
-    if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
-    if array.dtype.kind in "iu":
-        return _wide_integers(array)
-    if array.dtype.kind == "f":
-        return _floats(array)
-    raise BadImage(f"expected an array of uint8, uint16, bool or float, got {array.dtype}")
+def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
+    """A view of the upright pixels in the order in which the file stores them (EXIF 2.32, tag Orientation)."""
+    stored = upright_HW3.transpose(1, 0, 2) if orientation >= 5 else upright_HW3
+    flip_rows, flip_columns = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
+    return stored[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
 
 
-def _wide_integers(array: np.ndarray) -> np.ndarray:
-    """0..255 stays; wider values are taken for 16 bits, as Pillow reads 16-bit grey files into 32-bit integers."""
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > 65535:
-        raise BadImage(f"expected integers in 0..255 or 0..65535, got {low}..{high}")
-    return array.astype(np.uint8) if high <= 255 else (array >> 8).astype(np.uint8)
+def _fill(stored_HW3: Pixels, image: Image.Image, name: str) -> None:
+    """Writes the pixels of a loaded image into `stored_HW3`."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        stored_HW3[...] = _grey(np.asarray(image), name)
+        return
+    height, width = stored_HW3.shape[:2]
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    for rows in strips(height, width):
+        strip = np.asarray(image.crop((0, rows.start, width, rows.stop)).convert(mode))
+        stored_HW3[rows] = over_white(strip) if mode == "RGBA" else strip
 
 
-def _floats(array: np.ndarray) -> np.ndarray:
-    if not np.isfinite(array).all():
-        raise BadImage("expected finite pixel values, got NaN or infinity")
-    low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 255:
-        raise BadImage(f"expected floats in 0..1 or 0..255, got {low:g}..{high:g}")
-    scale = 255.0 if high <= 1 else 1.0
-    return np.rint(array * scale).astype(np.uint8)
+def _grey(values_HW: Any, name: str) -> Pixels:
+    """Files of measurements have any range; where no usual one fits, theirs is stretched."""
+    try:
+        return rgb_from_array(values_HW, name)
+    except BadImage:
+        return stretched(values_HW, name)[:, :, None]

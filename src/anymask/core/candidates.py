@@ -1,0 +1,103 @@
+"""Candidates: the answers to one prompt, best first, kept at low resolution and upscaled when asked for.
+
+Legend: M candidates, h w low-resolution pixels of the model's square, H W pixels of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.geometry import ResizeLongest
+from anymask.core.mask import Mask, Rle
+from anymask.core.polygons import Ring
+
+THRESHOLD = 0.0  # logits above it are inside
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One answer. `iou`: predicted quality. `probability`: calibrated chance that this is the mask that was meant."""
+
+    low_res_logits: NDArray[np.float32]
+    iou: float
+    probability: float
+    transform: ResizeLongest
+
+    @cached_property
+    def mask(self) -> Mask:
+        return Mask.from_array(self.transform.to_image_mask(self.low_res_logits, THRESHOLD))
+
+    @property
+    def array(self) -> NDArray[np.bool_]:
+        """H x W bool, a new array each time."""
+        return self.mask.to_array()
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """H x W float32, a new array each time: four bytes for each pixel of the image."""
+        return self.transform.to_image_logits(self.low_res_logits[None])[0]
+
+    @property
+    def rle(self) -> Rle:
+        return self.mask.rle
+
+    def polygons(self) -> list[list[Ring]]:
+        """See `Mask.polygons`."""
+        return self.mask.polygons()
+
+    def __repr__(self) -> str:
+        return f"Candidate(probability={self.probability:.3f}, iou={self.iou:.3f})"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Answers to one prompt, sorted by probability; with `none_probability` the probabilities sum to 1.
+
+    `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. Slicing keeps `none_probability`.
+    """
+
+    low_res_logits: NDArray[np.float32]
+    iou: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    none_probability: float
+    transform: ResizeLongest
+
+    def __post_init__(self) -> None:
+        count = len(self.low_res_logits)
+        assert self.low_res_logits.ndim == 3 and self.iou.shape == self.probability.shape == (count,)
+        order = np.argsort(-self.probability, kind="stable")
+        if (order != np.arange(count)).any():
+            for name in ("low_res_logits", "iou", "probability"):
+                object.__setattr__(self, name, getattr(self, name)[order])
+
+    @cached_property
+    def _items(self) -> tuple[Candidate, ...]:
+        rows = zip(self.low_res_logits, self.iou.tolist(), self.probability.tolist(), strict=True)
+        return tuple(Candidate(logits, iou, probability, self.transform) for logits, iou, probability in rows)
+
+    @property
+    def best(self) -> Candidate:
+        """The most probable one."""
+        return self._items[0]
+
+    def __len__(self) -> int:
+        return len(self.low_res_logits)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> Candidates: ...
+    def __getitem__(self, index: int | slice) -> Candidate | Candidates:
+        if isinstance(index, slice):
+            parts = (self.low_res_logits[index], self.iou[index], self.probability[index])
+            return Candidates(*parts, self.none_probability, self.transform)
+        return self._items[index]

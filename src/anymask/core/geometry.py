@@ -1,0 +1,157 @@
+"""Frames: original image pixels (`*_image`) and the model's square input (`*_model`). The only file that converts.
+
+Coordinates are continuous, x right and y down; the centre of pixel (0, 0) is (0.5, 0.5) in every frame. Boxes are
+`x0, y0, x1, y1` edges. Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the model's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+SizeHW = tuple[int, int]
+
+BLOCK_VALUES = 1 << 18  # upscaled at a time: 1 MiB of float32, which stays in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeLongest:
+    """An image fitted into the model's square: the longest side becomes `input_size`, the rest is padding.
+
+    Sides are rounded half up and are at least one pixel, so each axis has its own factor.
+    """
+
+    size_hw_image: SizeHW
+    input_size: int
+
+    @property
+    def size_hw_model(self) -> SizeHW:
+        """Size of the image inside the model's square."""
+        scale = self.input_size / max(self.size_hw_image)
+        height, width = (max(1, int(side * scale + 0.5)) for side in self.size_hw_image)
+        return height, width
+
+    @property
+    def _factors_xy(self) -> NDArray[np.float64]:
+        (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
+        return np.array([width_model / width, height_model / height])
+
+    def to_model_points(self, points_xy_image: ArrayLike) -> Floats:
+        """(..., 2) -> (..., 2) float32."""
+        return (np.asarray(points_xy_image, np.float64) * self._factors_xy).astype(np.float32)
+
+    def to_image_points(self, points_xy_model: ArrayLike) -> Floats:
+        """(..., 2) -> (..., 2) float32."""
+        return (np.asarray(points_xy_model, np.float64) / self._factors_xy).astype(np.float32)
+
+    def to_model_boxes(self, boxes_xyxy_image: ArrayLike) -> Floats:
+        """(..., 4) -> (..., 4) float32; corners move as points do."""
+        return (np.asarray(boxes_xyxy_image, np.float64) * np.tile(self._factors_xy, 2)).astype(np.float32)
+
+    def to_image_boxes(self, boxes_xyxy_model: ArrayLike) -> Floats:
+        """(..., 4) -> (..., 4) float32."""
+        return (np.asarray(boxes_xyxy_model, np.float64) / np.tile(self._factors_xy, 2)).astype(np.float32)
+
+    def resize_image(self, pixels_HW3: Pixels) -> Pixels:
+        """uint8 of `size_hw_image` -> uint8 of `size_hw_model`: bilinear with antialias, rounded.
+
+        Rounded to whole values before they are normalised, as the published reference does.
+        """
+        from PIL import Image
+
+        height, width = self.size_hw_model
+        if pixels_HW3.shape[:2] == (height, width):
+            return pixels_HW3
+        resized = Image.fromarray(pixels_HW3).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+
+    def to_image_logits(self, low_res_Mhw: Floats) -> Floats:
+        """Low-resolution logits of the whole square -> (M, H, W) float32 of the image.
+
+        The published two steps: up to the model's square, cut off the padding, then to the size of the image.
+        """
+        height, width = self.size_hw_image
+        logits_MHW = np.empty((len(low_res_Mhw), height, width), np.float32)
+        for low_res_hw, out_HW in zip(low_res_Mhw, logits_MHW, strict=True):
+            for rows, block in self._image_logit_blocks(low_res_hw):
+                out_HW[rows] = block
+        return logits_MHW
+
+    def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]:
+        """(H, W): where the logits of the image are above `threshold`; without holding them all at once."""
+        mask_HW = np.empty(self.size_hw_image, np.bool_)
+        for rows, block in self._image_logit_blocks(low_res_hw):
+            np.greater(block, threshold, out=mask_HW[rows])
+        return mask_HW
+
+    def _image_logit_blocks(self, low_res_hw: Floats) -> Iterator[tuple[slice, Floats]]:
+        side = self.input_size
+        square = np.empty((side, side), np.float32)
+        for rows, block in bilinear_blocks(low_res_hw, (side, side)):
+            square[rows] = block
+        height, width = self.size_hw_model
+        yield from bilinear_blocks(square[:height, :width], self.size_hw_image)
+
+
+def bilinear_blocks(image_hw: Floats, size_hw: SizeHW) -> Iterator[tuple[slice, Floats]]:
+    """Resized to `size_hw`, some rows at a time; a block is only valid until the next one is asked for.
+
+    Bilinear between pixel centres without antialias, whether it grows or shrinks (PyTorch's `align_corners=False`).
+    """
+    height, width = size_hw
+    left, right, weight_x = _neighbours(image_hw.shape[1], width)
+    wide = image_hw[:, right] - image_hw[:, left]
+    wide *= weight_x
+    wide += image_hw[:, left]
+    top, bottom, weight_y = _neighbours(image_hw.shape[0], height)
+    rows = max(1, BLOCK_VALUES // width)
+    upper, lower = np.empty((2, min(rows, height), width), np.float32)
+    for start in range(0, height, rows):
+        part = slice(start, min(start + rows, height))
+        a, b = upper[: part.stop - start], lower[: part.stop - start]
+        np.take(wide, top[part], axis=0, out=a, mode="clip")
+        np.take(wide, bottom[part], axis=0, out=b, mode="clip")
+        b -= a
+        b *= weight_y[part, None]
+        b += a
+        yield part, b
+
+
+def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """For each new pixel of one axis: the pixel before, the pixel after, and the weight of the latter.
+
+    In float32 like the reference: the weights of a large image differ in the fourth digit otherwise.
+    """
+    scale = np.float32(size) / np.float32(new_size)
+    position = np.maximum(scale * (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
+    before = np.minimum(position.astype(np.intp), size - 1)
+    weight = np.clip(position - before.astype(np.float32), 0, 1)
+    return before, np.minimum(before + 1, size - 1), weight
+
+
+def normalise_and_pad(
+    pixels_model_HW3: Pixels, mean: tuple[float, ...], std: tuple[float, ...], input_size: int
+) -> Floats:
+    """(1, 3, S, S) float32: (pixels - mean) / std per channel, then zeros to the right and below."""
+    height, width = pixels_model_HW3.shape[:2]
+    network_13SS = np.zeros((1, 3, input_size, input_size), np.float32)
+    image_3HW = network_13SS[0, :, :height, :width]
+    image_3HW[...] = pixels_model_HW3.transpose(2, 0, 1)
+    image_3HW -= np.asarray(mean, np.float32)[:, None, None]
+    image_3HW /= np.asarray(std, np.float32)[:, None, None]
+    return network_13SS
+
+
+def box_iou(boxes_xyxy_a: ArrayLike, boxes_xyxy_b: ArrayLike) -> NDArray[np.float64]:
+    """(A, 4), (B, 4) -> (A, B) intersection over union; 0 where both boxes are empty."""
+    a, b = (np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in (boxes_xyxy_a, boxes_xyxy_b))
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    intersection = sides.clip(0).prod(axis=2)
+    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (a, b))
+    union = area_a[:, None] + area_b[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)

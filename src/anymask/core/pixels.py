@@ -1,0 +1,122 @@
+"""Pixel formats: arrays of any depth and number of channels to H x W x 3 uint8. Knows no files.
+
+Legend: H W pixels, C channels (1 grey, 3 RGB, 4 RGB and alpha).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.errors import BadImage
+
+Pixels = NDArray[np.uint8]
+
+STRIP_PIXELS = 1 << 20  # converted at a time, so that intermediate copies stay small
+DEPTHS = (8, 10, 12, 14, 16)  # bits of the cameras and scanners there are
+OVERSHOOT = 0.02  # of the range: what a sharpening filter or a bicubic resize adds
+
+
+def rgb_from_array(array: NDArray[Any], name: str) -> Pixels:
+    """H x W, or H x W x 1, 3 or 4, of bool, whole numbers or floats -> H x W x 3 uint8, C-contiguous.
+
+    Transparent pixels are laid over white. May share memory with `array`. Raises BadImage, which begins with `name`.
+    """
+    array_HWC = _with_channels(array, name)
+    pixels_HWC = to_uint8(array_HWC, name)
+    if pixels_HWC.shape[2] == 3:
+        return np.ascontiguousarray(pixels_HWC)
+    height, width, channels = pixels_HWC.shape
+    rgb_HW3 = np.empty((height, width, 3), np.uint8)
+    for rows in strips(height, width):
+        rgb_HW3[rows] = over_white(pixels_HWC[rows]) if channels == 4 else pixels_HWC[rows]
+    return rgb_HW3
+
+
+def _with_channels(array: NDArray[Any], name: str) -> NDArray[Any]:
+    expected = "H x W, or H x W x 1, 3 or 4"
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        hint = " (channels first? transpose it)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        raise BadImage(f"{name}: expected an array of shape {expected}, got {_shape(array)}{hint}")
+    if array.size == 0:
+        raise BadImage(f"{name}: expected at least one pixel, got an array of {_shape(array)}")
+    return array
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return " x ".join(str(side) for side in array.shape) or "a single number"
+
+
+def to_uint8(array_HWC: NDArray[Any], name: str) -> Pixels:
+    """Brought to 0..255.
+
+    bool: 0 and 255. uint8: as it is. Other whole numbers: the range is the smallest of 8, 10, 12, 14 and 16 bits that
+    holds the brightest pixel, so 12-bit data in 16-bit files is not black. Floats: 0..1 when none is above 1, 0..255
+    otherwise. Raises BadImage for other ranges, NaN and infinity.
+    """
+    if array_HWC.dtype == np.uint8:
+        return array_HWC
+    if array_HWC.dtype == np.bool_:
+        return array_HWC.view(np.uint8) * np.uint8(255)
+    if array_HWC.dtype.kind in "iu":
+        return _scaled(array_HWC, _integer_range(array_HWC, name))
+    if array_HWC.dtype.kind == "f":
+        return _scaled(array_HWC, _float_range(array_HWC, name))
+    raise BadImage(f"{name}: expected an array of bool, whole numbers or floats, got {array_HWC.dtype}")
+
+
+def _integer_range(array: NDArray[Any], name: str) -> float:
+    low, high = int(array.min()), int(array.max())
+    for bits in DEPTHS:
+        if low >= 0 and high < 1 << bits:
+            return (1 << bits) - 1
+    raise BadImage(f"{name}: expected whole numbers in 0..65535, got {low}..{high}")
+
+
+def _float_range(array: NDArray[Any], name: str) -> float:
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
+    for top in (1.0, 255.0):
+        if low >= -OVERSHOOT * top and high <= (1 + OVERSHOOT) * top:
+            return top
+    raise BadImage(f"{name}: expected floats in 0..1 or 0..255, got {low:g}..{high:g}")
+
+
+def _scaled(array_HWC: NDArray[Any], top: float) -> Pixels:
+    pixels_HWC = np.empty(array_HWC.shape, np.uint8)
+    for rows in strips(*array_HWC.shape[:2]):
+        strip = array_HWC[rows].astype(np.float32)
+        strip *= np.float32(255 / top)
+        strip += np.float32(0.5)
+        np.copyto(pixels_HWC[rows], strip.clip(0, 255), casting="unsafe")
+    return pixels_HWC
+
+
+def stretched(array_HW: NDArray[Any], name: str) -> Pixels:
+    """Measurements (heights, temperatures): the smallest value becomes black, the largest white."""
+    low, high = float(array_HW.min()), float(array_HW.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
+    pixels_HW = np.empty(array_HW.shape, np.uint8)
+    for rows in strips(*array_HW.shape):
+        pixels_HW[rows] = (array_HW[rows].astype(np.float64) - low) / max(high - low, 1e-300) * 255 + 0.5
+    return pixels_HW
+
+
+def over_white(rgba_HW4: Pixels) -> Pixels:
+    """Composited, rounded to the nearest."""
+    alpha = rgba_HW4[:, :, 3:].astype(np.uint32)
+    return ((rgba_HW4[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Rows, about `STRIP_PIXELS` at a time."""
+    rows = max(1, STRIP_PIXELS // width)
+    for start in range(0, height, rows):
+        yield slice(start, min(start + rows, height))

@@ -1,0 +1,107 @@
+"""Outlines of masks as polygons with holes, and the polygons people hand in. Knows arrays, no run lengths.
+
+A corner is a pixel corner where the outline turns. In a row of corners, ordered by x, the first joins the second, the
+third the fourth and so on; the same holds for columns. So two sorts link all rings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.errors import BadInput
+
+Ring = NDArray[np.int64]
+
+
+def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
+    """Per 4-connected piece its outline and then its holes; each ring N x 2 xy corners."""
+    padded = np.pad(inside_HW, 1)
+    corners_xy, rising = _corners(padded)
+    ring_of, rings = _link(corners_xy, rising)
+    width = padded.shape[1]
+    keys = corners_xy[:, 1] * width + corners_xy[:, 0]
+    owner: list[int] = []  # of each ring: the outline of its piece
+    pieces: dict[int, list[Ring]] = {}
+    for number, ring in enumerate(rings):  # ordered by their topmost, leftmost corner
+        x, y = corners_xy[ring[0]]
+        if padded[y + 1, x + 1]:
+            owner.append(number)
+        else:  # a hole: the edge above it, through the piece, belongs to a ring of the same piece
+            above = y - int(np.argmin(padded[y::-1, x + 1])) + 1
+            edge = int(np.searchsorted(keys, above * width + x, side="right")) - 1
+            owner.append(owner[ring_of[edge]])
+        pieces.setdefault(owner[-1], []).append(corners_xy[ring])
+    return list(pieces.values())
+
+
+def _corners(padded: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Corners (xy, row by row) and whether each is the meeting point of two diagonal pixels, lower left and upper right.
+
+    Where two diagonal pixels meet there are two corners, one for each pixel.
+    """
+    a, b, c, d = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    turns = a ^ b ^ c ^ d
+    crossing = (a == d) & (b == c) & (a != b)
+    y, x = np.nonzero(turns | crossing)
+    times = 1 + crossing[y, x]
+    corners_xy = np.repeat(np.stack([x, y], axis=1), times, axis=0).astype(np.int64)
+    return corners_xy, np.repeat(b[y, x] & crossing[y, x], times)
+
+
+def _link(corners_xy: NDArray[np.int64], rising: NDArray[np.bool_]) -> tuple[list[int], list[list[int]]]:
+    """Ring number of each corner, and each ring as corner numbers, its topmost, leftmost corner first."""
+    count = len(corners_xy)
+    second = np.zeros(count, np.bool_)
+    second[1:] = (corners_xy[1:] == corners_xy[:-1]).all(axis=1)
+    upper = second ^ ~rising  # of two corners at one place: 0 joins the edge above; a pixel keeps its own two edges
+    order = np.lexsort((~upper, corners_xy[:, 1], corners_xy[:, 0]))
+    vertical = np.empty(count, np.int64)
+    vertical[order] = order.reshape(-1, 2)[:, ::-1].reshape(-1)
+    partner = vertical.tolist()
+    ring_of, rings = [-1] * count, []
+    for first in range(count):
+        if ring_of[first] >= 0:
+            continue
+        ring, at = [], first
+        while ring_of[at] < 0:
+            across = at ^ 1  # the other end of the horizontal edge
+            ring_of[at] = ring_of[across] = len(rings)
+            ring += [at, across]
+            at = partner[across]
+        rings.append(ring)
+    return ring_of, rings
+
+
+def coco_rings(polygons: Sequence[Any]) -> Iterator[list[NDArray[np.float64]]]:
+    """Each polygon as its rings, the outline first. Raises BadInput for what is not a polygon."""
+    if isinstance(polygons, str | bytes) or not isinstance(polygons, Sequence | np.ndarray):
+        raise BadInput(f"polygons: expected a list of polygons, got {type(polygons).__name__}")
+    for polygon in polygons:
+        depth = _depth(polygon)
+        rings = [_ring(ring) for ring in polygon] if depth == 3 else [_ring(polygon)]
+        yield rings
+
+
+def _depth(polygon: Any) -> int:
+    depth, inner = 0, polygon
+    while isinstance(inner, Sequence | np.ndarray) and not isinstance(inner, str) and len(inner) and depth < 4:
+        depth, inner = depth + 1, inner[0]
+    return depth
+
+
+def _ring(points: Any) -> NDArray[np.float64]:
+    try:
+        ring = np.asarray(points, np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"polygons: expected numbers, got {str(points)[:60]!r}") from None
+    if ring.ndim == 1 and ring.size % 2 == 0:
+        ring = ring.reshape(-1, 2)
+    if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3:
+        raise BadInput(f"polygons: expected at least three x, y points per ring, got shape {ring.shape}")
+    if not np.isfinite(ring).all():
+        raise BadInput("polygons: expected finite coordinates")
+    return ring
