@@ -12,7 +12,6 @@ a head, S input size.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -109,28 +108,26 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.attention_biases = nn.Parameter(torch.zeros(num_heads, side * side))
-        self.register_buffer("distances_LL", distance_indices(side), persistent=False)
-        self.distances_LL: Tensor
 
     def forward(self, x_BSSC: Tensor) -> Tensor:
         x_BLC = self.norm(x_BSSC.flatten(1, 2))
         # Unlike in the plain transformer, q, k and v of one head lie together.
         qkv = self.qkv(x_BLC).reshape(*x_BLC.shape[:2], self.num_heads, -1).transpose(1, 2)
         q_BNLD, k_BNLD, v_BNLD = qkv.chunk(3, dim=-1)
-        scores_NLL = self.attention_biases[:, self.distances_LL]
+        scores_NLL = self.attention_biases[:, distance_indices(x_BSSC.shape[1], x_BSSC.device)]
         out_BNLD = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, scores_NLL)
         out: Tensor = self.proj(out_BNLD.transpose(1, 2).flatten(2))
         return out.reshape(x_BSSC.shape)
 
 
-def distance_indices(side: int) -> Tensor:
+def distance_indices(side: int, device: torch.device) -> Tensor:
     """L x L indices of the distances (|dy|, |dx|) between the cells of a window, row-major.
 
     The published order, that of first sight when all pairs of cells are walked in raster order, is the same.
     """
-    cells = torch.tensor(list(product(range(side), repeat=2)))
-    distance_LL2 = (cells[:, None] - cells[None, :]).abs()
-    return distance_LL2[..., 0] * side + distance_LL2[..., 1]
+    cells = torch.arange(side * side, device=device)
+    rows, columns = cells // side, cells % side
+    return (rows[:, None] - rows).abs() * side + (columns[:, None] - columns).abs()
 
 
 class NormedMLP(nn.Module):

@@ -31,9 +31,6 @@ class RelativeAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads))
-        steps = torch.arange(side)
-        self.register_buffer("offsets_SS", steps[:, None] - steps[None, :] + side - 1, persistent=False)
-        self.offsets_SS: Tensor
 
     def forward(self, x_BSSC: Tensor) -> Tensor:
         batch, side, _, dim = x_BSSC.shape
@@ -45,10 +42,12 @@ class RelativeAttention(nn.Module):
 
     def position_scores(self, q_BNLD: Tensor) -> Tensor:
         """B x N x L x L: how each query likes each row and column. The query is unscaled, as published."""
-        side = self.offsets_SS.shape[0]
+        side = (len(self.rel_pos_h) + 1) // 2
+        steps = torch.arange(side, device=q_BNLD.device)
+        offsets_SS = steps[:, None] - steps[None, :] + side - 1
         q_BNHWD = q_BNLD.reshape(*q_BNLD.shape[:2], side, side, -1)
-        rows = einsum("bnhwd,hkd->bnhwk", q_BNHWD, self.rel_pos_h[self.offsets_SS])
-        columns = einsum("bnhwd,wkd->bnhwk", q_BNHWD, self.rel_pos_w[self.offsets_SS])
+        rows = einsum("bnhwd,hkd->bnhwk", q_BNHWD, self.rel_pos_h[offsets_SS])
+        columns = einsum("bnhwd,wkd->bnhwk", q_BNHWD, self.rel_pos_w[offsets_SS])
         return (rows.unsqueeze(-1) + columns.unsqueeze(-2)).flatten(4, 5).flatten(2, 3)
 
 
