@@ -1,0 +1,100 @@
+"""`anymask evaluate`: measure a model on photos with true masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anymask.commands.options import AsJson, BackendName, ModelName
+from anymask.commands.reporting import needs_extra, progress_line, say
+
+evaluate = typer.Typer(
+    name="evaluate",
+    help="Measure a model on photos with true masks (needs the extra eval).",
+    no_args_is_help=True,
+)
+
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="A tar pack, a folder of photos with JSON, or a COCO JSON file."),
+]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Only the first N photos.")]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per mask.")]
+
+
+@evaluate.command()
+def clicks(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    first: Annotated[
+        str,
+        typer.Option(
+            metavar="centre|random", help="Where the first click goes: farthest from the edge, or anywhere."
+        ),
+    ] = "centre",
+    max_clicks: Annotated[int, typer.Option(metavar="N", help="Clicks per mask; the protocol has 20.")] = 20,
+    limit: Limit = None,
+    csv_path: Csv = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulated clicks that correct the mask: IoU after 1..20 clicks, and clicks to 85 % and 90 % (NoC).
+
+    `--model grabcut` measures the algorithm without learning, as a floor.
+    """
+    with needs_extra("eval"):
+        from anymask.evaluation import evaluate_clicks
+    _run(
+        evaluate_clicks,
+        data,
+        model,
+        backend,
+        as_json,
+        first=first,
+        max_clicks=max_clicks,
+        limit=limit,
+        csv_path=csv_path,
+    )
+
+
+@evaluate.command()
+def boxes(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    limit: Limit = None,
+    csv_path: Csv = None,
+    as_json: AsJson = False,
+) -> None:
+    """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
+    with needs_extra("eval"):
+        from anymask.evaluation import evaluate_boxes
+    _run(evaluate_boxes, data, model, backend, as_json, limit=limit, csv_path=csv_path)
+
+
+def _run(
+    protocol: Callable[..., dict[str, Any]],
+    data: Path,
+    model: str,
+    backend: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    from anymask.evaluation import describe
+
+    report = protocol(data, _subject(model, backend), progress=progress_line, **options)
+    say(json.dumps(report) if as_json else describe(report))
+
+
+def _subject(name: str, backend: str) -> Any:
+    from anymask.evaluation import FLOORS
+
+    if name in FLOORS:
+        return FLOORS[name]()
+    import anymask
+
+    return anymask.load(name, backend=backend)

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+ModelName = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="A name from `anymask models list`, or a weights file or its card."),
+]
+BackendName = Annotated[
+    str, typer.Option(metavar="auto|onnx|openvino|torch", help="What runs the network; auto is ONNX Runtime.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

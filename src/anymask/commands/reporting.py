@@ -1,0 +1,190 @@
+"""How the command line speaks: results on standard output, all else on standard error, a failure in one line.
+
+Every command runs inside `Verbs.invoke`, which turns what was raised into a line and an exit code: 2 for a
+call that cannot be right, 1 for one that failed, 130 for Ctrl-C. A traceback is shown only after `anymask
+--debug` (or with ANYMASK_DEBUG=1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from anymask.errors import AnymaskError, MissingExtra, StorageError
+
+INTERRUPTED = 130
+DEBUG_VARIABLE = "ANYMASK_DEBUG"
+EXTRAS = {
+    "torch": "torch", "safetensors": "torch", "cv2": "eval", "onnx": "export", "onnxscript": "export",
+    "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
+}  # fmt: skip
+
+
+class Verbs(TyperGroup):
+    """The root of the command line: reports what any command raises."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            flush_output()
+            return result
+        except BrokenPipeError:  # the reader of our output has gone, as `head` does
+            drop_output()
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            leave("interrupted", INTERRUPTED)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if debugging() and not _is_usage(error):
+                raise
+            leave(*explain(error))
+
+
+def leave(message: str, exit_code: int) -> NoReturn:
+    complain(message)
+    drop_output_if_broken()
+    raise typer.Exit(exit_code) from None
+
+
+def complain(message: str) -> None:
+    """One line on standard error, whatever the message holds."""
+    line = " ".join(str(message).split())
+    with contextlib.suppress(OSError):
+        print(f"anymask: {_printable(line)}", file=sys.stderr, flush=True)
+
+
+def _printable(line: str) -> str:
+    """File names may hold control characters and bytes that are no text."""
+    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    return clean.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What went wrong in one line, and the exit code."""
+    if _is_usage(error):
+        context = getattr(error, "ctx", None)
+        where = f"; see `{context.command_path} --help`" if context else ""
+        return f"{error.format_message().rstrip('.')}{where}", 2  # type: ignore[attr-defined]
+    if isinstance(error, AnymaskError):
+        return str(error), error.exit_code
+    if type(error).__module__.startswith("pydantic") and hasattr(error, "errors"):
+        return _bad_setting(error.errors()[0]), 2
+    if isinstance(error, MemoryError):
+        return "not enough memory", 1
+    if isinstance(error, ImportError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
+        return f'this needs {error.name}: pip install "anymask[{extra}]"', MissingExtra.exit_code
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}", 1
+    return f"internal error, {type(error).__name__}: {error}; `anymask --debug ...` shows where", 1
+
+
+def _bad_setting(problem: dict[str, Any]) -> str:
+    name = "_".join(str(part) for part in problem["loc"]).upper()
+    return f"ANYMASK_{name}={problem['input']}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def _is_usage(error: Exception) -> bool:
+    """Typer's own complaints about a call, from whichever library it takes them."""
+    return hasattr(error, "format_message")
+
+
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around imports of code that only works with an extra: says which one. Raises MissingExtra."""
+    try:
+        yield
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "anymask"):
+            raise
+        raise MissingExtra(f'this needs {missing}: pip install "anymask[{extra}]"') from error
+
+
+class Failures:
+    """Failures of a call over many photos: reported as they come, told by the exit code at the end."""
+
+    def __init__(self) -> None:
+        self._codes: list[int] = []
+
+    @contextlib.contextmanager
+    def collect(self, path: os.PathLike[str]) -> Iterator[None]:
+        """What goes wrong with one photo does not stop the others. Output that nobody takes any more does."""
+        try:
+            yield
+        except (BrokenPipeError, OutputLost):
+            raise
+        except Exception as error:
+            if debugging():
+                raise
+            message, code = explain(error)
+            complain(message if os.fspath(path) in message else f"{os.fspath(path)}: {message}")
+            self._codes.append(code)
+
+    def leave_if_any(self) -> None:
+        """Exit code 1 when a photo failed, 2 when all that failed did so because of the call."""
+        if self._codes:
+            raise typer.Exit(min(self._codes))
+
+
+class OutputLost(StorageError):
+    """Standard output takes no more."""
+
+
+def debugging() -> bool:
+    return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
+
+
+def say(text: str) -> None:
+    """A line of the result. Raises StorageError when standard output takes no more."""
+    try:
+        print(_fit(text), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise OutputLost(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _fit(text: str) -> str:
+    """Characters that the terminal's encoding lacks are written as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise OutputLost(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def drop_output_if_broken() -> None:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        drop_output()
+
+
+def drop_output() -> None:
+    """Discard what standard output still holds, so that the interpreter does not fail again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def progress_line(done: int, total: int) -> None:
+    """Overwrites itself on a terminal; silent elsewhere."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{done}/{total} ", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""`anymask train`: a recipe, photos with masks, an output folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anymask.commands.reporting import needs_extra, say
+from anymask.errors import BadOption
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Option(metavar="lite|smoke|finetune|sam_paper", help="What is trained, and how.")
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="PATH", help="Tar packs, folders of photos with JSON, folders of packs, COCO JSON files."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the state, the log and the weights.")],
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the state in the output folder ends; without it such a folder is refused.",
+        ),
+    ] = False,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Stop after so many minutes.")] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a field of the recipe; values are JSON or text."
+        ),
+    ] = None,
+) -> None:
+    """Train a network by a recipe (needs the extra train).
+
+    The state is saved every few minutes and at Ctrl-C; --resume continues with the identical next step. On
+    several devices: `torchrun --nproc-per-node 2 -m anymask.cli train ...`.
+    """
+    overrides = dict(map(parse_setting, settings or ()))
+    overrides |= {k: v for k, v in {"steps": steps, "minutes": minutes}.items() if v is not None}
+    with needs_extra("train"):
+        from anymask.training.checkpoint import STATE_FILE
+        from anymask.training.recipes import run_recipe
+    if (out / STATE_FILE).exists() and not resume:
+        raise BadOption(f"{out} holds a run; add --resume to continue it, or choose another folder")
+    with needs_extra("train"):
+        state = run_recipe(recipe, data, out, device=device, **overrides)
+    say(f"state: {state}\nuse it: anymask export {state} --out {out / 'model'}")
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value, or else a
+    text."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key.isidentifier():
+        raise BadOption(f"--set {text!r}: expected KEY=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, tuple(parsed) if isinstance(parsed, list) else parsed

@@ -1,0 +1,177 @@
+"""Overlays: a photo with masks, outlines and the prompts that were given, for people to look at.
+
+Everything is drawn at the size of the overlay, at most 1600 pixels on the long side, so that a large photo
+costs neither time nor memory; the exact masks are in the mask files. Knows Pillow and NumPy, no models and
+no files. Legend: H W photo pixels, h w overlay pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from anymask.core.mask import Mask
+from anymask.core.prompt import Prompt
+
+LONG_SIDE = 1600
+FILL, DIM = 0.42, 0.72  # share of the colour inside a mask; brightness of the photo outside all of them
+SMOOTH = 4  # markers are drawn this much larger and scaled down
+Colour = tuple[int, int, int]
+WHITE: Colour = (255, 255, 255)
+INK: Colour = (24, 24, 27)
+POSITIVE: Colour = (22, 163, 74)
+NEGATIVE: Colour = (220, 38, 38)
+# Neighbours differ in hue and lightness, also for most colour-blind people.
+PALETTE: tuple[Colour, ...] = (
+    (37, 130, 246), (249, 115, 22), (20, 184, 166), (236, 72, 153), (250, 204, 21), (139, 92, 246),
+    (132, 204, 22), (14, 165, 233), (244, 63, 94), (168, 162, 158),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A mask to draw, the prompt it answers and a short text beside it (empty for none)."""
+
+    mask: Mask
+    prompt: Prompt
+    tag: str = ""
+
+
+def overlay(pixels_HW3: np.ndarray, drawn: Sequence[Drawn]) -> Image.Image:
+    """The photo, darker outside the masks, each mask in a colour with an outline, prompts and tags on top."""
+    canvas = Canvas(pixels_HW3)
+    coverages = [canvas.coverage(d.mask) for d in drawn]
+    canvas.dim_outside(coverages)
+    order = sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area)  # small masks over large ones
+    for i in order:
+        canvas.paint(coverages[i], PALETTE[i % len(PALETTE)])
+    for prompt in _distinct([d.prompt for d in drawn]):
+        canvas.mark(prompt)
+    for i, d in enumerate(drawn):
+        canvas.write_tag(d, PALETTE[i % len(PALETTE)])
+    return canvas.image
+
+
+def side_by_side(images: Sequence[Image.Image], gap: int = 8) -> Image.Image:
+    """The images in one row, at most twice `LONG_SIDE` wide."""
+    if len(images) == 1:
+        return images[0]
+    width = sum(i.width for i in images) + gap * (len(images) - 1)
+    sheet = Image.new("RGB", (width, max(i.height for i in images)), WHITE)
+    left = 0
+    for image in images:
+        sheet.paste(image, (left, 0))
+        left += image.width + gap
+    sheet.thumbnail((2 * LONG_SIDE, 2 * LONG_SIDE), Image.Resampling.BOX)
+    return sheet
+
+
+class Canvas:
+    """A photo at overlay size that is drawn on."""
+
+    def __init__(self, pixels_HW3: np.ndarray) -> None:
+        self._size_HW = pixels_HW3.shape[:2]
+        self.scale = min(1.0, LONG_SIDE / max(self._size_HW))
+        self.image = self._shrink(Image.fromarray(pixels_HW3))
+
+    def _shrink(self, image: Image.Image) -> Image.Image:
+        if self.scale == 1.0:
+            return image
+        height, width = (max(1, round(side * self.scale)) for side in self._size_HW)
+        return image.resize((width, height), Image.Resampling.BOX)
+
+    @cached_property
+    def unit(self) -> float:
+        """The size of a marker's radius, in overlay pixels: it grows with the photo."""
+        return max(4.0, min(14.0, 0.012 * max(self.image.size)))
+
+    def coverage(self, mask: Mask) -> Image.Image:
+        """How much of every overlay pixel the mask covers, 0..255, with edges softened by half a pixel."""
+        covered_HW = np.multiply(mask.to_array(), 255, dtype=np.uint8)
+        return self._shrink(Image.fromarray(covered_HW)).filter(ImageFilter.GaussianBlur(0.6))
+
+    def dim_outside(self, coverages: Sequence[Image.Image]) -> None:
+        if not coverages:
+            return
+        union = coverages[0]
+        for coverage in coverages[1:]:
+            union = ImageChops.lighter(union, coverage)
+        darker = self.image.point(lambda value: round(value * DIM))
+        self.image = Image.composite(self.image, darker, union)
+
+    def paint(self, coverage: Image.Image, colour: Colour) -> None:
+        """Fill, then a white edge outside and a line of the colour inside."""
+        width = 2 * max(1, round(self.unit / 5)) + 1
+        grown, shrunk = (
+            coverage.filter(ImageFilter.MaxFilter(3)),
+            coverage.filter(ImageFilter.MinFilter(width)),
+        )
+        self.image.paste(colour, mask=coverage.point(lambda value: round(value * FILL)))
+        self.image.paste(WHITE, mask=ImageChops.subtract(grown, coverage))
+        self.image.paste(colour, mask=ImageChops.subtract(coverage, shrunk))
+
+    def mark(self, prompt: Prompt) -> None:
+        """The box as a white line with a dark edge; points as disks with a plus or a minus."""
+        if prompt.box_xyxy is not None:
+            self._mark_box(*(float(v) * self.scale for v in prompt.box_xyxy))
+        for (x, y), label in zip(prompt.points_xy, prompt.labels, strict=True):
+            self._mark_point(float(x) * self.scale, float(y) * self.scale, positive=bool(label == 1))
+
+    def _mark_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        draw, line = ImageDraw.Draw(self.image), max(1, round(self.unit / 4))
+        corners = (round(x0), round(y0), max(round(x0), round(x1) - 1), max(round(y0), round(y1) - 1))
+        draw.rectangle(_grown(corners, 1), outline=INK, width=line + 2)
+        draw.rectangle(corners, outline=WHITE, width=line)
+
+    def _mark_point(self, x: float, y: float, *, positive: bool) -> None:
+        radius = self.unit * 1.15
+        side = 2 * math.ceil(radius + 2)
+        big, centre = side * SMOOTH, side * SMOOTH / 2
+        sprite = Image.new("RGBA", (big, big), (*INK, 0))
+        draw = ImageDraw.Draw(sprite)
+        rings = (
+            (radius + 1, (*INK, 140)),
+            (radius, WHITE),
+            (radius * 0.8, POSITIVE if positive else NEGATIVE),
+        )
+        for ring, colour in rings:
+            draw.circle((centre, centre), ring * SMOOTH, fill=colour)
+        arm, half = radius * 0.48 * SMOOTH, radius * 0.12 * SMOOTH
+        draw.rectangle((centre - arm, centre - half, centre + arm, centre + half), fill=WHITE)
+        if positive:
+            draw.rectangle((centre - half, centre - arm, centre + half, centre + arm), fill=WHITE)
+        sprite = sprite.resize((side, side), Image.Resampling.BOX)
+        self.image.paste(sprite, (round(x - side / 2), round(y - side / 2)), sprite)
+
+    def write_tag(self, drawn: Drawn, colour: Colour) -> None:
+        """The text on a plate of the mask's colour, at the top left of the mask's box."""
+        if not drawn.tag:
+            return
+        draw, font = ImageDraw.Draw(self.image), ImageFont.load_default(max(11.0, self.unit * 1.6))
+        left, top, right, bottom = draw.textbbox((0, 0), drawn.tag, font=font)
+        pad = max(2, round(self.unit / 3))
+        width, height = right - left + 2 * pad, bottom - top + 2 * pad
+        x = min(max(0.0, drawn.mask.box_xyxy[0] * self.scale), self.image.width - width)
+        y = min(max(0.0, drawn.mask.box_xyxy[1] * self.scale - height), self.image.height - height)
+        draw.rounded_rectangle((x, y, x + width, y + height), pad, fill=colour)
+        draw.text((x + pad - left, y + pad - top), drawn.tag, font=font, fill=_readable_on(colour))
+
+
+def _grown(corners: tuple[int, int, int, int], by: int) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = corners
+    return x0 - by, y0 - by, x1 + by, y1 + by
+
+
+def _readable_on(colour: Colour) -> Colour:
+    red, green, blue = colour
+    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 150 else WHITE
+
+
+def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Candidates of one prompt share it: it is marked once."""
+    return list({id(p): p for p in prompts}.values())

@@ -1,0 +1,50 @@
+"""Writing files so that a reader never sees half of one. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from anymask.errors import StorageError
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents. Raises StorageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {path}: {reason(error)}") from error
+    return path
+
+
+def write_atomically(path: Path, content: bytes, *, keep: Iterable[Path] = ()) -> None:
+    """Write beside `path`, then rename: `path` is the old file or the whole new one, whatever happens.
+
+    `keep`: files that must not be replaced, under any name (the inputs of a command). Raises StorageError.
+    """
+    if any(_same_file(path, kept) for kept in keep):
+        raise StorageError(f"{path} is an input of this call and is not overwritten; choose another folder")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "xb") as file:
+            file.write(content)
+        os.replace(part, path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them does not exist
+        return False
+
+
+def reason(error: OSError) -> str:
+    """'No space left on device' rather than '[Errno 28] ...'."""
+    return error.strerror or str(error)

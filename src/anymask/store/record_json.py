@@ -1,0 +1,71 @@
+"""Writing a record: a photo and its masks as a JSON object in the shape of SA-1B. `records.py` reads it.
+
+Beyond SA-1B an annotation says how it came to be: `probability`, `candidate` (1 is the best answer to its
+prompt) and `prompts`; the record names the `model` and the `seconds` it took.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from anymask.core.candidates import Candidate
+from anymask.core.prompt import Prompt
+
+JsonObject = dict[str, Any]
+ID_DIGITS = 12  # 48 bits of the content hash: exact in every JSON reader
+
+
+def image_fields(file_name: str, size_hw: tuple[int, int], content_hash: str) -> JsonObject:
+    """`image_id` follows from the pixels, so the same photo has the same id in every record."""
+    height, width = size_hw
+    return {
+        "image_id": int(content_hash[:ID_DIGITS], 16),
+        "width": width,
+        "height": height,
+        "file_name": file_name,
+    }
+
+
+def annotation_fields(number: int, candidate: Candidate, rank: int, prompt: Prompt) -> JsonObject:
+    """One mask; `number` counts the masks of the photo from 1, `rank` the answers to `prompt` from 1."""
+    mask = candidate.mask
+    return {
+        "id": number,
+        "segmentation": mask.rle,
+        "bbox": [rounded(v) for v in mask.bbox_xywh],
+        "area": int(mask.area),
+        "predicted_iou": rounded(candidate.iou, 4),
+        "probability": rounded(candidate.probability, 4),
+        "candidate": rank,
+        "point_coords": _points(prompt),
+        "prompts": [prompt_fields(prompt)],
+    }
+
+
+def prompt_fields(prompt: Prompt) -> JsonObject:
+    """The parts a prompt has. Of a mask only that there was one."""
+    fields: JsonObject = {}
+    if len(prompt.points_xy):
+        fields |= {"points": _points(prompt), "labels": [int(v) for v in prompt.labels]}
+    if prompt.box_xyxy is not None:
+        fields["box"] = [rounded(v) for v in prompt.box_xyxy]
+    if prompt.mask is not None:
+        fields["mask"] = True
+    return fields
+
+
+def _points(prompt: Prompt) -> list[list[float]]:
+    return [[rounded(x), rounded(y)] for x, y in prompt.points_xy]
+
+
+def record_json(image: JsonObject, annotations: Sequence[JsonObject], **more: Any) -> str:
+    """The record on one line."""
+    return json.dumps({"image": image, "annotations": list(annotations), **more}, ensure_ascii=False)
+
+
+def rounded(value: float, digits: int = 2) -> float:
+    """A Python number of a NumPy one; whole numbers as int, so that boxes read well."""
+    number = round(float(value), digits)
+    return int(number) if number == int(number) and digits <= 2 else number
