@@ -12,7 +12,7 @@ import pytest
 
 from anymask.errors import StorageError
 from anymask.store import files
-from anymask.store.files import make_folder, write_atomically
+from anymask.store.files import check_not_an_input, make_folder, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -54,14 +54,14 @@ def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_an_input_is_not_overwritten_under_any_name(tmp_path: Path) -> None:
+def test_an_input_is_recognised_under_any_name(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(b"precious")
     (tmp_path / "link.png").symlink_to(photo)
     for name in ("photo.png", "link.png"):
         with pytest.raises(StorageError, match="is an input"):
-            write_atomically(tmp_path / name, b"x", keep=[photo])
-    assert photo.read_bytes() == b"precious"
+            check_not_an_input(tmp_path / name, [photo])
+    check_not_an_input(tmp_path / "new.png", [photo, tmp_path / "missing.png"])
 
 
 def test_a_file_in_place_of_the_folder_is_a_storage_error(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from anymask.core.image import content_hash, read_image
 from anymask.core.prompt import Prompt
 from anymask.drawing import Drawn, overlay, side_by_side
 from anymask.errors import BadPrompt
-from anymask.store.files import make_folder, write_atomically
-from anymask.store.record_json import JsonObject, annotation_fields, image_fields, record_json
+from anymask.store.files import check_not_an_input, make_folder, write_atomically
+from anymask.store.record_json import annotation_fields, image_fields, record_json
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,14 +43,14 @@ class Result:
 class Photos:
     """Answers the same question for one photo after the other. `folder` None: writes nothing.
 
-    `keep`: the inputs of the call, which are never overwritten. Raises StorageError when the folder cannot
+    `inputs`: the files of the call, which are never overwritten. Raises StorageError when the folder cannot
     be made.
     """
 
     def __init__(
-        self, question: Question, *, keep: Iterable[Path], folder: Path | None, all_candidates: bool
+        self, question: Question, *, inputs: Iterable[Path], folder: Path | None, all_candidates: bool
     ) -> None:
-        self._question, self._keep, self._all = question, list(keep), all_candidates
+        self._question, self._inputs, self._all = question, list(inputs), all_candidates
         self._folder = make_folder(folder) if folder else None
 
     def segment(self, model: Any, path: Path, name: str) -> Result:
@@ -62,9 +62,9 @@ class Photos:
         answers = self._answers(image, pixels_HW3.shape[:2])
         decoded = time.perf_counter()
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
-        written = self._write_masks(name, answers)
-        record = self._record(path, pixels_HW3, answers, written, model=model.name, seconds=seconds)
-        self._write_rest(name, pixels_HW3, answers, record)
+        names = mask_names(name, len(answers)) if self._folder else []
+        record = make_record(path, pixels_HW3, answers, names, model=model.name, seconds=seconds)
+        self._write(files(name, pixels_HW3, answers, names, record))
         return Result(self._summary(path, name, pixels_HW3, answers), record)
 
     def _answers(self, image: Any, size_hw: tuple[int, ...]) -> list[Answer]:
@@ -84,42 +84,15 @@ class Photos:
             )
         return [Answer(f.candidate, 1, f.prompt) for f in segment_grid_in_box(image, self._question.grid_box)]
 
-    def _record(
-        self,
-        path: Path,
-        pixels_HW3: np.ndarray,
-        answers: Sequence[Answer],
-        written: Sequence[str],
-        **more: Any,
-    ) -> str:
-        height, width = pixels_HW3.shape[:2]
-        image = image_fields(path.name, (height, width), content_hash(pixels_HW3))
-        annotations: list[JsonObject] = []
-        for number, answer in enumerate(answers, 1):
-            fields = annotation_fields(number, answer.candidate, answer.rank, answer.prompt)
-            annotations.append(fields | ({"mask_file": written[number - 1]} if written else {}))
-        return record_json(image, annotations, **more)
-
-    def _write_masks(self, name: str, answers: Sequence[Answer]) -> list[str]:
-        """Names of the files, one per answer; none without a folder."""
+    def _write(self, contents: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
+        """All files or, where one would replace an input, none."""
         if self._folder is None:
-            return []
-        several = len(answers) > 1
-        names = [
-            f"{name}.mask-{i}.png" if several else f"{name}.mask.png" for i in range(1, len(answers) + 1)
-        ]
-        for file_name, answer in zip(names, answers, strict=True):
-            self._write(file_name, mask_png(answer.candidate.mask.to_array()))
-        return names
-
-    def _write_rest(self, name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer], record: str) -> None:
-        if self._folder is not None:
-            self._write(f"{name}.overlay.png", png(draw(pixels_HW3, answers)))
-            self._write(f"{name}.json", record.encode() + b"\n")
-
-    def _write(self, file_name: str, content: bytes) -> None:
-        assert self._folder is not None
-        write_atomically(self._folder / file_name, content, keep=self._keep)
+            return
+        made = [(self._folder / name, make) for name, make in contents]
+        for file_path, _ in made:
+            check_not_an_input(file_path, self._inputs)
+        for file_path, make in made:
+            write_atomically(file_path, make())
 
     def _summary(self, path: Path, name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> str:
         height, width = pixels_HW3.shape[:2]
@@ -132,6 +105,33 @@ class Photos:
                 f"  -> {self._folder / name}.overlay.png, .mask{'-*' * (len(answers) > 1)}.png, .json"
             )
         return "\n".join(lines)
+
+
+def mask_names(name: str, count: int) -> list[str]:
+    """One file per mask, numbered where there are several."""
+    return [f"{name}.mask.png"] if count == 1 else [f"{name}.mask-{i}.png" for i in range(1, count + 1)]
+
+
+def make_record(
+    path: Path, pixels_HW3: np.ndarray, answers: Sequence[Answer], names: Sequence[str], **more: Any
+) -> str:
+    """The record of a photo; `names` are the files of its masks, if they are written."""
+    height, width = pixels_HW3.shape[:2]
+    image = image_fields(path.name, (height, width), content_hash(pixels_HW3))
+    annotations = [annotation_fields(i, a.candidate, a.rank, a.prompt) for i, a in enumerate(answers, 1)]
+    for annotation, mask_file in zip(annotations, names, strict=False):
+        annotation["mask_file"] = mask_file
+    return record_json(image, annotations, **more)
+
+
+def files(
+    name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer], names: Sequence[str], record: str
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names, and functions that make the contents when their turn comes: one file in memory at a time."""
+    for mask_file, answer in zip(names, answers, strict=False):
+        yield mask_file, lambda answer=answer: mask_png(answer.candidate.mask.to_array())  # type: ignore[misc]
+    yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers))
+    yield f"{name}.json", lambda: record.encode() + b"\n"
 
 
 def describe(answer: Answer, photo_area: int) -> str:

@@ -29,6 +29,14 @@ EXTRAS = {
 class Verbs(TyperGroup):
     """The root of the command line: reports what any command raises."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if not _is_usage(error):
+                raise
+            leave(*explain(error))
+
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
@@ -42,7 +50,7 @@ class Verbs(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if debugging() and not _is_usage(error):
+            if (debugging() and not _is_usage(error)) or _is_help(error):
                 raise
             leave(*explain(error))
 
@@ -87,14 +95,19 @@ def explain(error: Exception) -> tuple[str, int]:
     return f"internal error, {type(error).__name__}: {error}; `anymask --debug ...` shows where", 1
 
 
+def _is_help(error: Exception) -> bool:
+    """A group that was called without a command."""
+    return hasattr(error, "format_message") and not _is_usage(error)
+
+
 def _bad_setting(problem: dict[str, Any]) -> str:
     name = "_".join(str(part) for part in problem["loc"]).upper()
     return f"ANYMASK_{name}={problem['input']}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
 def _is_usage(error: Exception) -> bool:
-    """Typer's own complaints about a call, from whichever library it takes them."""
-    return hasattr(error, "format_message")
+    """Typer's own complaints about a call, from whichever library it takes them; not help."""
+    return hasattr(error, "format_message") and "\n" not in error.format_message()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from anymask.commands.reporting import Failures, say
 DEFAULT_FOLDER = Path("anymask-out")
 
 
-PhotoPaths = Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photos.")]
+PhotoPaths = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The photos.")]
 PointTexts = Annotated[
     list[str] | None,
     typer.Option(
@@ -70,7 +70,12 @@ def segment(
     out: OutFolder = None,
     json: JsonLines = False,
 ) -> None:
-    """Cut things out of photos: say with points, a box or a rough mask what is meant.
+    """Cut things out of photos: points, boxes or a rough mask say what is meant.
+
+    \b
+    anymask segment photo.jpg --point 480,300
+    anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
+    anymask segment *.jpg --point 480,300 --candidates
 
     Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
     centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
@@ -83,7 +88,7 @@ def segment(
     question = make_question(point or (), box or (), mask, grid_in_box)
     folder = out or (None if json else DEFAULT_FOLDER)
     photos = Photos(
-        question, keep=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
+        question, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
     )
     failures = Failures()
     opened = open_model(model, backend)

@@ -19,13 +19,17 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, content: bytes, *, keep: Iterable[Path] = ()) -> None:
+def check_not_an_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raises StorageError when writing `path` would replace a file that a command reads, under any name."""
+    if any(_same_file(path, one) for one in inputs):
+        raise StorageError(f"{path} is an input of this call and is not overwritten; choose another folder")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename: `path` is the old file or the whole new one, whatever happens.
 
-    `keep`: files that must not be replaced, under any name (the inputs of a command). Raises StorageError.
+    Raises StorageError.
     """
-    if any(_same_file(path, kept) for kept in keep):
-        raise StorageError(f"{path} is an input of this call and is not overwritten; choose another folder")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "xb") as file:

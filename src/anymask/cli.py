@@ -1,0 +1,58 @@
+"""The command line: the table of verbs. What a verb does is in `commands/`; heavy imports are inside the
+verbs."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from anymask.commands.evaluate import evaluate
+from anymask.commands.models import export, models
+from anymask.commands.reporting import DEBUG_VARIABLE, Verbs, say
+from anymask.commands.segment import segment
+from anymask.commands.train import train
+
+app = typer.Typer(
+    name="anymask",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(segment)
+app.add_typer(evaluate)
+app.command()(train)
+app.add_typer(models)
+app.command()(export)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"anymask {version('anymask')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Promptable segmentation: points, boxes and masks in; masks with probabilities out."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+def main() -> None:
+    """The entry point of the `anymask` program."""
+    app(prog_name="anymask")
+
+
+if __name__ == "__main__":
+    main()
