@@ -53,6 +53,13 @@ def test_the_jittered_box_is_another_one_and_stays_the_same(tmp_path: Path) -> N
     assert runs[0] == runs[1] and runs[0][0] != runs[0][1]
 
 
+def test_the_filled_box_is_scored_beside_the_model(tmp_path: Path) -> None:
+    write_l_shape(tmp_path)
+    perfect = ScriptedModel(lambda n, prompt: [filled((10, 10, 30, 30)) & ~filled((20, 20, 30, 30))])
+    report = evaluate_boxes(tmp_path, perfect)
+    assert (report["miou"], report["miou_filled_box"]) == (1.0, 0.75)
+
+
 def test_ignored_pixels_are_not_scored(tmp_path: Path) -> None:
     mask = rectangle(SIZE, 10, 10, 30, 30) & ~rectangle(SIZE, 20, 20, 30, 30)
     write_record(tmp_path, "photo", [{"mask": mask, "ignore": rectangle(SIZE, 20, 20, 60, 40)}])
@@ -63,7 +70,7 @@ def test_the_report_has_the_promised_keys_and_is_json(tmp_path: Path) -> None:
     write_l_shape(tmp_path)
     report = evaluate_boxes(tmp_path, box_filler())
     assert {"dataset", "model", "samples", "miou", "miou_jittered", "ci"} <= set(report)
-    assert set(report["ci"]) == {"miou", "miou_jittered"}
+    assert set(report["ci"]) == {"miou", "miou_jittered", "miou_filled_box"}
     assert json.loads(json.dumps(report)) == report
     assert "jittered" in describe(report)
 

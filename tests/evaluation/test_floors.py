@@ -39,6 +39,20 @@ def test_nothing_outside_the_box_is_inside(image: GrabCutImage) -> None:
     assert not answer.best.array[:, 230:].any()
 
 
+def test_a_box_around_nothing_has_an_answer() -> None:
+    flat = GrabCut().encode(np.full((*SIZE, 3), 128, np.uint8))
+    assert flat.segment(box=(100, 100, 140, 130)).best.array.any()
+
+
+def test_a_thing_is_found_in_its_window_at_any_size() -> None:
+    size = (900, 1600)
+    thing = rectangle(size, 1500, 10, 1540, 60)
+    rng = np.random.default_rng(1)
+    colours = np.where(thing[..., None], [190, 70, 60], [60, 80, 170]) + rng.normal(0, 12, (*size, 3))
+    answer = GrabCut().encode(colours.clip(0, 255).astype(np.uint8)).segment(box=(1497, 8, 1543, 63))
+    assert sample(thing).iou(answer.best.array) > 0.95
+
+
 def test_a_click_decides_its_own_pixel(image: GrabCutImage) -> None:
     answer = image.segment(points=[(225, 120), (40, 30), (400, 200)], labels=[1, 1, 0])
     assert answer.best.array[120, 225] and answer.best.array[30, 40] and not answer.best.array[200, 400]

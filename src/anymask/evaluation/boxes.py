@@ -26,11 +26,15 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class BoxScore:
-    """IoU of one sample from its exact and from its jittered box, and the seconds both answers took."""
+    """IoU of one sample from its exact and its jittered box, and the seconds both answers took.
+
+    `iou_filled`: of the exact box taken as the mask.
+    """
 
     sample: Sample
     iou: float
     iou_jittered: float
+    iou_filled: float
     jittered_xyxy: BoxXyxy
     seconds: float
 
@@ -66,7 +70,15 @@ def score_boxes(sample: Sample, image: SubjectImage) -> BoxScore:
     started = time.perf_counter()
     masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
     seconds = time.perf_counter() - started
-    return BoxScore(sample, sample.iou(masks[0]), sample.iou(masks[1]), jittered, seconds)
+    exact, moved, filled = (sample.iou(mask) for mask in (*masks, _fill(sample)))
+    return BoxScore(sample, exact, moved, filled, jittered, seconds)
+
+
+def _fill(sample: Sample) -> np.ndarray:
+    x0, y0, x1, y1 = (int(edge) for edge in sample.box_xyxy)
+    mask = np.zeros_like(sample.truth_HW)
+    mask[y0:y1, x0:x1] = True
+    return mask
 
 
 def jitter(box_xyxy: BoxXyxy, size_hw: tuple[int, ...], rng: np.random.Generator) -> BoxXyxy:
@@ -85,6 +97,7 @@ def summarise(scores: list[BoxScore]) -> Report:
     ious = {
         "miou": np.array([s.iou for s in scores]),
         "miou_jittered": np.array([s.iou_jittered for s in scores]),
+        "miou_filled_box": np.array([s.iou_filled for s in scores]),
     }
     return {
         "samples": len(scores),
@@ -103,6 +116,7 @@ def _row(score: BoxScore) -> dict[str, Any]:
         "area": sample.area,
         "iou": round(score.iou, 5),
         "iou_jittered": round(score.iou_jittered, 5),
+        "iou_filled": round(score.iou_filled, 5),
         "seconds": round(score.seconds, 5),
         "box_xyxy": " ".join(f"{v:g}" for v in sample.box_xyxy),
         "jittered_xyxy": " ".join(f"{v:.2f}" for v in score.jittered_xyxy),

@@ -1,9 +1,11 @@
-"""Floors: what a method without any learning reaches under the same protocol.
+"""Floors: what methods without any learning reach under the same protocol.
 
-GrabCut (Rother et al. 2004) fits two colour mixtures, one inside and one outside, and cuts the image between
-them. A box says that everything outside it is background. Clicks are disks of known pixels; around a positive
-click lies a larger disk that is probably inside. An earlier answer says what is probably inside. Answers are
-single masks.
+GrabCut (Rother et al. 2004) fits two colour mixtures, one inside and one outside, and cuts the image
+between them. A box says that everything outside it is background; the cut is made on the box and half a
+side around it. Clicks are disks of known pixels; around a positive click lies a larger disk that is
+probably inside. An earlier answer says what is probably inside. Where nothing is left inside, the first
+guess is the answer.
+
 Legend: H W image pixels, h w the pixels the cut is made on (the long side is at most 320, for speed).
 """
 
@@ -24,6 +26,7 @@ ROUNDS = 5
 SEED = 3
 CLICK_RADIUS = 0.02
 GUESS_RADIUS = 0.25
+BOX_MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +38,48 @@ class HardMask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SingleAnswer:
-    """One mask, fit to be the `mask` of the next prompt. `cut_hw`: the same at the size of the cut."""
+    """One mask, fit to be the `mask` of the next prompt."""
 
     best: HardMask
-    cut_hw: np.ndarray
 
     def __iter__(self) -> Iterator[HardMask]:
         return iter((self.best,))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of an image a cut is made on: edges in whole image pixels, and its size in cut pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def scale(self) -> float:
+        return min(1.0, LONG_SIDE / max(self.x1 - self.x0, self.y1 - self.y0))
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        height, width = (round(side * self.scale) for side in (self.y1 - self.y0, self.x1 - self.x0))
+        return max(1, height), max(1, width)
+
+    def shrink(self, map_HW: np.ndarray) -> np.ndarray:
+        """This part of an image-sized map, at the size of the cut."""
+        part = map_HW[self.y0 : self.y1, self.x0 : self.x1]
+        return np.asarray(cv2.resize(part, self.size_hw[::-1], interpolation=cv2.INTER_AREA))
+
+    def paste(self, inside_hw: np.ndarray, size_HW: tuple[int, int]) -> np.ndarray:
+        """A mask of the cut as a mask of the image."""
+        part_wh = self.x1 - self.x0, self.y1 - self.y0
+        part = cv2.resize(inside_hw.astype(np.float32), part_wh, interpolation=cv2.INTER_LINEAR)
+        whole = np.zeros(size_HW, bool)
+        whole[self.y0 : self.y1, self.x0 : self.x1] = np.asarray(part) > 0.5
+        return whole
+
+    def cell(self, x: float, y: float) -> tuple[int, int]:
+        """The pixel of the cut, as x, y, under a point of the image."""
+        return int((x - self.x0) * self.scale), int((y - self.y0) * self.scale)
 
 
 class GrabCut:
@@ -56,10 +94,7 @@ class GrabCut:
 
 class GrabCutImage:
     def __init__(self, pixels_HW3: np.ndarray) -> None:
-        self._size_HW = pixels_HW3.shape[:2]
-        self._scale = min(1.0, LONG_SIDE / max(self._size_HW))
-        size_wh = [max(1, round(side * self._scale)) for side in reversed(self._size_HW)]
-        self._pixels_hw3 = np.asarray(cv2.resize(pixels_HW3, size_wh, interpolation=cv2.INTER_AREA))
+        self._pixels_HW3 = pixels_HW3
 
     def segment(
         self,
@@ -72,54 +107,57 @@ class GrabCutImage:
         """Raises BadPrompt without points and box, and for a mask that is not an earlier answer."""
         if not points and box is None:
             raise BadPrompt("grabcut: expected points or a box, got neither")
-        trimap = self._guess(points, labels, box, mask)
-        self._fix_clicks(trimap, points, labels)
-        return self._answer(self._cut(trimap))
+        if mask is not None and not isinstance(mask, SingleAnswer):
+            raise BadPrompt(f"grabcut: expected an earlier answer as mask, got {type(mask).__name__}")
+        height, width = self._pixels_HW3.shape[:2]
+        window = Window(0, 0, width, height) if box is None else _around(box, width, height)
+        clicks = list(zip(points or (), labels or [1] * len(points or ()), strict=True))
+        trimap = _guess(window, clicks, box, mask)
+        _draw(trimap, window, clicks, CLICK_RADIUS * max(window.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
+        inside = _cut(window.shrink(self._pixels_HW3), trimap)
+        return SingleAnswer(HardMask(window.paste(inside, (height, width))))
 
-    def _guess(self, points: Any, labels: Any, box: Any, mask: Any) -> np.ndarray:
-        """What is probably inside: the earlier answer, else the box, else disks around positive clicks."""
-        size_hw = self._pixels_hw3.shape[:2]
-        trimap = np.full(size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
-        if mask is not None:
-            if not isinstance(mask, SingleAnswer):
-                raise BadPrompt(f"grabcut: expected an earlier answer as mask, got {type(mask).__name__}")
-            trimap[mask.cut_hw] = cv2.GC_PR_FGD
-        elif box is not None:
-            x0, y0, x1, y1 = (int(round(v * self._scale)) for v in box)
-            trimap[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD
-        else:
-            self._draw(trimap, points, labels, GUESS_RADIUS * min(size_hw), {1: cv2.GC_PR_FGD})
-        return trimap
 
-    def _fix_clicks(self, trimap_hw: np.ndarray, points: Any, labels: Any) -> None:
-        if points:
-            radius = CLICK_RADIUS * max(trimap_hw.shape)
-            self._draw(trimap_hw, points, labels, radius, {0: cv2.GC_BGD, 1: cv2.GC_FGD})
+def _around(box_xyxy: Sequence[float], width: int, height: int) -> Window:
+    """The box and a margin, inside the image."""
+    x0, y0, x1, y1 = box_xyxy
+    dx, dy = BOX_MARGIN * (x1 - x0), BOX_MARGIN * (y1 - y0)
+    left, top = max(0, int(x0 - dx)), max(0, int(y0 - dy))
+    return Window(left, top, min(width, int(x1 + dx) + 1), min(height, int(y1 + dy) + 1))
 
-    def _draw(
-        self, trimap_hw: np.ndarray, points: Any, labels: Any, radius: float, values: dict[int, int]
-    ) -> None:
-        """Disks around the clicks whose label has a value."""
-        for (x, y), label in zip(points, labels or [1] * len(points), strict=True):
-            if label in values:
-                centre = int(x * self._scale), int(y * self._scale)
-                cv2.circle(trimap_hw, centre, max(1, round(radius)), values[label], cv2.FILLED)
 
-    def _cut(self, trimap_hw: np.ndarray) -> np.ndarray:
-        """The foreground GrabCut finds; the guess itself where one side has no pixels to learn from."""
-        inside = _is_inside(trimap_hw)
-        if inside.all() or not inside.any():
-            return inside
-        cv2.setRNGSeed(SEED)
-        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(
-            self._pixels_hw3, trimap_hw, (0, 0, 0, 0), background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK
-        )
-        return _is_inside(trimap_hw)
+def _guess(window: Window, clicks: list[Any], box: Sequence[float] | None, mask: Any) -> np.ndarray:
+    """What is probably inside: the earlier answer, else the box, else disks around positive clicks."""
+    trimap = np.full(window.size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
+    if mask is not None:
+        trimap[window.shrink(mask.best.array.astype(np.float32)) > 0.5] = cv2.GC_PR_FGD
+    elif box is not None:
+        (x0, y0), (x1, y1) = window.cell(box[0], box[1]), window.cell(box[2], box[3])
+        trimap[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD
+    else:
+        _draw(trimap, window, clicks, GUESS_RADIUS * min(window.size_hw), {1: cv2.GC_PR_FGD})
+    return trimap
 
-    def _answer(self, cut_hw: np.ndarray) -> SingleAnswer:
-        soft = cv2.resize(cut_hw.astype(np.float32), self._size_HW[::-1], interpolation=cv2.INTER_LINEAR)
-        return SingleAnswer(HardMask(np.asarray(soft) > 0.5), cut_hw)
+
+def _draw(
+    trimap_hw: np.ndarray, window: Window, clicks: list[Any], radius: float, values: dict[int, int]
+) -> None:
+    """Disks around the clicks whose label has a value."""
+    for (x, y), label in clicks:
+        if label in values:
+            cv2.circle(trimap_hw, window.cell(x, y), max(1, round(radius)), values[label], cv2.FILLED)
+
+
+def _cut(pixels_hw3: np.ndarray, trimap_hw: np.ndarray) -> np.ndarray:
+    """The foreground GrabCut finds. The guess itself where one side is empty, before or after."""
+    guess = _is_inside(trimap_hw)
+    if guess.all() or not guess.any():
+        return guess
+    cv2.setRNGSeed(SEED)
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(pixels_hw3, trimap_hw, (0, 0, 0, 0), background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    inside = _is_inside(trimap_hw)
+    return inside if inside.any() else guess
 
 
 def _is_inside(trimap_hw: np.ndarray) -> np.ndarray:

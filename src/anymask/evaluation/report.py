@@ -66,7 +66,11 @@ def _click_lines(report: Report) -> list[str]:
 
 
 def _box_lines(report: Report) -> list[str]:
-    names = {"miou": "mIoU, exact boxes", "miou_jittered": "mIoU, jittered boxes"}
+    names = {
+        "miou": "mIoU, exact boxes",
+        "miou_jittered": "mIoU, jittered boxes",
+        "miou_filled_box": "mIoU, box filled",
+    }
     lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
     return [*lines, f"{report['seconds_per_box'] * 1000:.0f} ms per box"]
 
