@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,11 +133,12 @@ def read_state(path: Path) -> State:
 
 def read_pickle(path: Path) -> State:
     try:
-        # Mapped, not copied: a file of 2.5 GB is not held in memory twice. Only the zip format can be mapped.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # torch on old pickle protocols
+            # Mapped, not copied: 2.5 GB are not held in memory twice. Only the zip format can be mapped.
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path} is damaged, or holds more than tensors: refused") from error
-    except (RuntimeError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except Exception as error:  # a damaged pickle trips its reader in any way
         raise WeightsError(f"{path} is damaged or incomplete: {first_line(error)}") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise WeightsError(f"expected a table of tensors in {path}, found {type(state).__name__}")
