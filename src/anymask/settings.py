@@ -1,4 +1,7 @@
-"""Deployment settings, read from `ANYMASK_...` environment variables and nowhere else."""
+"""Deployment settings, read from `ANYMASK_...` environment variables and nowhere else.
+
+Slow to import (pydantic): imported inside the functions that need a setting.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from anymask.errors import BadOption
+
+PREFIX = "ANYMASK_"
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Settings(BaseSettings):
     """Every setting has an environment variable of its name in capitals, prefixed with ANYMASK_."""
 
-    model_config = SettingsConfigDict(env_prefix="ANYMASK_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, validate_default=True)
 
-    max_pixels: Annotated[int, Field(gt=0, description="Pictures with more pixels are refused unread.")] = 200_000_000
-    cache_dir: Annotated[Path, Field(description="Where downloaded models are kept.")] = Path("~/.cache/anymask")
+    max_pixels: Annotated[int, Field(gt=0, description="Images with more pixels are refused unread.")] = 200_000_000
+    cache_dir: Annotated[Folder, Field(description="Where downloaded models are kept.")] = Path("~/.cache/anymask")
     threads: Annotated[int, Field(ge=0, description="Threads of the network; 0 means all cores.")] = 0
     offline: Annotated[bool, Field(description="Never use the network.")] = False
     backend: Annotated[str, Field(description="auto, onnx, openvino, torch or disk.")] = "auto"
@@ -24,4 +32,10 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    return Settings()
+    """The settings of this process, read once. Raises BadOption that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + str(first["loc"][0]).upper()
+        raise BadOption(f"{variable}={first['input']}: {first['msg']}") from None

@@ -22,7 +22,7 @@ THRESHOLD = 0.0  # logits above it are inside
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One answer. `iou`: predicted quality. `probability`: calibrated chance that this is the mask that was meant."""
+    """One answer. `iou`: predicted quality. `probability`: calibrated chance that this mask was meant."""
 
     low_res_logits: NDArray[np.float32]
     iou: float
@@ -41,7 +41,8 @@ class Candidate:
     @property
     def logits(self) -> NDArray[np.float32]:
         """H x W float32, a new array each time: four bytes for each pixel of the image."""
-        return self.transform.to_image_logits(self.low_res_logits[None])[0]
+        logits_1HW = self.transform.to_image_logits(self.low_res_logits[None])
+        return logits_1HW.reshape(self.transform.size_hw_image)
 
     @property
     def rle(self) -> Rle:

@@ -1,7 +1,8 @@
-"""Frames: original image pixels (`*_image`) and the model's square input (`*_model`). The only file that converts.
+"""Frames: image pixels (`*_image`) and the model's square input (`*_model`). The only file that converts.
 
-Coordinates are continuous, x right and y down; the centre of pixel (0, 0) is (0.5, 0.5) in every frame. Boxes are
-`x0, y0, x1, y1` edges. Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the model's input.
+Coordinates are continuous, x right and y down; the centre of pixel (0, 0) is (0.5, 0.5) in every frame.
+Boxes are `x0, y0, x1, y1` edges.
+Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the model's input.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class ResizeLongest:
 def bilinear_blocks(image_hw: Floats, size_hw: SizeHW) -> Iterator[tuple[slice, Floats]]:
     """Resized to `size_hw`, some rows at a time; a block is only valid until the next one is asked for.
 
-    Bilinear between pixel centres without antialias, whether it grows or shrinks (PyTorch's `align_corners=False`).
+    Bilinear between pixel centres, without antialias also where it shrinks (PyTorch's `align_corners=False`).
     """
     height, width = size_hw
     left, right, weight_x = _neighbours(image_hw.shape[1], width)
@@ -128,7 +129,8 @@ def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.
     In float32 like the reference: the weights of a large image differ in the fourth digit otherwise.
     """
     scale = np.float32(size) / np.float32(new_size)
-    position = np.maximum(scale * (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
+    half = np.float32(0.5)
+    position = np.maximum(scale * (np.arange(new_size, dtype=np.float32) + half) - half, 0)
     before = np.minimum(position.astype(np.intp), size - 1)
     weight = np.clip(position - before.astype(np.float32), 0, 1)
     return before, np.minimum(before + 1, size - 1), weight
@@ -154,4 +156,5 @@ def box_iou(boxes_xyxy_a: ArrayLike, boxes_xyxy_b: ArrayLike) -> NDArray[np.floa
     intersection = sides.clip(0).prod(axis=2)
     area_a, area_b = ((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (a, b))
     union = area_a[:, None] + area_b[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    iou: NDArray[np.float64] = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    return iou

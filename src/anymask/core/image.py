@@ -1,4 +1,4 @@
-"""read_image: from what people have to H x W x 3 uint8 RGB, upright. Knows files and their formats, no network.
+"""read_image: from what people have to H x W x 3 uint8 RGB, upright. Knows files and formats, no network.
 
 Pixels are converted in strips, so that a large photo is in memory twice at most: decoded, and as the result.
 """
@@ -40,11 +40,11 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     """H x W x 3 uint8 RGB, C-contiguous, turned upright as its EXIF orientation says.
 
-    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, H x W x 1, 3 or 4; see
-    `pixels.to_uint8` for the ranges). Of animations and multi-page files the first frame. Transparent pixels are laid
-    over white. Colour profiles are not applied. An array that needs no change is returned as it is.
+    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, or H x W x 1, 3
+    or 4; `pixels.to_uint8` has the ranges). Of animations and files of many pages the first frame. Transparent
+    pixels are laid over white. Colour profiles are not applied. An array that needs no change is returned as is.
 
-    `max_pixels`: refuse larger images from what their header says; the setting `ANYMASK_MAX_PIXELS` unless given.
+    `max_pixels`: larger images are refused from what their header says; ANYMASK_MAX_PIXELS unless given.
     Raises BadImage.
     """
     limit = _default_limit() if max_pixels is None else max_pixels
@@ -58,7 +58,8 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
         return _from_pillow(source, "image", limit)
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
         return _from_array(np.asarray(source), limit)
-    raise BadImage(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
+    expected = "a path, bytes, a file object, a PIL image or an array"
+    raise BadImage(f"image: expected {expected}, got {type(source).__name__}")
 
 
 def content_hash(pixels_HW3: Pixels) -> str:
@@ -80,7 +81,7 @@ def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
         raise BadImage(f"{name}: expected at least one pixel, got {width} x {height}")
     if width * height > limit:
         raise BadImage(
-            f"{name}: expected at most {limit:,} pixels, got {width} x {height} (ANYMASK_MAX_PIXELS is the limit)"
+            f"{name}: expected at most {limit:,} pixels, got {width} x {height}; ANYMASK_MAX_PIXELS sets the limit"
         )
 
 
@@ -108,7 +109,8 @@ def _read_stream(stream: Any, limit: int) -> Pixels:
     except (OSError, ValueError) as error:
         raise BadImage(f"image file object cannot be read: {error}") from error
     if not isinstance(content, bytes):
-        raise BadImage(f"image file object: expected bytes, got {type(content).__name__}; open it in binary mode")
+        kind = type(content).__name__
+        raise BadImage(f"image file object: expected bytes, got {kind}; open it in binary mode")
     return _read_file(io.BytesIO(content), "image file object", limit)
 
 
@@ -146,7 +148,7 @@ def _what_it_seems(head: bytes) -> str:
 
 
 def _silence_pillow() -> None:
-    """No warnings about corrupt metadata: pixels that cannot be read are errors, the rest does not matter here.
+    """No warnings about corrupt metadata: what matters here are the pixels, and for those there are errors.
 
     One narrow filter that stays: swapping the filters for each call would not be safe between threads.
     """
@@ -188,7 +190,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
-    """A view of the upright pixels in the order in which the file stores them (EXIF 2.32, tag Orientation)."""
+    """A view of the upright pixels in the order in which the file stores them (EXIF tag Orientation)."""
     stored = upright_HW3.transpose(1, 0, 2) if orientation >= 5 else upright_HW3
     flip_rows, flip_columns = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
     return stored[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

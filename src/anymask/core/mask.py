@@ -1,4 +1,7 @@
-"""Mask: an immutable binary mask, kept as COCO-compatible run lengths. The only file that knows the run-length library."""
+"""Mask: an immutable binary mask, kept as COCO-compatible run lengths.
+
+The only file that knows the run-length library. Text from outside is checked here before the library sees it.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +57,10 @@ class Mask:
 
     @classmethod
     def from_polygons(cls, polygons: Sequence[Any], size_hw: tuple[int, int]) -> Mask:
-        """The union of polygons: each `[x0, y0, x1, y1, ...]` (COCO), N x 2 points, or rings `[outer, hole, ...]`.
+        """The union of polygons, rasterised as the COCO tools do.
 
-        Rasterised as the COCO tools do. Raises BadInput for what is not a polygon.
+        Each is `[x0, y0, x1, y1, ...]` as in COCO, N x 2 points, or a list of rings `[outer, hole, ...]`.
+        Raises BadInput for what is not a polygon.
         """
         height, width = _checked_size(size_hw)
         union = _library().zeros((height, width))
@@ -110,8 +114,8 @@ class Mask:
     def polygons(self) -> list[list[Ring]]:
         """One list of rings per 4-connected piece: its outline, then its holes.
 
-        A ring is an N x 2 integer array of xy pixel corners along the exact edge of the mask; the last point joins the
-        first. `Mask.from_polygons(mask.polygons(), mask.size_hw) == mask`.
+        A ring is an N x 2 integer array of xy pixel corners along the exact edge of the mask; its last point
+        joins the first. `Mask.from_polygons(mask.polygons(), mask.size_hw) == mask`.
         """
         if self.is_empty:
             return []
@@ -178,7 +182,7 @@ def _checked_size(size_hw: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise BadInput(f"mask: expected a size of [height, width], got {str(size_hw)[:60]!r}") from None
     if not (0 < height < 2**31 and 0 < width < 2**31 and height * width < 2**32):
-        raise BadInput(f"mask: expected a size of at least 1 x 1 and less than 2^32 pixels, got {height} x {width}")
+        raise BadInput(f"mask: expected 1 x 1 to less than 2^32 pixels, got {height} x {width}")
     return height, width
 
 
@@ -190,7 +194,7 @@ def _plain_runs(counts: Any) -> NDArray[np.int64]:
 
 
 def _decompress(counts: str | bytes) -> NDArray[np.int64]:
-    """COCO's text form: 5 bits per character, least first; from the third run on the difference to two runs before."""
+    """COCO's text form: 5 bits a character, least first; from the third run on what was added to two before."""
     text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((codes & 32) == 0)
@@ -217,7 +221,8 @@ def _undo_differences(values: NDArray[np.int64]) -> NDArray[np.int64]:
 def _from_runs(runs: NDArray[np.int64], size_hw: tuple[int, int]) -> Any:
     height, width = size_hw
     if (runs < 0).any() or int(runs.sum()) != height * width:
-        raise BadInput(f"run lengths: expected counts that add up to {height} x {width} pixels, got {int(runs.sum())}")
+        total = int(runs.sum())
+        raise BadInput(f"run lengths: expected counts that add up to {height} x {width} pixels, got {total}")
     if runs.size > 1 and not runs[1:].all():
         runs = _without_empty_runs(runs)
     return _library().from_counts(runs.astype(np.uint32), size_hw)

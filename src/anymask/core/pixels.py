@@ -23,7 +23,8 @@ OVERSHOOT = 0.02  # of the range: what a sharpening filter or a bicubic resize a
 def rgb_from_array(array: NDArray[Any], name: str) -> Pixels:
     """H x W, or H x W x 1, 3 or 4, of bool, whole numbers or floats -> H x W x 3 uint8, C-contiguous.
 
-    Transparent pixels are laid over white. May share memory with `array`. Raises BadImage, which begins with `name`.
+    Transparent pixels are laid over white. May share memory with `array`.
+    Raises BadImage with a message that begins with `name`.
     """
     array_HWC = _with_channels(array, name)
     pixels_HWC = to_uint8(array_HWC, name)
@@ -55,9 +56,9 @@ def _shape(array: NDArray[Any]) -> str:
 def to_uint8(array_HWC: NDArray[Any], name: str) -> Pixels:
     """Brought to 0..255.
 
-    bool: 0 and 255. uint8: as it is. Other whole numbers: the range is the smallest of 8, 10, 12, 14 and 16 bits that
-    holds the brightest pixel, so 12-bit data in 16-bit files is not black. Floats: 0..1 when none is above 1, 0..255
-    otherwise. Raises BadImage for other ranges, NaN and infinity.
+    bool: 0 and 255. uint8: as it is. Other whole numbers: the range is the smallest of 8, 10, 12, 14 and 16 bits
+    that holds the brightest pixel, so 12-bit data in 16-bit files is not black. Floats: 0..1 when none is
+    above 1, 0..255 otherwise. Raises BadImage for other ranges, NaN and infinity.
     """
     if array_HWC.dtype == np.uint8:
         return array_HWC

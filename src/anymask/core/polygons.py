@@ -1,7 +1,7 @@
 """Outlines of masks as polygons with holes, and the polygons people hand in. Knows arrays, no run lengths.
 
-A corner is a pixel corner where the outline turns. In a row of corners, ordered by x, the first joins the second, the
-third the fourth and so on; the same holds for columns. So two sorts link all rings.
+A corner is a pixel corner where an outline turns. In a row of corners, ordered by x, the first joins the second,
+the third the fourth and so on; the same holds for columns. So two sorts link all rings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
         if padded[y + 1, x + 1]:
             owner.append(number)
         else:  # a hole: the edge above it, through the piece, belongs to a ring of the same piece
-            above = y - int(np.argmin(padded[y::-1, x + 1])) + 1
+            above = y - int(np.argmin(padded[y::-1, x + 1]))
             edge = int(np.searchsorted(keys, above * width + x, side="right")) - 1
             owner.append(owner[ring_of[edge]])
         pieces.setdefault(owner[-1], []).append(corners_xy[ring])
@@ -39,7 +39,7 @@ def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
 
 
 def _corners(padded: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Corners (xy, row by row) and whether each is the meeting point of two diagonal pixels, lower left and upper right.
+    """Corners (xy, row by row), and at which of them a lower left and an upper right pixel meet.
 
     Where two diagonal pixels meet there are two corners, one for each pixel.
     """
@@ -57,12 +57,12 @@ def _link(corners_xy: NDArray[np.int64], rising: NDArray[np.bool_]) -> tuple[lis
     count = len(corners_xy)
     second = np.zeros(count, np.bool_)
     second[1:] = (corners_xy[1:] == corners_xy[:-1]).all(axis=1)
-    upper = second ^ ~rising  # of two corners at one place: 0 joins the edge above; a pixel keeps its own two edges
+    upper = second ^ ~rising  # which of two corners at one place has the edge above: a pixel keeps its own edges
     order = np.lexsort((~upper, corners_xy[:, 1], corners_xy[:, 0]))
     vertical = np.empty(count, np.int64)
     vertical[order] = order.reshape(-1, 2)[:, ::-1].reshape(-1)
     partner = vertical.tolist()
-    ring_of, rings = [-1] * count, []
+    ring_of, rings = [-1] * count, list[list[int]]()
     for first in range(count):
         if ring_of[first] >= 0:
             continue
@@ -88,7 +88,7 @@ def coco_rings(polygons: Sequence[Any]) -> Iterator[list[NDArray[np.float64]]]:
 
 def _depth(polygon: Any) -> int:
     depth, inner = 0, polygon
-    while isinstance(inner, Sequence | np.ndarray) and not isinstance(inner, str) and len(inner) and depth < 4:
+    while isinstance(inner, list | tuple | np.ndarray) and len(inner) and depth < 4:
         depth, inner = depth + 1, inner[0]
     return depth
 

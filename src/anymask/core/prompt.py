@@ -1,6 +1,6 @@
-"""Prompt: what is asked of an image. Any mix of points, one box, one mask and one phrase, in image coordinates.
+"""Prompt: what is asked of an image. Any mix of points, one box, one mask and one phrase.
 
-Knows shapes and ranges, not what a network makes of them. The centre of pixel (0, 0) is (0.5, 0.5).
+In image coordinates: the centre of pixel (0, 0) is (0.5, 0.5). Knows shapes and ranges, no network.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from anymask.errors import BadPrompt
 class Prompt:
     """Built with `Prompt.of`, which checks everything that can be checked without the image.
 
-    `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside. `box_xyxy`: (4,) float32
-    edges. `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
+    `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside. `box_xyxy`: (4,)
+    float32 edges. `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
     """
 
     points_xy: NDArray[np.float32]
@@ -40,8 +40,8 @@ class Prompt:
     ) -> Prompt:
         """From anything array-like; labels are all 1 unless given. Raises BadPrompt.
 
-        `mask`: a Mask, a bool (or integer 0 / not 0) array of the size of the image, float low-resolution logits, or an
-        earlier answer (Candidates or one Candidate).
+        `mask`: a Mask, a bool (or integer 0 / not 0) array of the size of the image, float low-resolution
+        logits, or an earlier answer (Candidates or one Candidate).
         """
         points_xy = _points(points)
         prompt = cls(points_xy, _labels(labels, len(points_xy)), _box(box), _mask(mask), _text(text))
@@ -57,8 +57,8 @@ class Prompt:
     def check(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Prompt:
         """This prompt with its box clipped to an image of `size_hw`.
 
-        `low_res_size`: side of the logits the model takes as a mask. Raises BadPrompt for points outside, a box with no
-        pixel inside and a mask of another size.
+        `low_res_size`: side of the logits the model takes as a mask. Raises BadPrompt for points outside, a box
+        that does not overlap the image and a mask of another size.
         """
         self._check_points(size_hw)
         self._check_mask(size_hw, low_res_size)
@@ -69,7 +69,8 @@ class Prompt:
         for number, (x, y) in enumerate(self.points_xy.tolist(), 1):
             if not (0 <= x <= width and 0 <= y <= height):
                 raise BadPrompt(
-                    f"point {number} is outside the image: expected x in 0..{width} and y in 0..{height}, got {x:g}, {y:g}"
+                    f"point {number} is outside the image: expected x in 0..{width} and y in 0..{height}, "
+                    f"got {x:g}, {y:g}"
                 )
 
     def _check_mask(self, size_hw: tuple[int, int], low_res_size: int | None) -> None:
@@ -79,12 +80,10 @@ class Prompt:
         if self.mask.dtype == np.bool_:
             if (height, width) != tuple(size_hw):
                 expected = f"{size_hw[1]} x {size_hw[0]}"
-                raise BadPrompt(f"mask: expected the size of the image, {expected} (width x height), got {width} x {height}")
+                raise BadPrompt(f"mask: expected the size of the image, {expected}, got {width} x {height}")
         elif low_res_size is not None and (height, width) != (low_res_size, low_res_size):
-            expected = f"{low_res_size} x {low_res_size}"
-            raise BadPrompt(
-                f"mask: expected float logits of {expected} or a bool array of the image, got floats of {width} x {height}"
-            )
+            expected = f"float logits of {low_res_size} x {low_res_size} or a bool mask of the image"
+            raise BadPrompt(f"mask: expected {expected}, got floats of {width} x {height}")
 
 
 def _points(points: ArrayLike | None) -> NDArray[np.float32]:
@@ -132,7 +131,8 @@ def _clipped(box_xyxy: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray
     if not (clipped[0] < clipped[2] and clipped[1] < clipped[3]):
         x0, y0, x1, y1 = box_xyxy.tolist()
         raise BadPrompt(
-            f"box is outside the image: expected it to overlap 0, 0, {width}, {height}, got {x0:g}, {y0:g}, {x1:g}, {y1:g}"
+            f"box is outside the image: expected it to overlap 0, 0, {width}, {height}, "
+            f"got {x0:g}, {y0:g}, {x1:g}, {y1:g}"
         )
     return clipped
 
