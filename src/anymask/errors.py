@@ -2,7 +2,7 @@
 
     AnymaskError
     +-- BadInput             the caller gave something that cannot be used
-    |   +-- BadImage         a picture that is missing, damaged, empty or too large
+    |   +-- BadImage         an image that is missing, damaged, empty or too large
     |   +-- BadPrompt        points, boxes, masks or words that make no sense for the image
     |   +-- BadOption        an option with a value that is not allowed
     |   +-- ModelNotFound    a model name that nobody knows
@@ -12,8 +12,8 @@
         +-- StorageError     a file that could not be written (disk full, read-only)
         +-- MissingExtra     an optional package that is not installed
 
-`http_status` and `exit_code` say how an error leaves a server and a command. Messages are one line: what was expected,
-what came, what to do.
+`http_status` and `exit_code` say how an error leaves a server and a command. Messages are one line: what was
+expected, what came, what to do. Errors of other libraries are mapped to these where they are called.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class BadInput(AnymaskError):
 
 
 class BadImage(BadInput):
-    """The picture is missing, damaged, empty or too large. Exit code 1: the command was right, the file is not."""
+    """The image is missing, damaged, empty or too large. Exit code 1: the call was right, the file is not."""
 
     exit_code = 1
 

@@ -23,11 +23,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, validate_default=True)
 
-    max_pixels: Annotated[int, Field(gt=0, description="Images with more pixels are refused unread.")] = 200_000_000
-    cache_dir: Annotated[Folder, Field(description="Where downloaded models are kept.")] = Path("~/.cache/anymask")
-    threads: Annotated[int, Field(ge=0, description="Threads of the network; 0 means all cores.")] = 0
-    offline: Annotated[bool, Field(description="Never use the network.")] = False
-    backend: Annotated[str, Field(description="auto, onnx, openvino, torch or disk.")] = "auto"
+    max_pixels: int = Field(default=200_000_000, gt=0, description="Images with more pixels are refused unread.")
+    cache_dir: Folder = Field(default=Path("~/.cache/anymask"), description="Where downloaded models are kept.")
+    threads: int = Field(default=0, ge=0, description="Threads of the network; 0 means all cores.")
+    offline: bool = Field(default=False, description="Never use the internet.")
+    backend: str = Field(default="auto", description="auto, onnx, openvino, torch or disk.")
 
 
 @lru_cache(maxsize=1)

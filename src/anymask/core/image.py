@@ -40,9 +40,10 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     """H x W x 3 uint8 RGB, C-contiguous, turned upright as its EXIF orientation says.
 
-    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, or H x W x 1, 3
-    or 4; `pixels.to_uint8` has the ranges). Of animations and files of many pages the first frame. Transparent
-    pixels are laid over white. Colour profiles are not applied. An array that needs no change is returned as is.
+    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, or
+    H x W x 1, 3 or 4; `pixels.to_uint8` has the ranges). Of animations and multi-page files the first frame.
+    Transparent pixels are laid over white. Colour profiles are not applied. An array that needs no change is
+    returned as it is.
 
     `max_pixels`: larger images are refused from what their header says; ANYMASK_MAX_PIXELS unless given.
     Raises BadImage.
@@ -81,7 +82,7 @@ def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
         raise BadImage(f"{name}: expected at least one pixel, got {width} x {height}")
     if width * height > limit:
         raise BadImage(
-            f"{name}: expected at most {limit:,} pixels, got {width} x {height}; ANYMASK_MAX_PIXELS sets the limit"
+            f"{name}: expected at most {limit:,} pixels (set by ANYMASK_MAX_PIXELS), got {width} x {height}"
         )
 
 

@@ -194,7 +194,7 @@ def _plain_runs(counts: Any) -> NDArray[np.int64]:
 
 
 def _decompress(counts: str | bytes) -> NDArray[np.int64]:
-    """COCO's text form: 5 bits a character, least first; from the third run on what was added to two before."""
+    """COCO's text form: 5 bits a character, lowest first; later runs as differences to two runs before."""
     text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((codes & 32) == 0)

@@ -56,9 +56,9 @@ def _shape(array: NDArray[Any]) -> str:
 def to_uint8(array_HWC: NDArray[Any], name: str) -> Pixels:
     """Brought to 0..255.
 
-    bool: 0 and 255. uint8: as it is. Other whole numbers: the range is the smallest of 8, 10, 12, 14 and 16 bits
-    that holds the brightest pixel, so 12-bit data in 16-bit files is not black. Floats: 0..1 when none is
-    above 1, 0..255 otherwise. Raises BadImage for other ranges, NaN and infinity.
+    bool: 0 and 255. uint8: as it is. Other whole numbers: the range is the smallest of 8, 10, 12, 14 and 16
+    bits that holds the brightest pixel, so 12-bit data in 16-bit files is not black. Floats: 0..1 when none
+    is above 1, 0..255 otherwise. Raises BadImage for other ranges, NaN and infinity.
     """
     if array_HWC.dtype == np.uint8:
         return array_HWC

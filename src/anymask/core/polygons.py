@@ -1,7 +1,7 @@
 """Outlines of masks as polygons with holes, and the polygons people hand in. Knows arrays, no run lengths.
 
-A corner is a pixel corner where an outline turns. In a row of corners, ordered by x, the first joins the second,
-the third the fourth and so on; the same holds for columns. So two sorts link all rings.
+A corner is a pixel corner where an outline turns. In a row of corners, ordered by x, the first joins the
+second, the third the fourth and so on; the same holds for columns. So two sorts link all rings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _link(corners_xy: NDArray[np.int64], rising: NDArray[np.bool_]) -> tuple[lis
     count = len(corners_xy)
     second = np.zeros(count, np.bool_)
     second[1:] = (corners_xy[1:] == corners_xy[:-1]).all(axis=1)
-    upper = second ^ ~rising  # which of two corners at one place has the edge above: a pixel keeps its own edges
+    # Of two corners at one place, the one with the edge above: each pixel keeps its own two edges.
+    upper = second ^ ~rising
     order = np.lexsort((~upper, corners_xy[:, 1], corners_xy[:, 0]))
     vertical = np.empty(count, np.int64)
     vertical[order] = order.reshape(-1, 2)[:, ::-1].reshape(-1)

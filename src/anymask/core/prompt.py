@@ -19,8 +19,9 @@ from anymask.errors import BadPrompt
 class Prompt:
     """Built with `Prompt.of`, which checks everything that can be checked without the image.
 
-    `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside. `box_xyxy`: (4,)
-    float32 edges. `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
+    `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside.
+    `box_xyxy`: (4,) float32 edges.
+    `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
     """
 
     points_xy: NDArray[np.float32]
@@ -57,8 +58,8 @@ class Prompt:
     def check(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Prompt:
         """This prompt with its box clipped to an image of `size_hw`.
 
-        `low_res_size`: side of the logits the model takes as a mask. Raises BadPrompt for points outside, a box
-        that does not overlap the image and a mask of another size.
+        `low_res_size`: side of the logits the model takes as a mask. Raises BadPrompt for points outside,
+        a box that does not overlap the image and a mask of another size.
         """
         self._check_points(size_hw)
         self._check_mask(size_hw, low_res_size)

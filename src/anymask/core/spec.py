@@ -12,10 +12,11 @@ Family = Literal["sam", "mobile_sam", "lite"]
 class ModelSpec:
     """The frame and the tensors of one model.
 
-    `input_size`: side of the square model frame in pixels. `low_res_size`: side of the mask logits the decoder
-    returns. `mean`, `std`: per channel, in 0..255 units; applied before the frame is padded with zeros.
-    `pixel_offset`: added to model coordinates before they reach the network (-0.5 where the network itself moves
-    pixel indices to pixel centres, as the published Segment Anything code does; 0 otherwise).
+    `input_size`: side of the square model frame in pixels.
+    `low_res_size`: side of the mask logits the decoder returns.
+    `mean`, `std`: per channel, in 0..255 units; applied before the frame is padded with zeros.
+    `pixel_offset`: added to model coordinates before they reach the network (-0.5 where the network itself
+    moves pixel indices to pixel centres, as the published Segment Anything code does; 0 otherwise).
     """
 
     name: str
@@ -33,5 +34,6 @@ class ModelSpec:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ModelSpec:
         """Raises TypeError when a field is missing or unknown."""
-        tuples = {k: tuple(fields[k]) for k in ("mean", "std", "embedding_names") if k in fields}
+        names = ("mean", "std", "embedding_names")
+        tuples: dict[str, Any] = {name: tuple(fields[name]) for name in names if name in fields}
         return cls(**{**fields, **tuples})
