@@ -23,8 +23,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, validate_default=True)
 
-    max_pixels: int = Field(default=200_000_000, gt=0, description="Images with more pixels are refused unread.")
-    cache_dir: Folder = Field(default=Path("~/.cache/anymask"), description="Where downloaded models are kept.")
+    max_pixels: int = Field(default=200_000_000, gt=0, description="Larger images are refused unread.")
+    cache_dir: Folder = Field(default=Path("~/.cache/anymask"), description="Folder of downloaded models.")
     threads: int = Field(default=0, ge=0, description="Threads of the network; 0 means all cores.")
     offline: bool = Field(default=False, description="Never use the internet.")
     backend: str = Field(default="auto", description="auto, onnx, openvino, torch or disk.")

@@ -91,49 +91,51 @@ class ResizeLongest:
         return mask_HW
 
     def _image_logit_blocks(self, low_res_hw: Floats) -> Iterator[tuple[slice, Floats]]:
-        side = self.input_size
-        square = np.empty((side, side), np.float32)
-        for rows, block in bilinear_blocks(low_res_hw, (side, side)):
-            square[rows] = block
-        height, width = self.size_hw_model
-        yield from bilinear_blocks(square[:height, :width], self.size_hw_image)
+        """Both steps along x, while there are few rows; then both along y: the axes are independent."""
+        (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
+        columns = _resized_rows(_resized_rows(low_res_hw.T, self.input_size)[:width_model], width)
+        wide = _resized_rows(np.ascontiguousarray(columns.T), self.input_size)[:height_model]
+        return _resized_row_blocks(wide, height)
 
 
-def bilinear_blocks(image_hw: Floats, size_hw: SizeHW) -> Iterator[tuple[slice, Floats]]:
-    """Resized to `size_hw`, some rows at a time; a block is only valid until the next one is asked for.
+def _resized_rows(image_hw: Floats, new_height: int) -> Floats:
+    resized = np.empty((new_height, image_hw.shape[1]), np.float32)
+    for rows, block in _resized_row_blocks(image_hw, new_height):
+        resized[rows] = block
+    return resized
+
+
+def _resized_row_blocks(image_hw: Floats, new_height: int) -> Iterator[tuple[slice, Floats]]:
+    """A new number of rows, some at a time; a block is only valid until the next one is asked for.
 
     Bilinear between pixel centres, without antialias also where it shrinks (PyTorch's `align_corners=False`).
+    The rows that lie between the same two make a block: one product and one sum, while they are in the cache.
     """
-    height, width = size_hw
-    left, right, weight_x = _neighbours(image_hw.shape[1], width)
-    wide = image_hw[:, right] - image_hw[:, left]
-    wide *= weight_x
-    wide += image_hw[:, left]
-    top, bottom, weight_y = _neighbours(image_hw.shape[0], height)
-    rows = max(1, BLOCK_VALUES // width)
-    upper, lower = np.empty((2, min(rows, height), width), np.float32)
-    for start in range(0, height, rows):
-        part = slice(start, min(start + rows, height))
-        a, b = upper[: part.stop - start], lower[: part.stop - start]
-        np.take(wide, top[part], axis=0, out=a, mode="clip")
-        np.take(wide, bottom[part], axis=0, out=b, mode="clip")
-        b -= a
-        b *= weight_y[part, None]
-        b += a
-        yield part, b
+    height, width = image_hw.shape
+    before, weight = _neighbours(height, new_height)
+    starts = np.flatnonzero(np.diff(before, prepend=-1))
+    most = max(1, BLOCK_VALUES // width)
+    buffer = np.empty((min(most, int(np.diff(starts, append=new_height).max())), width), np.float32)
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), new_height], strict=True):
+        upper = image_hw[before[start]]
+        rise = image_hw[min(before[start] + 1, height - 1)] - upper
+        for first in range(start, stop, most):
+            rows = slice(first, min(first + most, stop))
+            block = buffer[: rows.stop - first]
+            np.multiply(weight[rows, None], rise, out=block)
+            block += upper
+            yield rows, block
 
 
-def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """For each new pixel of one axis: the pixel before, the pixel after, and the weight of the latter.
+def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], Floats]:
+    """For each new pixel of one axis: the pixel before, and the weight of the one after.
 
-    In float32 like the reference: the weights of a large image differ in the fourth digit otherwise.
+    Rounded to float32 where the reference is: in large images the fourth digit of the weights depends on it.
     """
-    scale = np.float32(size) / np.float32(new_size)
-    half = np.float32(0.5)
-    position = np.maximum(scale * (np.arange(new_size, dtype=np.float32) + half) - half, 0)
+    scale = float(np.float32(size) / np.float32(new_size))
+    position = (scale * (np.arange(new_size) + 0.5) - 0.5).astype(np.float32).clip(0)
     before = np.minimum(position.astype(np.intp), size - 1)
-    weight = np.clip(position - before.astype(np.float32), 0, 1)
-    return before, np.minimum(before + 1, size - 1), weight
+    return before, np.clip(position - before.astype(np.float32), 0, 1)
 
 
 def normalise_and_pad(

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from anymask.core.pixels import Pixels, over_white, rgb_from_array, stretched, strips
+from anymask.core.tiff import read_unusual_tiff
 from anymask.errors import BadImage
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
 
 
 def content_hash(pixels_HW3: Pixels) -> str:
-    """32 hexadecimal digits that name the pixels, whatever file they came from."""
-    digest = hashlib.blake2b(repr(pixels_HW3.shape).encode(), digest_size=16)
+    """SHA-256 of shape and pixels, hexadecimal: the same for the same image, whatever file it came from."""
+    digest = hashlib.sha256(repr(pixels_HW3.shape).encode())
     digest.update(np.ascontiguousarray(pixels_HW3).data)
     return digest.hexdigest()
 
@@ -127,6 +128,9 @@ def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
         # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
         image = getattr(module, f"{format_name}ImageFile")(file, "")
     except Exception as error:
+        if format_name == "Tiff" and "pixel mode" in str(error):
+            file.seek(0)
+            return read_unusual_tiff(file, name, limit)
         raise _unreadable(name, error) from error
     return _from_pillow(image, name, limit)
 
