@@ -58,6 +58,13 @@ class MLP(nn.Module):
         return out
 
 
+def attend(q_BNLD: Tensor, k_BNLD: Tensor, v_BNLD: Tensor, scores: Tensor) -> Tensor:
+    """Attention of N heads with `scores` added; the heads come back side by side, B x L x (N D)."""
+    out_BLND = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, scores).transpose(1, 2)
+    # The fused attention answers in this very order, its decomposition for export does not: a copy fits both.
+    return out_BLND.clone(memory_format=torch.contiguous_format).flatten(2)
+
+
 def neck(in_channels: int, out_channels: int) -> nn.Sequential:
     """The published encoders' last step: to the embedding's width by 1 x 1 and 3 x 3 convolutions."""
     return nn.Sequential(

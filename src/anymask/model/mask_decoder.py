@@ -55,7 +55,7 @@ class MaskDecoder(nn.Module):
 
         Returns mask logits P x M x m x m, slot 0 the single mask, and predicted IoU P x M.
         """
-        tokens_PTC = torch.cat([self.output_tokens(len(sparse_PNC)), sparse_PNC], dim=1)
+        tokens_PTC = torch.cat([self.output_tokens(sparse_PNC.shape[0]), sparse_PNC], dim=1)
         source = image_QChw + dense_QChw
         tokens_PTC, image_PLC = self.transformer(source, image_pe_1Chw, tokens_PTC)
         image_PChw = image_PLC.mT.reshape(-1, *source.shape[1:])

@@ -80,7 +80,9 @@ class PromptEncoder(nn.Module):
         (x0, y0, x1, y1). `masks`: logits P x 1 x m x m. Points without a box get a padding point after them.
         Returns sparse P x N' x C (points, then corners) and dense P x C x h x w.
         """
-        prompts = next((len(given) for given in (points and points[0], boxes, masks) if given is not None), 1)
+        prompts = next(
+            (given.shape[0] for given in (points and points[0], boxes, masks) if given is not None), 1
+        )
         sparse = [self.no_mask_embed.weight.new_empty(prompts, 0, self.embed_dim)]
         if points is not None:
             sparse.append(self.embed_points(*(points if boxes is not None else with_padding(*points))))
@@ -99,7 +101,7 @@ class PromptEncoder(nn.Module):
 
     def embed_boxes(self, boxes_P4: Tensor) -> Tensor:
         """P x 2 x C: a box is its top-left and its bottom-right corner."""
-        corners = torch.tensor([2, 3], device=boxes_P4.device).expand(len(boxes_P4), 2)
+        corners = torch.tensor([2, 3], device=boxes_P4.device).expand(boxes_P4.shape[0], 2)
         return self.embed_points(boxes_P4.reshape(-1, 2, 2), corners)
 
     def embed_masks(self, masks_P1mm: Tensor, has_mask_P: Tensor) -> Tensor:
@@ -123,6 +125,6 @@ class PromptEncoder(nn.Module):
 
 def with_padding(points_PN2: Tensor, labels_PN: Tensor) -> tuple[Tensor, Tensor]:
     """Append the padding point that stands for "no box"."""
-    origin = points_PN2.new_zeros(len(points_PN2), 1, 2)
-    label = labels_PN.new_full((len(labels_PN), 1), PADDING)
+    origin = points_PN2.new_zeros(points_PN2.shape[0], 1, 2)
+    label = labels_PN.new_full((labels_PN.shape[0], 1), PADDING)
     return torch.cat([points_PN2, origin], dim=1), torch.cat([labels_PN, label], dim=1)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anymask.model.layers import neck, pad_to_windows, windows_of, without_windows
+from anymask.model.layers import attend, neck, pad_to_windows, windows_of, without_windows
 
 MBCONV_RATIO = 4
 MLP_RATIO = 4
@@ -115,8 +115,7 @@ class WindowAttention(nn.Module):
         qkv = self.qkv(x_BLC).reshape(*x_BLC.shape[:2], self.num_heads, -1).transpose(1, 2)
         q_BNLD, k_BNLD, v_BNLD = qkv.chunk(3, dim=-1)
         scores_NLL = self.attention_biases[:, distance_indices(x_BSSC.shape[1], x_BSSC.device)]
-        out_BNLD = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, scores_NLL)
-        out: Tensor = self.proj(out_BNLD.transpose(1, 2).flatten(2))
+        out: Tensor = self.proj(attend(q_BNLD, k_BNLD, v_BNLD, scores_NLL))
         return out.reshape(x_BSSC.shape)
 
 

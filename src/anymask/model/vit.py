@@ -14,9 +14,8 @@ from collections.abc import Collection
 
 import torch
 from torch import Tensor, einsum, nn
-from torch.nn import functional as F
 
-from anymask.model.layers import FeedForward, neck, pad_to_windows, windows_of, without_windows
+from anymask.model.layers import FeedForward, attend, neck, pad_to_windows, windows_of, without_windows
 
 NORM_EPS = 1e-6
 
@@ -33,12 +32,11 @@ class RelativeAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads))
 
     def forward(self, x_BSSC: Tensor) -> Tensor:
-        batch, side, _, dim = x_BSSC.shape
+        batch, side = x_BSSC.shape[:2]
         qkv = self.qkv(x_BSSC).reshape(batch, side * side, 3, self.num_heads, -1)
         q_BNLD, k_BNLD, v_BNLD = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        out_BNLD = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, self.position_scores(q_BNLD))
-        out: Tensor = self.proj(out_BNLD.transpose(1, 2).reshape(batch, side, side, dim))
-        return out
+        out: Tensor = self.proj(attend(q_BNLD, k_BNLD, v_BNLD, self.position_scores(q_BNLD)))
+        return out.reshape(x_BSSC.shape)
 
     def position_scores(self, q_BNLD: Tensor) -> Tensor:
         """B x N x L x L: how each query likes each row and column. The query is unscaled, as published."""
