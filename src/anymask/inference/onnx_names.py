@@ -1,0 +1,15 @@
+"""The names of the exported graphs' inputs and outputs: the published ones where the published decoder has them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anymask.inference.backend import DecodeInput
+
+PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
+DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")
+
+
+def named_inputs(prompts: DecodeInput) -> dict[str, np.ndarray]:
+    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
+    return dict(zip(PROMPT_INPUTS, arrays, strict=True))
