@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from anymask.commands.bench import bench
 from anymask.commands.evaluate import evaluate
-from anymask.commands.models import export, models
+from anymask.commands.export import export
+from anymask.commands.models import models
 from anymask.commands.reporting import DEBUG_VARIABLE, Verbs, say
 from anymask.commands.segment import segment
 from anymask.commands.train import train
@@ -27,6 +29,7 @@ app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)
 app.command()(export)
+app.command()(bench)
 
 
 def _show_version(wanted: bool) -> None:

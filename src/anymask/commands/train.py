@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +26,8 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the state, the log and the weights.")],
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume",
-            help="Go on where the state in the output folder ends; without it such a folder is refused.",
-        ),
-    ] = False,
+        typer.Option(help="Go on where the run in the output folder ends, or refuse a folder with a run."),
+    ] = True,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Stop after so many minutes.")] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
@@ -42,8 +40,8 @@ def train(
 ) -> None:
     """Train a network by a recipe (needs the extra train).
 
-    The state is saved every few minutes and at Ctrl-C; --resume continues with the identical next step. On
-    several devices: `torchrun --nproc-per-node 2 -m anymask.cli train ...`.
+    The state is saved every few minutes and at Ctrl-C; the same command continues with the identical next
+    step. On several devices: `torchrun --nproc-per-node 2 -m anymask train ...`.
     """
     overrides = dict(map(parse_setting, settings or ()))
     overrides |= {k: v for k, v in {"steps": steps, "minutes": minutes}.items() if v is not None}
@@ -51,15 +49,15 @@ def train(
         from anymask.training.checkpoint import STATE_FILE
         from anymask.training.recipes import run_recipe
     if (out / STATE_FILE).exists() and not resume:
-        raise BadOption(f"{out} holds a run; add --resume to continue it, or choose another folder")
+        raise BadOption(f"--no-resume: {out} holds a run; choose another folder")
     with needs_extra("train"):
         state = run_recipe(recipe, data, out, device=device, **overrides)
-    say(f"state: {state}\nuse it: anymask export {state} --out {out / 'model'}")
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
+        say(f"{state}\nto use it: anymask export {out} --out {out / 'exported'}")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value, or else a
-    text."""
+    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value or a text."""
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key.isidentifier():

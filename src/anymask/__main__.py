@@ -1,0 +1,8 @@
+"""`python -m anymask` is `anymask`."""
+
+from __future__ import annotations
+
+from anymask.cli import main
+
+if __name__ == "__main__":
+    main()
