@@ -1,0 +1,35 @@
+"""A loaded model and a floor on the photo packs: everything fits together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anymask.evaluation import FLOORS, evaluate_boxes, evaluate_clicks
+from anymask.evaluation.samples import ScoredImages
+from anymask.inference.predictor import load
+
+
+def test_a_loaded_model_goes_through_both_protocols(shared_data: Path) -> None:
+    clicks = evaluate_clicks(shared_data / "val" / "grabcut.tar", load("disk"), limit=2, max_clicks=3)
+    boxes = evaluate_boxes(shared_data / "val" / "coco.tar", load("disk"), limit=2)
+    assert clicks["model"] == boxes["model"] == "disk"
+    assert 0 < clicks["iou_at"]["1"] <= clicks["oracle_iou_at_1"] < 1
+    assert boxes["miou"] == pytest.approx(boxes["miou_filled_box"], abs=0.05)  # a disk backend fills the box
+
+
+def test_the_unknown_band_of_grabcut_is_not_scored(shared_data: Path) -> None:
+    for scored_image in ScoredImages(shared_data / "val" / "grabcut.tar", 3):
+        assert scored_image is not None
+        (sample,) = scored_image.samples
+        assert not sample.scored_HW.all()
+        assert sample.iou(sample.truth_HW | ~sample.scored_HW) == 1.0
+        assert np.array_equal(sample.truth_HW & sample.scored_HW, sample.truth_HW)
+
+
+@pytest.mark.slow
+def test_grabcut_is_better_than_its_box_on_its_own_photos(shared_data: Path) -> None:
+    report = evaluate_boxes(shared_data / "val" / "grabcut.tar", FLOORS["grabcut"](), limit=4)
+    assert report["miou"] > report["miou_filled_box"]
