@@ -129,6 +129,7 @@ def _export(
             output_names=outputs[: _output_count(graph, example)], dynamic_shapes=dynamic, verbose=False,
         )  # fmt: skip
     assert program is not None
+    strip_notes(program.model)
     link_weights(program.model, weights)
     program.save(str(path))
 
@@ -153,6 +154,17 @@ def link_weights(model: Any, weights: Path) -> None:
         name, transposed = known.get(digest(value.const_value.numpy()), (None, False))
         if name is not None:
             refer(model.graph, value, places[name], transposed, weights)
+
+
+def strip_notes(model: Any) -> None:
+    """The exporter notes source lines and file paths on every node: nobody's business, and most of the file."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def digest(array: np.ndarray) -> bytes:

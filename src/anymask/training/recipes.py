@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from anymask.errors import BadOption, MissingExtra
+from anymask.inference.model_files import ModelFiles
+from anymask.inference.zoo import find_model
+from anymask.model.checkpoints import load_weights
 from anymask.model.lite import Lite, freeze_early_layers
 from anymask.store.records import open_records
-from anymask.training.checkpoint import averaged_weights
+from anymask.training.checkpoint import STATE_FILE, averaged_weights
 from anymask.training.interaction import FirstPrompt
 from anymask.training.loop import Phase, TrainConfig, train
 from anymask.training.objective import Objective
@@ -40,14 +43,31 @@ def smoke() -> tuple[nn.Module, TrainConfig]:
     return Lite(), TrainConfig(steps=4, phases=(Phase(1.0, 128, 2, 2),), warmup=1, log_every=1)
 
 
-def finetune(weights: Path | None = None) -> tuple[nn.Module, TrainConfig]:
-    """Gentle rates for a trained lite model on a user's own photos."""
-    model = Lite()
-    if weights is not None:
-        model.load_state_dict(averaged_weights(weights))
-    freeze_early_layers(model)
+def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """Gentle rates for a trained lite model on a user's own photos.
+
+    `start`: the folder of a run, a safetensors file, or a model name; the shipped default unless given.
+    """
+    model = starting_weights(start)
+    if isinstance(model, Lite):
+        freeze_early_layers(model)
     phases = (Phase(1.0, 384, 2, 4),)
     return model, TrainConfig(steps=1000, phases=phases, lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99)
+
+
+def starting_weights(start: str | Path) -> nn.Module:
+    """The network of a run's averaged weights or of a weights file. Raises WeightsError, ModelNotFound."""
+    if (Path(start) / STATE_FILE).is_file():
+        return run_weights(Path(start))
+    network = load_weights(ModelFiles.of(find_model(str(start))).weights)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def run_weights(run: Path) -> Lite:
+    model = Lite()
+    model.load_state_dict(averaged_weights(run))
+    return model
 
 
 def sam_paper() -> tuple[nn.Module, TrainConfig]:
@@ -90,7 +110,7 @@ def run_recipe(
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
     records = open_records(*data)
     torch.manual_seed(int(overrides.get("seed", 0)))
-    model, config = finetune(Path(start)) if name == "finetune" and start else RECIPES[name]()
+    model, config = finetune(start) if name == "finetune" and start else RECIPES[name]()
     return train(model, records, replace(config, **overrides), Path(out), device)
 
 
