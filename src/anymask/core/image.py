@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
+import re
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 FORMATS = "JPEG, PNG, WebP, TIFF, GIF or BMP"
 ORIENTATION_TAG = 0x0112
+QUIET = logging.NullHandler()
+PILLOW = r"PIL\.(Image|TiffImagePlugin)$"
+PILLOW_PIXELS = 89_000_000  # from about here on Pillow warns of large images
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "Jpeg"),
@@ -122,13 +127,13 @@ def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
         raise BadImage(f"{name}: expected an image, got an empty file")
     format_name = _format(head, name)
     file.seek(0)
-    _silence_pillow()
+    _silence(UserWarning)
     try:
         module = import_module(f"PIL.{format_name}ImagePlugin")
         # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
         image = getattr(module, f"{format_name}ImageFile")(file, "")
     except Exception as error:
-        if format_name == "Tiff" and "pixel mode" in str(error):
+        if format_name == "Tiff" and ("pixel mode" in str(error) or "samples per pixel" in str(error)):
             file.seek(0)
             return read_unusual_tiff(file, name, limit)
         raise _unreadable(name, error) from error
@@ -152,13 +157,15 @@ def _what_it_seems(head: bytes) -> str:
     return f"a file that begins with {head[:8]!r}"
 
 
-def _silence_pillow() -> None:
-    """No warnings about corrupt metadata: what matters here are the pixels, and for those there are errors.
+def _silence(category: type[Warning]) -> None:
+    """No such warnings from Pillow: corrupt metadata does not matter here; for pixels there are errors.
 
-    One narrow filter that stays: swapping the filters for each call would not be safe between threads.
+    A narrow filter that stays, because swapping filters for each call is not safe between threads.
     """
-    for module in ("PIL.Image", "PIL.TiffImagePlugin"):
-        warnings.filterwarnings("ignore", category=UserWarning, module=module.replace(".", r"\.") + "$")
+    if not any(f[2] is category and f[3] == re.compile(PILLOW) for f in warnings.filters):
+        warnings.filterwarnings("ignore", category=category, module=PILLOW)
+    for name in ("PIL", "tifffile"):  # what they log goes where the application sends it, not to the terminal
+        logging.getLogger(name).addHandler(QUIET)
 
 
 def _unreadable(name: str, error: Exception) -> BadImage:
@@ -167,7 +174,12 @@ def _unreadable(name: str, error: Exception) -> BadImage:
 
 
 def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
+    from PIL.Image import DecompressionBombWarning
+
     _check_size(image.size, name, limit)
+    _silence(UserWarning)
+    if image.width * image.height > PILLOW_PIXELS:
+        _silence(DecompressionBombWarning)  # the limit that counts here has been checked
     try:  # decoders raise nearly everything on damaged files
         image.load()
         return _convert(image, name)
