@@ -1,0 +1,61 @@
+"""anymask: points, a box or a mask in; masks with a predicted quality and a probability out.
+
+    model = anymask.load()
+    image = model.encode("photo.jpg")
+    answer = image.segment(points=[(480, 300)])
+
+Names are imported when they are first used: `import anymask` alone is quick and loads neither torch nor a runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anymask.core.candidates import Candidate, Candidates
+    from anymask.core.image import read_image
+    from anymask.core.mask import Mask
+    from anymask.core.prompt import Prompt
+    from anymask.errors import AnymaskError, BadInput, Failure
+    from anymask.inference.predictor import EncodedImage, Model, load
+
+__version__ = "0.1.0"
+__all__ = [
+    "AnymaskError",
+    "BadInput",
+    "Candidate",
+    "Candidates",
+    "EncodedImage",
+    "Failure",
+    "Mask",
+    "Model",
+    "Prompt",
+    "load",
+    "read_image",
+]
+_HOME = {
+    "AnymaskError": "errors",
+    "BadInput": "errors",
+    "Candidate": "core.candidates",
+    "Candidates": "core.candidates",
+    "EncodedImage": "inference.predictor",
+    "Failure": "errors",
+    "Mask": "core.mask",
+    "Model": "inference.predictor",
+    "Prompt": "core.prompt",
+    "load": "inference.predictor",
+    "read_image": "core.image",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'anymask' has no attribute {name!r}")
+    value = getattr(import_module(f"anymask.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
