@@ -71,21 +71,24 @@ BACKENDS = {
     "torch": "anymask.inference.torch_backend:TorchBackend",
     "disk": "anymask.inference.disk_backend:DiskBackend",
 }
-OPTIONS = {"openvino": ("f32", "bf16")}  # after a colon: openvino:bf16
+# What may follow a colon, as in openvino:bf16 and torch:cuda:1.
+OPTIONS = {"openvino": ("f32", "bf16"), "torch": ("cpu", "cuda", "mps")}
 EXTRAS = {"openvino": "openvino", "torch": "torch", "safetensors": "torch"}  # module: extra
 
 
 def open_backend(name: str, model: Path, threads: int = 0) -> Backend:
     """The backend `name` with the model whose card is `model`; `threads` 0 means all cores.
 
-    `auto` takes ONNX Runtime where the model has ONNX files, else torch. Raises BadOption for an unknown
-    name, MissingExtra when its package is not installed, WeightsError when the files are damaged.
+    `auto` takes ONNX Runtime where the model has ONNX files, else torch. An option may follow a colon, see
+    `OPTIONS`. Raises BadOption for an unknown name, MissingExtra when its package is not installed,
+    WeightsError when the files are damaged, ModelNotFound when those it needs are missing.
     """
     kind, _, option = name.partition(":")
     if kind == "auto":
-        kind = "onnx" if ModelFiles.of(model).encoder.exists() else "torch"
-    if kind not in BACKENDS or (option and option not in OPTIONS.get(kind, ())):
-        raise BadOption(f"unknown backend {name!r}: expected auto, {', '.join(BACKENDS)} or openvino:bf16")
+        kind = "onnx" if ModelFiles.of(model).has_graphs else "torch"
+    if kind not in BACKENDS or (option and option.partition(":")[0] not in OPTIONS.get(kind, ())):
+        known = ["auto", *BACKENDS, *(f"{k}:{o}" for k, names in OPTIONS.items() for o in names)]
+        raise BadOption(f"unknown backend {name!r}: expected one of {', '.join(known)}")
     module, _, cls = BACKENDS[kind].partition(":")
     factory = getattr(_import(module), cls)
     backend: Backend = factory(model, threads or os.cpu_count() or 1, *([option] if option else []))

@@ -1,7 +1,7 @@
-"""One file from the network to the disk: resumed where it was cut, checked, and in place only when it is whole.
+"""One file from the network to the disk: resumed where it was cut, checked, in place only when it is whole.
 
-Knows HTTP and files, not models. Bytes arrive in `<name>.partial` beside the target; that file survives cuts, full
-disks and Ctrl-C, and the next call goes on where it ends.
+Knows HTTP and files, not models. Bytes arrive in `<name>.partial` beside the target; that file survives
+cuts, full disks and Ctrl-C, and the next call goes on where it ends.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def download(
 ) -> Path:
     """Fetch `remote` to `target` and return it; `progress(done, total)` is called as bytes arrive.
 
-    A cut connection is taken up again, up to `attempts` times in a row without a new byte. Raises DownloadError
-    when the server refuses, cannot be reached or sends other content, StorageError when the disk is full.
+    A cut connection is taken up again, up to `attempts` times in a row without a new byte. Raises
+    DownloadError when the server refuses, cannot be reached or sends other content, StorageError when the
+    disk is full.
     """
     partial = target.with_name(target.name + ".partial")
     try:
@@ -63,7 +64,7 @@ def download(
             _fetch_all(remote, partial, progress, attempts, pause)
         if not _is_whole(partial, remote):
             partial.unlink()
-            raise DownloadError(f"{remote.url} sent other content than expected (SHA-256 differs); nothing was kept")
+            raise DownloadError(f"{remote.url} sent other content than expected: its SHA-256 differs")
         os.replace(partial, target)
     except OSError as error:
         raise StorageError(_storage_message(error, remote, partial)) from error
@@ -134,6 +135,7 @@ def _check_space(remote: Remote, partial: Path) -> None:
 
 
 def _storage_message(error: OSError, remote: Remote, partial: Path) -> str:
-    kept = f"; {_size(partial) / 1e6:.0f} MB are kept and the next try goes on from there" if _size(partial) else ""
+    done = _size(partial)
+    kept = f"; {done / 1e6:.0f} MB are kept and the next try goes on from there" if done else ""
     what = "the disk is full" if error.errno == errno.ENOSPC else "cannot write"
     return f"{what}: {error.strerror or error} in {partial.parent} for {remote.url}{kept}"

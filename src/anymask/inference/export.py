@@ -1,8 +1,9 @@
-"""A network as ONNX: encoder and decoder graphs that read their weights from one safetensors file beside them.
+"""A network as ONNX: graphs of the encoder and the decoder that read their weights from one safetensors file.
 
-The same file serves PyTorch (fine-tuning, the torch backend) and the ONNX runtimes: every initializer that is a weight,
-unchanged, points into it. Weights may be stored in half precision; the graphs widen them when they are loaded, so all
-arithmetic stays float32. An export proves itself: the graphs must answer as the network does.
+The same file serves torch (training goes on from it) and the ONNX runtimes: every weight of a graph points
+into it. Weights may be stored in half precision; the graphs widen them when they are loaded, so all
+arithmetic stays float32. An export proves itself: the graphs must answer as the network does, or no files
+are left.
 
 Legend: P prompts, N point columns, S input size, m low-res mask size.
 """
@@ -10,154 +11,148 @@ Legend: P prompts, N point columns, S input size, m low-res mask size.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import struct
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.errors import Failure
+from anymask.errors import Failure, StorageError, WeightsError
 from anymask.inference.backend import DecodeInput
-from anymask.inference.model_files import ModelFiles
+from anymask.inference.model_files import ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_backend import OnnxBackend
-from anymask.inference.onnx_names import DECODER_OUTPUTS, PROMPT_INPUTS
+from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
+from anymask.inference.tensor_file import Place, read_header
+from anymask.inference.torch_backend import TorchBackend
 from anymask.model.checkpoints import load_weights, save_weights
 from anymask.model.segmenter import Segmenter
 
 OPSET = 20
-INLINE_BELOW = 256  # elements; smaller constants stay in the graph
-TOLERANCE = 1e-3  # of the largest value
-PROOF_SIZES = ((1, 1), (2, 3), (5, 2), (3, 7))  # prompts, points
+TOLERANCE = 1e-4  # of the largest value of an output
+PROOF_SIZES = ((1, 0), (1, 1), (2, 7), (5, 2))  # prompts, points
+MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not know them
+NETWORK = "network."  # what the graphs' weights are called beyond their own names
+ONNX_KINDS = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
+OWN_FACTS = ("network", "spec", "weights", "encoder", "decoder", "proof")  # of the card, written anew
 
 
 class EncoderGraph(nn.Module):
-    """image -> the tensors of `spec.embedding_names`."""
+    """Image to the tensors of `spec.embedding_names`, in that order."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Segmenter) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.names = network, network.spec.embedding_names
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network.encode_image(image).values())
+        embedding = self.network.encode_image(image)
+        return tuple(embedding[name] for name in self.names)
 
 
 class DecoderGraph(nn.Module):
-    """Embedding tensors, then prompts -> low-res masks, predicted IoU and, where there is a head, probability logits."""
+    """Embedding tensors and prompts to masks, predicted IoU and, if there is a head, probability logits."""
 
-    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+    def __init__(self, network: Segmenter) -> None:
         super().__init__()
-        self.network, self.names = network, spec.embedding_names
+        self.network, self.names = network, network.spec.embedding_names
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         embedding = dict(zip(self.names, tensors, strict=False))
-        return tuple(t for t in self.network.decode(embedding, *tensors[len(self.names) :]) if t is not None)
+        points, labels, masks, has_mask = tensors[len(self.names) :]
+        decoded = self.network.decode(embedding, points, labels, masks, has_mask)
+        return tuple(tensor for tensor in decoded if tensor is not None)
+
+
+def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
+    """`export_model` of a safetensors, .pth or .pt file; what else its card says is kept.
+
+    Raises WeightsError, and what `export_model` raises.
+    """
+    card = ModelFiles.of(weights).card
+    facts = read_card(card).facts if card.is_file() else {}
+    network = load_weights(weights)
+    kept = {key: value for key, value in facts.items() if key not in OWN_FACTS}
+    return export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
 
 
 def export_model(
-    network: Segmenter, out: Path, *, half: bool = False, facts: dict[str, Any] | None = None, kind: str | None = None
+    network: Segmenter,
+    out: Path,
+    *,
+    half: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    preset: str | None = None,
 ) -> Path:
-    """Write `<name>.safetensors`, `.json`, `.encoder.onnx`, `.decoder.onnx` into `out` and prove them; returns the card.
+    """Write `<name>.safetensors`, two graphs and the card into `out`, prove them, return the card's path.
 
-    `half`: store weights in half precision. `facts`: more entries for the card. `kind`: the preset the network was
-    built from, where the spec's name is another. Raises Failure when the graphs answer differently, StorageError.
+    `half`: store the weights in half precision. `facts`: more entries for the card. `preset`: what the
+    network was built as, where that is not the name in its spec. Raises Failure when the graphs answer
+    differently, StorageError when the files cannot be written.
     """
-    spec = network.spec
-    assert isinstance(network, nn.Module)
-    stored = copy.deepcopy(network).eval().cpu()
-    state = stored_state(stored, half)
-    stored.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    weights = out / f"{spec.name}.safetensors"
-    card = save_weights(state, weights, kind or spec.name, spec, facts)
+    stored, state = as_stored(network, half)
+    weights = out / f"{network.spec.name}.safetensors"
+    card = save_weights(state, weights, preset or network.spec.name, network.spec, facts)
     files = ModelFiles.of(card)
-    embedding = _example_embedding(stored, spec)
-    _export(EncoderGraph(stored), (torch.zeros(1, 3, spec.input_size, spec.input_size),), ["image"],
-            list(spec.embedding_names), None, files.encoder, weights)  # fmt: skip
-    example = (*embedding, *example_prompts(spec, 2, 3))
-    _export(DecoderGraph(stored, spec), example, [*spec.embedding_names, *PROMPT_INPUTS], list(DECODER_OUTPUTS),
-            _dynamic(len(embedding)), files.decoder, weights)  # fmt: skip
-    prove(stored, card)
+    try:
+        write_graph(EncoderGraph(stored), (example_image(stored.spec, seed=1),), None, files.encoder, weights)
+        inputs = decoder_example(stored)
+        write_graph(DecoderGraph(stored), inputs, decoder_axes(stored.spec), files.decoder, weights)
+        complete_card(files, {"proof": prove(stored, card)})
+    except BaseException:
+        for path in (files.encoder, files.decoder):
+            path.unlink(missing_ok=True)
+        raise
     return card
 
 
-def stored_state(network: nn.Module, half: bool) -> dict[str, Tensor]:
-    """Parameters, in half precision when asked; buffers (position frequencies) keep theirs."""
-    parameters = {name for name, _ in network.named_parameters()}
-    return {k: v.half() if half and k in parameters else v for k, v in network.state_dict().items()}
+def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tensor]]:
+    """A copy of the network as it will be read back, and the tensors to store.
+
+    Buffers (position frequencies, statistics of normalisation) keep their precision.
+    """
+    assert isinstance(network, nn.Module)
+    stored = copy.deepcopy(network).eval().cpu()
+    parameters = {name for name, _ in stored.named_parameters()}
+    state = {k: v.half() if half and k in parameters else v for k, v in stored.state_dict().items()}
+    stored.load_state_dict(state)  # copies into the network's own precision
+    return stored, state
 
 
-def example_prompts(spec: ModelSpec, prompts: int, points: int, seed: int = 0) -> tuple[Tensor, ...]:
-    """Random positive and negative clicks, every other prompt with a previous mask."""
-    draw = torch.Generator().manual_seed(seed)
-    m = spec.low_res_size
-    xy = torch.rand(prompts, points, 2, generator=draw) * spec.input_size
-    labels = torch.randint(-1, 2, (prompts, points), generator=draw).float()
-    has_mask = (torch.arange(prompts) % 2).float()
-    masks = torch.randn(prompts, 1, m, m, generator=draw) * 4 * has_mask[:, None, None, None]
-    return xy, labels, masks, has_mask
-
-
-def _example_embedding(network: nn.Module, spec: ModelSpec) -> tuple[Tensor, ...]:
-    pixels = torch.randn(1, 3, spec.input_size, spec.input_size, generator=torch.Generator().manual_seed(1))
+def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: Path, weights: Path) -> None:
+    """Trace a graph and write it; its weights are in the file `weights` beside it. Raises StorageError."""
+    spec: ModelSpec = graph.network.spec  # type: ignore[assignment, union-attr]
+    is_encoder = isinstance(graph, EncoderGraph)
     with torch.no_grad():
-        return tuple(network.encode_image(pixels).values())
-
-
-def _dynamic(embedding_tensors: int) -> tuple[tuple[dict[int, Any], ...]]:
-    """Prompt and point counts are free; the names tie equal axes together."""
-    prompts, points = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=512)
-    both, first = {0: prompts, 1: points}, {0: prompts}
-    return ((*({},) * embedding_tensors, both, both, first, first),)
-
-
-def _export(
-    graph: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str],
-    dynamic: Any, path: Path, weights: Path,
-) -> None:  # fmt: skip
+        outputs = spec.embedding_names if is_encoder else DECODER_OUTPUTS[: len(graph(*inputs))]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        warnings.simplefilter("ignore")  # the exporter complains of its own insides
         program = torch.onnx.export(
-            graph.eval(), example, dynamo=True, opset_version=OPSET, input_names=inputs,
-            output_names=outputs[: _output_count(graph, example)], dynamic_shapes=dynamic, verbose=False,
-        )  # fmt: skip
+            graph.eval(),
+            inputs,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[ENCODER_INPUT] if is_encoder else [*spec.embedding_names, *PROMPT_INPUTS],
+            output_names=list(outputs),
+            dynamic_shapes=axes,
+            optimize=False,  # keeps the names of the weights; the runtimes optimise when they load
+            verbose=False,
+        )
     assert program is not None
     strip_notes(program.model)
     link_weights(program.model, weights)
-    program.save(str(path))
+    try:
+        ir.save(program.model, path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _output_count(graph: nn.Module, example: tuple[Tensor, ...]) -> int:
-    with torch.no_grad():
-        return len(graph(*example))
-
-
-def link_weights(model: Any, weights: Path) -> None:
-    """Replace initializers that are stored weights, reshaped or transposed, by references into the file (ONNX IR)."""
-    places = tensor_places(weights)
-    known = {}
-    for name, tensor in load_file(weights).items():
-        wide = tensor.float().numpy()
-        known[digest(wide)] = (name, False)
-        if wide.ndim == 2 and 1 not in wide.shape:
-            known[digest(wide.T)] = (name, True)
-    for value in list(model.graph.initializers.values()):
-        if value.const_value is None or value.const_value.size < INLINE_BELOW:
-            continue
-        name, transposed = known.get(digest(value.const_value.numpy()), (None, False))
-        if name is not None:
-            refer(model.graph, value, places[name], transposed, weights)
-
-
-def strip_notes(model: Any) -> None:
-    """The exporter notes source lines and file paths on every node: nobody's business, and most of the file."""
+def strip_notes(model: ir.Model) -> None:
+    """Remove the source lines and paths the exporter notes on every node: most of the file, and private."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for node in model.graph.all_nodes():
@@ -167,87 +162,116 @@ def strip_notes(model: Any) -> None:
             value.metadata_props.clear()
 
 
-def digest(array: np.ndarray) -> bytes:
-    """Of the values in row order; the shape does not count."""
-    return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).digest()
+def link_weights(model: ir.Model, weights: Path) -> None:
+    """Let the weights of a graph be read from the safetensors file, widened where it holds half precision.
 
-
-def refer(graph: Any, value: Any, place: Place, transposed: bool, weights: Path) -> None:
-    """Let one initializer read its values from the weights file, widened and transposed where need be."""
-    shape = list(value.const_value.shape)
-    stored_shape = ir.Shape(shape[::-1] if transposed else shape)
-    kind = ir.DataType.FLOAT16 if place.half else ir.DataType.FLOAT
-    name = f"{value.name}.stored"
-    outside = ir.ExternalTensor(
-        weights.name, place.start, place.length, kind, shape=stored_shape, name=name, base_dir=weights.parent
-    )
-    current = ir.Value(name=name, shape=stored_shape, type=ir.TensorType(kind), const_value=outside)
-    graph.initializers[name] = current
-    nodes = []
-    if place.half:
-        nodes.append(ir.Node("", "Cast", [current], [ir.AttrInt64("to", int(ir.DataType.FLOAT))]))
-        current = nodes[-1].outputs[0]
-    if transposed:
-        nodes.append(ir.Node("", "Transpose", [current], [ir.AttrInt64s("perm", [1, 0])]))
-        current = nodes[-1].outputs[0]
-    for number, node in enumerate(nodes):
-        node.outputs[0].name, node.outputs[0].type = f"{value.name}.{number}", ir.TensorType(ir.DataType.FLOAT)
-    current.shape = ir.Shape(shape)
-    ir.convenience.replace_all_uses_with(value, current)
-    del graph.initializers[value.name]
-    if nodes:
-        graph.insert_before(graph[0], nodes)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a tensor lies in a safetensors file, in bytes."""
-
-    start: int
-    length: int
-    half: bool
-
-
-def tensor_places(weights: Path) -> dict[str, Place]:
-    with weights.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    spans = {name: (t["data_offsets"], t["dtype"]) for name, t in header.items()}
-    return {n: Place(8 + length + first, last - first, kind == "F16") for n, ((first, last), kind) in spans.items()}
-
-
-def prove(network: nn.Module, card: Path) -> dict[str, float]:
-    """Largest relative difference between the network and its graphs over several prompt and point counts.
-
-    Raises Failure when one is above tolerance.
+    Raises WeightsError when a large tensor of the graph is not in the file.
     """
-    backend, spec = OnnxBackend(card, 2), network.spec
-    pixels = torch.randn(1, 3, spec.input_size, spec.input_size, generator=torch.Generator().manual_seed(2))
-    embedding = backend.encode(pixels.numpy())
-    off: dict[str, float] = {}
+    with weights.open("rb") as file:
+        places, _ = read_header(file)
+    for name, value in list(model.graph.initializers.items()):
+        place = places.get(name.removeprefix(NETWORK))
+        if place is None and value.const_value is not None and value.const_value.size > 1 << 16:
+            raise WeightsError(f"{name} is not in {weights}: the exporter has renamed it")
+        if place is not None and place.dtype in ONNX_KINDS:
+            refer(model.graph, value, place, weights)
+
+
+def refer(graph: ir.Graph, value: ir.Value, place: Place, weights: Path) -> None:
+    """Replace one initializer by a reference to `place` in the file."""
+    kind, shape = ONNX_KINDS[place.dtype], ir.Shape(place.shape)
+    name, folder = str(value.name), weights.parent
+    outside = ir.ExternalTensor(
+        weights.name, place.start, place.length, kind, shape=shape, name=name, base_dir=folder
+    )
+    if kind == ir.DataType.FLOAT:
+        value.const_value = outside
+        return
+    outside.name = f"{name}.half"
+    stored = ir.Value(name=outside.name, shape=shape, type=ir.TensorType(kind), const_value=outside)
+    widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
+    wide = widen.outputs[0]
+    wide.name, wide.shape, wide.type = f"{name}.wide", shape, ir.TensorType(ir.DataType.FLOAT)
+    ir.convenience.replace_all_uses_with(value, wide)
+    del graph.initializers[name]
+    graph.initializers[outside.name] = stored
+    graph.insert_before(graph[0], widen)
+
+
+def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
+    """Add checksums of the graphs and other facts to a card."""
+    graphs = {part: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for part, p in files.parts()}
+    card = {**read_card(files.card).facts, **facts}
+    card |= {part: graphs[part] for part in ("encoder", "decoder")}
+    partial = files.card.with_name(f"{files.card.name}.partial")
+    try:
+        partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.replace(files.card)
+    except OSError as error:
+        raise StorageError(f"cannot write {files.card}: {error.strerror or error}") from error
+
+
+def example_image(spec: ModelSpec, seed: int) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(1, 3, spec.input_size, spec.input_size, generator=draw)
+
+
+def example_prompts(spec: ModelSpec, prompts: int, points: int, seed: int = 0) -> DecodeInput:
+    """Random points of every label, every other prompt with a mask."""
+    draw = np.random.default_rng(seed)
+    xy = draw.random((prompts, points, 2), np.float32) * np.float32(spec.input_size)
+    labels = draw.integers(-1, 4, (prompts, points)).astype(np.float32)
+    has_mask = (np.arange(prompts) % 2).astype(np.float32)
+    masks = draw.standard_normal((prompts, 1, spec.low_res_size, spec.low_res_size), np.float32)
+    return DecodeInput(xy, labels, masks * 4 * has_mask[:, None, None, None], has_mask)
+
+
+def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
     with torch.no_grad():
-        expected = network.encode_image(pixels)
-        _compare(off, {k: (v.numpy(), embedding[k]) for k, v in expected.items()})
-        for prompts, points in PROOF_SIZES:
-            arrays = example_prompts(spec, prompts, points, seed=prompts)
-            answer = backend.decode(embedding, DecodeInput(*(a.numpy() for a in arrays)))
-            wanted = network.decode(expected, *arrays)
-            got = (answer.low_res_masks_P4mm, answer.iou_P4, answer.probability_logits_P5)
-            pairs = zip(DECODER_OUTPUTS, wanted, got, strict=True)
-            _compare(off, {n: (w.numpy(), g) for n, w, g in pairs if w is not None and g is not None})
-    if worst := {k: v for k, v in off.items() if v > TOLERANCE}:
-        raise Failure(f"the exported graphs of {spec.name} answer differently: {worst} (allowed {TOLERANCE})")
-    return off
+        embedding = network.encode_image(example_image(network.spec, seed=1))
+    prompts = example_prompts(network.spec, 2, 3)
+    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
+    return (*(embedding[name] for name in network.spec.embedding_names), *map(torch.from_numpy, arrays))
 
 
-def _compare(off: dict[str, float], pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    for name, (wanted, got) in pairs.items():
-        difference = float(np.abs(wanted - got).max() / max(np.abs(wanted).max(), 1e-6))
-        off[name] = max(off.get(name, 0.0), difference)
+def decoder_axes(spec: ModelSpec) -> tuple[tuple[dict[int, Any], ...]]:
+    """Numbers of prompts and points are free, and the same in every input that has them."""
+    prompts = torch.export.Dim("prompts", min=1, max=MAX_PROMPTS)
+    points = torch.export.Dim("points", min=1, max=MAX_POINTS)
+    both, first = {0: prompts, 1: points}, {0: prompts}
+    fixed: tuple[dict[int, Any], ...] = ({},) * len(spec.embedding_names)
+    return ((*fixed, both, both, first, first),)
 
 
-def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
-    """Export a safetensors, .pth or .pt file. Raises WeightsError, Failure, StorageError."""
-    network = load_weights(weights)
-    return export_model(network, out, half=half)
+def prove(
+    network: Segmenter,
+    card: Path,
+    sizes: Iterable[tuple[int, int]] = PROOF_SIZES,
+    tolerance: float = TOLERANCE,
+) -> dict[str, float]:
+    """Compare the graphs beside `card` with the network at several numbers of prompts and points.
+
+    Returns the largest relative difference of every output; raises Failure when one is above `tolerance`.
+    """
+    ours, theirs = OnnxBackend(card, 2), TorchBackend.of(network)
+    pixels = example_image(network.spec, seed=2).numpy()
+    wanted, got = theirs.encode(pixels), ours.encode(pixels)
+    differences = {name: relative_difference(wanted[name], got[name]) for name in wanted}
+    for prompts, points in sizes:
+        asked = example_prompts(network.spec, prompts, points, seed=prompts)
+        a, b = theirs.decode(wanted, asked), ours.decode(wanted, asked)
+        pairs = (
+            (a.low_res_masks_P4mm, b.low_res_masks_P4mm),
+            (a.iou_P4, b.iou_P4),
+            (a.probability_logits_P5, b.probability_logits_P5),
+        )
+        for name, (x, y) in zip(DECODER_OUTPUTS, pairs, strict=True):
+            if x is not None and y is not None:
+                differences[name] = max(differences.get(name, 0.0), relative_difference(x, y))
+    if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
+        raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
+    return differences
+
+
+def relative_difference(wanted: np.ndarray, got: np.ndarray) -> float:
+    return float(f"{np.abs(wanted - got).max() / max(float(np.abs(wanted).max()), 1e-6):.2g}")

@@ -1,12 +1,14 @@
 """Where the files of a model are, and its card. Knows names and JSON, not what is inside a weights file.
 
-A model is a card `<stem>.json` with `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, or `<stem>.safetensors`,
-or all of them, beside it.
+A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
+`<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +35,31 @@ class ModelFiles:
         encoder, decoder, weights, card = (path.with_name(stem + suffix) for suffix in SUFFIXES)
         return cls(card, encoder, decoder, weights)
 
+    @property
+    def has_graphs(self) -> bool:
+        return self.encoder.is_file() and self.decoder.is_file()
+
+    def parts(self) -> Iterator[tuple[str, Path]]:
+        """The name on the card and the path of each file that exists."""
+        named = (("encoder", self.encoder), ("decoder", self.decoder), ("weights", self.weights))
+        return ((part, path) for part, path in named if path.is_file())
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is written beside the weights: the spec and other facts (sources, licences, numbers, checksums)."""
+    """What is written beside the weights: the spec, and everything else in the JSON (sources, numbers)."""
 
     spec: ModelSpec
     facts: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights: an embedding of one must not meet the decoder of another. "" if unknown."""
+        return self.sha256("weights")[:16] or self.sha256("encoder")[:16]
+
+    def sha256(self, part: str) -> str:
+        facts = self.facts.get(part)
+        return str(facts.get("sha256", "")) if isinstance(facts, dict) else ""
 
 
 def read_card(path: Path) -> Card:
@@ -55,3 +75,21 @@ def read_card(path: Path) -> Card:
         raise ModelNotFound(f"no model at {path}: expected its card, {card.name}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"cannot read the card {card}: {type(error).__name__} {error}") from error
+
+
+def check_files(path: Path) -> None:
+    """Compare the files of a model with the hashes on its card. Raises WeightsError for a damaged one."""
+    card = read_card(path)
+    for part, file in ModelFiles.of(path).parts():
+        expected = card.sha256(part)
+        if expected and sha256_of(file) != expected:
+            raise WeightsError(f"{file} is damaged: its SHA-256 is not the one on its card")
+
+
+def sha256_of(path: Path) -> str:
+    """Raises WeightsError when the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error

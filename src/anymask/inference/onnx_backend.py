@@ -1,4 +1,4 @@
-"""The default backend: two ONNX Runtime sessions, encoder and decoder."""
+"""The default backend: ONNX Runtime sessions of the encoder and the decoder. Knows graphs, not images."""
 
 from __future__ import annotations
 
@@ -6,40 +6,47 @@ from pathlib import Path
 
 import onnxruntime
 
-from anymask.errors import WeightsError
+from anymask.errors import ModelNotFound, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
-from anymask.inference.model_files import ModelFiles, read_card
-from anymask.inference.onnx_names import named_inputs
+from anymask.inference.model_files import ModelFiles, check_files, read_card
+from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs
+
+ERRORS_ONLY = 3
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class OnnxBackend:
-    """Runs `<stem>.encoder.onnx` and `<stem>.decoder.onnx` beside the card. Thread-safe: sessions are."""
+    """Runs the graphs beside a card. Safe to share between threads: sessions are."""
 
     def __init__(self, model: Path, threads: int) -> None:
-        files = ModelFiles.of(model)
         self.spec = read_card(model).spec
-        self._encoder, self._decoder = (_session(p, threads) for p in (files.encoder, files.decoder))
+        files = ModelFiles.of(model)
+        if not files.has_graphs:
+            raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
+        check_files(model)
+        self._encoder, self._decoder = (open_session(p, threads) for p in (files.encoder, files.decoder))
+        produced = [output.name for output in self._decoder.get_outputs()]
+        self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
     def encode(self, pixels_13SS: Floats) -> Embedding:
         names = list(self.spec.embedding_names)
-        return dict(zip(names, self._encoder.run(names, {"image": pixels_13SS}), strict=True))
+        return dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13SS}), strict=True))
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
-        outputs = self._decoder.run(None, {**embedding, **named_inputs(prompts)})
-        return DecodedArrays(outputs[0], outputs[1], outputs[2] if len(outputs) > 2 else None)
+        masks, iou, *chances = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
+        return DecodedArrays(masks, iou, chances[0] if chances else None)
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Raises WeightsError when the file is missing or no model."""
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Raises WeightsError when the file is no graph."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # the arena keeps the peak of the largest call for ever
-    if not path.exists():
-        raise WeightsError(f"model file not found: {path}")
+    options.log_severity_level = ERRORS_ONLY
+    # Spinning threads answer a little sooner on an idle machine and much later on a busy one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
-    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
     try:
+        providers = [p for p in PROVIDERS if p in available]
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime raises its own bare classes for damaged files
-        raise WeightsError(f"cannot read the model {path}: {str(error).splitlines()[0][:160]}") from error
+    except Exception as error:  # ONNX Runtime has bare classes of its own for damaged files
+        raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

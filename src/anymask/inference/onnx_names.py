@@ -1,4 +1,4 @@
-"""The names of the exported graphs' inputs and outputs: the published ones where the published decoder has them."""
+"""The names of the exported graphs' inputs and outputs; those the published decoder has keep its names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from anymask.inference.backend import DecodeInput
 
+ENCODER_INPUT = "image"
 PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
-DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")
+DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")  # the last where there is a head
 
 
 def named_inputs(prompts: DecodeInput) -> dict[str, np.ndarray]:

@@ -1,9 +1,10 @@
 """Using a model: encode an image once, then answer any number of prompts.
 
-`load()` finds the model and its backend; `Model.encode` gives an `EncodedImage`, a value that can be kept, saved and
-shared between threads.
+`load` finds the model and its backend; `Model.encode` gives an `EncodedImage`, a value that can be kept,
+saved and shared between threads. What a prompt is answered with (how many candidates, which probabilities)
+is decided here.
 
-Legend: P prompts, M candidates, m low-res mask size.
+Legend: P prompts, M candidates, m side of the low-resolution masks.
 """
 
 from __future__ import annotations
@@ -23,20 +24,27 @@ from anymask.core.geometry import ResizeLongest, normalise_and_pad
 from anymask.core.image import content_hash, read_image
 from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
-from anymask.errors import BadInput, BadPrompt, StorageError
+from anymask.errors import BadInput, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
-from anymask.inference.prompt_arrays import groups
+from anymask.inference.model_files import ModelFiles, read_card
+from anymask.inference.prompt_arrays import batches
+from anymask.inference.tensor_file import read_tensors, write_tensors
 from anymask.inference.zoo import find_model
 
-SINGLE, SEVERAL = slice(0, 1), slice(1, 4)
-HEADER = "__anymask__"
+SINGLE, SEVERAL, NONE = slice(0, 1), slice(1, 4), 4  # slots of the decoder
+HEADER = "anymask"
+HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network and the backend that runs it. Thread-safe."""
+    """Weights that are loaded and ready. Safe to share between threads.
+
+    `fingerprint` names the weights; it is empty where nothing is known about them.
+    """
 
     backend: Backend
+    fingerprint: str = ""
 
     @property
     def spec(self) -> ModelSpec:
@@ -47,32 +55,38 @@ class Model:
         return self.spec.name
 
     def encode(self, source: Any, /) -> EncodedImage:
-        """Encode a path, bytes, PIL image or array. Raises BadImage."""
+        """Encode a path, bytes, a file, a PIL image or an array (see `read_image`). Raises BadImage."""
         pixels = read_image(source)
-        transform = ResizeLongest(pixels.shape[:2], self.spec.input_size)
-        digest = content_hash(pixels)
-        framed = normalise_and_pad(transform.resize_image(pixels), self.spec.mean, self.spec.std, self.spec.input_size)
+        height, width = pixels.shape[:2]
+        transform = ResizeLongest((height, width), self.spec.input_size)
+        digest, small = content_hash(pixels), transform.resize_image(pixels)
+        del pixels  # a large photo need not lie in memory while the network works
+        framed = normalise_and_pad(small, self.spec.mean, self.spec.std, self.spec.input_size)
         return EncodedImage(self, self.backend.encode(framed), transform, digest)
 
     def load_embedding(self, path: str | os.PathLike[str]) -> EncodedImage:
-        """Read what `EncodedImage.save` wrote. Raises BadInput for another model's or a damaged file."""
+        """What `EncodedImage.save` wrote. Raises BadInput for a damaged file and for one of another model."""
+        tensors, metadata = read_tensors(Path(path))
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file[HEADER]))
-                tensors = {name: file[name].astype(np.float32) for name in self.spec.embedding_names}
-            size_hw = (int(header["size_hw"][0]), int(header["size_hw"][1]))
-        except FileNotFoundError:
-            raise BadInput(f"embedding not found: {path}") from None
-        except Exception as error:  # a damaged archive fails in many ways
-            raise BadInput(f"not an embedding of {self.name}: {path} ({error})") from error
-        if header["model"] != self.name:
-            raise BadInput(f"expected an embedding of {self.name}, got one of {header['model']}: {path}")
-        return EncodedImage(self, tensors, ResizeLongest(size_hw, self.spec.input_size), header["content_hash"])
+            facts = json.loads(metadata[HEADER])
+            made_by, digest = (facts["model"], facts["fingerprint"]), str(facts["content_hash"])
+            height, width = (int(side) for side in facts["size_hw"])
+            embedding = {name: tensors[name].astype(np.float32) for name in self.spec.embedding_names}
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"{path} is no embedding that {self.name} can use: {error!r}") from error
+        self._check_maker(made_by, path)
+        return EncodedImage(self, embedding, ResizeLongest((height, width), self.spec.input_size), digest)
+
+    def _check_maker(self, made_by: tuple[str, str], path: str | os.PathLike[str]) -> None:
+        name, fingerprint = made_by
+        if name != self.name or (fingerprint and self.fingerprint and fingerprint != self.fingerprint):
+            expected, got = f"{self.name} {self.fingerprint}".strip(), f"{name} {fingerprint}".strip()
+            raise BadInput(f"{path} was made by other weights: expected {expected}, got {got}")
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
-    """An image as the network sees it. `content_hash` identifies the picture, `size_hw` is in original pixels."""
+    """An image as the network sees it. `content_hash` names the pixels, whatever file they came from."""
 
     model: Model
     embedding: Embedding
@@ -81,6 +95,7 @@ class EncodedImage:
 
     @property
     def size_hw(self) -> tuple[int, int]:
+        """Of the image, in its own pixels."""
         return self.transform.size_hw_image
 
     def segment(
@@ -92,76 +107,89 @@ class EncodedImage:
         mask: Any = None,
         text: str | None = None,
     ) -> Candidates:
-        """Answer one prompt: three candidates for a single point, one mask otherwise, best first.
+        """Answer one prompt: three candidates for a point alone, one for anything else; best first.
 
-        `points` are x, y in image pixels, `labels` 1 (inside) or 0 (outside), `box` x0, y0, x1, y1, `mask` an earlier
-        answer, its logits or a bool array of the image's size. Raises BadPrompt.
+        `points`: x, y in pixels of the image (the first centre is 0.5, 0.5). `labels`: 1 inside, 0 outside;
+        all 1 unless given. `box`: x0, y0, x1, y1. `mask`: an earlier answer, its low-resolution logits, or
+        a Mask or bool array of the size of the image. `text`: no model takes one yet. Raises BadPrompt.
         """
         return self.segment_batch([Prompt.of(points, labels, box, mask, text)])[0]
 
     def segment_batch(self, prompts: Sequence[Prompt]) -> list[Candidates]:
-        """Answer several prompts at once; every answer equals the one the prompt would get alone."""
-        checked = [self._checked(p) for p in prompts]
+        """Answer several prompts, alike or not, in their order; each as if it had been asked alone.
+
+        Raises BadPrompt that says which prompt is wrong.
+        """
+        checked = [self._checked(number, prompt, len(prompts)) for number, prompt in enumerate(prompts, 1)]
         answers: dict[int, Candidates] = {}
-        for members, arrays in groups(checked, self.model.spec, self.transform):
+        for indices, arrays in batches(checked, self.model.spec, self.transform):
             decoded = self.model.backend.decode(self.embedding, arrays)
-            for row, index in enumerate(members):
+            for row, index in enumerate(indices):
                 answers[index] = candidates(decoded, row, checked[index].is_ambiguous, self.transform)
         return [answers[i] for i in range(len(checked))]
 
-    def _checked(self, prompt: Prompt) -> Prompt:
-        if prompt.text is not None:
-            raise BadPrompt(f"{self.model.name} takes no text; expected points, a box or a mask, got {prompt.text!r}")
-        return prompt.check(self.size_hw, self.model.spec.low_res_size)
+    def _checked(self, number: int, prompt: Prompt, count: int) -> Prompt:
+        try:
+            if prompt.text is not None:
+                raise BadPrompt(f"text: {self.model.name} takes points, a box or a mask, got {prompt.text!r}")
+            return prompt.check(self.size_hw, self.model.spec.low_res_size)
+        except BadPrompt as error:
+            if count == 1:
+                raise
+            raise BadPrompt(f"prompt {number} of {count}: {error}") from error
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the embedding in half precision (.npz). Raises StorageError."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
-        header = {"model": self.model.name, "size_hw": list(self.size_hw), "content_hash": self.content_hash}
-        halves = {name: a.astype(np.float16) for name, a in self.embedding.items()}
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **{HEADER: np.array(json.dumps(header))}, **halves)  # type: ignore[arg-type]
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
-        return target
+        """Write the embedding in half precision, as a safetensors file. Raises StorageError."""
+        facts = {
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "size_hw": list(self.size_hw),
+            "content_hash": self.content_hash,
+        }
+        halves = {n: a.clip(-HALF_MAX, HALF_MAX).astype(np.float16) for n, a in self.embedding.items()}
+        write_tensors(Path(path), halves, {HEADER: json.dumps(facts)})
+        return Path(path)
 
 
 def candidates(decoded: DecodedArrays, row: int, ambiguous: bool, transform: ResizeLongest) -> Candidates:
-    """Slots 1..3 for an ambiguous prompt, slot 0 otherwise, with probabilities that sum to 1 with "none of these"."""
+    """Slots 1..3 for an ambiguous prompt, slot 0 otherwise."""
     slots = SEVERAL if ambiguous else SINGLE
-    iou = decoded.iou_P4[row, slots].astype(np.float32)
-    chances, none = probabilities(decoded, row, slots, iou)
-    return Candidates(decoded.low_res_masks_P4mm[row, slots], iou, chances, none, transform)
+    iou_M = decoded.iou_P4[row, slots].astype(np.float32)
+    logits_Mmm = decoded.low_res_masks_P4mm[row, slots].copy()  # not a view: it would keep the whole batch
+    probability_M, none = probabilities(decoded, row, slots, iou_M)
+    return Candidates(logits_Mmm, iou_M, probability_M, none, transform)
 
 
 def probabilities(decoded: DecodedArrays, row: int, slots: slice, iou_M: Floats) -> tuple[Floats, float]:
-    """Softmax over the used slots and "none"; a network without that head shares out its predicted IoUs."""
+    """Of the slots in use and of "none of these"; they sum to 1.
+
+    From the network's own head; without one, predicted IoUs that sum to more than 1 share it out.
+    """
     if decoded.probability_logits_P5 is None:
         clipped = iou_M.clip(0, 1)
-        share = clipped / max(1.0, float(clipped.sum()))
-        return share.astype(np.float32), 1 - float(share.sum())
-    logits = decoded.probability_logits_P5[row]
-    used = np.append(logits[slots], logits[4]).astype(np.float64)
+        share_M = (clipped / max(1.0, float(clipped.sum()))).astype(np.float32)
+        return share_M, max(0.0, 1 - float(share_M.sum()))
+    logits = decoded.probability_logits_P5[row].astype(np.float64)
+    used = np.append(logits[slots], logits[NONE])
     weights = np.exp(used - used.max())
     weights /= weights.sum()
     return weights[:-1].astype(np.float32), float(weights[-1])
 
 
-def load(name: str = "lite", *, backend: str | None = None, threads: int | None = None) -> Model:
-    """Open a model by name (`anymask models list`) or by the path of its card or weights.
+def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Model:
+    """Open a model by its name (`anymask models list`) or by the path of its card or weights.
 
-    `backend`: auto, onnx, openvino, torch or disk; `threads`: 0 means all cores; both default to the settings.
-    Raises ModelNotFound, WeightsError, MissingExtra, BadOption.
+    `backend`: `auto`, `onnx`, `openvino`, `torch` or `disk` (a fake without weights), some with an option
+    after a colon, as in `torch:cuda:1`. `threads`: 0 means all cores. `auto` and 0 give way to the
+    settings. Raises ModelNotFound, WeightsError, MissingExtra, BadOption.
     """
     from anymask.settings import get_settings
 
     settings = get_settings()
-    backend = settings.backend if backend is None else backend
-    threads = settings.threads if threads is None else threads
+    backend = settings.backend if backend == "auto" else backend
     if "disk" in (name, backend):
         return Model(open_backend("disk", Path("disk")))
-    return Model(open_backend(backend, find_model(name, backend), threads))
+    path = find_model(name)
+    opened = open_backend(backend, path, threads or settings.threads)
+    has_card = ModelFiles.of(path).card.is_file()
+    return Model(opened, read_card(path).fingerprint if has_card else "")

@@ -1,49 +1,75 @@
-"""PyTorch behind the backend seam: CPU, CUDA or MPS. Reads safetensors weights with their card, or published files."""
+"""PyTorch behind the backend seam: CPU, CUDA or MPS. Reads safetensors weights and published files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
+from anymask.core.spec import ModelSpec
+from anymask.errors import BadOption
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.inference.model_files import ModelFiles
 from anymask.model.checkpoints import load_weights
 from anymask.model.segmenter import Segmenter
 
 
 class TorchBackend:
-    """Runs a network in float32 on the best device there is. Thread-safe: the network keeps no state."""
+    """Runs a network in float32 where its weights are. Safe to share between threads: it keeps no state."""
 
-    def __init__(self, model: Path | Segmenter, threads: int = 1) -> None:
-        self._network = load_weights(_weights_beside(model)) if isinstance(model, Path) else model
-        self._device = _best_device()
-        if isinstance(model, Path) and self._device.type == "cpu":
+    def __init__(self, model: Path, threads: int, device: str = "") -> None:
+        network = load_weights(ModelFiles.of(model).weights if model.suffix == ".json" else model)
+        place = open_device(device)
+        if place.type == "cpu":
             torch.set_num_threads(threads)
-        assert isinstance(self._network, torch.nn.Module)
-        self._network.to(self._device).eval()
-        self.spec = self._network.spec
+        self.network = on_device(network, place)
+
+    @classmethod
+    def of(cls, network: Segmenter) -> TorchBackend:
+        """A backend around a network that is already there, on the device it is on."""
+        backend = cls.__new__(cls)
+        backend.network = network
+        return backend
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.network.spec
 
     def encode(self, pixels_13SS: Floats) -> Embedding:
         with torch.inference_mode():
-            answer = self._network.encode_image(torch.from_numpy(pixels_13SS).to(self._device))
-        return {name: tensor.float().cpu().numpy() for name, tensor in answer.items()}
+            return {n: to_array(t) for n, t in self.network.encode_image(self._tensor(pixels_13SS)).items()}
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
         arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
         with torch.inference_mode():
-            tensors = {name: torch.from_numpy(a).to(self._device) for name, a in embedding.items()}
-            answer = self._network.decode(tensors, *(torch.from_numpy(a).to(self._device) for a in arrays))
-        masks, iou, chances = (None if t is None else t.float().cpu().numpy() for t in answer)
-        assert masks is not None and iou is not None
-        return DecodedArrays(masks, iou, chances)
+            tensors = {name: self._tensor(a) for name, a in embedding.items()}
+            masks, iou, chances = self.network.decode(tensors, *map(self._tensor, arrays))
+        return DecodedArrays(to_array(masks), to_array(iou), None if chances is None else to_array(chances))
+
+    def _tensor(self, array: Floats) -> Tensor:
+        assert isinstance(self.network, nn.Module)
+        return torch.from_numpy(array).to(next(self.network.parameters()).device)
 
 
-def _weights_beside(model: Path) -> Path:
-    """A card stands for the safetensors file beside it."""
-    return model.with_suffix(".safetensors") if model.suffix == ".json" else model
+def to_array(tensor: Tensor) -> Floats:
+    array: Floats = tensor.float().cpu().numpy()
+    return array
 
 
-def _best_device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def on_device(network: Segmenter, device: torch.device) -> Segmenter:
+    assert isinstance(network, nn.Module)
+    return network.to(device).eval()
+
+
+def open_device(name: str) -> torch.device:
+    """`cpu`, `cuda`, `cuda:1`, `mps`; the best one when the name is empty. Raises BadOption."""
+    if not name:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        told = str(error).splitlines()[0]
+        raise BadOption(f"torch cannot run on {name!r} here: {told}") from error
+    return device

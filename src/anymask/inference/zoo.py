@@ -1,6 +1,7 @@
 """The models by name: the default in the package, and published weights with their addresses and checksums.
 
-Knows where models lie and what they are called; not how they are run. Nothing is fetched unless `pull` is called.
+Knows where models lie and what they are called; not how they are run. Nothing is fetched unless `pull` is
+called.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from anymask.errors import DownloadError, ModelNotFound
 from anymask.inference.download import Progress, Remote, download
 from anymask.inference.model_files import SUFFIXES, ModelFiles
-from anymask.settings import get_settings
 
 EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 PUBLISHED_SUFFIXES = (".pth", ".pt")
@@ -90,16 +90,17 @@ class ModelEntry:
 
 def list_models() -> list[ModelEntry]:
     """Models of the package, those published, and whatever else lies in the cache."""
-    names = sorted({*_cards(EMBEDDED_FOLDER), *ZOO, *_cached_names()}, key=lambda n: (n not in _embedded(), n))
-    return [_entry(name) for name in names]
+    embedded = _embedded()
+    others = sorted({*ZOO, *_cached_names()} - set(embedded))
+    return [_entry(name) for name in (*embedded, *others)]
 
 
 def find_model(name: str, backend: str = "auto") -> Path:
     """The card of a model, by name or by the path of any of its files (published .pth and .pt stand for
     themselves).
 
-    Raises ModelNotFound that says how to get it, or which names there are. `backend` is not looked at: a name means
-    one model whatever runs it.
+    Raises ModelNotFound that says how to get it, or which names there are. `backend` is not looked at: a
+    name means one model whatever runs it.
     """
     del backend
     found = _find_path(Path(name)) if _is_path(name) else _find_name(name)
@@ -115,8 +116,9 @@ def find_model(name: str, backend: str = "auto") -> Path:
 def pull(model: str | Published, *, progress: Progress | None = None) -> Path:
     """Fetch published weights into the cache, whole and checked; go on where an earlier try ended.
 
-    With torch installed they become safetensors with a card, and ONNX files where the extra `export` is there too.
-    Returns what `find_model` finds afterwards. Raises ModelNotFound, DownloadError, StorageError.
+    With torch installed they become safetensors with a card, and ONNX files where the extra `export` is
+    there too. Returns what `find_model` finds afterwards. Raises ModelNotFound, DownloadError,
+    StorageError.
     """
     published = model if isinstance(model, Published) else _published(model)
     found = _find_name(published.name)
@@ -129,7 +131,10 @@ def pull(model: str | Published, *, progress: Progress | None = None) -> Path:
 
 def models_folder() -> Path:
     """Where fetched models lie: `<cache>/models/<name>/`."""
-    return get_settings().cache_dir.expanduser() / "models"
+    from anymask.settings import get_settings
+
+    folder: Path = get_settings().cache_dir / "models"
+    return folder
 
 
 def _published(name: str) -> Published:
@@ -141,6 +146,8 @@ def _published(name: str) -> Published:
 
 
 def _refuse_offline(published: Published, target: Path) -> None:
+    from anymask.settings import get_settings
+
     if get_settings().offline:
         raise DownloadError(
             f"offline (ANYMASK_OFFLINE is set): fetch {published.remote.url} elsewhere and put it at {target}"
@@ -196,7 +203,8 @@ def _usable_card(card: Path) -> Path | None:
 
 
 def _cards(folder: Path) -> list[str]:
-    return sorted(card.stem for card in folder.glob("*.json") if _usable_card(card)) if folder.is_dir() else []
+    cards = folder.glob("*.json") if folder.is_dir() else ()
+    return sorted(card.stem for card in cards if _usable_card(card))
 
 
 def _embedded() -> list[str]:
@@ -212,5 +220,6 @@ def _cached_names() -> list[str]:
 def _entry(name: str) -> ModelEntry:
     path, published = _find_name(name), ZOO.get(name)
     if published is None:
-        return ModelEntry(name, "comes with the package" if name in _embedded() else "own weights", "", 0, path)
+        about = "comes with the package" if name in _embedded() else "own weights"
+        return ModelEntry(name, about, "", 0, path)
     return ModelEntry(name, published.about, published.licence, published.remote.size, path)
