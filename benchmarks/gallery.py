@@ -1,10 +1,11 @@
-"""Twenty answers on photos that are not ours to publish: drawn as masks alone, good and bad as the seed picks them.
+"""Twenty answers on photos that are not ours to publish: drawn as masks alone, good and bad as the seed
+picks them.
 
-    python benchmarks/gallery.py DATA/val/grabcut.tar DATA/val/davis.tar DATA/val/coco.tar --out docs/images/answers.png
-    python benchmarks/gallery.py ... --photos FOLDER      overlays on the photos, to look at; keep them to yourself
+    python benchmarks/gallery.py DATA/val/{grabcut,davis,coco}.tar --out docs/images/answers.png
+    python benchmarks/gallery.py ... --photos FOLDER    overlays on the photos, to look at, not to publish
 
-Every tile is the answer to one click at the centre of the object: white is right, red is missing, blue is too much, grey is
-not scored; the green dot is the click. The tile says which photo it is and the IoU.
+Every tile is the answer to one click at the centre of the object: white is right, red is missing, blue is
+too much, grey is not scored; the green dot is the click. The tile says which photo it is and the IoU.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from anymask.evaluation.samples import Sample, ScoredImages
 
 TILE_WH = (240, 180)
 COLUMNS = 5
-RIGHT, MISSING, SURPLUS, VOID, NOTHING = (255, 255, 255), (220, 60, 50), (60, 110, 230), (110, 110, 110), (24, 24, 27)
+RIGHT, MISSING, SURPLUS, VOID, NOTHING = (
+    (255, 255, 255),
+    (220, 60, 50),
+    (60, 110, 230),
+    (110, 110, 110),
+    (24, 24, 27),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,12 @@ def answer(model: anymask.Model, pixels: np.ndarray, sample: Sample) -> Shown:
 def tile(shown: Shown) -> Image.Image:
     truth, mask, scored = shown.sample.truth_HW, shown.mask_HW, shown.sample.scored_HW
     drawn = np.full((*truth.shape, 3), NOTHING, np.uint8)
-    for where, colour in ((truth & mask, RIGHT), (truth & ~mask, MISSING), (mask & ~truth, SURPLUS), (~scored, VOID)):
+    for where, colour in (
+        (truth & mask, RIGHT),
+        (truth & ~mask, MISSING),
+        (mask & ~truth, SURPLUS),
+        (~scored, VOID),
+    ):
         drawn[where] = colour
     image = Image.fromarray(drawn)
     scale = min(TILE_WH[0] / image.width, (TILE_WH[1] - 16) / image.height)
@@ -77,7 +89,9 @@ def tile(shown: Shown) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("packs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--photos", type=Path)
@@ -88,11 +102,15 @@ def main() -> None:
     rows = -(-len(shown) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * (TILE_WH[0] + 4), rows * (TILE_WH[1] + 4)), (70, 70, 74))
     for number, one in enumerate(shown):
-        page.paste(tile(one), (number % COLUMNS * (TILE_WH[0] + 4) + 2, number // COLUMNS * (TILE_WH[1] + 4) + 2))
+        page.paste(
+            tile(one), (number % COLUMNS * (TILE_WH[0] + 4) + 2, number // COLUMNS * (TILE_WH[1] + 4) + 2)
+        )
         if options.photos:
             options.photos.mkdir(parents=True, exist_ok=True)
             prompt = Prompt.of(points=[one.point_xy])
-            picture = overlay(one.pixels_HW3, [Drawn(Mask.from_array(one.mask_HW), prompt, f"IoU {one.iou:.2f}")])
+            picture = overlay(
+                one.pixels_HW3, [Drawn(Mask.from_array(one.mask_HW), prompt, f"IoU {one.iou:.2f}")]
+            )
             picture.save(options.photos / f"{number:02d}-{one.sample.key}.png")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     page.save(options.out, optimize=True)

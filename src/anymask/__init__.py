@@ -4,7 +4,8 @@
     image = model.encode("photo.jpg")
     answer = image.segment(points=[(480, 300)])
 
-Names are imported when they are first used: `import anymask` alone is quick and loads neither torch nor a runtime.
+Names are imported when they are first used: `import anymask` alone is quick and loads neither torch nor a
+runtime.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The lite network: its trunk equals the published one, prompts act where they land, prompts do not disturb each other."""
+"""The lite network: its trunk equals the published one, prompts act where they land, prompts do not disturb
+each other.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_folded_batch_norm_computes_the_same() -> None:
     for tensor in (norm.weight, norm.running_var):
         torch.nn.init.uniform_(tensor, 0.5, 2)
     torch.nn.init.normal_(norm.running_mean)
-    state = {f"c.{k}": v for k, v in conv.state_dict().items()} | {f"n.{k}": v for k, v in norm.state_dict().items()}
+    state = {f"c.{k}": v for k, v in conv.state_dict().items()} | {
+        f"n.{k}": v for k, v in norm.state_dict().items()
+    }
     x = torch.randn(2, 3, 9, 9)
     folded = torch.nn.functional.conv2d(x, *fold_batch_norm(state, "c", "n"))
     torch.testing.assert_close(folded, norm(conv(x)), atol=1e-5, rtol=1e-5)
@@ -51,7 +55,13 @@ def test_the_trunk_classifies_like_the_imagenet_model_it_came_from() -> None:
     trunk.load_imagenet(torch.load(path, weights_only=True))
     with torch.no_grad():
         taps = trunk(torch.randn(1, 3, 64, 64))
-    assert [tuple(t.shape[1:]) for t in taps] == [(16, 32, 32), (24, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
+    assert [tuple(t.shape[1:]) for t in taps] == [
+        (16, 32, 32),
+        (24, 16, 16),
+        (40, 8, 8),
+        (112, 4, 4),
+        (320, 2, 2),
+    ]
     assert all(torch.isfinite(t).all() for t in taps)
 
 
@@ -69,7 +79,9 @@ def test_prompts_of_one_call_do_not_disturb_each_other(model: Lite, embedding: d
         together = model.decode(embedding, points, labels, masks, has_mask)
         for p in range(4):
             alone = model.decode(embedding, points[p : p + 1], labels[p : p + 1], masks[:1], has_mask[:1])
-            torch.testing.assert_close(together.low_res_masks_P4mm[p], alone.low_res_masks_P4mm[0], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(
+                together.low_res_masks_P4mm[p], alone.low_res_masks_P4mm[0], atol=1e-4, rtol=1e-4
+            )
 
 
 def test_a_shared_embedding_equals_one_repeated_per_prompt(model: Lite, embedding: dict[str, Any]) -> None:

@@ -26,7 +26,13 @@ def png() -> bytes:
 
 
 def record() -> bytes:
-    annotation = {"id": 1, "segmentation": Mask.from_array(MASK).rle, "area": 15, "bbox": [2, 1, 5, 3], "category": "x"}
+    annotation = {
+        "id": 1,
+        "segmentation": Mask.from_array(MASK).rle,
+        "area": 15,
+        "bbox": [2, 1, 5, 3],
+        "category": "x",
+    }
     image = {"image_id": "a", "width": 8, "height": 6, "file_name": "a.png"}
     return json.dumps({"image": image, "annotations": [annotation], "source": "s"}).encode()
 
@@ -52,8 +58,24 @@ def coco(root: Path) -> Path:
     (root / "images" / "a.png").write_bytes(png())
     polygon = [2, 1, 7, 1, 7, 4, 2, 4]
     annotations = [
-        {"id": 1, "image_id": 7, "category_id": 3, "segmentation": [polygon], "area": 15, "bbox": [2, 1, 5, 3], "iscrowd": 0},
-        {"id": 2, "image_id": 7, "category_id": 3, "segmentation": [], "area": 1, "bbox": [0, 0, 1, 1], "iscrowd": 1},
+        {
+            "id": 1,
+            "image_id": 7,
+            "category_id": 3,
+            "segmentation": [polygon],
+            "area": 15,
+            "bbox": [2, 1, 5, 3],
+            "iscrowd": 0,
+        },
+        {
+            "id": 2,
+            "image_id": 7,
+            "category_id": 3,
+            "segmentation": [],
+            "area": 1,
+            "bbox": [0, 0, 1, 1],
+            "iscrowd": 1,
+        },
     ]
     image = {"id": 7, "width": 8, "height": 6, "file_name": "a.png"}
     fields = {"images": [image], "annotations": annotations, "categories": [{"id": 3, "name": "x"}]}
@@ -63,7 +85,11 @@ def coco(root: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["folder", "shard", "coco"])
 def test_every_layout_gives_the_same_record(kind: str, tmp_path: Path) -> None:
-    make = {"folder": lambda: folder(tmp_path / "f"), "shard": lambda: shard(tmp_path / "s.tar"), "coco": lambda: coco(tmp_path / "c")}
+    make = {
+        "folder": lambda: folder(tmp_path / "f"),
+        "shard": lambda: shard(tmp_path / "s.tar"),
+        "coco": lambda: coco(tmp_path / "c"),
+    }
     source = open_records(make[kind]())
     assert len(source) == 1
     only = source[0]

@@ -31,7 +31,9 @@ def record(key: str, masks: list[np.ndarray]) -> dict[str, object]:
     annotations = []
     for number, array in enumerate(masks, 1):
         mask = Mask.from_array(array)
-        annotations.append({"id": number, "segmentation": mask.rle, "area": mask.area, "bbox": list(mask.bbox_xywh)})
+        annotations.append(
+            {"id": number, "segmentation": mask.rle, "area": mask.area, "bbox": list(mask.bbox_xywh)}
+        )
     image = {"image_id": key, "width": width, "height": height, "file_name": f"{key}.png"}
     return {"image": image, "annotations": annotations, "source": "scenes"}
 

@@ -7,7 +7,13 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from anymask.training.interaction import FirstPrompt, correction_clicks, first_prompts, jittered_box, pick_cell
+from anymask.training.interaction import (
+    FirstPrompt,
+    correction_clicks,
+    first_prompts,
+    jittered_box,
+    pick_cell,
+)
 
 SIDE, STRIDE = 32, 2
 

@@ -98,9 +98,18 @@ def test_frozen_layers_do_not_move(scenes: Path, tmp_path: Path) -> None:
 def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
     script = tmp_path / "job.py"
     script.write_text(
-        "import sys\nfrom anymask.training.recipes import run_recipe\nrun_recipe('smoke', [sys.argv[1]], sys.argv[2])\n"
+        "import sys\nfrom anymask.training.recipes import run_recipe\n"
+        "run_recipe('smoke', [sys.argv[1]], sys.argv[2])\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+    ]
     done = subprocess.run(
         [*command, str(scenes), str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -113,7 +122,8 @@ def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_state_on_disk(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    code = f"from anymask.training.recipes import run_recipe; run_recipe('smoke', ['{scenes}'], '{out}', steps=100000)"
+    call = f"run_recipe('smoke', ['{scenes}'], '{out}', steps=100000)"
+    code = f"from anymask.training.recipes import run_recipe; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (out / "log.jsonl").exists() or not (out / "log.jsonl").read_text():

@@ -10,11 +10,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+from scenes import write_scenes
+
 from anymask.errors import BadInput
 from anymask.store.records import open_records
 from anymask.training.augment import random_frame
 from anymask.training.dataset import TrainingViews, ViewConfig
-from scenes import write_scenes
 
 CONFIG = ViewConfig(size=64, stride=2, objects=2, colour=0.0)
 

@@ -1,7 +1,7 @@
 """The default network: a small convolutional encoder and a narrow prompt decoder with skips and click maps.
 
-`Lite` composes the trunk, one global block at stride 32, a feature pyramid neck and the decoder of `lite_decoder.py`.
-It answers the same `Segmenter` protocol as the published models.
+`Lite` composes the trunk, one global block at stride 32, a feature pyramid neck and the decoder of
+`lite_decoder.py`. It answers the same `Segmenter` protocol as the published models.
 
 Legend: B images, P prompts, N points, C channels, S input size, m low-res mask size (S / 2).
 """
@@ -46,14 +46,17 @@ class GlobalBlock(nn.Module):
 
     def forward(self, x_BChw: Tensor) -> Tensor:
         x_BChw = x_BChw + self.position(x_BChw)
-        tokens = x_BChw.flatten(2).transpose(1, 2)
+        tokens: Tensor = x_BChw.flatten(2).transpose(1, 2)
         tokens = tokens + self.attend(self.norm1(tokens))
         tokens = tokens + self.mlp(self.norm2(tokens))
         return tokens.transpose(1, 2).reshape(x_BChw.shape)
 
     def attend(self, tokens_BNC: Tensor) -> Tensor:
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(tokens_BNC).chunk(3, -1))
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        q, k, v = (
+            t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(tokens_BNC).chunk(3, -1)
+        )
+        out: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
 class LiteEncoder(nn.Module):
@@ -72,7 +75,11 @@ class LiteEncoder(nn.Module):
         self.top_16, self.lateral_8 = nn.Conv2d(EMBED_DIM, 64, 1), nn.Conv2d(c8, 64, 1)
         self.smooth_8 = nn.Conv2d(64, 64, 3, padding=1)
         self.skip_8 = nn.Conv2d(64, s8, 1)
-        self.top_8, self.skip_4, self.skip_2 = nn.Conv2d(64, s4, 1), nn.Conv2d(c4, s4, 1), nn.Conv2d(c2, s2, 1)
+        self.top_8, self.skip_4, self.skip_2 = (
+            nn.Conv2d(64, s4, 1),
+            nn.Conv2d(c4, s4, 1),
+            nn.Conv2d(c2, s2, 1),
+        )
 
     def forward(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
         t2, t4, t8, t16, t32 = self.trunk(pixels_B3SS)
@@ -115,7 +122,8 @@ class Lite(nn.Module):
         masks_P1mm: Tensor,
         has_mask_P: Tensor,
     ) -> Decoded:
-        """Answer P prompts. The embedding's batch is 1 (shared by all prompts) or P (one image per prompt)."""
+        """Answer P prompts. The embedding's batch is 1 (shared by all prompts) or P (one image per prompt).
+        """
         sparse, maps = self.prompt_encoder(points_PN2, labels_PN, masks_P1mm, has_mask_P)
         return self.mask_decoder(embedding, self.prompt_encoder.dense_pe(embedding), sparse, maps)  # type: ignore[no-any-return]
 
@@ -128,7 +136,9 @@ def initialise(model: Lite, imagenet_state: dict[str, Tensor] | None) -> Lite:
 
 
 def freeze_early_layers(model: Lite, blocks: int = 3) -> None:
-    """Keep the stem and the first `blocks` blocks fixed: generic features whose backward pass costs the most memory traffic."""
+    """Keep the stem and the first `blocks` blocks fixed: generic features whose backward pass costs the most
+    memory traffic.
+    """
     for module in (model.image_encoder.trunk.stem, *model.image_encoder.trunk.blocks[:blocks]):
         for parameter in module.parameters():
             parameter.requires_grad_(False)
@@ -136,5 +146,3 @@ def freeze_early_layers(model: Lite, blocks: int = 3) -> None:
 
 def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-

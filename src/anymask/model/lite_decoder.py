@@ -1,7 +1,8 @@
 """Prompt encoder and mask decoder of the lite network.
 
-Points and boxes enter twice: as the paper's sparse tokens, and as maps drawn at stride 2 beside the previous mask, so
-that a click acts on the very pixels it lands on. Image side work is shared: skips come ready from the encoder.
+Points and boxes enter twice: as the paper's sparse tokens, and as maps drawn at stride 2 beside the
+previous mask, so that a click acts on the very pixels it lands on. Image side work is shared: skips come
+ready from the encoder.
 
 Legend: P prompts, N points, T output tokens, C channels, h w grid at stride 16, m mask side (stride 2).
 """
@@ -50,10 +51,12 @@ class LitePromptEncoder(nn.Module):
 
     def embed_points(self, unit_xy: Tensor, labels_PN: Tensor) -> Tensor:
         is_point = (labels_PN >= 0).unsqueeze(-1).to(unit_xy.dtype)
-        return self.position(unit_xy) * is_point + self.label_embed(labels_PN.long() + 1)
+        labels: Tensor = self.label_embed(labels_PN.long() + 1)
+        return self.position(unit_xy) * is_point + labels
 
     def position(self, unit_xy: Tensor) -> Tensor:
         """Random Fourier features of coordinates in 0..1 (last axis x, y)."""
+        assert isinstance(self.frequencies_2C, Tensor)
         angles = 2 * math.pi * ((2 * unit_xy - 1) @ self.frequencies_2C)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
@@ -68,7 +71,9 @@ class LitePromptEncoder(nn.Module):
 
 
 def draw_prompts(cells_PN2: Tensor, labels_PN: Tensor, masks_P1mm: Tensor, has_mask_P: Tensor) -> Tensor:
-    """Maps P x 5 x m x m: positive disks, negative disks, box interior, previous mask, "there is a previous mask"."""
+    """Maps P x 5 x m x m: positive disks, negative disks, box interior, previous mask, "there is a previous
+    mask".
+    """
     size = masks_P1mm.shape[-1]
     centres = torch.arange(size, device=cells_PN2.device, dtype=cells_PN2.dtype) + 0.5
     dx_PNm, dy_PNm = (centres - cells_PN2[..., i, None] for i in (0, 1))
@@ -90,7 +95,8 @@ def _box_interior(dx_PNm: Tensor, dy_PNm: Tensor, labels_PN: Tensor) -> Tensor:
     """1 inside the box whose corners carry labels 2 and 3, 0 outside and where there is no box."""
     first, last = ((labels_PN == label).to(dx_PNm.dtype).unsqueeze(-1) for label in (2, 3))
     inside_x, inside_y = (
-        ((d * first).sum(1) + 0.5).clamp(0, 1) * ((-d * last).sum(1) + 0.5).clamp(0, 1) for d in (dx_PNm, dy_PNm)
+        ((d * first).sum(1) + 0.5).clamp(0, 1) * ((-d * last).sum(1) + 0.5).clamp(0, 1)
+        for d in (dx_PNm, dy_PNm)
     )
     has_box_P = first.sum(1).clamp(max=1).unsqueeze(-1)
     return inside_y.unsqueeze(-1) * inside_x.unsqueeze(-2) * has_box_P
@@ -148,5 +154,8 @@ class LiteDecoder(nn.Module):
         return F.relu(self.up_2(x) + embedding["skip_2"])
 
     def masks(self, mask_tokens_P4C: Tensor, features_PCmm: Tensor) -> Tensor:
-        weights = torch.stack([head(mask_tokens_P4C[:, i]) for i, head in enumerate(self.mask_weights)], dim=1)
-        return (weights @ features_PCmm.flatten(2)).unflatten(2, features_PCmm.shape[-2:])
+        weights = torch.stack(
+            [head(mask_tokens_P4C[:, i]) for i, head in enumerate(self.mask_weights)], dim=1
+        )
+        flat: Tensor = torch.bmm(weights, features_PCmm.flatten(2))
+        return flat.reshape(*flat.shape[:2], *features_PCmm.shape[-2:])

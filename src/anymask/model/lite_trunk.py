@@ -1,7 +1,7 @@
 """The lite trunk: EfficientNet-Lite0 without its classifier, BatchNorm folded into the convolutions.
 
-The statistics of a fine-tuned trunk stay frozen anyway; folding them away saves their memory traffic in training and
-leaves plain convolution + ReLU6 for export. Knows nothing of prompts or files.
+The statistics of a fine-tuned trunk stay frozen anyway; folding them away saves their memory traffic in
+training and leaves plain convolution + ReLU6 for export. Knows nothing of prompts or files.
 
 Legend: B images, C channels, H W pixels of the model frame.
 """
@@ -56,7 +56,7 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and in_chans == out_chans
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
+        y: Tensor = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.residual else y
 
@@ -68,9 +68,8 @@ class LiteTrunk(nn.Module):
         super().__init__()
         self.stem = SameConv2d(3, 32, 3, 2)
         in_chans = (32, *(row[3] for row in BLOCKS[:-1]))
-        self.blocks = nn.ModuleList(
-            InvertedBottleneck(c, *row) for c, row in zip(in_chans, BLOCKS, strict=True)
-        )
+        blocks = [InvertedBottleneck(c, *row) for c, row in zip(in_chans, BLOCKS, strict=True)]
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x_B3HW: Tensor) -> tuple[Tensor, ...]:
         x, taps = F.relu6(self.stem(x_B3HW)), []
@@ -95,6 +94,7 @@ class LiteTrunk(nn.Module):
     def _published_names(self) -> Iterator[tuple[nn.Conv2d, str, str]]:
         yield self.stem, "_conv_stem", "_bn0"
         for i, block in enumerate(self.blocks):
+            assert isinstance(block, InvertedBottleneck)
             prefix = f"_blocks.{i}."
             if block.expand is not None:
                 yield block.expand, prefix + "_expand_conv", prefix + "_bn0"

@@ -1,4 +1,6 @@
-"""What every network of the package looks like from outside: encode an image once, decode prompts against it."""
+"""What every network of the package looks like from outside: encode an image once, decode prompts against
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from anymask.core.spec import ModelSpec
 
 
 class Decoded(NamedTuple):
-    """One decoder answer for P prompts; slot 0 is the single mask, slots 1..3 the candidates of an ambiguous prompt.
+    """One decoder answer for P prompts; slot 0 is the single mask, slots 1..3 the candidates of an ambiguous
+    prompt.
 
-    `low_res_masks_P4mm`: logits. `iou_P4`: predicted IoU. `probability_logits_P5`: slots 0..3 and "none of these";
-    None for networks without that head.
+    `low_res_masks_P4mm`: logits. `iou_P4`: predicted IoU. `probability_logits_P5`: slots 0..3 and "none of
+    these"; None for networks without that head.
     """
 
     low_res_masks_P4mm: Tensor
@@ -22,7 +25,9 @@ class Decoded(NamedTuple):
 
 
 class Segmenter(Protocol):
-    """B images, P prompts, N points (labels 1 positive, 0 negative, 2 and 3 box corners, -1 padding), S input size, m low-res size."""
+    """B images, P prompts, N points (labels 1 positive, 0 negative, 2 and 3 box corners, -1 padding), S input
+    size, m low-res size.
+    """
 
     spec: ModelSpec
 

@@ -1,7 +1,8 @@
-"""Images with masks on disk: folders and tar shards of `<key>.<image>` + `<key>.json` (SA-1B shape), and COCO JSON.
+"""Images with masks on disk: folders and tar shards of `<key>.<image>` + `<key>.json` (SA-1B shape), and
+COCO JSON.
 
-Everything is read on demand: opening a data set reads only the list of its members. Knows nothing of training or
-evaluation, and does not decode photos beyond `read_image`.
+Everything is read on demand: opening a data set reads only the list of its members. Knows nothing of
+training or evaluation, and does not decode photos beyond `read_image`.
 """
 
 from __future__ import annotations

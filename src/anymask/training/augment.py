@@ -18,7 +18,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ViewFrame:
-    """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side `size`."""
+    """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side
+    `size`.
+    """
 
     crop_xyxy: Box
     drawn_hw: tuple[int, int]
@@ -34,7 +36,9 @@ class ViewFrame:
         return canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else canvas
 
     def draw_mask(self, mask_HW: np.ndarray, stride: int) -> np.ndarray:
-        """bool (size/stride)^2: cells covered by at least half. Origins and drawn sizes are multiples of `stride`."""
+        """bool (size/stride)^2: cells covered by at least half. Origins and drawn sizes are multiples of
+        `stride`.
+        """
         side, (h, w), (y, x) = self.size // stride, self.drawn_hw, self.origin_yx
         part = Image.fromarray(mask_HW.astype(np.uint8) * 255)
         part = part.resize((w // stride, h // stride), Image.Resampling.BOX, box=self.crop_xyxy)
@@ -44,7 +48,12 @@ class ViewFrame:
 
 
 def random_frame(
-    size_hw: tuple[int, int], focus_xyxy: Box, size: int, scale: tuple[float, float], rng: Generator, grid: int = 4
+    size_hw: tuple[int, int],
+    focus_xyxy: Box,
+    size: int,
+    scale: tuple[float, float],
+    rng: Generator,
+    grid: int = 4,
 ) -> ViewFrame:
     """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`.
 
@@ -58,7 +67,9 @@ def random_frame(
         _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
         for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
     )
-    origin = tuple(int(rng.integers(0, (size - d) // grid + 1)) * grid * int(rng.random() < 0.5) for d in drawn)
+    origin = tuple(
+        int(rng.integers(0, (size - d) // grid + 1)) * grid * int(rng.random() < 0.5) for d in drawn
+    )
     crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
     return ViewFrame(crop, (drawn[0], drawn[1]), (origin[0], origin[1]), size, bool(rng.random() < 0.5))
 

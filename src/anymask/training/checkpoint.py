@@ -1,7 +1,8 @@
-"""Training state on disk: one safetensors file with weights, averaged weights and optimiser moments, and a JSON card.
+"""Training state on disk: one safetensors file with weights, averaged weights and optimiser moments, and a
+JSON card.
 
-Written atomically, so that a stop at any moment leaves the previous state whole. The position in the run is one number
-(the step): views and sessions are drawn from (seed, step).
+Written atomically, so that a stop at any moment leaves the previous state whole. The position in the run
+is one number (the step): views and sessions are drawn from (seed, step).
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ CARD_KEY = "card"
 
 
 def save_state(
-    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, card: dict[str, Any]
+    folder: Path,
+    model: nn.Module,
+    average: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    card: dict[str, Any],
 ) -> None:
     """Write `folder/state.safetensors`; `card` travels in its header."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -33,7 +38,9 @@ def save_state(
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{STATE_FILE}.partial"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, {CARD_KEY: json.dumps(card)})
+    save_file(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, {CARD_KEY: json.dumps(card)}
+    )
     os.replace(partial, folder / STATE_FILE)
 
 

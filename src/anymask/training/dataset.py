@@ -1,7 +1,8 @@
-"""Training views: view number i of a run is a pure function of (seed, i), so a run resumes from a count alone.
+"""Training views: view number i of a run is a pure function of (seed, i), so a run resumes from a count
+alone.
 
-Draws a photo by the weight of its source, an augmented view of it, and a few of the objects visible there. Knows nothing
-of prompts or networks.
+Draws a photo by the weight of its source, an augmented view of it, and a few of the objects visible
+there. Knows nothing of prompts or networks.
 """
 
 from __future__ import annotations
@@ -42,11 +43,17 @@ class View:
 
 
 class TrainingViews:
-    """All views of a data set. `weights`: how often a source is drawn relative to its number of photos (default 1)."""
+    """All views of a data set. `weights`: how often a source is drawn relative to its number of photos
+    (default 1).
+    """
 
     def __init__(self, records: RecordSource, weights: Mapping[str, float], seed: int) -> None:
         self.records, self.seed = records, seed
-        usable = [(i, r.source) for i, r in enumerate(records) if any("segmentation" in a.fields for a in r.annotations)]
+        usable = [
+            (i, r.source)
+            for i, r in enumerate(records)
+            if any("segmentation" in a.fields for a in r.annotations)
+        ]
         if not usable:
             raise BadInput(f"no masks to train on in {records.name}")
         self.indices = np.array([i for i, _ in usable])

@@ -1,4 +1,6 @@
-"""From a training run to a model that can be used: the averaged weights as safetensors and ONNX, with a card."""
+"""From a training run to a model that can be used: the averaged weights as safetensors and ONNX, with a
+card.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The simulated annotator: a first prompt drawn from the true mask, then clicks where the answer is wrong.
 
-Works on masks at the mask stride, in NumPy; coordinates leave in model pixels. Knows nothing of networks or losses.
+Works on masks at the mask stride, in NumPy; coordinates leave in model pixels. Knows nothing of networks
+or losses.
 
 Legend: P prompts, N points, m mask side.
 """
@@ -21,8 +22,9 @@ POINT, BOX, MASK = 0, 1, 2
 class FirstPrompt:
     """How often a first prompt is a point or a box (the rest: a loose mask), and how far a box is off.
 
-    `box_jitter`: uniform error of each coordinate relative to the side; `centre`: share of clicks put at the centre of
-    the object or the error instead of anywhere in it; `mixed`: False draws one kind for the whole batch.
+    `box_jitter`: uniform error of each coordinate relative to the side; `centre`: share of clicks put at
+    the centre of the object or the error instead of anywhere in it; `mixed`: False draws one kind for the
+    whole batch.
     """
 
     point: float = 0.5
@@ -44,11 +46,13 @@ class Prompts:
     @property
     def ambiguous_P(self) -> np.ndarray:
         """True where one point is all there is: several masks may be meant."""
-        return ((self.labels_PN >= 0).sum(1) == 1) & (self.has_mask_P == 0)
+        return np.asarray(((self.labels_PN >= 0).sum(1) == 1) & (self.has_mask_P == 0))
 
     def with_clicks(self, points_P2: np.ndarray, labels_P: np.ndarray) -> Prompts:
         points = np.concatenate([self.points_PN2, points_P2[:, None]], 1)
-        return Prompts(points, np.concatenate([self.labels_PN, labels_P[:, None]], 1), self.masks_P1mm, self.has_mask_P)
+        return Prompts(
+            points, np.concatenate([self.labels_PN, labels_P[:, None]], 1), self.masks_P1mm, self.has_mask_P
+        )
 
     def with_masks(self, logits_Pmm: np.ndarray, has_mask_P: np.ndarray) -> Prompts:
         return Prompts(self.points_PN2, self.labels_PN, logits_Pmm[:, None], has_mask_P.astype(np.float32))
@@ -57,8 +61,8 @@ class Prompts:
 def first_prompts(target_Pmm: np.ndarray, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
     """A point, a jittered box or a loose mask for every object.
 
-    Columns of `labels_PN`: box corners, then one point; absent ones are padding, and a column that is all padding is
-    left out.
+    Columns of `labels_PN`: box corners, then one point; absent ones are padding, and a column that is all
+    padding is left out.
     """
     count, side = len(target_Pmm), target_Pmm.shape[-1]
     kinds = _draw_kinds(count, how, rng)
@@ -85,7 +89,9 @@ def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
 
 
 def pick_cell(region_mm: np.ndarray, centre: float, rng: Generator) -> np.ndarray:
-    """Centre (x, y), in cells, of a cell of a non-empty region: its innermost one, or any with chance 1 - `centre`."""
+    """Centre (x, y), in cells, of a cell of a non-empty region: its innermost one, or any with chance 1 -
+    `centre`.
+    """
     if rng.random() < centre:
         distance = cv2.distanceTransform(np.pad(region_mm, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
         y, x = np.unravel_index(int(distance[1:-1, 1:-1].argmax()), region_mm.shape)
@@ -96,7 +102,9 @@ def pick_cell(region_mm: np.ndarray, centre: float, rng: Generator) -> np.ndarra
 
 
 def jittered_box(region_mm: np.ndarray, jitter: float, rng: Generator) -> np.ndarray:
-    """Tight box x0, y0, x1, y1 in cells, every coordinate off by up to `jitter` of the side, inside the frame."""
+    """Tight box x0, y0, x1, y1 in cells, every coordinate off by up to `jitter` of the side, inside the
+    frame.
+    """
     ys, xs = np.flatnonzero(region_mm.any(1)), np.flatnonzero(region_mm.any(0))
     box = np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1], np.float32)
     reach = jitter * np.tile(box[2:] - box[:2], 2)
@@ -105,7 +113,9 @@ def jittered_box(region_mm: np.ndarray, jitter: float, rng: Generator) -> np.nda
 
 
 def loose_mask(region_mm: np.ndarray, rng: Generator) -> np.ndarray:
-    """Logits of a mask that is right in the large and wrong at its boundary: shrunk, grown or shifted by a few cells."""
+    """Logits of a mask that is right in the large and wrong at its boundary: shrunk, grown or shifted
+    by a few cells.
+    """
     reach = max(1, int(0.15 * np.sqrt(region_mm.sum())))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(rng.integers(1, reach + 1)) + 1,) * 2)
     change = cv2.dilate if rng.random() < 0.5 else cv2.erode
@@ -117,7 +127,8 @@ def loose_mask(region_mm: np.ndarray, rng: Generator) -> np.ndarray:
 def correction_clicks(
     predicted_Pmm: np.ndarray, target_Pmm: np.ndarray, stride: int, centre: float, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One click per object in its error region (positive where something is missing); padding when all is right.
+    """One click per object in its error region (positive where something is missing); padding when all is
+    right.
 
     Returns points P x 2 in model pixels and labels P.
     """

@@ -1,4 +1,6 @@
-"""Where a run tells what it does: a JSON line per report, TensorBoard scalars when installed, one progress line."""
+"""Where a run tells what it does: a JSON line per report, TensorBoard scalars when installed, one progress
+line.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ TOTALS = ("images", "seconds", "skipped")  # reported as they are or summed, not
 
 
 class RunLog:
-    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only the leading process writes."""
+    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only the leading process
+    writes.
+    """
 
     def __init__(self, folder: Path, active: bool, steps: int) -> None:
         self.active, self.steps = active, steps
@@ -53,7 +57,12 @@ class RunLog:
         filled = "#" * round(20 * step / self.steps)
         shown = "  ".join(f"{k} {means[k]:.3f}" for k in ("loss", "first_iou", "last_iou") if k in means)
         end = "\r" if sys.stderr.isatty() else "\n"
-        print(f"[{filled:<20}] {step}/{self.steps}  {shown}  {left:.0f} min left", end=end, file=sys.stderr, flush=True)
+        print(
+            f"[{filled:<20}] {step}/{self.steps}  {shown}  {left:.0f} min left",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close(self) -> None:
         if self.active:
@@ -68,4 +77,4 @@ def _tensorboard(folder: Path) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))

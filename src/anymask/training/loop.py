@@ -1,7 +1,7 @@
 """The training loop, flat: draw views, run one session per object, step, average, log, checkpoint.
 
-`torchrun --nproc-per-node N` runs it on N processes; every process draws its own views and gradients are averaged in one
-call, so parameters that a step does not touch need no special care.
+`torchrun --nproc-per-node N` runs it on N processes; every process draws its own views and gradients are
+averaged in one call, so parameters that a step does not touch need no special care.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ GIANT = 1_000_003  # separates the random streams of steps and ranks
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the run: up to `until` (share of all steps) with `batch` views of `size` pixels per process."""
+    """A part of the run: up to `until` (share of all steps) with `batch` views of `size` pixels per process.
+    """
 
     until: float
     size: int
@@ -78,20 +79,27 @@ class Process:
         return self.rank == 0
 
 
-def train(model: nn.Module, records: RecordSource, config: TrainConfig, out: Path, device: str = "auto") -> Path:
+def train(
+    model: nn.Module, records: RecordSource, config: TrainConfig, out: Path, device: str = "auto"
+) -> Path:
     """Train until `config.steps`, resuming from `out` when a state lies there. Returns the state file.
 
     Ctrl-C saves the state before it leaves.
     """
     process = join_processes(device)
-    model.to(process.device, memory_format=torch.channels_last).train()
+    model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     views = TrainingViews(records, config.weights, config.seed)
     optimiser = make_optimiser(model, config)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
     if (out / STATE_FILE).exists():
         card = restore_state(out, model, average, optimiser)
-    log, saved, began, before = RunLog(out, process.leads, config.steps), time.monotonic(), time.monotonic(), card["seconds"]
+    log, saved, began, before = (
+        RunLog(out, process.leads, config.steps),
+        time.monotonic(),
+        time.monotonic(),
+        card["seconds"],
+    )
     card |= {"config": asdict(config)}
 
     def save() -> None:
@@ -99,7 +107,7 @@ def train(model: nn.Module, records: RecordSource, config: TrainConfig, out: Pat
             save_state(out, model, average, optimiser, card)
 
     try:
-        for step, batch in batches(views, model.spec, config, process, card["step"]):
+        for step, batch in batches(views, spec_of(model), config, process, card["step"]):
             numbers = train_step(model, batch, optimiser, config, process, step)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch) * process.count
@@ -114,6 +122,11 @@ def train(model: nn.Module, records: RecordSource, config: TrainConfig, out: Pat
         if dist.is_initialized():
             dist.destroy_process_group()
     return out / STATE_FILE
+
+
+def spec_of(model: nn.Module) -> ModelSpec:
+    assert isinstance(model.spec, ModelSpec)
+    return model.spec
 
 
 def join_processes(device: str) -> Process:
@@ -169,7 +182,12 @@ def phase_at(config: TrainConfig, step: int) -> Phase:
 
 
 def train_step(
-    model: nn.Module, batch: list[View], optimiser: torch.optim.Optimizer, config: TrainConfig, process: Process, step: int
+    model: nn.Module,
+    batch: list[View],
+    optimiser: torch.optim.Optimizer,
+    config: TrainConfig,
+    process: Process,
+    step: int,
 ) -> dict[str, float]:
     """One update; returns the numbers to log. A step whose gradient is not finite is skipped and counted."""
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
@@ -177,7 +195,7 @@ def train_step(
     set_learning_rate(optimiser, learning_rate_factor(config, step))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
-        pixels = normalised([v.pixels_SS3 for v in batch], model.spec, process.device)
+        pixels = normalised([v.pixels_SS3 for v in batch], spec_of(model), process.device)
         targets = np.stack([v.masks_Kmm for v in batch])
         loss, numbers = session_loss(model, pixels, targets, config.objective, rng)  # type: ignore[arg-type]
     loss.backward()
@@ -229,5 +247,3 @@ def update_average(average: dict[str, Tensor], model: nn.Module, config: TrainCo
             average[name].lerp_(tensor, 1 - keep)
         else:
             average[name].copy_(tensor)
-
-

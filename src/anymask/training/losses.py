@@ -1,4 +1,5 @@
-"""Losses of promptable segmentation: normalised focal, dice, IoU regression and a proper score for probabilities.
+"""Losses of promptable segmentation: normalised focal, dice, IoU regression and a proper score for
+probabilities.
 
 Legend: P prompts, M masks per prompt (slot 0 single, 1..3 candidates), m mask side.
 """

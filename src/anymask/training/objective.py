@@ -1,7 +1,9 @@
-"""One training step's forward passes: encode once, answer the first prompt, correct it a few times, sum the losses.
+"""One training step's forward passes: encode once, answer the first prompt, correct it a few times, sum the
+losses.
 
-Passes between the first and the last correction run without gradients: they only bring the annotator and the mask to
-where a real session would be after so many clicks. Losses fall on the first answer and on the last.
+Passes between the first and the last correction run without gradients: they only bring the annotator and
+the mask to where a real session would be after so many clicks. Losses fall on the first answer and on the
+last.
 
 Legend: B images, K objects each, P = B x K prompts, m mask side.
 """
@@ -69,13 +71,20 @@ def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> 
 
 
 def corrected(
-    prompts: Prompts, answer: Decoded, target_Pmm: np.ndarray, stride: int, objective: Objective, rng: Generator
+    prompts: Prompts,
+    answer: Decoded,
+    target_Pmm: np.ndarray,
+    stride: int,
+    objective: Objective,
+    rng: Generator,
 ) -> Prompts:
     """The annotator's next click on the answer a user would see, with that answer's logits fed back."""
     slots = chosen_slots(answer, torch.from_numpy(prompts.ambiguous_P))
     rows = torch.arange(len(slots))
     logits = answer.low_res_masks_P4mm.detach()[rows, slots].float().cpu().numpy()
-    clicked = prompts.with_clicks(*correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng))
+    clicked = prompts.with_clicks(
+        *correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
+    )
     kept = np.ones(len(logits)) if rng.random() >= objective.drop_mask else np.zeros(len(logits))
     return clicked.with_masks(logits.clip(-32, 32), kept)
 
@@ -93,7 +102,9 @@ def answer_loss(
     """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities."""
     logits = answer.low_res_masks_P4mm.float()
     ambiguous = torch.from_numpy(prompts.ambiguous_P).to(logits.device)
-    focal_P4 = 20 * focal(logits, target_P1mm) if objective.paper_focal else normalised_focal(logits, target_P1mm)
+    focal_P4 = (
+        20 * focal(logits, target_P1mm) if objective.paper_focal else normalised_focal(logits, target_P1mm)
+    )
     per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
     candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
     several = candidates + objective.single_when_ambiguous * per_slot[:, 0]

