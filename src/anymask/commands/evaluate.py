@@ -95,6 +95,6 @@ def _subject(name: str, backend: str) -> Any:
 
     if name in FLOORS:
         return FLOORS[name]()
-    import anymask
+    from anymask.inference.predictor import load
 
-    return anymask.load(name, backend=backend)
+    return load(name, backend=backend)

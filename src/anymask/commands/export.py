@@ -18,36 +18,26 @@ def export(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the ONNX files and the card.")],
+    half: Annotated[
+        bool | None,
+        typer.Option(
+            "--half/--full",
+            help="Store weights in half precision (a run's default) or as they are; arithmetic is float32.",
+        ),
+    ] = None,
 ) -> None:
     """Write a network as ONNX encoder and decoder with a card (needs the extra export).
 
-    Of a training run the averaged weights are taken.
+    Of a training run the averaged weights are taken. The files are proven to answer as the network does.
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
-    state = run_state(Path(model))
-    weights = averaged(state, out) if state else find_weights(model)
-    say(str(export_weights(weights, out)))
-
-
-def run_state(path: Path) -> Path | None:
-    """The state file of a training run, given the file or its folder; None for anything else."""
-    from anymask.training.checkpoint import STATE_FILE
-
-    state = path / STATE_FILE if path.is_dir() else path
-    return state if state.name == STATE_FILE and state.exists() else None
-
-
-def averaged(state: Path, folder: Path) -> Path:
-    """The averaged weights of a run, with a card, in `folder`. Raises WeightsError, StorageError."""
-    from anymask.model.checkpoints import build_with, network_of, save_weights
-    from anymask.training.checkpoint import averaged_weights
-
-    tensors = averaged_weights(state.parent)
-    network = network_of(tensors, state)
-    target = folder / f"{network}.safetensors"
-    save_weights(tensors, target, network, build_with(tensors, network, state).spec)
-    return target
+        from anymask.training.finish import export_run, is_run
+    path = Path(model)
+    if is_run(path):
+        say(str(export_run(path, out, half=half is not False)))
+    else:
+        say(str(export_weights(find_weights(model), out, half=half is True)))
 
 
 def find_weights(model: str) -> Path:

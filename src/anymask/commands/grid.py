@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from anymask.core.candidates import Candidate, Candidates
 from anymask.core.prompt import Prompt
+from anymask.inference.predictor import EncodedImage
 
 MIN_IOU = 0.7  # predicted
 MIN_STABILITY = 0.85  # overlap of the mask with itself when its threshold moves by 1 either way
@@ -32,9 +32,9 @@ class Found:
 
 
 def segment_grid_in_box(
-    image: Any, box_xyxy: Sequence[float], n: int = 8, *, min_iou: float = MIN_IOU
+    image: EncodedImage, box_xyxy: Sequence[float], n: int = 8, *, min_iou: float = MIN_IOU
 ) -> list[Found]:
-    """Ask `image` (an EncodedImage) with n x n points spread over a box; the surest answers first."""
+    """Ask `image` with n x n points spread over a box; the surest answers first."""
     prompts = [Prompt.of(points=[point]) for point in grid_points(box_xyxy, n)]
     answers: list[Candidates] = []
     for start in range(0, len(prompts), BATCH):

@@ -11,6 +11,10 @@ ModelName = Annotated[
     typer.Option(metavar="NAME", help="A name from `anymask models list`, or a weights file or its card."),
 ]
 BackendName = Annotated[
-    str, typer.Option(metavar="auto|onnx|openvino|torch", help="What runs the network; auto is ONNX Runtime.")
+    str,
+    typer.Option(
+        metavar="auto|onnx|openvino|torch",
+        help="What runs the network; auto takes ANYMASK_BACKEND if it is set, or else ONNX Runtime.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -15,10 +15,11 @@ from PIL import Image
 from anymask.commands.grid import segment_grid_in_box
 from anymask.commands.parsing import Question
 from anymask.core.candidates import Candidate
-from anymask.core.image import content_hash, read_image
+from anymask.core.image import read_image
 from anymask.core.prompt import Prompt
 from anymask.drawing import Drawn, overlay, side_by_side
 from anymask.errors import BadPrompt
+from anymask.inference.predictor import EncodedImage, Model
 from anymask.store.files import check_not_an_input, make_folder, write_atomically
 from anymask.store.record_json import annotation_fields, image_fields, record_json
 
@@ -53,31 +54,31 @@ class Photos:
         self._question, self._inputs, self._all = question, list(inputs), all_candidates
         self._folder = make_folder(folder) if folder else None
 
-    def segment(self, model: Any, path: Path, name: str) -> Result:
+    def segment(self, model: Model, path: Path, name: str) -> Result:
         """Read, encode, answer and write. Raises AnymaskError."""
         pixels_HW3 = read_image(path)
         started = time.perf_counter()
         image = model.encode(pixels_HW3)
         encoded = time.perf_counter()
-        answers = self._answers(image, pixels_HW3.shape[:2])
+        answers = self._answers(image)
         decoded = time.perf_counter()
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
         names = mask_names(name, len(answers)) if self._folder else []
-        record = make_record(path, pixels_HW3, answers, names, model=model.name, seconds=seconds)
+        record = make_record(path, image, answers, names, model=model.name, seconds=seconds)
         self._write(files(name, pixels_HW3, answers, names, record))
         return Result(self._summary(path, name, pixels_HW3, answers), record)
 
-    def _answers(self, image: Any, size_hw: tuple[int, ...]) -> list[Answer]:
+    def _answers(self, image: EncodedImage) -> list[Answer]:
         if self._question.grid_box is not None:
-            return self._everything(image, size_hw)
+            return self._everything(image)
         prompts = list(self._question.prompts)
         ranked = ((p, enumerate(c, 1)) for p, c in zip(prompts, image.segment_batch(prompts), strict=True))
         answers = [Answer(candidate, rank, prompt) for prompt, many in ranked for rank, candidate in many]
         return [a for a in answers if self._all or a.rank == 1]
 
-    def _everything(self, image: Any, size_hw: tuple[int, ...]) -> list[Answer]:
+    def _everything(self, image: EncodedImage) -> list[Answer]:
         assert self._question.grid_box is not None
-        (height, width), (x0, y0, x1, y1) = size_hw, self._question.grid_box
+        (height, width), (x0, y0, x1, y1) = image.size_hw, self._question.grid_box
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
             raise BadPrompt(
                 f"--grid-in-box: expected a box inside 0,0,{width},{height}, got {x0:g},{y0:g},{x1:g},{y1:g}"
@@ -113,15 +114,14 @@ def mask_names(name: str, count: int) -> list[str]:
 
 
 def make_record(
-    path: Path, pixels_HW3: np.ndarray, answers: Sequence[Answer], names: Sequence[str], **more: Any
+    path: Path, image: EncodedImage, answers: Sequence[Answer], names: Sequence[str], **more: Any
 ) -> str:
     """The record of a photo; `names` are the files of its masks, if they are written."""
-    height, width = pixels_HW3.shape[:2]
-    image = image_fields(path.name, (height, width), content_hash(pixels_HW3))
+    described = image_fields(path.name, image.size_hw, image.content_hash)
     annotations = [annotation_fields(i, a.candidate, a.rank, a.prompt) for i, a in enumerate(answers, 1)]
     for annotation, mask_file in zip(annotations, names, strict=False):
         annotation["mask_file"] = mask_file
-    return record_json(image, annotations, **more)
+    return record_json(described, annotations, **more)
 
 
 def files(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -84,6 +84,7 @@ def segment(
     """
     from anymask.commands.parsing import make_question
     from anymask.commands.photo import Photos
+    from anymask.inference.predictor import load
 
     question = make_question(point or (), box or (), mask, grid_in_box)
     folder = out or (None if json else DEFAULT_FOLDER)
@@ -91,18 +92,12 @@ def segment(
         question, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
     )
     failures = Failures()
-    opened = open_model(model, backend)
+    opened = load(model, backend=backend)
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
             answer = photos.segment(opened, path, name)
             say(answer.json_text if json else answer.summary)
     failures.leave_if_any()
-
-
-def open_model(name: str, backend: str) -> Any:
-    import anymask
-
-    return anymask.load(name, backend=backend)
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:

@@ -42,11 +42,11 @@ def time_model(
 ) -> dict[str, object]:
     """encode: pixels to embedding. decode: one point to low-resolution candidates. click: one point to a
     mask."""
-    import anymask
     from anymask.core.image import read_image
+    from anymask.inference.predictor import load
 
     started = time.perf_counter()
-    model = anymask.load(name, backend=backend)
+    model = load(name, backend=backend)
     loaded = (time.perf_counter() - started) * 1000
     pixels = read_image(photo)
     image = model.encode(pixels)

@@ -1,0 +1,152 @@
+"""`evaluate`, `train`, `models` and `bench` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from shell import Run, complaints
+
+from anymask.commands.bench import run as run_process
+from anymask.commands.bench import table
+from anymask.commands.timing import repeat, summary
+from anymask.commands.train import parse_setting
+from anymask.core.mask import Mask
+from anymask.errors import Failure
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two photos with a bright block each."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, columns in (("a", slice(8, 30)), ("b", slice(20, 50))):
+        pixels, inside = np.full((40, 60, 3), 30, np.uint8), np.zeros((40, 60), bool)
+        inside[10:30, columns] = True
+        pixels[inside] = (250, 200, 40)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        mask = Mask.from_array(inside)
+        annotation = {"id": 1, "segmentation": mask.rle, "bbox": mask.bbox_xywh}
+        image = {"width": 60, "height": 40, "file_name": f"{name}.png"}
+        (folder / f"{name}.json").write_text(json.dumps({"image": image, "annotations": [annotation]}))
+    return folder
+
+
+def test_evaluation_of_clicks_prints_one_object_and_writes_a_table(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "clicks", data, "--model", "grabcut", "--json", "--csv", "clicks.csv")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, complaints(result)) == (0, [])
+    expected = {
+        "dataset",
+        "model",
+        "samples",
+        "iou_at",
+        "oracle_iou_at_1",
+        "noc",
+        "failures",
+        "ci",
+        "seconds_per_click",
+    }
+    assert expected <= report.keys()
+    assert (report["model"], report["samples"]) == ("grabcut", 2)
+    assert len(Path("clicks.csv").read_text().splitlines()) == 3
+
+
+def test_evaluation_of_boxes_prints_one_object(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    report = json.loads(run("evaluate", "boxes", data, "--model", "grabcut", "--limit", "1", "--json").stdout)
+    assert {"dataset", "model", "samples", "miou", "miou_jittered", "ci"} <= report.keys()
+    assert report["samples"] == 1
+
+
+def test_evaluation_for_people_is_lines(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    assert "mIoU" in run("evaluate", "boxes", data, "--model", "grabcut").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lr=0.001", ("lr", 0.001)),
+        ("bf16=true", ("bf16", True)),
+        ("scale=[0.5, 2]", ("scale", (0.5, 2))),
+        ("weights_from=runs/a=b", ("weights_from", "runs/a=b")),
+        (" steps =7", ("steps", 7)),
+    ],
+)
+def test_a_setting_is_a_name_and_a_value(text: str, expected: tuple[str, object]) -> None:
+    assert parse_setting(text) == expected
+
+
+def test_a_folder_with_a_run_can_be_refused(run: Run, data: Path) -> None:
+    pytest.importorskip("torch")
+    Path("run").mkdir()
+    Path("run/state.safetensors").write_bytes(b"")
+    result = run("train", "--recipe", "smoke", "--data", data, "--out", "run", "--no-resume")
+    assert result.exit_code == 2
+    assert "run holds a run" in complaints(result)[0]
+
+
+def test_an_unknown_field_of_a_recipe_is_told(run: Run, data: Path) -> None:
+    pytest.importorskip("torch")
+    result = run("train", "--recipe", "smoke", "--data", data, "--out", "run", "--set", "speed=11")
+    assert result.exit_code == 2
+    assert "speed" in complaints(result)[0]
+
+
+@pytest.mark.slow
+def test_a_run_of_a_few_steps_leaves_a_state(run: Run, data: Path) -> None:
+    pytest.importorskip("torch")
+    result = run("train", "--recipe", "smoke", "--data", data, "--out", "run", "--steps", "2")
+    assert result.exit_code == 0, result.stderr
+    assert Path("run/state.safetensors").exists()
+
+
+def test_models_are_listed_with_what_is_here(run: Run) -> None:
+    listed = {m["name"]: m for m in json.loads(run("models", "list", "--json").stdout)["models"]}
+    assert {"sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"} <= listed.keys()
+    assert listed["sam_vit_h"]["download_bytes"] > 2e9
+    assert "sam_vit_b" in run("models", "list").stdout
+
+
+def test_a_model_that_is_not_here_is_described_by_where_it_is(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = json.loads(run("models", "info", "sam_vit_l").stdout)
+    assert info["url"].endswith("sam_vit_l_0b3195.pth") and len(info["sha256"]) == 64
+
+
+def test_times_are_summed_up_by_rank() -> None:
+    assert summary([5, 1, 2, 3, 4]) == {"p50": 3, "p95": 5, "runs": 5}
+    assert summary(range(1, 101)) == {"p50": 50, "p95": 95, "runs": 100}
+
+
+def test_repeats_stop_when_the_budget_is_spent_but_never_at_none() -> None:
+    assert len(repeat(lambda: None, 10)) == 10
+    assert len(repeat(lambda: None, 10, budget_seconds=0)) == 1
+
+
+def test_a_process_that_fails_is_told_by_its_last_line() -> None:
+    import sys
+
+    assert run_process([sys.executable, "-c", "print(7)"]).output == "7\n"
+    with pytest.raises(Failure, match="ValueError: no"):
+        run_process([sys.executable, "-c", "raise ValueError('no')"])
+
+
+def test_the_table_shows_ratios_to_the_first_row() -> None:
+    times = {"p50": 10.0, "p95": 12.0, "runs": 5}
+    row = {"encode_ms": times, "decode_ms": times, "click_ms": times, "cold_start_s": 1.0, "peak_mb": 100}
+    rows = [
+        {"name": "ours", **row, "peak_mb_12_megapixels": 300},
+        {"name": "peer", **row, "cold_start_s": 4.5},
+    ]
+    report = {"photo": "a.jpg", "point": [1, 2], "cores": 2, "load_average": 0.5, "rows": rows}
+    lines = table(report).splitlines()
+    assert "4.5 (4.5x)" in next(line for line in lines if line.startswith("peer"))
+    assert "(" not in next(line for line in lines if line.startswith("ours"))
+    assert any("300 MB" in line for line in lines)
