@@ -37,16 +37,20 @@ def command_section(name: str, command: Any) -> str:
 
 
 def parameter_row(parameter: Any) -> str:
-    name = str(parameter.name).upper()
+    name = str(parameter.metavar or parameter.name)
     if parameter.param_type_name == "option":
-        name = ", ".join([*parameter.opts, *parameter.secondary_opts])
-    notes = [str(getattr(parameter, "help", None) or "").strip()]
+        values = "" if parameter.is_flag else f" {parameter.metavar or 'VALUE'}"
+        name = ", ".join([*parameter.opts, *parameter.secondary_opts]) + values
+    notes = [str(parameter.help or "").strip().removesuffix(".")]
     notes += ["repeatable"] if parameter.multiple or parameter.nargs == -1 else []
     notes += ["required"] if parameter.required else []
-    default = parameter.default
-    if isinstance(default, str | int | float) and default not in ("", False):
-        notes.append(f"default: {default}")
-    return f"| `{name}` | {'; '.join(note for note in notes if note)} |".replace("\n", " ")
+    notes += [f"default: {parameter.default}"] if shows_default(parameter.default) else []
+    cells = [f"`{name}`", "; ".join(filter(None, notes))]
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def shows_default(value: object) -> bool:
+    return isinstance(value, str | int | float) and value != "" and not isinstance(value, bool)
 
 
 def settings_page() -> str:
