@@ -23,11 +23,13 @@ test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; 
 
 lint: $(VENV)/.dev  ## style, types, import directions
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 fix: $(VENV)/.dev  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev  ## encode, decode, cold start, memory; against peers
 	$(BIN)/anymask bench
