@@ -199,6 +199,14 @@ PROMPT_CASES = (
 )
 
 
+def assert_same_masks(our_logits: Tensor, their_logits: Tensor) -> None:
+    """IoU of at least 0.999 between the masks, over all prompts and slots."""
+    ours, theirs = our_logits > 0, their_logits > 0
+    assert theirs.any()
+    assert not theirs.all()
+    assert (ours & theirs).sum() >= 0.999 * (ours | theirs).sum()
+
+
 def assert_parity(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE) -> None:
     """Relative difference, as a whole and at the worst place, below `tolerance`; what is compared varies."""
     assert ours.shape == theirs.shape

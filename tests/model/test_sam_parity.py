@@ -14,6 +14,7 @@ from sam_references import (
     PROMPT_CASES,
     PromptCase,
     assert_parity,
+    assert_same_masks,
     published,
     published_tiny_sam,
     randomised,
@@ -153,4 +154,5 @@ def compare_in_full(model: Sam, reference: Any) -> None:
             decoded = model.decode({"image_embeddings": ours}, *case.decode_arguments(1024))
             *_, masks, iou = decode_all_slots(reference, theirs, case, 1024)
             assert_parity(decoded.low_res_masks_P4mm, masks)
+            assert_same_masks(decoded.low_res_masks_P4mm, masks)
             assert_parity(decoded.iou_P4, iou)

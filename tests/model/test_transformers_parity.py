@@ -16,6 +16,7 @@ from sam_references import (
     TINY_WINDOW,
     PromptCase,
     assert_parity,
+    assert_same_masks,
     randomised,
     seeded,
     tiny_spec,
@@ -94,6 +95,7 @@ def compare(model: Sam, reference: Any, cases: tuple[PromptCase, ...]) -> None:
             decoded = model.decode({"image_embeddings": embeddings}, *case.decode_arguments(size))
             masks, iou = decode_both_ways(reference, theirs, case, size)
             assert_parity(decoded.low_res_masks_P4mm, masks)
+            assert_same_masks(decoded.low_res_masks_P4mm, masks)
             assert_parity(decoded.iou_P4, iou)
 
 
