@@ -18,6 +18,6 @@ shards=()
 for shard in "$data"/train/train-*.tar "$data"/train/duts-*.tar; do shards+=(--data "$shard"); done
 torchrun --standalone --nproc-per-node "$processes" -m anymask train --recipe lite "${shards[@]}" --out "$out"
 
-anymask export "$out" --out "$out/exported"
+anymask export "$out" --out "$out/exported" --card "$(dirname "$0")/lite.card.json"
 for set in grabcut davis; do anymask evaluate clicks "$data/val/$set.tar" --model "$out/exported/lite.json" --json; done
 anymask evaluate boxes "$data/val/coco.tar" --model "$out/exported/lite.json" --json

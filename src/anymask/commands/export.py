@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +26,12 @@ def export(
             help="Store weights in half precision (a run's default) or as they are; arithmetic is float32.",
         ),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A run's export: JSON whose entries go onto the card (sources ...)."
+        ),
+    ] = None,
 ) -> None:
     """Write a network as ONNX encoder and decoder with a card (needs the extra export).
 
@@ -35,9 +42,24 @@ def export(
         from anymask.training.finish import export_run, is_run
     path = Path(model)
     if is_run(path):
-        say(str(export_run(path, out, half=half is not False)))
+        say(str(export_run(path, out, half=half is not False, facts=read_facts(card))))
     else:
         say(str(export_weights(find_weights(model), out, half=half is True)))
+
+
+def read_facts(card: Path | None) -> dict[str, Any]:
+    """Raises BadOption for a file that is missing or holds no JSON object."""
+    from anymask.errors import BadOption
+
+    if card is None:
+        return {}
+    try:
+        facts = json.loads(card.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadOption(f"--card: cannot read {card}: {error}") from error
+    if not isinstance(facts, dict):
+        raise BadOption(f"--card: expected a JSON object in {card}, got {type(facts).__name__}")
+    return facts
 
 
 def find_weights(model: str) -> Path:
