@@ -13,7 +13,7 @@ from anymask.commands.evaluate import evaluate
 from anymask.commands.export import export
 from anymask.commands.models import models
 from anymask.commands.reporting import DEBUG_VARIABLE, Verbs, say
-from anymask.commands.segment import segment
+from anymask.commands.segment import EXAMPLES, segment
 from anymask.commands.train import train
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(segment)
+app.command(epilog=EXAMPLES)(segment)
 app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)

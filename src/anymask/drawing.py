@@ -42,14 +42,21 @@ class Drawn:
     tag: str = ""
 
 
-def overlay(pixels_HW3: np.ndarray, drawn: Sequence[Drawn]) -> Image.Image:
-    """The photo, darker outside the masks, each mask in a colour with an outline, prompts and tags on top."""
+def overlay(
+    pixels_HW3: np.ndarray, drawn: Sequence[Drawn], searched_xyxy: Sequence[float] | None = None
+) -> Image.Image:
+    """The photo, darker outside the masks, each mask in a colour with an outline, prompts and tags on top.
+
+    `searched_xyxy`: a box in which everything was looked for; it is drawn too.
+    """
     canvas = Canvas(pixels_HW3)
     coverages = [canvas.coverage(d.mask) for d in drawn]
     canvas.dim_outside(coverages)
     order = sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area)  # small masks over large ones
     for i in order:
         canvas.paint(coverages[i], PALETTE[i % len(PALETTE)])
+    if searched_xyxy is not None:
+        canvas.mark_box(searched_xyxy)
     for prompt in _distinct([d.prompt for d in drawn]):
         canvas.mark(prompt)
     for i, d in enumerate(drawn):
@@ -118,11 +125,12 @@ class Canvas:
     def mark(self, prompt: Prompt) -> None:
         """The box as a white line with a dark edge; points as disks with a plus or a minus."""
         if prompt.box_xyxy is not None:
-            self._mark_box(*(float(v) * self.scale for v in prompt.box_xyxy))
+            self.mark_box(prompt.box_xyxy)
         for (x, y), label in zip(prompt.points_xy, prompt.labels, strict=True):
             self._mark_point(float(x) * self.scale, float(y) * self.scale, positive=bool(label == 1))
 
-    def _mark_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+    def mark_box(self, box_xyxy: Sequence[float] | np.ndarray) -> None:
+        x0, y0, x1, y1 = (float(v) * self.scale for v in box_xyxy)
         draw, line = ImageDraw.Draw(self.image), max(1, round(self.unit / 4))
         corners = (round(x0), round(y0), max(round(x0), round(x1) - 1), max(round(y0), round(y1) - 1))
         draw.rectangle(_grown(corners, 1), outline=INK, width=line + 2)
@@ -149,17 +157,27 @@ class Canvas:
         self.image.paste(sprite, (round(x - side / 2), round(y - side / 2)), sprite)
 
     def write_tag(self, drawn: Drawn, colour: Colour) -> None:
-        """The text on a plate of the mask's colour, at the top left of the mask's box."""
+        """The text on a plate of the mask's colour, above the box, the point or else the mask."""
         if not drawn.tag:
             return
         draw, font = ImageDraw.Draw(self.image), ImageFont.load_default(max(11.0, self.unit * 1.6))
         left, top, right, bottom = draw.textbbox((0, 0), drawn.tag, font=font)
         pad = max(2, round(self.unit / 3))
         width, height = right - left + 2 * pad, bottom - top + 2 * pad
-        x = min(max(0.0, drawn.mask.box_xyxy[0] * self.scale), self.image.width - width)
-        y = min(max(0.0, drawn.mask.box_xyxy[1] * self.scale - height), self.image.height - height)
+        anchor_x, anchor_y = self._anchor(drawn)
+        x = min(max(0.0, anchor_x), self.image.width - width)
+        y = min(max(0.0, anchor_y - height), self.image.height - height)
         draw.rounded_rectangle((x, y, x + width, y + height), pad, fill=colour)
         draw.text((x + pad - left, y + pad - top), drawn.tag, font=font, fill=_readable_on(colour))
+
+    def _anchor(self, drawn: Drawn) -> tuple[float, float]:
+        """Where the plate of a tag stands, its bottom left, in overlay pixels."""
+        prompt = drawn.prompt
+        if prompt.box_xyxy is None and len(prompt.points_xy):
+            x, y = (float(v) * self.scale for v in prompt.points_xy[0])
+            return x + self.unit, y - self.unit
+        x0, y0 = (drawn.mask.box_xyxy if prompt.box_xyxy is None else prompt.box_xyxy)[:2]
+        return float(x0) * self.scale, float(y0) * self.scale
 
 
 def _grown(corners: tuple[int, int, int, int], by: int) -> tuple[int, int, int, int]:

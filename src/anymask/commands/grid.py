@@ -15,8 +15,8 @@ from anymask.core.candidates import Candidate, Candidates
 from anymask.core.prompt import Prompt
 from anymask.inference.predictor import EncodedImage
 
-MIN_IOU = 0.7  # predicted
-MIN_STABILITY = 0.85  # overlap of the mask with itself when its threshold moves by 1 either way
+MIN_IOU = 0.5  # predicted; the default model is a modest judge of itself
+MIN_STABILITY = 0.4  # overlap of the mask with itself when its threshold moves by 1 either way
 MIN_INSIDE = 0.9  # share of the mask that lies in the box
 MAX_OVERLAP = 0.6  # IoU above which two answers are one thing
 BATCH = 16

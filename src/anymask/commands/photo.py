@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.commands.grid import segment_grid_in_box
-from anymask.commands.parsing import Question
+from anymask.commands.parsing import Box, Question
 from anymask.core.candidates import Candidate
 from anymask.core.image import read_image
 from anymask.core.prompt import Prompt
@@ -65,7 +65,7 @@ class Photos:
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
         names = mask_names(name, len(answers)) if self._folder else []
         record = make_record(path, image, answers, names, model=model.name, seconds=seconds)
-        self._write(files(name, pixels_HW3, answers, names, record))
+        self._write(files(name, pixels_HW3, answers, names, record, self._question.grid_box))
         return Result(self._summary(path, name, pixels_HW3, answers), record)
 
     def _answers(self, image: EncodedImage) -> list[Answer]:
@@ -125,12 +125,17 @@ def make_record(
 
 
 def files(
-    name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer], names: Sequence[str], record: str
+    name: str,
+    pixels_HW3: np.ndarray,
+    answers: Sequence[Answer],
+    names: Sequence[str],
+    record: str,
+    searched_xyxy: Box | None = None,
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names, and functions that make the contents when their turn comes: one file in memory at a time."""
     for mask_file, answer in zip(names, answers, strict=False):
         yield mask_file, lambda answer=answer: mask_png(answer.candidate.mask.to_array())  # type: ignore[misc]
-    yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers))
+    yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers, searched_xyxy))
     yield f"{name}.json", lambda: record.encode() + b"\n"
 
 
@@ -142,7 +147,7 @@ def describe(answer: Answer, photo_area: int) -> str:
     return f"{rank}{size}, predicted IoU {candidate.iou:.2f}, probability {candidate.probability:.2f}"
 
 
-def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> Image.Image:
+def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer], searched_xyxy: Box | None = None) -> Image.Image:
     """One overlay; with several candidates per prompt one per rank, side by side."""
     ranks = sorted({a.rank for a in answers}) or [1]
     several = len(answers) > 1
@@ -152,7 +157,7 @@ def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> Image.Image:
         drawn = [
             Drawn(a.candidate.mask, a.prompt, _tag(i, a, len(ranks)) if several else "") for i, a in shown
         ]
-        panels.append(overlay(pixels_HW3, drawn))
+        panels.append(overlay(pixels_HW3, drawn, searched_xyxy))
     return side_by_side(panels)
 
 

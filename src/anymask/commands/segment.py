@@ -11,6 +11,12 @@ import typer
 from anymask.commands.options import BackendName, ModelName
 from anymask.commands.reporting import Failures, say
 
+# \b keeps the lines as they are.
+EXAMPLES = """\b
+anymask segment photo.jpg --point 480,300
+anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
+anymask segment *.jpg --point 480,300 --candidates
+"""
 DEFAULT_FOLDER = Path("anymask-out")
 
 
@@ -71,11 +77,6 @@ def segment(
     json: JsonLines = False,
 ) -> None:
     """Cut things out of photos: points, boxes or a rough mask say what is meant.
-
-    \b
-    anymask segment photo.jpg --point 480,300
-    anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
-    anymask segment *.jpg --point 480,300 --candidates
 
     Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
     centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
