@@ -259,6 +259,16 @@ def test_a_truncated_file_is_refused(file_format: str, share: float) -> None:
         read_image(content[: int(len(content) * share)])
 
 
+def test_a_tiff_that_claims_more_rows_than_it_has_is_refused() -> None:
+    content = encoded(corners(), "TIFF")
+    rows, many = (struct.pack("<HHII", 257, 4, 1, n) for n in (24, 5000))
+    short_rows, short_many = (struct.pack("<HHIHH", 257, 3, 1, n, 0) for n in (24, 5000))
+    damaged = content.replace(rows, many).replace(short_rows, short_many)
+    assert damaged != content
+    with pytest.raises(BadImage, match="expected 200,000 pixels, got 960"):
+        read_image(damaged)
+
+
 def test_a_path_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match=r"nothing\.jpg: no such file"):
         read_image(tmp_path / "nothing.jpg")

@@ -180,6 +180,7 @@ def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
     _silence(UserWarning)
     if image.width * image.height > PILLOW_PIXELS:
         _silence(DecompressionBombWarning)  # the limit that counts here has been checked
+    _check_strips(image, name)
     try:  # decoders raise nearly everything on damaged files
         image.load()
         return _convert(image, name)
@@ -187,6 +188,14 @@ def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
         raise
     except Exception as error:
         raise _unreadable(name, error) from error
+
+
+def _check_strips(image: Image.Image, name: str) -> None:
+    """Pillow leaves black what no strip of a TIFF file covers."""
+    tiles = getattr(image, "tile", [])
+    covered = sum((x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), *_ in tiles)
+    if image.format == "TIFF" and tiles and covered < image.width * image.height:
+        raise BadImage(f"{name}: damaged: expected {image.width * image.height:,} pixels, got {covered:,}")
 
 
 def _convert(image: Image.Image, name: str) -> Pixels:

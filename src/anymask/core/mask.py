@@ -103,7 +103,7 @@ class Mask:
 
     def to_array(self) -> NDArray[np.bool_]:
         """H x W bool."""
-        pixels: NDArray[np.uint8] = self._rle.to_array()
+        pixels: NDArray[np.uint8] = self._rle.to_array(order="C")
         return pixels.view(np.bool_)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -42,7 +42,8 @@ def _with_channels(array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        hint = " (channels first? transpose it)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4
+        hint = " (channels first? transpose it)" if first else ""
         raise BadImage(f"{name}: expected an array of shape {expected}, got {_shape(array)}{hint}")
     if array.size == 0:
         raise BadImage(f"{name}: expected at least one pixel, got an array of {_shape(array)}")
@@ -84,7 +85,7 @@ def _float_range(array: NDArray[Any], name: str) -> float:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
     for top in (1.0, 255.0):
-        if low >= -OVERSHOOT * top and high <= (1 + OVERSHOOT) * top:
+        if low >= -OVERSHOOT * high and high <= (1 + OVERSHOOT) * top:
             return top
     raise BadImage(f"{name}: expected floats in 0..1 or 0..255, got {low:g}..{high:g}")
 

@@ -18,7 +18,7 @@ Ring = NDArray[np.int64]
 
 
 def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
-    """Per 4-connected piece its outline and then its holes; each ring N x 2 xy corners."""
+    """Per 4-connected piece its outline and then its holes; each ring N x 2 xy corners, none twice."""
     padded = np.pad(inside_HW, 1)
     corners_xy, rising = _corners(padded)
     ring_of, rings = _link(corners_xy, rising)
@@ -34,7 +34,7 @@ def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
             above = y - int(np.argmin(padded[y::-1, x + 1]))
             edge = int(np.searchsorted(keys, above * width + x, side="right")) - 1
             owner.append(owner[ring_of[edge]])
-        pieces.setdefault(owner[-1], []).append(corners_xy[ring])
+        pieces.setdefault(owner[-1], []).extend(_simple(corners_xy[ring]))
     return list(pieces.values())
 
 
@@ -75,6 +75,20 @@ def _link(corners_xy: NDArray[np.int64], rising: NDArray[np.bool_]) -> tuple[lis
             at = partner[across]
         rings.append(ring)
     return ring_of, rings
+
+
+def _simple(ring: Ring) -> list[Ring]:
+    """Cut where it touches itself: the part with the first corner, then holes that hang on it by a corner."""
+    loops: list[Ring] = []
+    open_corners: dict[tuple[int, int], None] = {}
+    for x, y in ring.tolist():
+        if (x, y) in open_corners:
+            loop = [open_corners.popitem()[0]]
+            while loop[-1] != (x, y):
+                loop.append(open_corners.popitem()[0])
+            loops.append(np.array(loop[::-1]))
+        open_corners[x, y] = None
+    return [np.array(list(open_corners)), *loops] if loops else [ring]
 
 
 def coco_rings(polygons: Sequence[Any]) -> Iterator[list[NDArray[np.float64]]]:

@@ -141,9 +141,7 @@ def _clipped(box_xyxy: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray
 def _mask(mask: Any) -> NDArray[np.bool_] | NDArray[np.float32] | None:
     if mask is None:
         return None
-    array = mask.to_array() if isinstance(mask, Mask) else np.asarray(getattr(mask, "low_res_logits", mask))
-    if hasattr(mask, "low_res_logits") and array.ndim == 3 and len(array):
-        array = array[0]  # candidates: the best is first
+    array = _mask_array(mask)
     if array.ndim != 2 or 0 in array.shape:
         raise BadPrompt(f"mask: expected one H x W mask, got shape {array.shape}")
     if array.dtype.kind == "f":
@@ -151,6 +149,18 @@ def _mask(mask: Any) -> NDArray[np.bool_] | NDArray[np.float32] | None:
     if array.dtype.kind not in "biu":
         raise BadPrompt(f"mask: expected a bool array or float logits, got {array.dtype}")
     return array.astype(np.bool_)
+
+
+def _mask_array(mask: Any) -> NDArray[Any]:
+    if isinstance(mask, Mask):
+        return mask.to_array()
+    if hasattr(mask, "low_res_logits"):  # an earlier answer: of several candidates the best is first
+        logits: NDArray[np.float32] = mask.low_res_logits
+        return logits[0] if logits.ndim == 3 and len(logits) else logits
+    try:
+        return np.asarray(mask)
+    except (TypeError, ValueError):
+        raise BadPrompt(f"mask: expected one H x W mask, got {_short(mask)}") from None
 
 
 def _text(text: str | None) -> str | None:
@@ -163,9 +173,14 @@ def _text(text: str | None) -> str | None:
 
 def _floats(values: ArrayLike, name: str, expected: str) -> NDArray[np.float32]:
     try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise BadPrompt(f"{name}: expected {expected}, got {str(values)[:60]!r}") from None
+        with np.errstate(over="ignore"):
+            array = np.asarray(values, np.float64).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
+        raise BadPrompt(f"{name}: expected {expected}, got {_short(values)}") from None
     if not np.isfinite(array).all():
         raise BadPrompt(f"{name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
-    return array.astype(np.float32)
+    return array
+
+
+def _short(values: Any) -> str:
+    return " ".join(repr(values).split())[:60]

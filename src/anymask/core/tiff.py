@@ -16,19 +16,20 @@ def read_unusual_tiff(file: IO[bytes], name: str, limit: int) -> Pixels:
         from tifffile import TiffFile
     except ImportError:
         raise BadImage(f"{name}: a kind of TIFF that needs {EXTRA}") from None
-    try:
-        page = TiffFile(file).pages.first
-        height, width, samples = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
-        if height * width * samples > 4 * limit:
-            raise BadImage(f"{name}: expected at most {limit:,} pixels, got {width} x {height} x {samples}")
-        array: Any = page.asarray()
-        axes = str(page.axes)
+    try:  # as other decoders, it raises nearly everything on damaged files
+        return rgb_from_array(_first_colours(TiffFile(file).pages.first, name, limit), name)
     except BadImage:
         raise
-    except Exception as error:  # as other decoders: nearly everything on damaged files
+    except Exception as error:
         raise BadImage(f"{name}: damaged or not an image: {' '.join(str(error).split())}") from error
-    if axes == "SYX":
+
+
+def _first_colours(page: Any, name: str, limit: int) -> Any:
+    """H x W, or H x W x 1, 3 or 4; of more bands than there are colours the first."""
+    height, width, bands = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
+    if height * width > limit or height * width * bands > 4 * limit:
+        raise BadImage(f"{name}: expected at most {limit:,} pixels, got {width} x {height} of {bands} bands")
+    array = page.asarray()
+    if page.axes == "SYX":
         array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] not in (1, 3, 4):
-        array = array[:, :, 0]  # more bands than colours: the first
-    return rgb_from_array(array, name)
+    return array[:, :, 0] if array.ndim == 3 and array.shape[2] not in (1, 3, 4) else array
