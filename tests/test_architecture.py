@@ -43,6 +43,26 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
     assert ast.get_docstring(tree), f"{name(path)} has no docstring"
 
 
+def test_without_the_extras_the_core_imports_and_segments() -> None:
+    """In a process where no extra can be imported."""
+    needs_extras = ("anymask.model", "anymask.training", "anymask.evaluation", "anymask.compat")
+    needs_extras += tuple(
+        f"anymask.inference.{name}" for name in ("export", "torch_backend", "openvino_backend")
+    )
+    code = f"""
+import importlib, pkgutil, sys
+for extra in ("torch", "cv2", "onnx", "onnxscript", "openvino", "safetensors", "tensorboard", "tifffile"):
+    sys.modules[extra] = None
+import anymask
+for module in pkgutil.walk_packages(anymask.__path__, "anymask.", onerror=lambda name: None):
+    if not module.name.startswith({needs_extras + ("anymask.__main__",)}):
+        importlib.import_module(module.name)
+image = anymask.load(backend="disk").encode({str(ROOT / "examples" / "cat.jpg")!r})
+assert image.segment(points=[(200, 150)]).best.mask.area > 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_the_package_imports_without_torch_and_opencv() -> None:
     code = "import sys, anymask; print(*{'torch', 'cv2', 'transformers'} & set(sys.modules))"
     done = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
