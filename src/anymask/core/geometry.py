@@ -93,30 +93,30 @@ class ResizeLongest:
     def _image_logit_blocks(self, low_res_hw: Floats) -> Iterator[tuple[slice, Floats]]:
         """Both steps along x, while there are few rows; then both along y: the axes are independent."""
         (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
-        columns = _resized_rows(_resized_rows(low_res_hw.T, self.input_size)[:width_model], width)
-        wide = _resized_rows(np.ascontiguousarray(columns.T), self.input_size)[:height_model]
-        return _resized_row_blocks(wide, height)
+        columns = _resized_rows(_resized_rows(low_res_hw.T, self.input_size, width_model), width, width)
+        wide = _resized_rows(np.ascontiguousarray(columns.T), self.input_size, height_model)
+        return _resized_row_blocks(wide, height, height)
 
 
-def _resized_rows(image_hw: Floats, new_height: int) -> Floats:
-    resized = np.empty((new_height, image_hw.shape[1]), np.float32)
-    for rows, block in _resized_row_blocks(image_hw, new_height):
+def _resized_rows(image_hw: Floats, new_height: int, keep: int) -> Floats:
+    resized = np.empty((keep, image_hw.shape[1]), np.float32)
+    for rows, block in _resized_row_blocks(image_hw, new_height, keep):
         resized[rows] = block
     return resized
 
 
-def _resized_row_blocks(image_hw: Floats, new_height: int) -> Iterator[tuple[slice, Floats]]:
-    """A new number of rows, some at a time; a block is only valid until the next one is asked for.
+def _resized_row_blocks(image_hw: Floats, new_height: int, keep: int) -> Iterator[tuple[slice, Floats]]:
+    """The first `keep` of `new_height` rows, some at a time; each block is valid until the next is asked for.
 
     Bilinear between pixel centres, without antialias also where it shrinks (PyTorch's `align_corners=False`).
     The rows that lie between the same two make a block: one product and one sum, while they are in the cache.
     """
     height, width = image_hw.shape
-    before, weight = _neighbours(height, new_height)
+    before, weight = (values[:keep] for values in _neighbours(height, new_height))
     starts = np.flatnonzero(np.diff(before, prepend=-1))
     most = max(1, BLOCK_VALUES // width)
-    buffer = np.empty((min(most, int(np.diff(starts, append=new_height).max())), width), np.float32)
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), new_height], strict=True):
+    buffer = np.empty((min(most, int(np.diff(starts, append=keep).max())), width), np.float32)
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), keep], strict=True):
         upper = image_hw[before[start]]
         rise = image_hw[min(before[start] + 1, height - 1)] - upper
         for first in range(start, stop, most):

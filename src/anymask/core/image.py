@@ -176,12 +176,12 @@ def _unreadable(name: str, error: Exception) -> BadImage:
 def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
     from PIL.Image import DecompressionBombWarning
 
-    _check_size(image.size, name, limit)
     _silence(UserWarning)
-    if image.width * image.height > PILLOW_PIXELS:
-        _silence(DecompressionBombWarning)  # the limit that counts here has been checked
-    _check_strips(image, name)
-    try:  # decoders raise nearly everything on damaged files
+    try:  # decoders raise nearly everything on damaged files, and sizes may be any type a file can name
+        _check_size(image.size, name, limit)
+        if image.width * image.height > PILLOW_PIXELS:
+            _silence(DecompressionBombWarning)  # the limit that counts here has been checked
+        _check_strips(image, name)
         image.load()
         return _convert(image, name)
     except BadImage:
@@ -195,7 +195,8 @@ def _check_strips(image: Image.Image, name: str) -> None:
     tiles = getattr(image, "tile", [])
     covered = sum((x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), *_ in tiles)
     if image.format == "TIFF" and tiles and covered < image.width * image.height:
-        raise BadImage(f"{name}: damaged: expected {image.width * image.height:,} pixels, got {covered:,}")
+        expected = f"{image.width} x {image.height}"
+        raise BadImage(f"{name}: damaged: expected {expected} pixels, its strips hold {covered}")
 
 
 def _convert(image: Image.Image, name: str) -> Pixels:

@@ -64,7 +64,7 @@ class Mask:
         """
         height, width = _checked_size(size_hw)
         union = _library().zeros((height, width))
-        for rings in coco_rings(polygons):
+        for rings in coco_rings(polygons, max(height, width)):
             outer, *holes = (_library().from_polygon(ring, imshape=(height, width)) for ring in rings)
             for hole in holes:
                 outer = outer - hole

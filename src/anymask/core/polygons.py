@@ -91,13 +91,21 @@ def _simple(ring: Ring) -> list[Ring]:
     return [np.array(list(open_corners)), *loops] if loops else [ring]
 
 
-def coco_rings(polygons: Sequence[Any]) -> Iterator[list[NDArray[np.float64]]]:
-    """Each polygon as its rings, the outline first. Raises BadInput for what is not a polygon."""
+def coco_rings(polygons: Sequence[Any], side: int) -> Iterator[list[NDArray[np.float64]]]:
+    """Each polygon as its rings, the outline first.
+
+    `side`: the longest of the image. Raises BadInput for what is not a polygon, and for one that reaches more
+    than a `side` out of the image: rasterising takes memory for every pixel that an edge passes.
+    """
     if isinstance(polygons, str | bytes) or not isinstance(polygons, Sequence | np.ndarray):
         raise BadInput(f"polygons: expected a list of polygons, got {type(polygons).__name__}")
     for polygon in polygons:
         depth = _depth(polygon)
         rings = [_ring(ring) for ring in polygon] if depth == 3 else [_ring(polygon)]
+        for ring in rings:
+            if ring.min() < -side or ring.max() > 2 * side:
+                reach = f"{ring.min():g}..{ring.max():g}"
+                raise BadInput(f"polygons: expected coordinates near an image of side {side}, got {reach}")
         yield rings
 
 
