@@ -53,7 +53,14 @@ class DecodedArrays:
 
 
 class Backend(Protocol):
-    """Safe to share between threads: both methods may run at the same time."""
+    """Safe to share between threads: both methods may run at the same time.
+
+    `batch_size`: prompts per call to `decode` that pay. It is 1 on a processor, where more are no faster,
+    take more memory and round differently: so a batch gets exactly the single answers.
+    """
+
+    @property
+    def batch_size(self) -> int: ...
 
     @property
     def spec(self) -> ModelSpec: ...

@@ -35,6 +35,7 @@ class DiskBackend:
     """Answers at once and always alike."""
 
     spec = DISK_SPEC
+    batch_size = 8
 
     def __init__(self, model: Path | None = None, threads: int = 1) -> None:
         del model, threads

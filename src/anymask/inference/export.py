@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +131,7 @@ def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: P
     is_encoder = isinstance(graph, EncoderGraph)
     with torch.no_grad():
         outputs = spec.embedding_names if is_encoder else DECODER_OUTPUTS[: len(graph(*inputs))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter complains of its own insides
+    with quietly():
         program = torch.onnx.export(
             graph.eval(),
             inputs,
@@ -149,6 +150,20 @@ def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: P
         ir.save(program.model, path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the exporter's remarks about its own insides and about packages that are not installed."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def strip_notes(model: ir.Model) -> None:

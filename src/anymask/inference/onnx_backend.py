@@ -13,6 +13,7 @@ from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_i
 
 ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+GPU_BATCH = 16
 
 
 class OnnxBackend:
@@ -24,6 +25,7 @@ class OnnxBackend:
         if not files.has_graphs:
             raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
         check_files(model)
+        self.batch_size = GPU_BATCH if PROVIDERS[0] in onnxruntime.get_available_providers() else 1
         self._encoder, self._decoder = (open_session(p, threads) for p in (files.encoder, files.decoder))
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]

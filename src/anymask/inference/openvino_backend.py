@@ -22,6 +22,8 @@ from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_i
 class OpenVinoBackend:
     """Safe to share between threads: every call has an inference request of its own."""
 
+    batch_size = 1
+
     def __init__(self, model: Path, threads: int, precision: str = "f32") -> None:
         self.spec = read_card(model).spec
         files = ModelFiles.of(model)
@@ -41,10 +43,16 @@ class OpenVinoBackend:
         return {name: np.array(answer[name]) for name in self.spec.embedding_names}
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
-        answer = self._decoder.create_infer_request().infer({**embedding, **named_inputs(prompts)})
-        produced = {name for output in self._decoder.outputs for name in output.names}
-        masks, iou, *chances = (np.array(answer[name]) for name in DECODER_OUTPUTS if name in produced)
+        rows = [self._decode_one(embedding, slice(p, p + 1), prompts) for p in range(len(prompts.points_PN2))]
+        masks, iou, *chances = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return DecodedArrays(masks, iou, chances[0] if chances else None)
+
+    def _decode_one(self, embedding: Embedding, row: slice, prompts: DecodeInput) -> list[Floats]:
+        """OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one."""
+        inputs = {name: array[row] for name, array in named_inputs(prompts).items()}
+        answer = self._decoder.create_infer_request().infer({**embedding, **inputs})
+        produced = {name for output in self._decoder.outputs for name in output.names}
+        return [np.array(answer[name]) for name in DECODER_OUTPUTS if name in produced]
 
 
 def compile_graph(core: Any, path: Path, hints: dict[str, str]) -> Any:

@@ -122,8 +122,9 @@ class EncodedImage:
         """
         checked = [self._checked(number, prompt, len(prompts)) for number, prompt in enumerate(prompts, 1)]
         answers: dict[int, Candidates] = {}
-        for indices, arrays in batches(checked, self.model.spec, self.transform):
-            decoded = self.model.backend.decode(self.embedding, arrays)
+        backend = self.model.backend
+        for indices, arrays in batches(checked, backend.spec, self.transform, backend.batch_size):
+            decoded = backend.decode(self.embedding, arrays)
             for row, index in enumerate(indices):
                 answers[index] = candidates(decoded, row, checked[index].is_ambiguous, self.transform)
         return [answers[i] for i in range(len(checked))]

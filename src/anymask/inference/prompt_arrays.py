@@ -21,7 +21,6 @@ from anymask.inference.backend import DecodeInput, Floats
 PADDING, BOX_FIRST, BOX_LAST = -1, 2, 3  # labels of columns that are no points
 MASK_LOGIT = 6.0  # certainty of a binary mask, as in training
 LOGIT_LIMIT = 32.0
-MAX_BATCH = 8  # prompts per call: more are no faster and take more memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,15 +33,15 @@ class PromptRow:
 
 
 def batches(
-    prompts: Sequence[Prompt], spec: ModelSpec, transform: ResizeLongest, max_batch: int = MAX_BATCH
+    prompts: Sequence[Prompt], spec: ModelSpec, transform: ResizeLongest, batch_size: int
 ) -> Iterator[tuple[list[int], DecodeInput]]:
-    """Indices and decoder input of up to `max_batch` prompts with equally many columns at a time."""
+    """Indices and decoder input of up to `batch_size` prompts with equally many columns at a time."""
     members: dict[int, list[int]] = {}
     for index, prompt in enumerate(prompts):
         members.setdefault(column_count(prompt, spec), []).append(index)
     for indices in members.values():
-        for start in range(0, len(indices), max_batch):
-            chosen = indices[start : start + max_batch]
+        for start in range(0, len(indices), batch_size):
+            chosen = indices[start : start + batch_size]
             yield chosen, stack([prompt_row(prompts[i], spec, transform) for i in chosen], spec.low_res_size)
 
 

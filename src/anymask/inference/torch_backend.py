@@ -14,6 +14,8 @@ from anymask.inference.model_files import ModelFiles
 from anymask.model.checkpoints import load_weights
 from anymask.model.segmenter import Segmenter
 
+GPU_BATCH = 32
+
 
 class TorchBackend:
     """Runs a network in float32 where its weights are. Safe to share between threads: it keeps no state."""
@@ -33,6 +35,15 @@ class TorchBackend:
         return backend
 
     @property
+    def batch_size(self) -> int:
+        return 1 if self.device.type == "cpu" else GPU_BATCH
+
+    @property
+    def device(self) -> torch.device:
+        assert isinstance(self.network, nn.Module)
+        return next(self.network.parameters()).device
+
+    @property
     def spec(self) -> ModelSpec:
         return self.network.spec
 
@@ -48,8 +59,7 @@ class TorchBackend:
         return DecodedArrays(to_array(masks), to_array(iou), None if chances is None else to_array(chances))
 
     def _tensor(self, array: Floats) -> Tensor:
-        assert isinstance(self.network, nn.Module)
-        return torch.from_numpy(array).to(next(self.network.parameters()).device)
+        return torch.from_numpy(array).to(self.device)
 
 
 def to_array(tensor: Tensor) -> Floats:

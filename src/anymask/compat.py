@@ -1,0 +1,333 @@
+"""The names of the `segment_anything` package, for code that migrates: change the import and it runs.
+
+Arguments, array shapes, coordinates (pixel indices: the first centre is 0, 0) and results are those of the
+published code, unlike in the rest of this package. Needs torch, as that code does. Weights are read without
+running pickles.
+
+    from anymask.compat import SamPredictor, sam_model_registry
+
+Legend: B images or prompts, N points, C masks per prompt, M decoder slots, H W image pixels, m low-res mask
+size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.geometry import ResizeLongest
+from anymask.errors import MissingExtra
+
+try:
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+except ImportError as error:
+    raise MissingExtra('anymask.compat needs torch: pip install "anymask[torch]"') from error
+
+from anymask.model.checkpoints import load_published
+from anymask.model.presets import build
+from anymask.model.segmenter import Segmenter
+
+SizeHW = tuple[int, int]
+Columns = tuple[Tensor, Tensor]  # coordinates B x N x 2 and labels B x N
+
+SINGLE, SEVERAL = slice(0, 1), slice(1, 4)  # slots of the decoder
+PADDING, BOX_CORNERS = -1.0, (2.0, 3.0)  # labels
+HALF_PIXEL = 0.5
+
+
+class Sam(nn.Module):
+    """A network with the attributes and methods of the published `Sam`, and its parameter names."""
+
+    mask_threshold: float = 0.0
+    image_format: str = "RGB"
+
+    def __init__(self, network: Segmenter) -> None:
+        super().__init__()
+        parts: Any = network
+        self.image_encoder: nn.Module = parts.image_encoder
+        self.prompt_encoder: nn.Module = parts.prompt_encoder
+        self.mask_decoder: nn.Module = parts.mask_decoder
+        self.image_encoder.img_size = network.spec.input_size
+        self._network = [network]  # in a list: its parts are registered above, under the published names
+
+    @property
+    def network(self) -> Segmenter:
+        return self._network[0]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @torch.no_grad()
+    def forward(
+        self, batched_input: Sequence[Mapping[str, Any]], multimask_output: bool
+    ) -> list[dict[str, Tensor]]:
+        """For each image with its prompts: `masks` B x C x H x W bool, `iou_predictions`, `low_res_logits`.
+
+        Keys: `image` (3 x h x w in the model frame, 0..255), `original_size`, and as in `predict_torch`
+        `point_coords`, `point_labels`, `boxes`, `mask_inputs`.
+        """
+        return [self._answer(record, SEVERAL if multimask_output else SINGLE) for record in batched_input]
+
+    def _answer(self, record: Mapping[str, Any], slots: slice) -> dict[str, Tensor]:
+        features = self.encode(self.preprocess(record["image"])[None])
+        points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
+        low_res, iou = self.decode(features, points, record.get("boxes"), record.get("mask_inputs"))
+        low_res = low_res[:, slots]
+        size = (int(record["image"].shape[-2]), int(record["image"].shape[-1]))
+        logits = self.postprocess_masks(low_res, size, record["original_size"])
+        masks = logits > self.mask_threshold
+        return {"masks": masks, "iou_predictions": iou[:, slots], "low_res_logits": low_res}
+
+    def preprocess(self, x: Tensor) -> Tensor:
+        """Normalise (... x 3 x h x w, 0..255) and pad to the square of the model."""
+        spec = self.network.spec
+        mean, std = (x.new_tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
+        height, width = x.shape[-2:]
+        return F.pad((x - mean) / std, (0, spec.input_size - width, 0, spec.input_size - height))
+
+    def postprocess_masks(self, masks: Tensor, input_size: SizeHW, original_size: SizeHW) -> Tensor:
+        """Logits B x C x m x m of the padded square to B x C x H x W: enlarged, cut, resized."""
+        side = self.network.spec.input_size
+        square = F.interpolate(masks, (side, side), mode="bilinear", align_corners=False)
+        cut = square[..., : input_size[0], : input_size[1]]
+        return F.interpolate(cut, original_size, mode="bilinear", align_corners=False)
+
+    def encode(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
+        return self.network.encode_image(pixels_B3SS.to(self.device, torch.float32))
+
+    def decode(
+        self, features: dict[str, Tensor], points: Columns | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Every slot of the decoder: low-resolution logits B x M x m x m and predicted IoU B x M."""
+        spec = self.network.spec
+        coords, labels = self._columns(points, boxes, 1 if masks is None else len(masks))
+        count = len(coords) if spec.family == "lite" or masks is not None else 1
+        if masks is None:
+            masks = coords.new_zeros(count, 1, spec.low_res_size, spec.low_res_size)
+            has_mask = coords.new_zeros(count)
+        else:
+            masks, has_mask = masks.to(coords), coords.new_ones(count)
+        decoded = self.network.decode(features, coords, labels, masks, has_mask)
+        return decoded.low_res_masks_P4mm, decoded.iou_P4
+
+    def _columns(self, points: Columns | None, boxes: Tensor | None, prompts: int) -> Columns:
+        """Points and box corners in the order the network's family knows."""
+        spec = self.network.spec
+        given = boxes if points is None else points[0]
+        prompts = prompts if given is None else len(given)
+        empty = torch.zeros(prompts, 0, 2, device=self.device), torch.zeros(prompts, 0, device=self.device)
+        shift = HALF_PIXEL + spec.pixel_offset  # published code takes pixel indices
+        own = empty if points is None else (points[0].to(empty[0]) + shift, points[1].to(empty[1]))
+        box = empty if boxes is None else _labelled(boxes.to(empty[0]).reshape(-1, 2, 2) + shift, BOX_CORNERS)
+        if spec.family == "lite":
+            box = _padding(empty, 2) if boxes is None else box
+            return _joined(box, _padding(empty, 1) if points is None else own)
+        needs_padding = boxes is None and points is not None
+        return _joined(own, _padding(empty, 1) if needs_padding else box)
+
+
+def _labelled(coords: Tensor, labels: Sequence[float]) -> Columns:
+    return coords, coords.new_tensor(labels).expand(len(coords), -1)
+
+
+def _padding(empty: Columns, count: int) -> Columns:
+    return _labelled(empty[0].new_zeros(len(empty[0]), count, 2), [PADDING] * count)
+
+
+def _joined(first: Columns, second: Columns) -> Columns:
+    return torch.cat([first[0], second[0]], dim=1), torch.cat([first[1], second[1]], dim=1)
+
+
+class ResizeLongestSide:
+    """Images, coordinates and boxes to the model frame, and nothing back; sizes are (height, width)."""
+
+    def __init__(self, target_length: int) -> None:
+        self.target_length = target_length
+
+    def apply_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 H x W x 3, resized with antialias."""
+        return ResizeLongest(image.shape[:2], self.target_length).resize_image(image)
+
+    def apply_coords(self, coords: NDArray[Any], original_size: SizeHW) -> NDArray[np.float64]:
+        """... x 2 (x, y)."""
+        return np.asarray(coords, np.float64) * self._factors_xy(original_size)
+
+    def apply_boxes(self, boxes: NDArray[Any], original_size: SizeHW) -> NDArray[np.float64]:
+        """B x 4 (x0, y0, x1, y1)."""
+        return self.apply_coords(np.asarray(boxes).reshape(-1, 2, 2), original_size).reshape(-1, 4)
+
+    def apply_image_torch(self, image: Tensor) -> Tensor:
+        """B x 3 x H x W, resized with antialias; close to `apply_image`, not equal."""
+        size = self.get_preprocess_shape(image.shape[2], image.shape[3], self.target_length)
+        return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+
+    def apply_coords_torch(self, coords: Tensor, original_size: SizeHW) -> Tensor:
+        """... x 2 (x, y)."""
+        return coords.float() * coords.new_tensor(self._factors_xy(original_size), dtype=torch.float32)
+
+    def apply_boxes_torch(self, boxes: Tensor, original_size: SizeHW) -> Tensor:
+        """B x 4 (x0, y0, x1, y1)."""
+        return self.apply_coords_torch(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
+
+    @staticmethod
+    def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> SizeHW:
+        return ResizeLongest((oldh, oldw), long_side_length).size_hw_model
+
+    def _factors_xy(self, original_size: SizeHW) -> NDArray[np.float64]:
+        height, width = self.get_preprocess_shape(*original_size, self.target_length)
+        return np.array([width / original_size[1], height / original_size[0]])
+
+
+class SamPredictor:
+    """One image at a time: `set_image`, then `predict` as often as needed. Not for several threads."""
+
+    def __init__(self, sam_model: Sam) -> None:
+        self.model = sam_model
+        self.transform = ResizeLongestSide(sam_model.network.spec.input_size)
+        self.reset_image()
+
+    def reset_image(self) -> None:
+        """Forget the image."""
+        self.is_image_set = False
+        self.original_size: SizeHW = (0, 0)
+        self.input_size: SizeHW = (0, 0)
+        self._features: dict[str, Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def features(self) -> Tensor | None:
+        """1 x channels x h x w; None without an image."""
+        return self._features.get("image_embeddings")
+
+    def get_image_embedding(self) -> Tensor:
+        """1 x channels x h x w. Raises RuntimeError without an image."""
+        self._require_image()
+        return self._features["image_embeddings"]
+
+    def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
+        """uint8 H x W x 3 in 0..255, channels as `image_format` says (RGB or BGR)."""
+        if image_format not in ("RGB", "BGR"):
+            raise ValueError(f"image_format: expected RGB or BGR, got {image_format!r}")
+        if image_format != self.model.image_format:
+            image = np.ascontiguousarray(image[..., ::-1])
+        resized = torch.from_numpy(self.transform.apply_image(image).copy())
+        self.set_torch_image(resized.permute(2, 0, 1)[None], (image.shape[0], image.shape[1]))
+
+    @torch.no_grad()
+    def set_torch_image(self, transformed_image: Tensor, original_image_size: SizeHW) -> None:
+        """1 x 3 x h x w in 0..255, already resized so that its longest side is that of the model."""
+        shape, side = tuple(transformed_image.shape), self.transform.target_length
+        if len(shape) != 4 or shape[1] != 3 or max(shape[2:]) != side:
+            raise ValueError(f"expected B x 3 x h x w with a longest side of {side}, got {shape}")
+        self.reset_image()
+        self.original_size, self.input_size = original_image_size, (shape[2], shape[3])
+        self._features = self.model.encode(self.model.preprocess(transformed_image.to(self.device).float()))
+        self.is_image_set = True
+
+    def predict(
+        self,
+        point_coords: NDArray[Any] | None = None,
+        point_labels: NDArray[Any] | None = None,
+        box: NDArray[Any] | None = None,
+        mask_input: NDArray[Any] | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+    ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
+        """One prompt: points N x 2 with labels N, box of 4, mask logits 1 x m x m.
+
+        Returns masks C x H x W (bool, or logits), predicted IoU C, low-resolution logits C x m x m.
+        """
+        self._require_image()
+        size, tensor = self.original_size, partial(torch.as_tensor, device=self.device, dtype=torch.float32)
+        coords = labels = None
+        if point_coords is not None:
+            if point_labels is None:
+                raise ValueError("point_labels must be given with point_coords")
+            coords = tensor(self.transform.apply_coords(point_coords, size))[None]
+            labels = tensor(point_labels)[None]
+        boxes = None if box is None else tensor(self.transform.apply_boxes(np.asarray(box), size))
+        mask = None if mask_input is None else tensor(mask_input)[None]
+        answers = self.predict_torch(coords, labels, boxes, mask, multimask_output, return_logits)
+        masks, iou, low_res = (answer[0].cpu().numpy() for answer in answers)
+        return masks, iou, low_res
+
+    @torch.no_grad()
+    def predict_torch(
+        self,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """B prompts in the model frame: points B x N x 2, labels B x N, boxes B x 4, masks B x 1 x m x m.
+
+        Returns masks B x C x H x W (bool, or logits), predicted IoU B x C, low-resolution logits B x C x m
+        x m.
+        """
+        self._require_image()
+        points = None
+        if point_coords is not None and point_labels is not None:
+            points = point_coords, point_labels
+        low_res, iou = self.model.decode(self._features, points, boxes, mask_input)
+        slots = SEVERAL if multimask_output else SINGLE
+        low_res, iou = low_res[:, slots], iou[:, slots]
+        logits = self.model.postprocess_masks(low_res, self.input_size, self.original_size)
+        return logits if return_logits else logits > self.model.mask_threshold, iou, low_res
+
+    def _require_image(self) -> None:
+        if not self.is_image_set:
+            raise RuntimeError("no image: call .set_image(...) before asking for masks")
+
+
+class Builder(Protocol):
+    def __call__(self, checkpoint: str | Path | None = None) -> Sam: ...
+
+
+def _build(name: str, checkpoint: str | Path | None = None) -> Sam:
+    """With the weights of a published file (or safetensors), or random ones; ready for use, not for training.
+
+    Raises WeightsError.
+    """
+    network: Any = build(name) if checkpoint is None else load_published(checkpoint, name)
+    return Sam(network.eval())
+
+
+def _build_lite(checkpoint: str | Path | None = None) -> Sam:
+    """The default model of this package, or own weights of its network."""
+    from anymask.inference.model_files import ModelFiles
+    from anymask.inference.zoo import find_model
+
+    weights = ModelFiles.of(find_model("lite")).weights if checkpoint is None else checkpoint
+    return _build("lite", weights)
+
+
+def _builder(name: str) -> Callable[..., Sam]:
+    return partial(_build, name)
+
+
+build_sam_vit_h, build_sam_vit_l, build_sam_vit_b, build_sam_vit_t = map(
+    _builder, ("sam_vit_h", "sam_vit_l", "sam_vit_b", "mobile_sam")
+)
+build_sam = build_sam_vit_h
+
+sam_model_registry: dict[str, Builder] = {
+    "default": build_sam_vit_h,
+    "vit_h": build_sam_vit_h,
+    "vit_l": build_sam_vit_l,
+    "vit_b": build_sam_vit_b,
+    "vit_t": build_sam_vit_t,  # MobileSAM
+    "lite": _build_lite,  # the default model of this package
+}

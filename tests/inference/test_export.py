@@ -1,0 +1,103 @@
+"""Exported graphs answer as their network does and hold no private paths; those that fail are not left."""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+from anymask.errors import Failure, WeightsError
+from anymask.inference.export import export_model, export_weights, prove
+from anymask.inference.model_files import ModelFiles, check_files, read_card
+from anymask.model.checkpoints import load_weights, save_weights
+
+COUNTS = [(prompts, points) for prompts in (1, 2, 64) for points in (1, 2, 7)]
+
+
+def test_any_number_of_prompts_and_points_is_answered_alike(tiny_network: Any, tiny_card: Path) -> None:
+    differences = prove(tiny_network, tiny_card, COUNTS)
+    assert set(differences) == {"image_embeddings", "low_res_masks", "iou_predictions"}
+
+
+def test_the_card_holds_spec_checksums_and_proof(tiny_network: Any, tiny_card: Path) -> None:
+    card = read_card(tiny_card)
+    assert card.spec == tiny_network.spec
+    assert {"encoder", "decoder", "weights", "proof"} <= set(card.facts)
+    assert max(card.facts["proof"].values()) < 1e-4
+    check_files(tiny_card)
+
+
+def test_graphs_hold_neither_weights_nor_paths(tiny_card: Path) -> None:
+    files = ModelFiles.of(tiny_card)
+    for graph in (files.encoder, files.decoder):
+        content = graph.read_bytes()
+        assert b".py" not in content and b"site-packages" not in content
+        model = onnx.load(graph, load_external_data=False)
+        inside = sum(len(t.raw_data) for t in model.graph.initializer)
+        assert inside < 1 << 16
+        places = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
+        assert places == {files.weights.name}
+
+
+@pytest.mark.slow
+def test_half_precision_halves_the_file_and_is_proved_too(tiny_network: Any, tmp_path: Path) -> None:
+    full, half = (export_model(tiny_network, tmp_path / str(h), half=h) for h in (False, True))
+    sizes = [ModelFiles.of(card).weights.stat().st_size for card in (full, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert max(read_card(half).facts["proof"].values()) < 1e-4
+
+
+def test_a_network_with_other_weights_fails_the_proof(tiny_network: Any, tiny_card: Path) -> None:
+    other = copy.deepcopy(tiny_network)
+    with torch.no_grad():
+        other.mask_decoder.iou_token.weight += 0.5
+    with pytest.raises(Failure, match="iou_predictions"):
+        prove(other, tiny_card)
+
+
+@pytest.mark.slow
+def test_graphs_that_answer_differently_are_not_left(
+    tiny_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anymask.inference.export.relative_difference", lambda wanted, got: float("nan"))
+    with pytest.raises(Failure, match="differ"):
+        export_model(tiny_network, tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder", "weights"])
+def test_a_damaged_file_is_told_from_its_card(tiny_card: Path, tmp_path: Path, part: str) -> None:
+    for path in tiny_card.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = getattr(ModelFiles.of(tmp_path / tiny_card.name), part)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(WeightsError, match=damaged.name):
+        check_files(tmp_path / tiny_card.name)
+
+
+@pytest.mark.slow
+def test_the_default_network_exports_with_what_its_card_said(tmp_path: Path) -> None:
+    from anymask.model.lite import Lite
+
+    torch.manual_seed(0)
+    network = Lite()
+    weights = tmp_path / "mine.safetensors"
+    save_weights(network.state_dict(), weights, "lite", network.spec, {"sources": ["made up"]})
+    card = export_weights(weights, tmp_path / "out", half=True)
+    facts = json.loads(card.read_text("utf-8"))
+    assert facts["sources"] == ["made up"] and facts["network"] == "lite"
+    assert sum(p.stat().st_size for p in card.parent.iterdir()) < 12e6
+    network = load_weights(ModelFiles.of(card).weights)
+    assert max(prove(network, card, COUNTS).values()) < 1e-4
+    assert np.isfinite(facts["proof"]["probability_logits"])
