@@ -302,7 +302,7 @@ def _build(name: str, checkpoint: str | Path | None = None) -> Sam:
     Raises WeightsError.
     """
     network: Any = build(name) if checkpoint is None else load_published(checkpoint, name)
-    return Sam(network.eval())
+    return Sam(network).eval()
 
 
 def _build_lite(checkpoint: str | Path | None = None) -> Sam:

@@ -122,8 +122,7 @@ class Lite(nn.Module):
         masks_P1mm: Tensor,
         has_mask_P: Tensor,
     ) -> Decoded:
-        """Answer P prompts. The embedding's batch is 1 (shared by all prompts) or P (one image per prompt).
-        """
+        """Answer P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt)."""
         sparse, maps = self.prompt_encoder(points_PN2, labels_PN, masks_P1mm, has_mask_P)
         return self.mask_decoder(embedding, self.prompt_encoder.dense_pe(embedding), sparse, maps)  # type: ignore[no-any-return]
 

@@ -33,8 +33,7 @@ GIANT = 1_000_003  # separates the random streams of steps and ranks
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the run: up to `until` (share of all steps) with `batch` views of `size` pixels per process.
-    """
+    """A part of the run: up to `until` (share of all steps), `batch` views of `size` pixels per process."""
 
     until: float
     size: int
