@@ -1,4 +1,4 @@
-"""What `import anymask` gives, and what it costs."""
+"""What `import anymask` gives, and what it does not load. How long it takes: `anymask bench`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ import sys
 import anymask
 
 IMPORT = """
-import time
-started = time.perf_counter()
 import anymask
 anymask.load
-seconds = time.perf_counter() - started
 import sys
-print(seconds, *{"torch", "onnxruntime", "pydantic", "cv2", "openvino"} & set(sys.modules))
+print(*{"torch", "onnxruntime", "pydantic", "cv2", "openvino", "PIL"} & set(sys.modules))
 """
 
 
-def test_the_import_is_quick_and_loads_no_runtime() -> None:
-    runs = [subprocess.check_output([sys.executable, "-c", IMPORT], text=True).split() for _ in range(3)]
-    assert all(loaded == [] for _, *loaded in runs)
-    assert min(float(seconds) for seconds, *_ in runs) <= 0.3
+def test_the_import_loads_no_runtime() -> None:
+    loaded = subprocess.check_output([sys.executable, "-c", IMPORT], text=True)
+    assert loaded.split() == []
 
 
 def test_every_public_name_is_there() -> None:
