@@ -8,8 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # First and by itself, so that no other requirement pulls a build with GPU libraries. On a machine with a GPU: TORCH=torch
 TORCH ?= torch==2.13.0
-# What pytest leaves out. In CI (CI=true) nothing that can run there is left out.
-SLOW ?= $(if $(CI),,-m "not slow")
+# What pytest leaves out: tests of seconds to minutes, run in CI (CI=true); and those of networks of gigabytes, for which
+# ten minutes and 12 GB of memory are asked: make test SKIP="-m huge"
+SKIP ?= $(if $(CI),-m "not huge",-m "not slow and not huge")
 TESTS ?=
 
 help:  ## print this list
@@ -19,7 +20,7 @@ demo: $(VENV)/.core  ## segment the example photos with a point, a box and every
 	ANYMASK=$(BIN)/anymask examples/demo.sh demo-out
 
 test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)
-	$(BIN)/pytest -n 2 $(SLOW) $(TESTS)
+	$(BIN)/pytest -n 2 $(SKIP) $(TESTS)
 
 lint: $(VENV)/.dev  ## style, types, import directions
 	$(BIN)/ruff check .

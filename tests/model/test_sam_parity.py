@@ -27,6 +27,7 @@ from anymask.model.presets import build
 from anymask.model.sam import Sam
 
 VIT_SIZES = ("sam_vit_b", "sam_vit_l", "sam_vit_h")
+MARKS = dict(zip(VIT_SIZES, (pytest.mark.slow, pytest.mark.huge, pytest.mark.huge), strict=True))
 ODD_SIZES_HW = ((683, 1024), (333, 517), (1201, 799), (640, 97), (1024, 1024), (1, 50))
 by_name = pytest.mark.parametrize("case", PROMPT_CASES, ids=lambda case: case.name)
 
@@ -134,8 +135,15 @@ def test_mobile_sam_equals_the_published_one() -> None:
     compare_in_full(model, reference)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", VIT_SIZES)
+def test_vit_sizes_have_the_names_and_shapes_of_the_published_ones(name: str) -> None:
+    with torch.device("meta"):
+        ours = build(name).state_dict()
+        theirs = published("segment_anything").sam_model_registry[name.removeprefix("sam_")]().state_dict()
+    assert {key: tensor.shape for key, tensor in ours.items()} == {k: t.shape for k, t in theirs.items()}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS[n]) for n in VIT_SIZES])
 def test_vit_sizes_equal_the_published_ones(name: str) -> None:
     model = randomised(build(name))
     assert isinstance(model, Sam)

@@ -44,6 +44,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "mlp_dim": 5120,
     },
 }
+MARKS = dict(zip(SIZES, (pytest.mark.slow, pytest.mark.huge, pytest.mark.huge), strict=True))
 TINY = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -128,8 +129,7 @@ def test_the_names_of_transformers_are_recognised(small: Sam, small_reference: A
     assert not is_transformers_state(small.state_dict())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS[n]) for n in SIZES])
 def test_full_sizes_equal_transformers(name: str) -> None:
     reference = transformers_model(SIZES[name])
     compare(with_weights_of(reference, build(name)), reference, PROMPT_CASES[:5])
