@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from anymask.core.mask import Mask
+from anymask.core.mask import Mask, iou_matrix
 from anymask.errors import BadInput
 
 coco = pytest.importorskip("pycocotools.mask")
@@ -245,6 +245,20 @@ def test_an_array_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_masks_of_two_sizes_do_not_mix() -> None:
     with pytest.raises(BadInput, match=r"expected \(2, 3\).*got \(3, 2\)"):
         Mask.from_array(np.ones((2, 3))) & Mask.from_array(np.ones((3, 2)))
+
+
+@given(array_shapes(min_dims=2, max_dims=2, max_side=9), st.data())
+def test_ious_of_two_lists_are_those_of_the_coco_tools(shape: tuple[int, ...], data: st.DataObject) -> None:
+    lists = [[data.draw(arrays(np.bool_, shape)) for _ in range(count)] for count in (3, 2)]
+    expected = coco.iou(*([oracle(a) for a in arrays_] for arrays_ in lists), [0, 0])
+    assert np.array_equal(iou_matrix(*([Mask.from_array(a) for a in arrays_] for arrays_ in lists)), expected)
+
+
+def test_ious_of_an_empty_list_and_of_two_sizes() -> None:
+    mask = Mask.from_array(np.ones((2, 3)))
+    assert iou_matrix([], [mask]).shape == (0, 1) and iou_matrix([mask], []).shape == (1, 0)
+    with pytest.raises(BadInput, match="two sizes"):
+        iou_matrix([mask], [Mask.from_array(np.ones((3, 2)))])
 
 
 def test_whatever_is_not_zero_is_inside() -> None:

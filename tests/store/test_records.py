@@ -129,3 +129,24 @@ def test_the_shipped_packs_open_and_their_masks_have_the_size_of_the_photo(share
         first = source[0]
         assert first.read_pixels().shape[:2] == first.size_hw
         assert all(a.mask is not None and a.mask.size_hw == first.size_hw for a in first.annotations)
+
+
+def test_further_files_beside_a_photo_are_read_by_name(tmp_path: Path) -> None:
+    folder(tmp_path / "f")
+    (tmp_path / "f" / "a.boundaries.npz").write_bytes(b"edges")
+    (tmp_path / "f" / "a.txt").write_bytes(b"words")
+    (tmp_path / "f" / "other.txt").write_bytes(b"nobody's")
+    folder(tmp_path / "g")
+    (tmp_path / "g" / "a.txt").write_bytes(b"of the second")
+    first, second = open_records(tmp_path / "f", tmp_path / "g")
+    assert first.member_bytes("boundaries.npz") == b"edges" and first.member_bytes("txt") == b"words"
+    assert set(first.members) == {"boundaries.npz", "txt"}
+    assert second.member_bytes("txt") == b"of the second"
+    with pytest.raises(BadInput, match=r"a file a\.boundaries\.npz beside the photo"):
+        second.member_bytes("boundaries.npz")
+
+
+def test_the_human_boundaries_of_the_shipped_pack_are_read(shared_data: Path) -> None:
+    record = open_records(shared_data / "val" / "bsds.tar")[0]
+    with np.load(io.BytesIO(record.member_bytes("boundaries.npz")), allow_pickle=False) as maps:
+        assert maps["boundaries"].shape[1:] == record.size_hw

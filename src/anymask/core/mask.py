@@ -164,6 +164,19 @@ class Mask:
         return other._rle
 
 
+def iou_matrix(masks_a: Sequence[Mask], masks_b: Sequence[Mask]) -> NDArray[np.float64]:
+    """(A, B) intersection over union, as the COCO tools work it out: 0 where both masks are empty.
+
+    Raises BadInput for masks of two sizes.
+    """
+    if not masks_a or not masks_b:
+        return np.zeros((len(masks_a), len(masks_b)))
+    for mask in (*masks_a, *masks_b):
+        masks_a[0]._same_size(mask)
+    ious = _library().iou_matrix([mask._rle for mask in masks_a], [mask._rle for mask in masks_b])
+    return np.asarray(ious, np.float64)
+
+
 def _library() -> Any:
     from rlemasklib import RLEMask
 

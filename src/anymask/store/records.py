@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,15 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One photo and its annotations; `blob` reads the encoded image."""
+    """One photo and its annotations; `blob` reads the encoded image.
+
+    `members`: further files beside the photo, `<key>.<name>`, by their name.
+    """
 
     key: str
     fields: dict[str, Any]
     blob: Blob
+    members: Mapping[str, Blob] = field(default_factory=dict)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -91,6 +95,12 @@ class Record:
         """uint8 H x W x 3. Raises BadImage."""
         return read_image(self.image_bytes())
 
+    def member_bytes(self, name: str) -> bytes:
+        """The file `<key>.<name>` beside the photo. Raises BadInput where there is none."""
+        if name not in self.members:
+            raise BadInput(f"{self.key}: expected a file {self.key}.{name} beside the photo, found none")
+        return self.members[name].read()
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -107,11 +117,17 @@ class Blob:
 
 
 class RecordSource(Sequence[Record]):
-    """A list of records, read when indexed."""
+    """A list of records, read when indexed. `members`: of photos that have further files, those by name."""
 
-    def __init__(self, name: str, entries: Sequence[tuple[str, Blob, Blob | dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        entries: Sequence[tuple[str, Blob, Blob | dict[str, Any]]],
+        members: Mapping[Blob, Mapping[str, Blob]] | None = None,
+    ) -> None:
         self.name = name
         self._entries = entries
+        self._members = members or {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -119,13 +135,14 @@ class RecordSource(Sequence[Record]):
     def __getitem__(self, index: int) -> Record:  # type: ignore[override]
         key, image, description = self._entries[index]
         fields = description if isinstance(description, dict) else _read_json(description, key)
-        return Record(key, fields, image)
+        return Record(key, fields, image, self._members.get(image, {}))
 
     def __iter__(self) -> Iterator[Record]:
         return (self[i] for i in range(len(self)))
 
     def __add__(self, other: RecordSource) -> RecordSource:
-        return RecordSource(f"{self.name}+{other.name}", [*self._entries, *other._entries])
+        members = {**self._members, **other._members}
+        return RecordSource(f"{self.name}+{other.name}", [*self._entries, *other._entries], members)
 
 
 def open_records(*paths: str | os.PathLike[str]) -> RecordSource:
@@ -165,18 +182,33 @@ def _open_tar(path: Path) -> RecordSource:
             blobs = {m.name: Blob(path, m.offset_data, m.size) for m in archive if m.isfile()}
     except tarfile.TarError as error:
         raise BadInput(f"not an uncompressed tar shard: {path} ({error})") from error
-    return RecordSource(path.stem, _pair(blobs))
+    return RecordSource(path.stem, _pair(blobs), _members(blobs))
 
 
 def _open_folder(path: Path) -> RecordSource:
     files = {str(p.relative_to(path)): Blob(p) for p in sorted(path.rglob("*")) if p.is_file()}
-    return RecordSource(path.name, _pair(files))
+    return RecordSource(path.name, _pair(files), _members(files))
 
 
 def _pair(blobs: dict[str, Blob]) -> list[tuple[str, Blob, Blob | dict[str, Any]]]:
     """Images that have a JSON of the same key beside them, in the order of the images."""
     images = {os.path.splitext(n)[0]: b for n, b in blobs.items() if n.lower().endswith(IMAGE_SUFFIXES)}
     return [(key, blob, blobs[f"{key}.json"]) for key, blob in images.items() if f"{key}.json" in blobs]
+
+
+def _members(blobs: dict[str, Blob]) -> dict[Blob, dict[str, Blob]]:
+    """Files `<key>.<name>` that are neither photo nor JSON, by photo and name; the longest key wins."""
+    images = {os.path.splitext(n)[0]: b for n, b in blobs.items() if n.lower().endswith(IMAGE_SUFFIXES)}
+    members: dict[Blob, dict[str, Blob]] = {}
+    for file_name, blob in blobs.items():
+        key = os.path.splitext(file_name)[0]
+        if key in images and (images[key] == blob or file_name == f"{key}.json"):
+            continue
+        while key not in images and "." in os.path.basename(key):
+            key = os.path.splitext(key)[0]
+        if key in images:
+            members.setdefault(images[key], {})[file_name[len(key) + 1 :]] = blob
+    return members
 
 
 def _open_coco(path: Path) -> RecordSource:
