@@ -11,6 +11,7 @@ import typer
 
 from anymask.commands.options import AsJson, BackendName, ModelName
 from anymask.commands.reporting import needs_extra, progress_line, say
+from anymask.errors import BadOption
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -24,6 +25,8 @@ Data = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Only the first N photos.")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per mask.")]
+
+PhotoCsv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per photo.")]
 
 
 @evaluate.command()
@@ -51,8 +54,7 @@ def clicks(
     _run(
         evaluate_clicks,
         data,
-        model,
-        backend,
+        _subject(model, backend),
         as_json,
         first=first,
         max_clicks=max_clicks,
@@ -73,20 +75,64 @@ def boxes(
     """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
-    _run(evaluate_boxes, data, model, backend, as_json, limit=limit, csv_path=csv_path)
+    _run(evaluate_boxes, data, _subject(model, backend), as_json, limit=limit, csv_path=csv_path)
+
+
+@evaluate.command()
+def proposals(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    preset: Annotated[
+        str, typer.Option(metavar="fast|reference|paper", help="How everything is asked for.")
+    ] = "fast",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="preset|paper",
+            help="What is ranked: what the preset returns, or a 64 x 64 grid without thresholds or crops.",
+        ),
+    ] = "preset",
+    semantic: Annotated[
+        bool,
+        typer.Option(
+            "--semantic/--no-semantic", help="Whether masks that join several things are to be found."
+        ),
+    ] = True,
+    limit: Limit = None,
+    csv_path: PhotoCsv = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything in each photo against its true masks: average recall, precision at IoU 0.75, time, memory.
+
+    Beside it stands what as many random boxes would find.
+    """
+    with needs_extra("eval"):
+        from anymask.evaluation import evaluate_proposals
+    _run(
+        evaluate_proposals,
+        data,
+        _proposer(model, backend),
+        as_json,
+        preset=preset,
+        protocol=protocol,
+        semantic=semantic,
+        limit=limit,
+        csv_path=csv_path,
+    )
 
 
 def _run(
-    protocol: Callable[..., dict[str, Any]],
+    run: Callable[..., dict[str, Any]],
     data: Path,
-    model: str,
-    backend: str,
+    model: Any,
     as_json: bool,
+    /,
     **options: Any,
 ) -> None:
     from anymask.evaluation import describe
 
-    report = protocol(data, _subject(model, backend), progress=progress_line, **options)
+    report = run(data, model, progress=progress_line, **options)
     say(json.dumps(report) if as_json else describe(report))
 
 
@@ -98,3 +144,12 @@ def _subject(name: str, backend: str) -> Any:
     from anymask.inference.predictor import load
 
     return load(name, backend=backend)
+
+
+def _proposer(name: str, backend: str) -> Any:
+    """What can be asked for everything: no floor but those named by a protocol can."""
+    from anymask.evaluation import FLOORS
+
+    if name in FLOORS:
+        raise BadOption(f"model: {name} answers prompts only; this protocol asks for everything")
+    return _subject(name, backend)

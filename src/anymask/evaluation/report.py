@@ -45,16 +45,26 @@ def _row_writer(file: TextIO) -> Callable[[Mapping[str, Any]], None]:
 
 
 def describe(report: Report) -> str:
-    """The report of either protocol as lines of text; every mean with its 95 % interval over images."""
-    head = f"{report['dataset']} · {report['model']} · {report['samples']} masks of {report['images']} images"
-    body = _click_lines(report) if "iou_at" in report else _box_lines(report)
-    return "\n".join([head, *body, f"encode {report['encode_seconds'] * 1000:.0f} ms per image"])
+    """The report of any protocol as lines of text; every mean with its 95 % interval over images."""
+    lines = next(lines for key, lines in _LINES.items() if key in report)
+    return "\n".join(lines(report))
+
+
+def _head(report: Report, counted: str | None = None) -> str:
+    photos = f"{report['images']} images"
+    what = photos if counted is None else f"{report[counted]} masks of {photos}"
+    return f"{report['dataset']} · {report['model']} · {what}"
+
+
+def _encode_line(report: Report) -> str:
+    return f"encode {report['encode_seconds'] * 1000:.0f} ms per image"
 
 
 def _click_lines(report: Report) -> list[str]:
     ci = report["ci"]
     shown = [k for k in ("1", "2", "3", "5", "10", "20") if k in report["iou_at"]]
-    lines = [_line(f"IoU@{k}", report["iou_at"][k], ci["iou_at"][k]) for k in shown]
+    lines = [_head(report, "samples")]
+    lines += [_line(f"IoU@{k}", report["iou_at"][k], ci["iou_at"][k]) for k in shown]
     lines.append(_line("oracle IoU@1", report["oracle_iou_at_1"], ci["oracle_iou_at_1"]))
     for goal, clicks in report["noc"].items():
         failed = f"   {report['failures'][goal]} of {report['samples']} failed"
@@ -62,6 +72,7 @@ def _click_lines(report: Report) -> list[str]:
     return [
         *lines,
         f"{report['seconds_per_click'] * 1000:.0f} ms per click ({report['first_click']} first click)",
+        _encode_line(report),
     ]
 
 
@@ -72,8 +83,45 @@ def _box_lines(report: Report) -> list[str]:
         "miou_filled_box": "mIoU, box filled",
     }
     lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
-    return [*lines, f"{report['seconds_per_box'] * 1000:.0f} ms per box"]
+    seconds = f"{report['seconds_per_box'] * 1000:.0f} ms per box"
+    return [_head(report, "samples"), *lines, seconds, _encode_line(report)]
 
 
-def _line(name: str, mean: float, interval: Sequence[float]) -> str:
+def _proposal_lines(report: Report) -> list[str]:
+    ci, floor = report["ci"], report["floor"]["ar_at"]
+    lines = [_head(report, "targets") + f" · {report['preset']} preset, {report['protocol']} protocol"]
+    for length, recall in report["ar_at"].items():
+        boxes = _line("random boxes", floor[length], ci["floor"]["ar_at"][length])
+        lines += [_line(f"AR@{length}", recall, ci["ar_at"][length]), f"  {boxes}"]
+    for size, recall in report["ar_at_100_by_size"].items():
+        lines.append(_line(f"AR@100 {size}", recall, ci["ar_at_100_by_size"][size]))
+    names = {
+        "precision_at_75": "precision at 0.75",
+        "precision_at_75_annotated": "  on annotated pixels",
+        "tight_at_75": "  of those at 0.5",
+    }
+    lines += [_line(text, report[key], ci[key]) for key, text in names.items()]
+    memory = "" if report["peak_mb"] is None else f", at most {report['peak_mb']:.0f} MB"
+    speed = f"{report['seconds_per_image']:.2f} s per image{memory}"
+    return [*lines, f"{report['masks_per_image']:.1f} masks per image, {speed}"]
+
+
+def _edge_lines(report: Report) -> list[str]:
+    names = {"ods": "ODS", "ois": "OIS", "ap": "AP", "r50": "R50"}
+    lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
+    return [_head(report), *lines, f"{report['seconds_per_image']:.2f} s per image"]
+
+
+def _line(name: str, mean: float | None, interval: Sequence[float] | None) -> str:
+    if mean is None or interval is None:
+        return f"{name:<21}   none"
     return f"{name:<21} {mean:6.3f}  [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+_LINES: dict[str, Callable[[Report], list[str]]] = {
+    "iou_at": _click_lines,
+    "miou": _box_lines,
+    "ar_at": _proposal_lines,
+    "ods": _edge_lines,
+}
+"""By a key that only this protocol's report has."""

@@ -78,7 +78,7 @@ class ScoredImages:
         for number in range(self._count):
             record = self._records[number]
             samples = list(samples_of(record, number))
-            yield ScoredImage(_pixels(record), samples) if samples else None
+            yield ScoredImage(checked_pixels(record), samples) if samples else None
 
 
 def samples_of(record: Record, image: int) -> Iterator[Sample]:
@@ -103,7 +103,8 @@ def tight_box(truth_HW: np.ndarray) -> tuple[float, float, float, float]:
     return float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)
 
 
-def _pixels(record: Record) -> np.ndarray:
+def checked_pixels(record: Record) -> np.ndarray:
+    """uint8 H x W x 3 of the size the record names. Raises BadImage, BadInput."""
     pixels = record.read_pixels()
     if pixels.shape[:2] != record.size_hw:
         raise BadInput(f"{record.key}: expected an image of {record.size_hw} (h, w), got {pixels.shape[:2]}")

@@ -84,6 +84,11 @@ class Record:
         return [Annotation(a, self.size_hw) for a in self.fields.get("annotations", [])]
 
     @property
+    def crowd(self) -> list[Annotation]:
+        """Groups drawn as one: neither something to find nor wrong when found."""
+        return [Annotation(a, self.size_hw) for a in self.fields.get("crowd", [])]
+
+    @property
     def ignore(self) -> Mask | None:
         """Pixels to leave out for every mask of this photo."""
         return _mask(self.fields.get("ignore"), self.size_hw)
