@@ -122,6 +122,26 @@ def proposals(
     )
 
 
+@evaluate.command()
+def edges(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    limit: Limit = None,
+    csv_path: PhotoCsv = None,
+    as_json: AsJson = False,
+) -> None:
+    """Edges of everything in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
+
+    DATA needs `<key>.boundaries.npz` beside each photo. `--model sobel` measures the gradient of the photo as
+    a floor.
+    """
+    with needs_extra("eval"):
+        from anymask.evaluation import EDGE_FLOORS, MaskEdges, evaluate_edges
+    source = EDGE_FLOORS[model]() if model in EDGE_FLOORS else MaskEdges(_proposer(model, backend))
+    _run(evaluate_edges, data, source, as_json, limit=limit, csv_path=csv_path)
+
+
 def _run(
     run: Callable[..., dict[str, Any]],
     data: Path,

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from anymask.evaluation.boxes import evaluate_boxes
 from anymask.evaluation.clicks import evaluate_clicks
+from anymask.evaluation.edge_sources import EDGE_FLOORS, MaskEdges
+from anymask.evaluation.edges import evaluate_edges
 from anymask.evaluation.floors import FLOORS
 from anymask.evaluation.proposals import evaluate_proposals
 from anymask.evaluation.report import describe
 
-__all__ = ["FLOORS", "describe", "evaluate_boxes", "evaluate_clicks", "evaluate_proposals"]
+__all__ = [
+    "EDGE_FLOORS",
+    "FLOORS",
+    "MaskEdges",
+    "describe",
+    "evaluate_boxes",
+    "evaluate_clicks",
+    "evaluate_edges",
+    "evaluate_proposals",
+]

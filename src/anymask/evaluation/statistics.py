@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 DRAWS = 2000
 SEED = 20230405
@@ -19,6 +20,12 @@ def means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {name: float(values_S.mean()) for name, values_S in columns.items()}
 
 
+def draws(images: int) -> NDArray[np.int64]:
+    """(D, I): how often each image is drawn; every row sums to the number of images."""
+    even = np.full(images, 1 / images)
+    return np.random.default_rng(SEED).multinomial(images, even, size=DRAWS)
+
+
 def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[str, list[float]]:
     """95 % interval [low, high] of the mean of every column; sample s belongs to image number `images_S[s]`.
 
@@ -26,8 +33,7 @@ def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[s
     """
     _, image_of_S = np.unique(images_S, return_inverse=True)
     counts_I = np.bincount(image_of_S)
-    even = np.full(len(counts_I), 1 / len(counts_I))
-    draws_DI = np.random.default_rng(SEED).multinomial(len(counts_I), even, size=DRAWS)
+    draws_DI = draws(len(counts_I))
     masks_D = draws_DI @ counts_I
 
     def interval(values_S: np.ndarray) -> list[float]:

@@ -1,0 +1,113 @@
+"""Where edge maps come from: from the masks a model finds, and from the photo alone as a floor.
+
+From masks (Segment Anything, section 7.2 and App. D.2): three masks at each point of a 16 x 16 grid, none
+filtered by score, near-copies removed; the Sobel gradient of each mask's probabilities along the outer edge
+of that mask; the largest over all masks; scaled to 0..1; only ridges kept.
+Legend: H W image pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.geometry import ResizeLongest
+from anymask.evaluation.opencv import cv2
+from anymask.evaluation.thinning import Floats, keep_ridges
+
+GRID = {
+    "points_per_side": 16,
+    "pred_iou_thresh": 0.0,
+    "stability_score_thresh": 0.0,
+    "box_nms_thresh": 0.7,
+    "crop_n_layers": 0,
+    "min_mask_region_area": 0,
+    "max_area_share": 1.0,
+    "skip_covered": False,
+}
+"""What differs from the `reference` preset."""
+
+
+class SoftMask(Protocol):
+    @property
+    def low_res_logits(self) -> NDArray[np.float32] | None: ...
+
+    @property
+    def transform(self) -> ResizeLongest | None: ...
+
+
+class FoundSoftMasks(Protocol):
+    @property
+    def masks(self) -> Sequence[SoftMask]: ...
+
+
+class SoftProposer(Protocol):
+    """A model that can be asked for everything and keeps its logits; what `anymask.load()` returns can."""
+
+    @property
+    def name(self) -> str: ...
+
+    def everything(
+        self, source: Any, /, preset: str = ..., *, keep_logits: bool = ..., **changes: Any
+    ) -> FoundSoftMasks: ...
+
+
+class EdgeSource(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
+        """uint8 photo -> (H, W) float32 strengths in 0..1, on ridges only."""
+        ...
+
+
+class MaskEdges:
+    """The edges of everything a model finds."""
+
+    def __init__(self, model: SoftProposer) -> None:
+        self._model = model
+        self.name = model.name
+
+    def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
+        found = self._model.everything(pixels_HW3, preset="reference", keep_logits=True, **GRID)
+        strongest = np.zeros(pixels_HW3.shape[:2], np.float32)
+        for mask in found.masks:
+            np.maximum(strongest, mask_edges(mask), out=strongest)
+        return keep_ridges(scaled(strongest))
+
+
+class SobelEdges:
+    """The gradient of the photo's brightness: what a model has to beat."""
+
+    name = "sobel"
+
+    def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
+        grey = cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return keep_ridges(scaled(gradient(grey)))
+
+
+def mask_edges(found: SoftMask) -> Floats:
+    """(H, W): how steeply the probability changes along the outer edge of a mask, 0 elsewhere."""
+    assert found.low_res_logits is not None and found.transform is not None, "logits were asked for"
+    logits_HW = found.transform.to_image_logits(found.low_res_logits[None])[0]
+    inside = (logits_HW > 0).astype(np.uint8)
+    outer = cv2.dilate(inside, np.ones((3, 3), np.uint8)) != inside
+    return np.where(outer, gradient(1 / (1 + np.exp(-logits_HW.clip(-30, 30)))), 0).astype(np.float32)
+
+
+def gradient(map_HW: Floats) -> Floats:
+    """Size of the Sobel gradient."""
+    steps = (cv2.Sobel(map_HW, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
+    return np.asarray(np.hypot(*steps), np.float32)
+
+
+def scaled(strength_HW: Floats) -> Floats:
+    """Linearly onto 0..1; a map without any edge stays 0."""
+    low, high = float(strength_HW.min()), float(strength_HW.max())
+    return (strength_HW - low) / (high - low) if high > low else np.zeros_like(strength_HW)
+
+
+EDGE_FLOORS: dict[str, type[EdgeSource]] = {"sobel": SobelEdges}
