@@ -68,6 +68,32 @@ def test_evaluation_for_people_is_lines(run: Run, data: Path) -> None:
     assert "mIoU" in run("evaluate", "boxes", data, "--model", "grabcut").stdout
 
 
+def test_evaluation_of_edges_prints_one_object_and_writes_a_table(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    for name in ("a", "b"):
+        drawn = np.zeros((2, 40, 60), bool)
+        drawn[:, 10, 8:50] = True
+        np.savez(data / f"{name}.boundaries.npz", boundaries=drawn)
+    result = run("evaluate", "edges", data, "--model", "sobel", "--json", "--csv", "edges.csv")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, complaints(result)) == (0, [])
+    assert report["ci"].keys() == {"ods", "ois", "ap", "r50"} <= report.keys()
+    assert (report["model"], report["images"]) == ("sobel", 2)
+    assert len(Path("edges.csv").read_text().splitlines()) == 3
+
+
+def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "edges", data, "--model", "sobel")
+    assert result.exit_code == 2 and "a.boundaries.npz" in complaints(result)[0]
+
+
+def test_a_floor_that_only_answers_prompts_cannot_propose(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "proposals", data, "--model", "grabcut")
+    assert result.exit_code == 2 and "answers prompts only" in complaints(result)[0]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
