@@ -7,6 +7,7 @@ no files. Legend: H W photo pixels, h w overlay pixels.
 
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from anymask.core.prompt import Prompt
 
 LONG_SIDE = 1600
 FILL, DIM = 0.42, 0.72  # share of the colour inside a mask; brightness of the photo outside all of them
+FILL_ALL = 0.55  # the same where there are many masks
 SMOOTH = 4  # markers are drawn this much larger and scaled down
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
@@ -64,6 +66,40 @@ def overlay(
     return canvas.image
 
 
+def everything_overlay(
+    pixels_HW3: np.ndarray, masks: Sequence[Mask], long_side: int = LONG_SIDE
+) -> Image.Image:
+    """The photo with all masks in distinct colours, small ones over large ones, each with a thin outline."""
+    canvas = Canvas(pixels_HW3, long_side)
+    shape_hw = canvas.image.size[::-1]
+    tint_hw3 = np.zeros((*shape_hw, 3), np.uint8)
+    covered_hw, edges_hw = np.zeros(shape_hw, np.bool_), np.zeros(shape_hw, np.bool_)
+    for number, mask in enumerate(sorted(masks, key=lambda m: -m.area)):
+        inside_hw = canvas.inside(mask)
+        tint_hw3[inside_hw] = distinct_colour(number)
+        covered_hw |= inside_hw
+        edges_hw &= ~inside_hw
+        edges_hw |= inside_hw & ~_eroded(inside_hw)
+    photo_hw3 = np.asarray(canvas.image, np.float32)
+    share_hw1 = (covered_hw * np.float32(FILL_ALL))[..., None]
+    mixed_hw3 = photo_hw3 * (1 - share_hw1) + tint_hw3 * share_hw1
+    mixed_hw3[edges_hw] = 0.4 * mixed_hw3[edges_hw] + 0.6 * 255
+    return Image.fromarray(mixed_hw3.astype(np.uint8))
+
+
+def distinct_colour(number: int) -> Colour:
+    """Hues a golden angle apart, so that no two of many colours are close; lightness takes turns."""
+    hue = (0.58 + number * 0.61803399) % 1.0
+    red, green, blue = colorsys.hls_to_rgb(hue, (0.55, 0.42, 0.66)[number % 3], 0.85)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _eroded(inside_hw: np.ndarray) -> np.ndarray:
+    """Without the pixels that touch the outside at a side; the border of the picture is no outside."""
+    padded = np.pad(inside_hw, 1, mode="edge")
+    return np.asarray(inside_hw & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
+
+
 def side_by_side(images: Sequence[Image.Image], gap: int = 8) -> Image.Image:
     """The images in one row, at most twice `LONG_SIDE` wide."""
     if len(images) == 1:
@@ -81,9 +117,9 @@ def side_by_side(images: Sequence[Image.Image], gap: int = 8) -> Image.Image:
 class Canvas:
     """A photo at overlay size that is drawn on."""
 
-    def __init__(self, pixels_HW3: np.ndarray) -> None:
+    def __init__(self, pixels_HW3: np.ndarray, long_side: int = LONG_SIDE) -> None:
         self._size_HW = pixels_HW3.shape[:2]
-        self.scale = min(1.0, LONG_SIDE / max(self._size_HW))
+        self.scale = min(1.0, long_side / max(self._size_HW))
         self.image = self._shrink(Image.fromarray(pixels_HW3))
 
     def _shrink(self, image: Image.Image) -> Image.Image:
@@ -101,6 +137,14 @@ class Canvas:
         """How much of every overlay pixel the mask covers, 0..255, with edges softened by half a pixel."""
         covered_HW = np.multiply(mask.to_array(), 255, dtype=np.uint8)
         return self._shrink(Image.fromarray(covered_HW)).filter(ImageFilter.GaussianBlur(0.6))
+
+    def inside(self, mask: Mask) -> np.ndarray:
+        """h x w bool: the overlay pixels whose middle is inside the mask."""
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for new, old in zip(self.image.size[::-1], self._size_HW, strict=True)
+        )
+        return np.asarray(mask.to_array()[rows[:, None], columns])
 
     def dim_outside(self, coverages: Sequence[Image.Image]) -> None:
         if not coverages:
