@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
 
@@ -41,6 +42,21 @@ def annotation_fields(number: int, candidate: Candidate, rank: int, prompt: Prom
         "candidate": rank,
         "point_coords": _points(prompt),
         "prompts": [prompt_fields(prompt)],
+    }
+
+
+def automatic_fields(number: int, found: AutomaticMask) -> JsonObject:
+    """One mask of a grid, with the keys of SA-1B; `number` counts the masks of the photo from 1."""
+    mask, (x0, y0, x1, y1) = found.mask, found.crop_box_xyxy
+    return {
+        "id": number,
+        "segmentation": mask.rle,
+        "bbox": list(mask.bbox_xywh),
+        "area": mask.area,
+        "predicted_iou": rounded(found.predicted_iou, 4),
+        "stability_score": rounded(found.stability_score, 4),
+        "crop_box": [x0, y0, x1 - x0, y1 - y0],
+        "point_coords": [[rounded(value) for value in found.point_xy]],
     }
 
 
