@@ -107,6 +107,12 @@ def test_scores_of_a_curve_worked_out_by_hand() -> None:
     assert scores["ods"] == pytest.approx((2 * p * r / (p + r)).max()) and scores["ods"] > scores["ois"]
 
 
+def test_a_precision_of_one_half_that_is_never_reached_has_no_recall() -> None:
+    counts_T4 = count_matches(np.maximum(line(40), line(80) | line(120)).astype(np.float32), [line(40)])
+    scores = edge_scores(counts_T4[None])
+    assert scores["r50"] == 0.0 and scores["ods"] == pytest.approx(0.5)
+
+
 def test_nothing_predicted_scores_nothing() -> None:
     counts = count_matches(np.zeros(SIZE, np.float32), [line(3)])[None]
     assert edge_scores(counts) == {"ods": 0.0, "ois": 0.0, "ap": 0.0, "r50": 0.0}
