@@ -7,6 +7,7 @@ Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the mode
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -90,6 +91,22 @@ class ResizeLongest:
             np.greater(block, threshold, out=mask_HW[rows])
         return mask_HW
 
+    def to_image_window(self, low_res_hw: Floats, rows: slice, columns: slice) -> Floats:
+        """The part `[rows, columns]` of the logits of the image, worked out alone; equal to the whole."""
+        (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
+        side = len(low_res_hw)
+        x_steps = _two_steps(side, self.input_size, width_model, width, columns.start, columns.stop)
+        y_steps = _two_steps(side, self.input_size, height_model, height, rows.start, rows.stop)
+        (first, last), _, _ = y_steps
+        wide = _stepped(np.ascontiguousarray(low_res_hw[first:last].T), x_steps)
+        return _stepped(np.ascontiguousarray(wide.T), ((0, last - first), *y_steps[1:]))
+
+    def low_res_extent(self, low_res_size: int) -> SizeHW:
+        """How many rows and columns of the low-resolution square show the image; the rest is padding."""
+        share = low_res_size / self.input_size
+        height, width = (math.ceil(side * share) for side in self.size_hw_model)
+        return height, width
+
     def _image_logit_blocks(self, low_res_hw: Floats) -> Iterator[tuple[slice, Floats]]:
         """Both steps along x, while there are few rows; then both along y: the axes are independent."""
         (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
@@ -125,6 +142,33 @@ def _resized_row_blocks(image_hw: Floats, new_height: int, keep: int) -> Iterato
             np.multiply(weight[rows, None], rise, out=block)
             block += upper
             yield rows, block
+
+
+Step = tuple[NDArray[np.intp], Floats]
+
+
+def _two_steps(
+    size: int, square: int, model: int, image: int, start: int, stop: int
+) -> tuple[tuple[int, int], Step, Step]:
+    """Along one axis, for image pixels start..stop: the low-resolution range that counts, and both steps."""
+    before_2, weight_2 = _neighbours(model, image)
+    before_2, weight_2 = before_2[start:stop], weight_2[start:stop]
+    first, last = int(before_2[0]), min(int(before_2[-1]) + 1, model - 1) + 1
+    before_1, weight_1 = _neighbours(size, square)
+    before_1, weight_1 = before_1[first:last], weight_1[first:last]
+    low, high = int(before_1[0]), min(int(before_1[-1]) + 1, size - 1) + 1
+    return (low, high), (before_1 - low, weight_1), (before_2 - first, weight_2)
+
+
+def _stepped(lines_Nw: Floats, steps: tuple[tuple[int, int], Step, Step]) -> Floats:
+    """Both steps along the first axis, the lines outside the range left out."""
+    (low, high), *both = steps
+    lines = lines_Nw[low:high]
+    for before, weight in both:
+        upper = lines[before]
+        lines = weight[:, None] * (lines[np.minimum(before + 1, len(lines) - 1)] - upper)
+        lines += upper
+    return lines
 
 
 def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], Floats]:

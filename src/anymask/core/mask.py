@@ -123,6 +123,28 @@ class Mask:
         pieces = trace(self.to_array()[y0:y1, x0:x1])
         return [[ring + (x0, y0) for ring in rings] for rings in pieces]
 
+    def without_small_parts(self, min_area: int) -> Mask:
+        """Holes, then islands, of fewer than `min_area` pixels are gone; when all islands are small, the
+        largest stays. Diagonal neighbours belong together (paper, Appendix B). The same value when nothing
+        changed.
+        """
+        filled = self._rle.fill_small_holes(min_area, connectivity=8)
+        cleaned = filled.remove_small_components(min_area, connectivity=8)
+        if not cleaned.any() and filled.any():
+            cleaned = filled.largest_connected_component(connectivity=8)
+        return self if cleaned == self._rle else Mask(cleaned)
+
+    def placed(self, size_hw: tuple[int, int], offset_xy: tuple[int, int]) -> Mask:
+        """This mask of a crop as a mask of the whole image; `offset_xy`: where the crop's corner lies.
+
+        Raises BadInput when it does not fit.
+        """
+        (height, width), (own_height, own_width), (x, y) = size_hw, self.size_hw, offset_xy
+        bottom, right = height - y - own_height, width - x - own_width
+        if min(x, y, bottom, right) < 0:
+            raise BadInput(f"a mask of {self.size_hw} (h, w) at {offset_xy} does not fit into {size_hw}")
+        return self if self.size_hw == size_hw else Mask(self._rle.pad(y, bottom, x, right))
+
     def iou(self, other: Mask) -> float:
         """Intersection over union; 1 when both are empty."""
         union = (self | other).area

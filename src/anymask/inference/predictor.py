@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidates
 from anymask.core.geometry import ResizeLongest, normalise_and_pad
 from anymask.core.image import content_hash, read_image
@@ -33,6 +34,7 @@ from anymask.inference.zoo import find_model
 
 SINGLE, SEVERAL, NONE = slice(0, 1), slice(1, 4), 4  # slots of the decoder
 HEADER = "anymask"
+Progress = Callable[[int, int], None]
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -40,11 +42,13 @@ HALF_MAX = float(np.finfo(np.float16).max)
 class Model:
     """Weights that are loaded and ready. Safe to share between threads.
 
-    `fingerprint` names the weights; it is empty where nothing is known about them.
+    `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
+    for automatic masks that were calibrated for these weights, see `AutomaticSettings`.
     """
 
     backend: Backend
     fingerprint: str = ""
+    automatic: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> ModelSpec:
@@ -63,6 +67,17 @@ class Model:
         del pixels  # a large photo need not lie in memory while the network works
         framed = normalise_and_pad(small, self.spec.mean, self.spec.std, self.spec.input_size)
         return EncodedImage(self, self.backend.encode(framed), transform, digest)
+
+    def everything(
+        self, source: Any, /, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+    ) -> list[AutomaticMask]:
+        """All masks of an image, without prompts: see `anymask.inference.generator.everything`.
+
+        Raises BadImage, BadOption.
+        """
+        from anymask.inference.generator import everything
+
+        return everything(self, source, preset, progress=progress, **changes).masks
 
     def load_embedding(self, path: str | os.PathLike[str]) -> EncodedImage:
         """What `EncodedImage.save` wrote. Raises BadInput for a damaged file and for one of another model."""
@@ -129,6 +144,14 @@ class EncodedImage:
                 answers[index] = candidates(decoded, row, checked[index].is_ambiguous, self.transform)
         return [answers[i] for i in range(len(checked))]
 
+    def everything(
+        self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+    ) -> list[AutomaticMask]:
+        """All masks of the image, without prompts; for presets without crops. Raises BadOption."""
+        from anymask.inference.generator import everything_encoded
+
+        return everything_encoded(self, preset, progress=progress, **changes).masks
+
     def _checked(self, number: int, prompt: Prompt, count: int) -> Prompt:
         try:
             if prompt.text is not None:
@@ -192,5 +215,7 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(open_backend("disk", Path("disk")))
     path = find_model(name)
     opened = open_backend(backend, path, threads or settings.threads)
-    has_card = ModelFiles.of(path).card.is_file()
-    return Model(opened, read_card(path).fingerprint if has_card else "")
+    if not ModelFiles.of(path).card.is_file():
+        return Model(opened)
+    card = read_card(path)
+    return Model(opened, card.fingerprint, card.facts.get("automatic", {}))

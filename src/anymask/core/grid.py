@@ -1,0 +1,106 @@
+"""The grid of automatic masks: points, crops, and which of several masks of the same thing stays.
+
+Facts: Segment Anything, Appendix B, and the published code. Knows boxes and bits, no networks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Crop = tuple[int, int, int, int]  # x0, y0, x1, y1, whole pixels, right and bottom exclusive
+
+
+def point_grid(points_per_side: int) -> NDArray[np.float64]:
+    """n * n points x, y in the unit square, each in the middle of its cell; x changes fastest."""
+    centres = (np.arange(points_per_side) + 0.5) / points_per_side
+    x, y = np.meshgrid(centres, centres)
+    return np.stack([x, y], axis=-1).reshape(-1, 2)
+
+
+def coarse_to_fine(points_per_side: int) -> list[NDArray[np.intp]]:
+    """The points of the grid in rounds: every fourth of each row and column, every second, the rest."""
+    rows, columns = np.divmod(np.arange(points_per_side**2), points_per_side)
+    level = np.minimum(_level(rows), _level(columns))
+    return [np.flatnonzero(level == wanted) for wanted in (2, 1, 0) if (level == wanted).any()]
+
+
+def _level(indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    """2 for 1, 5, 9, ...; 1 for 3, 7, ...; 0 for even ones: rounds begin off the border."""
+    return np.where(indices % 4 == 1, 2, np.where(indices % 2 == 1, 1, 0)).astype(np.intp)
+
+
+def crop_layers(size_hw: tuple[int, int], layers: int, overlap_ratio: float) -> list[tuple[int, Crop]]:
+    """The whole image as layer 0, then 2^i x 2^i overlapping crops for each further layer i.
+
+    `overlap_ratio`: of the short side, for layer 1; half of it for each layer more.
+    """
+    height, width = size_hw
+    crops: list[tuple[int, Crop]] = [(0, (0, 0, width, height))]
+    for layer in range(1, layers + 1):
+        per_side = 2**layer
+        overlap = int(overlap_ratio * min(size_hw) * (2 / per_side))
+        crop_width, crop_height = (
+            math.ceil((overlap * (per_side - 1) + side) / per_side) for side in (width, height)
+        )
+        for column in range(per_side):
+            for row in range(per_side):
+                x0, y0 = int((crop_width - overlap) * column), int((crop_height - overlap) * row)
+                box = (x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height))
+                crops.append((layer, box))
+    return crops
+
+
+def touches_inner_edge(
+    boxes_xyxy: NDArray[np.float64], crop: Crop, size_hw: tuple[int, int], within: float = 20.0
+) -> NDArray[np.bool_]:
+    """(M,): boxes, in pixels of the crop, that reach an edge of the crop which is no edge of the image."""
+    x0, y0, x1, y1 = crop
+    height, width = size_hw
+    moved = boxes_xyxy + np.array([x0, y0, x0, y0])
+    near_crop = np.abs(moved - np.array(crop)) <= within
+    near_image = np.abs(moved - np.array([0, 0, width, height])) <= within
+    return np.asarray((near_crop & ~near_image).any(axis=1))
+
+
+def box_nms(
+    boxes_xyxy: NDArray[np.float64], scores: NDArray[np.floating], threshold: float
+) -> NDArray[np.intp]:
+    """Indices that stay, best score first: a box goes when its IoU with a better one is above `threshold`.
+
+    Of equal scores the first is the better one. Boxes without area stay.
+    """
+    order = np.argsort(-scores, kind="stable")
+    boxes = boxes_xyxy[order]
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    alive = np.ones(len(order), np.bool_)
+    for i in range(len(order)):
+        if not alive[i]:
+            continue
+        rest = boxes[i + 1 :]
+        sides = np.minimum(boxes[i, 2:], rest[:, 2:]) - np.maximum(boxes[i, :2], rest[:, :2])
+        shared = sides.clip(0).prod(axis=1)
+        alive[i + 1 :] &= ~(shared > threshold * (areas[i] + areas[i + 1 :] - shared))
+    return order[alive]
+
+
+def mask_nms(bits_MK: NDArray[np.uint8], scores: NDArray[np.floating], threshold: float) -> NDArray[np.intp]:
+    """As `box_nms`, by the IoU of the masks themselves: packed bits (`numpy.packbits`), one row per mask."""
+    order = np.argsort(-scores, kind="stable")
+    words = _words(bits_MK[order])
+    areas = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    alive = np.ones(len(order), np.bool_)
+    for i in range(len(order)):
+        if not alive[i]:
+            continue
+        rest = np.flatnonzero(alive[i + 1 :]) + i + 1
+        shared = np.bitwise_count(words[rest] & words[i]).sum(axis=1, dtype=np.int64)
+        alive[rest[shared > threshold * (areas[i] + areas[rest] - shared)]] = False
+    return order[alive]
+
+
+def _words(bits_MK: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    padding = -bits_MK.shape[1] % 8
+    return np.pad(bits_MK, ((0, 0), (0, padding))).view(np.uint64)

@@ -1,0 +1,366 @@
+"""Everything in an image: a grid of points, every point answered, confident and stable answers kept once.
+
+Paper, section 5 and Appendix B. Of the thousands of answers only windows of low-resolution logits are kept;
+a mask of the size of the image exists for what survives, one at a time, as run lengths. The result does not
+depend on how many prompts share a call.
+
+Legend: P prompts, M masks, m side of the low-resolution masks, N point columns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.automatic_mask import AutomaticMask
+from anymask.core.geometry import Floats, ResizeLongest, SizeHW
+from anymask.core.grid import (
+    Crop,
+    box_nms,
+    coarse_to_fine,
+    crop_layers,
+    mask_nms,
+    point_grid,
+    touches_inner_edge,
+)
+from anymask.core.image import read_image
+from anymask.core.mask import Mask
+from anymask.core.prompt import Prompt
+from anymask.errors import BadOption
+from anymask.inference.automatic_settings import AutomaticSettings, settings_of
+from anymask.inference.predictor import SEVERAL, EncodedImage, Model, Progress
+from anymask.inference.prompt_arrays import batches
+from anymask.inference.scoring import (
+    MARGIN_CELLS,
+    MOST_NEGATIVE,
+    Box,
+    Cells,
+    ImageScorer,
+    LowResScorer,
+    image_window,
+    strips,
+    tight_cells,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Everything that was found. `rejected`: answers that were dropped, by filter. `seconds`: of each
+    part.
+    """
+
+    masks: list[AutomaticMask]
+    size_hw: SizeHW
+    content_hash: str
+    rejected: dict[str, int]
+    seconds: dict[str, float]
+
+
+def everything(
+    model: Model,
+    source: Any,
+    preset: str = "fast",
+    *,
+    progress: Progress | None = None,
+    keep_logits: bool = False,
+    **changes: Any,
+) -> Found:
+    """All masks of an image (a path, bytes, a file, a PIL image or an array), in the order of the published
+    generator: best predicted IoU first, after clean-up untouched masks first.
+
+    `preset`: `fast`, `paper` or `reference`; `changes`: fields of `AutomaticSettings`. `progress(done,
+    total)` counts grid points. Raises BadImage, BadOption.
+    """
+    settings = settings_for(model, preset, **changes)
+    return Search(model, settings, keep_logits, progress).of_pixels(read_image(source))
+
+
+def everything_encoded(
+    image: EncodedImage, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+) -> Found:
+    """The same for an image that is encoded already. Raises BadOption for settings with crops."""
+    settings = settings_for(image.model, preset, **changes)
+    if settings.crop_n_layers:
+        raise BadOption(f"{preset}: crops are cut from the photo itself; use Model.everything(photo, ...)")
+    return Search(image.model, settings, False, progress).of_encoded(image)
+
+
+def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings:
+    """The preset as the model's card calibrates it, with changes. Raises BadOption."""
+    return settings_of(preset, model.automatic, **changes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """An answer that passed the filters. `logits`: half precision, of `cells`; below 0 everywhere else."""
+
+    iou: float
+    stability: float
+    box_xyxy: Box  # in pixels of the crop, last row and column inclusive
+    point_xy: tuple[float, float]  # in pixels of the crop
+    cells: Cells
+    logits: NDArray[np.float16]
+
+    def low_res(self, side: int) -> Floats:
+        full_mm = np.full((side, side), MOST_NEGATIVE, np.float32)
+        full_mm[self.cells.slices] = self.logits
+        return full_mm
+
+    def bits(self, side: int) -> NDArray[np.uint8]:
+        inside = np.zeros((side, side), np.bool_)
+        inside[self.cells.slices] = self.logits > 0
+        return np.packbits(inside)
+
+
+class Search:
+    """One search through one image."""
+
+    def __init__(
+        self, model: Model, settings: AutomaticSettings, keep_logits: bool, progress: Progress | None
+    ) -> None:
+        self._model, self._settings, self._keep_logits = model, settings, keep_logits
+        self._progress, self._asked, self._total = progress, 0, 0
+        self._rejected: Counter[str] = Counter()
+        self._seconds = {"encode": 0.0, "decode": 0.0, "rest": 0.0}
+        self._side = model.spec.low_res_size
+
+    def of_pixels(self, pixels_HW3: NDArray[np.uint8]) -> Found:
+        size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
+        s = self._settings
+        crops = crop_layers(size_hw, s.crop_n_layers, s.crop_overlap_ratio)
+        self._total = sum(s.points_of_layer(layer) ** 2 for layer, _ in crops)
+        content_hash, found = "", []
+        for layer, crop in crops:
+            x0, y0, x1, y1 = crop
+            image = self._timed("encode", lambda: self._model.encode(pixels_HW3[y0:y1, x0:x1]))  # noqa: B023
+            content_hash = content_hash or image.content_hash
+            found += self._in_crop(image, layer, crop, size_hw)
+        return self._finished(found, size_hw, content_hash)
+
+    def of_encoded(self, image: EncodedImage) -> Found:
+        height, width = image.size_hw
+        self._total = self._settings.points_of_layer(0) ** 2
+        found = self._in_crop(image, 0, (0, 0, width, height), image.size_hw)
+        return self._finished(found, image.size_hw, image.content_hash)
+
+    def _timed(self, part: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        result = work()
+        self._seconds[part] += time.perf_counter() - started
+        return result
+
+    def _in_crop(self, image: EncodedImage, layer: int, crop: Crop, size_hw: SizeHW) -> list[AutomaticMask]:
+        proposals = self._proposals(image, self._settings.points_of_layer(layer), crop, size_hw)
+        started = time.perf_counter()
+        kept = self._without_duplicates(proposals)
+        masks = [self._upscaled(p, image.transform, crop, size_hw) for p in kept]
+        self._seconds["rest"] += time.perf_counter() - started
+        self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
+        return [m for m in masks if not m.mask.is_empty]
+
+    def _proposals(self, image: EncodedImage, per_side: int, crop: Crop, size_hw: SizeHW) -> list[Proposal]:
+        """Ask the grid, in rounds where covered points are skipped."""
+        height, width = image.size_hw
+        points_xy = point_grid(per_side) * np.array([width, height]) + self._settings.point_shift
+        points_xy = np.minimum(points_xy, np.array([width, height]))
+        limit = self._settings.skip_covered
+        rounds = coarse_to_fine(per_side) if limit else [np.arange(len(points_xy))]
+        judge = Judge(self._settings, image.transform, self._side, crop, size_hw, self._rejected)
+        covered = np.zeros((self._side, self._side), np.int32)
+        proposals: list[Proposal] = []
+        for indices in rounds:
+            if limit:
+                indices = indices[~self._is_covered(points_xy[indices], covered, image.transform, limit)]
+            fresh = list(self._asked_round(image, points_xy[indices], judge))
+            for proposal in fresh if limit else ():
+                covered[proposal.cells.slices] += proposal.logits > 0
+            proposals += fresh
+        self._told(per_side**2 - sum(len(r) for r in rounds))
+        return proposals
+
+    def _is_covered(
+        self, points_xy: NDArray[np.float64], covered: NDArray[np.int32], frame: ResizeLongest, limit: int
+    ) -> NDArray[np.bool_]:
+        cells_xy = frame.to_model_points(points_xy) * (self._side / frame.input_size)
+        x, y = cells_xy.astype(np.intp).clip(0, self._side - 1).T
+        skipped = np.asarray(covered[y, x] >= limit)
+        self._rejected["covered point"] += int(skipped.sum())
+        self._told(int(skipped.sum()))
+        return skipped
+
+    def _told(self, points: int) -> None:
+        self._asked += points
+        if self._progress and points:
+            self._progress(self._asked, self._total)
+
+    def _asked_round(
+        self, image: EncodedImage, points_xy: NDArray[np.float64], judge: Judge
+    ) -> Iterator[Proposal]:
+        backend = self._model.backend
+        prompts = [Prompt.of([point]) for point in points_xy]
+        for indices, arrays in batches(prompts, backend.spec, image.transform, backend.batch_size):
+            started = time.perf_counter()
+            decoded = backend.decode(image.embedding, arrays)
+            answered = time.perf_counter()
+            for row, index in enumerate(indices):
+                x, y = points_xy[index]
+                yield from judge.passed(
+                    decoded.low_res_masks_P4mm[row, SEVERAL],
+                    decoded.iou_P4[row, SEVERAL],
+                    (float(x), float(y)),
+                )
+            self._seconds["decode"] += answered - started
+            self._seconds["rest"] += time.perf_counter() - answered
+            self._told(len(indices))
+
+    def _without_duplicates(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        if not proposals:
+            return []
+        scores = np.array([p.iou for p in proposals])
+        threshold = self._settings.box_nms_thresh
+        if self._settings.duplicates == "mask":
+            kept = mask_nms(np.stack([p.bits(self._side) for p in proposals]), scores, threshold)
+        else:
+            kept = box_nms(np.array([p.box_xyxy for p in proposals]), scores, threshold)
+        self._rejected["duplicate"] += len(proposals) - len(kept)
+        return [proposals[i] for i in kept]
+
+    def _upscaled(
+        self, proposal: Proposal, transform: ResizeLongest, crop: Crop, size_hw: SizeHW
+    ) -> AutomaticMask:
+        low_res = proposal.low_res(self._side)
+        mask = mask_of(low_res, proposal.cells, transform).placed(size_hw, crop[:2])
+        stability = proposal.stability
+        if self._settings.scoring == "image":
+            stability = ImageScorer(
+                transform, self._side, self._settings.stability_score_offset
+            ).exact_stability(low_res)
+        x, y = proposal.point_xy
+        logits = (low_res, transform) if self._keep_logits else (None, None)
+        return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
+
+    def _finished(self, found: list[AutomaticMask], size_hw: SizeHW, content_hash: str) -> Found:
+        started = time.perf_counter()
+        found = self._across_crops(found)
+        found = self._cleaned(found)
+        self._seconds["rest"] += time.perf_counter() - started
+        rejected = {name: count for name, count in sorted(self._rejected.items()) if count}
+        seconds = {part: round(value, 4) for part, value in self._seconds.items()}
+        return Found(found, size_hw, content_hash, rejected, seconds)
+
+    def _across_crops(self, found: list[AutomaticMask]) -> list[AutomaticMask]:
+        """Masks of smaller crops win."""
+        if len({m.crop_box_xyxy for m in found}) < 2:
+            return found
+        crops = np.array([m.crop_box_xyxy for m in found], np.float64)
+        scores = 1 / (crops[:, 2:] - crops[:, :2]).prod(axis=1)
+        return self._nms(found, scores, self._settings.crop_nms_thresh)
+
+    def _cleaned(self, found: list[AutomaticMask]) -> list[AutomaticMask]:
+        """Small islands and holes go; where that makes two masks alike, the one that needed none stays."""
+        least = self._settings.min_mask_region_area
+        if not least or not found:
+            return found
+        cleaned = [_with_mask(m, m.mask.without_small_parts(least)) for m in found]
+        untouched = np.array([float(new.mask is old.mask) for new, old in zip(cleaned, found, strict=True)])
+        threshold = max(self._settings.box_nms_thresh, self._settings.crop_nms_thresh)
+        return self._nms(cleaned, untouched, threshold)
+
+    def _nms(
+        self, found: list[AutomaticMask], scores: NDArray[np.float64], threshold: float
+    ) -> list[AutomaticMask]:
+        boxes = np.array([m.mask.box_xyxy for m in found], np.float64) - np.array([0, 0, 1, 1])
+        kept = box_nms(boxes, scores, threshold)
+        self._rejected["duplicate"] += len(found) - len(kept)
+        return [found[i] for i in kept]
+
+
+class Judge:
+    """The filters, in the published order. Counts what it drops."""
+
+    def __init__(
+        self,
+        settings: AutomaticSettings,
+        transform: ResizeLongest,
+        side: int,
+        crop: Crop,
+        size_hw: SizeHW,
+        rejected: Counter[str],
+    ) -> None:
+        scorers = {"image": ImageScorer, "low_res": LowResScorer}
+        self._settings, self._crop, self._size_hw, self._rejected = settings, crop, size_hw, rejected
+        self._scorer = scorers[settings.scoring](transform, side, settings.stability_score_offset)
+        self._most_cells = self._area_limit()
+
+    def _area_limit(self) -> float:
+        if self._settings.max_area_share >= 1:
+            return float("inf")
+        (x0, y0, x1, y1), (height, width) = self._crop, self._size_hw
+        share_of_crop = self._settings.max_area_share * height * width / ((x1 - x0) * (y1 - y0))
+        rows, columns = self._scorer.extent_hw
+        return share_of_crop * rows * columns
+
+    def passed(self, low_res_Mmm: Floats, iou_M: Floats, point_xy: tuple[float, float]) -> Iterator[Proposal]:
+        for low_res_mm, iou in zip(low_res_Mmm, iou_M.tolist(), strict=True):
+            reason, proposal = self._judged(low_res_mm, iou, point_xy)
+            if proposal is None:
+                self._rejected[reason] += 1
+            else:
+                yield proposal
+
+    def _judged(
+        self, low_res_mm: Floats, iou: float, point_xy: tuple[float, float]
+    ) -> tuple[str, Proposal | None]:
+        at_least = self._settings.stability_score_thresh
+        if not iou > self._settings.pred_iou_thresh:
+            return "predicted_iou", None
+        stability = self._scorer.stability(low_res_mm, at_least)
+        if stability < at_least:
+            return "stability", None
+        rows, columns = self._scorer.extent_hw
+        inside_hw = low_res_mm[:rows, :columns] > 0
+        if np.count_nonzero(inside_hw) >= self._most_cells:
+            return "too_large", None
+        box = self._scorer.box_xyxy(low_res_mm)
+        if box is None:
+            return "empty", None
+        if touches_inner_edge(np.array([box]), self._crop, self._size_hw)[0]:
+            return "crop_edge", None
+        return "", _proposal(low_res_mm, iou, stability, box, point_xy)
+
+
+def _proposal(
+    low_res_mm: Floats, iou: float, stability: float, box: Box, point_xy: tuple[float, float]
+) -> Proposal:
+    tight = tight_cells(low_res_mm > 0) or Cells(0, 0, 1, 1)
+    cells = tight.grown(MARGIN_CELLS + 1, (len(low_res_mm), len(low_res_mm)))
+    return Proposal(iou, stability, box, point_xy, cells, low_res_mm[cells.slices].astype(np.float16))
+
+
+def mask_of(low_res_mm: Floats, cells: Cells, transform: ResizeLongest) -> Mask:
+    """The mask of the crop; upscaled only where `cells`, all of its inside, has a say."""
+    inside_HW = np.zeros(transform.size_hw_image, np.bool_)
+    window = image_window(transform, len(low_res_mm), cells)
+    for rows, columns in strips(window) if window else ():
+        inside_HW[rows, columns] = transform.to_image_window(low_res_mm, rows, columns) > 0
+    return Mask.from_array(inside_HW)
+
+
+def _with_mask(found: AutomaticMask, mask: Mask) -> AutomaticMask:
+    if mask is found.mask:
+        return found
+    return AutomaticMask(
+        mask,
+        found.predicted_iou,
+        found.stability_score,
+        found.point_xy,
+        found.crop_box_xyxy,
+        found.low_res_logits,
+        found.transform,
+    )
