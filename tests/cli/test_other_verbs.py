@@ -88,6 +88,27 @@ def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, dat
     assert result.exit_code == 2 and "a.boundaries.npz" in complaints(result)[0]
 
 
+def test_evaluation_of_proposals_prints_one_object(run: Run, data: Path) -> None:
+    """The backend without weights finds a disk at each point."""
+    pytest.importorskip("cv2")
+    result = run("evaluate", "proposals", data, "--preset", "reference", "--json", "--csv", "photos.csv")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, complaints(result)) == (0, [])
+    assert report["ar_at"].keys() == report["floor"]["ar_at"].keys() == {"10", "100", "1000"}
+    assert (report["model"], report["images"], report["targets"]) == ("disk", 2, 2)
+    assert len(Path("photos.csv").read_text().splitlines()) == 3
+    assert "AR@100" in run("evaluate", "proposals", data, "--preset", "reference", "--limit", "1").stdout
+
+
+@pytest.mark.parametrize("option", [("--preset", "other"), ("--protocol", "other"), ("--limit", "0")])
+def test_evaluation_of_proposals_refuses_what_it_does_not_know(
+    option: tuple[str, str], run: Run, data: Path
+) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "proposals", data, *option)
+    assert result.exit_code == 2 and len(complaints(result)) == 1
+
+
 def test_a_floor_that_only_answers_prompts_cannot_propose(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
     result = run("evaluate", "proposals", data, "--model", "grabcut")

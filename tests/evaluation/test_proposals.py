@@ -16,7 +16,9 @@ from evaluation_fakes import rectangle, write_record
 from anymask.core.mask import Mask
 from anymask.errors import BadInput, BadOption
 from anymask.evaluation import describe, evaluate_proposals
+from anymask.evaluation.edge_sources import GRID
 from anymask.evaluation.proposals import PAPER, random_boxes, ranked
+from anymask.inference.automatic_settings import settings_of
 
 SIZE = (120, 160)
 BIG, SMALL, OTHER = (
@@ -31,11 +33,6 @@ class FakeFound:
     stability_score: float = 0.9
 
 
-@dataclass(frozen=True)
-class FakeAll:
-    masks: list[FakeFound]
-
-
 @dataclass
 class FakeProposer:
     """Finds the same masks in every photo; remembers how it was asked."""
@@ -44,10 +41,10 @@ class FakeProposer:
     name: str = "fake"
     asked: list[dict[str, Any]] = field(default_factory=list)
 
-    def everything(self, source: Any, /, preset: str = "fast", **changes: Any) -> FakeAll:
+    def everything(self, source: Any, /, preset: str = "fast", **changes: Any) -> list[FakeFound]:
         assert source.shape == (*SIZE, 3)
         self.asked.append({"preset": preset, **changes})
-        return FakeAll([FakeFound(Mask.from_array(m)) for m in self.found])
+        return [FakeFound(Mask.from_array(m)) for m in self.found]
 
 
 Write = Callable[..., None]
@@ -172,8 +169,14 @@ def test_the_paper_protocol_asks_without_thresholds(write: Write, tmp_path: Path
     model = FakeProposer([BIG])
     report = evaluate_proposals(tmp_path, model, protocol="paper")
     evaluate_proposals(tmp_path, model, preset="reference")
-    assert model.asked == [{"preset": "reference", **PAPER}, {"preset": "reference"}]
-    assert (report["preset"], report["protocol"]) == ("reference", "paper")
+    assert model.asked == [{"preset": "paper", **PAPER}, {"preset": "reference"}]
+    assert (report["preset"], report["protocol"]) == ("paper", "paper")
+
+
+@pytest.mark.parametrize("changes", [PAPER, GRID])
+def test_what_the_protocols_ask_for_are_settings(changes: dict[str, Any]) -> None:
+    settings = settings_of("paper", **changes)
+    assert settings.crop_n_layers == 0 and settings.point_shift == 0
 
 
 def test_the_table_has_a_line_per_photo_and_progress_is_told(write: Write, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 Precision and recall belong to sums over photos: matched predicted pixels by predicted pixels, and matched
 human pixels by human pixels, all people together. ODS is the best F of one threshold for all photos (between
 two thresholds precision and recall run straight); OIS that of the sums when every photo has its own best; AP
-the mean precision at recall 0, 0.01, ... 1, none where the curve does not reach; R50 the recall at a
-precision of one half, 0 where that is never reached.
+the mean precision at recall 0, 0.01, ... 1, none where the curve does not reach; R50 the largest recall at a
+precision of one half or more, 0 where that is never reached. (The usual R50 interpolates over sorted
+precisions: the same where precision falls as recall rises, noise where it does not.)
 Legend: I photos, T thresholds, D draws; the last axis of counts is matched truth, truth, matched predicted,
 predicted.
 """
@@ -90,11 +91,8 @@ def _ap(totals_T4: Counts, best_4: Counts) -> float:
 
 
 def _r50(totals_T4: Counts, best_4: Counts) -> float:
-    precision, recall = precision_recall(totals_T4[totals_T4[:, 3] > 0])
-    if not (precision >= 0.5).any():
-        return 0.0
-    precisions, first = np.unique(precision, return_index=True)
-    return float(np.interp(max(precisions[0], 0.5), precisions, recall[first]))
+    precision, recall = (_between(values) for values in precision_recall(totals_T4))
+    return float(recall[precision >= 0.5].max(initial=0))
 
 
 SCORES: dict[str, Callable[[Counts, Counts], float]] = {"ods": _ods, "ois": _ois, "ap": _ap, "r50": _r50}

@@ -20,15 +20,17 @@ from anymask.evaluation.thinning import Floats, keep_ridges
 
 GRID = {
     "points_per_side": 16,
-    "pred_iou_thresh": 0.0,
+    "pred_iou_thresh": -1e9,
     "stability_score_thresh": 0.0,
     "box_nms_thresh": 0.7,
+    "duplicates": "box",
     "crop_n_layers": 0,
     "min_mask_region_area": 0,
     "max_area_share": 1.0,
-    "skip_covered": False,
+    "skip_covered": 0,
+    "scoring": "low_res",
 }
-"""What differs from the `reference` preset."""
+"""What differs from the `paper` preset when edges are measured as in App. D.2; 768 answers."""
 
 
 class SoftMask(Protocol):
@@ -39,20 +41,13 @@ class SoftMask(Protocol):
     def transform(self) -> ResizeLongest | None: ...
 
 
-class FoundSoftMasks(Protocol):
-    @property
-    def masks(self) -> Sequence[SoftMask]: ...
-
-
 class SoftProposer(Protocol):
     """A model that can be asked for everything and keeps its logits; what `anymask.load()` returns can."""
 
     @property
     def name(self) -> str: ...
 
-    def everything(
-        self, source: Any, /, preset: str = ..., *, keep_logits: bool = ..., **changes: Any
-    ) -> FoundSoftMasks: ...
+    def everything(self, source: Any, /, preset: str = ..., **changes: Any) -> Sequence[SoftMask]: ...
 
 
 class EdgeSource(Protocol):
@@ -72,9 +67,9 @@ class MaskEdges:
         self.name = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
-        found = self._model.everything(pixels_HW3, preset="reference", keep_logits=True, **GRID)
+        found = self._model.everything(pixels_HW3, preset="paper", keep_logits=True, **GRID)
         strongest = np.zeros(pixels_HW3.shape[:2], np.float32)
-        for mask in found.masks:
+        for mask in found:
             np.maximum(strongest, mask_edges(mask), out=strongest)
         return keep_ridges(scaled(strongest))
 

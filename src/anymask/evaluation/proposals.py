@@ -44,15 +44,17 @@ NEAR_IOU = 0.5
 Settings = Literal["preset", "paper"]
 PAPER = {
     "points_per_side": 64,
-    "pred_iou_thresh": 0.0,
+    "pred_iou_thresh": -1e9,
     "stability_score_thresh": 0.0,
     "box_nms_thresh": 0.9,
+    "duplicates": "box",
     "crop_n_layers": 0,
     "min_mask_region_area": 0,
     "max_area_share": 1.0,
-    "skip_covered": False,
+    "skip_covered": 0,
+    "scoring": "low_res",
 }
-"""What differs from the `reference` preset when proposals are measured as in the paper."""
+"""What differs from the `paper` preset when proposals are measured as in App. D.3; 12,288 answers."""
 
 
 class ScoredMask(Protocol):
@@ -66,18 +68,13 @@ class ScoredMask(Protocol):
     def stability_score(self) -> float: ...
 
 
-class FoundMasks(Protocol):
-    @property
-    def masks(self) -> Sequence[ScoredMask]: ...
-
-
 class Proposer(Protocol):
     """A model that can be asked for everything; what `anymask.load()` returns can."""
 
     @property
     def name(self) -> str: ...
 
-    def everything(self, source: Any, /, preset: str = ..., **changes: Any) -> FoundMasks: ...
+    def everything(self, source: Any, /, preset: str = ..., **changes: Any) -> Sequence[ScoredMask]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def evaluate_proposals(
     """
     if protocol not in ("preset", "paper"):
         raise BadOption(f"protocol: expected 'preset' or 'paper', got {protocol!r}")
-    question = _Question("reference", PAPER) if protocol == "paper" else _Question(preset, {})
+    question = _Question("paper", PAPER) if protocol == "paper" else _Question(preset, {})
     source = open_records(data_path)
     annotated = _annotated(source, semantic, limit)
     sizes = _relative_sizes(annotated)
@@ -158,7 +155,7 @@ def _score(
     started = time.perf_counter()
     found = model.everything(pixels, preset=question.preset, **question.changes)
     seconds = time.perf_counter() - started
-    masks = ranked(found.masks)
+    masks = ranked(found)
     floor = list(random_boxes(len(masks), sizes, record.size_hw, number))
     ious = ious_with(masks, targets.targets)
     hits, annotated, neutral = _kinds(masks, ious, targets)
