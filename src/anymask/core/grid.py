@@ -35,7 +35,8 @@ def _level(indices: NDArray[np.intp]) -> NDArray[np.intp]:
 def crop_layers(size_hw: tuple[int, int], layers: int, overlap_ratio: float) -> list[tuple[int, Crop]]:
     """The whole image as layer 0, then 2^i x 2^i overlapping crops for each further layer i.
 
-    `overlap_ratio`: of the short side, for layer 1; half of it for each layer more.
+    `overlap_ratio`: of the short side, for layer 1; half of it for each layer more. Crops without a pixel,
+    as a tiny image has them, are left out.
     """
     height, width = size_hw
     crops: list[tuple[int, Crop]] = [(0, (0, 0, width, height))]
@@ -50,7 +51,7 @@ def crop_layers(size_hw: tuple[int, int], layers: int, overlap_ratio: float) -> 
                 x0, y0 = int((crop_width - overlap) * column), int((crop_height - overlap) * row)
                 box = (x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height))
                 crops.append((layer, box))
-    return crops
+    return [(layer, box) for layer, box in crops if box[0] < box[2] and box[1] < box[3]]
 
 
 def touches_inner_edge(

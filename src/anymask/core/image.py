@@ -69,6 +69,20 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     raise BadImage(f"image: expected {expected}, got {type(source).__name__}")
 
 
+def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int | None = None) -> tuple[int, int]:
+    """Height and width of the upright image in a file or its bytes, from its header. Raises BadImage."""
+    name = "image bytes" if isinstance(source, bytes) else str(source)
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            image = _open(file, name, _format(file.read(16), name))
+            limit = _default_limit() if max_pixels is None else max_pixels
+            _check_size(image.size, name, limit)
+            width, height = image.size
+            return (width, height) if _orientation(image) >= 5 else (height, width)
+    except OSError as error:
+        raise BadImage(f"{name} cannot be opened: {error.strerror or error}") from error
+
+
 def content_hash(pixels_HW3: Pixels) -> str:
     """SHA-256 of shape and pixels, hexadecimal: the same for the same image, whatever file it came from."""
     digest = hashlib.sha256(repr(pixels_HW3.shape).encode())
@@ -126,18 +140,28 @@ def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
     if not head:
         raise BadImage(f"{name}: expected an image, got an empty file")
     format_name = _format(head, name)
+    try:
+        image = _open(file, name, format_name)
+    except BadImage as error:
+        why = str(error.__cause__)
+        if format_name == "Tiff" and ("pixel mode" in why or "samples per pixel" in why):
+            file.seek(0)
+            return read_unusual_tiff(file, name, limit)
+        raise
+    return _from_pillow(image, name, limit)
+
+
+def _open(file: IO[bytes], name: str, format_name: str) -> Image.Image:
+    """The header only. Raises BadImage."""
     file.seek(0)
     _silence(UserWarning)
     try:
         module = import_module(f"PIL.{format_name}ImagePlugin")
         # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
-        image = getattr(module, f"{format_name}ImageFile")(file, "")
+        image: Image.Image = getattr(module, f"{format_name}ImageFile")(file, "")
     except Exception as error:
-        if format_name == "Tiff" and ("pixel mode" in str(error) or "samples per pixel" in str(error)):
-            file.seek(0)
-            return read_unusual_tiff(file, name, limit)
         raise _unreadable(name, error) from error
-    return _from_pillow(image, name, limit)
+    return image
 
 
 def _format(head: bytes, name: str) -> str:

@@ -28,8 +28,9 @@ class AutomaticSettings:
 
     `scoring`: stability and boxes of the mask at the size of the image, or of the logits as they come.
     `duplicates`: compared by their boxes or by their pixels.
-    `skip_covered`: grid points inside this many kept masks are not asked; 0: every point is.
-    `point_shift`: pixels added to grid points; the published code takes them as pixel indices, which is 0.5.
+    `skip_covered`: grid points inside this many different masks are not asked; 0: every point is.
+    `point_shift`: pixels of the model frame added to grid points; the published code takes them as pixel
+    indices, which is 0.5.
     """
 
     points_per_side: int = 32
@@ -90,7 +91,7 @@ PRESETS: dict[str, AutomaticSettings] = {
     ),
     # one grid, all decisions at low resolution
     "fast": AutomaticSettings(
-        scoring="low_res", duplicates="mask", min_mask_region_area=100, max_area_share=0.95, skip_covered=4
+        scoring="low_res", duplicates="mask", min_mask_region_area=100, max_area_share=0.95, skip_covered=3
     ),
 }
 CALIBRATED = "fast"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
+from anymask.inference.backend import DecodeInput
 from anymask.inference.predictor import SEVERAL, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.scoring import (
@@ -47,6 +48,8 @@ from anymask.inference.scoring import (
     strips,
     tight_cells,
 )
+
+POSITIVE = 1  # label of a point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,8 +170,7 @@ class Search:
     def _proposals(self, image: EncodedImage, per_side: int, crop: Crop, size_hw: SizeHW) -> list[Proposal]:
         """Ask the grid, in rounds where covered points are skipped."""
         height, width = image.size_hw
-        points_xy = point_grid(per_side) * np.array([width, height]) + self._settings.point_shift
-        points_xy = np.minimum(points_xy, np.array([width, height]))
+        points_xy = point_grid(per_side) * np.array([width, height])
         limit = self._settings.skip_covered
         rounds = coarse_to_fine(per_side) if limit else [np.arange(len(points_xy))]
         judge = Judge(self._settings, image.transform, self._side, crop, size_hw, self._rejected)
@@ -177,12 +179,17 @@ class Search:
         for indices in rounds:
             if limit:
                 indices = indices[~self._is_covered(points_xy[indices], covered, image.transform, limit)]
-            fresh = list(self._asked_round(image, points_xy[indices], judge))
-            for proposal in fresh if limit else ():
-                covered[proposal.cells.slices] += proposal.logits > 0
-            proposals += fresh
-        self._told(per_side**2 - sum(len(r) for r in rounds))
+            proposals += self._asked_round(image, points_xy[indices], judge)
+            if limit:
+                covered = self._coverage(proposals)
         return proposals
+
+    def _coverage(self, proposals: Sequence[Proposal]) -> NDArray[np.int32]:
+        """How many different masks each cell lies in."""
+        covered = np.zeros((self._side, self._side), np.int32)
+        for i in self._distinct(proposals):
+            covered[proposals[i].cells.slices] += proposals[i].logits > 0
+        return covered
 
     def _is_covered(
         self, points_xy: NDArray[np.float64], covered: NDArray[np.int32], frame: ResizeLongest, limit: int
@@ -206,7 +213,7 @@ class Search:
         prompts = [Prompt.of([point]) for point in points_xy]
         for indices, arrays in batches(prompts, backend.spec, image.transform, backend.batch_size):
             started = time.perf_counter()
-            decoded = backend.decode(image.embedding, arrays)
+            decoded = backend.decode(image.embedding, _shifted(arrays, self._settings.point_shift))
             answered = time.perf_counter()
             for row, index in enumerate(indices):
                 x, y = points_xy[index]
@@ -220,16 +227,18 @@ class Search:
             self._told(len(indices))
 
     def _without_duplicates(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        if not proposals:
-            return []
-        scores = np.array([p.iou for p in proposals])
-        threshold = self._settings.box_nms_thresh
-        if self._settings.duplicates == "mask":
-            kept = mask_nms(np.stack([p.bits(self._side) for p in proposals]), scores, threshold)
-        else:
-            kept = box_nms(np.array([p.box_xyxy for p in proposals]), scores, threshold)
+        kept = self._distinct(proposals)
         self._rejected["duplicate"] += len(proposals) - len(kept)
         return [proposals[i] for i in kept]
+
+    def _distinct(self, proposals: Sequence[Proposal]) -> NDArray[np.intp]:
+        """Which stay, best first."""
+        scores = np.array([p.iou for p in proposals])
+        if self._settings.duplicates == "box":
+            boxes = np.array([p.box_xyxy for p in proposals]).reshape(-1, 4)
+            return box_nms(boxes, scores, self._settings.box_nms_thresh)
+        bits = [p.bits(self._side) for p in proposals]
+        return mask_nms(np.array(bits).reshape(len(bits), -1), scores, self._settings.box_nms_thresh)
 
     def _upscaled(
         self, proposal: Proposal, transform: ResizeLongest, crop: Crop, size_hw: SizeHW
@@ -267,7 +276,7 @@ class Search:
         least = self._settings.min_mask_region_area
         if not least or not found:
             return found
-        cleaned = [_with_mask(m, m.mask.without_small_parts(least)) for m in found]
+        cleaned = [replace(m, mask=m.mask.without_small_parts(least)) for m in found]
         untouched = np.array([float(new.mask is old.mask) for new, old in zip(cleaned, found, strict=True)])
         threshold = max(self._settings.box_nms_thresh, self._settings.crop_nms_thresh)
         return self._nms(cleaned, untouched, threshold)
@@ -332,13 +341,22 @@ class Judge:
             return "empty", None
         if touches_inner_edge(np.array([box]), self._crop, self._size_hw)[0]:
             return "crop_edge", None
-        return "", _proposal(low_res_mm, iou, stability, box, point_xy)
+        return "", _proposal(low_res_mm, iou, stability, box, point_xy, self._settings.stability_score_offset)
+
+
+def _shifted(prompts: DecodeInput, by: float) -> DecodeInput:
+    """Points, not padding, moved by so many pixels of the model frame."""
+    if not by:
+        return prompts
+    moved = prompts.points_PN2 + by * (prompts.labels_PN == POSITIVE)[..., None].astype(np.float32)
+    return replace(prompts, points_PN2=moved.astype(np.float32))
 
 
 def _proposal(
-    low_res_mm: Floats, iou: float, stability: float, box: Box, point_xy: tuple[float, float]
+    low_res_mm: Floats, iou: float, stability: float, box: Box, point_xy: tuple[float, float], offset: float
 ) -> Proposal:
-    tight = tight_cells(low_res_mm > 0) or Cells(0, 0, 1, 1)
+    """Keeps the cells that the mask and its stability depend on."""
+    tight = tight_cells(low_res_mm > -offset) or Cells(0, 0, 1, 1)
     cells = tight.grown(MARGIN_CELLS + 1, (len(low_res_mm), len(low_res_mm)))
     return Proposal(iou, stability, box, point_xy, cells, low_res_mm[cells.slices].astype(np.float16))
 
@@ -350,17 +368,3 @@ def mask_of(low_res_mm: Floats, cells: Cells, transform: ResizeLongest) -> Mask:
     for rows, columns in strips(window) if window else ():
         inside_HW[rows, columns] = transform.to_image_window(low_res_mm, rows, columns) > 0
     return Mask.from_array(inside_HW)
-
-
-def _with_mask(found: AutomaticMask, mask: Mask) -> AutomaticMask:
-    if mask is found.mask:
-        return found
-    return AutomaticMask(
-        mask,
-        found.predicted_iou,
-        found.stability_score,
-        found.point_xy,
-        found.crop_box_xyxy,
-        found.low_res_logits,
-        found.transform,
-    )
