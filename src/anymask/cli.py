@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anymask.commands.bench import bench
+from anymask.commands.convert import CONVERT_EXAMPLES, convert
 from anymask.commands.evaluate import evaluate
 from anymask.commands.export import export
 from anymask.commands.models import models
@@ -29,6 +30,7 @@ app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)
 app.command()(export)
+app.command(epilog=CONVERT_EXAMPLES)(convert)
 app.command()(bench)
 
 

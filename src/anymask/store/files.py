@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from anymask.errors import StorageError
 
@@ -30,10 +31,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises StorageError.
     """
+    with writing_atomically(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """The same for content that comes piece by piece; nothing is left when the block raises."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "xb") as file:
-            file.write(content)
+            yield file
         os.replace(part, path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {reason(error)}") from error
