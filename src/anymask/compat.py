@@ -4,7 +4,7 @@ Arguments, array shapes, coordinates (pixel indices: the first centre is 0, 0) a
 published code, unlike in the rest of this package. Needs torch, as that code does. Weights are read without
 running pickles.
 
-    from anymask.compat import SamPredictor, sam_model_registry
+    from anymask.compat import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 
 Legend: B images or prompts, N points, C masks per prompt, M decoder slots, H W image pixels, m low-res mask
 size.
@@ -20,8 +20,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.geometry import ResizeLongest
+from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
+from anymask.inference.automatic_settings import AutomaticSettings
+from anymask.inference.generator import Search
+from anymask.inference.predictor import Model
 
 try:
     import torch
@@ -30,6 +35,7 @@ try:
 except ImportError as error:
     raise MissingExtra('anymask.compat needs torch: pip install "anymask[torch]"') from error
 
+from anymask.inference.torch_backend import TorchBackend
 from anymask.model.checkpoints import load_published
 from anymask.model.presets import build
 from anymask.model.segmenter import Segmenter
@@ -290,6 +296,82 @@ class SamPredictor:
     def _require_image(self) -> None:
         if not self.is_image_set:
             raise RuntimeError("no image: call .set_image(...) before asking for masks")
+
+
+class SamAutomaticMaskGenerator:
+    """All masks of an image from a grid of points. Arguments and records are those of the published class.
+
+    `point_grids`: for each layer of crops, points x, y in the unit square, instead of `points_per_side`.
+    `output_mode`: `binary_mask`, `uncompressed_rle` or `coco_rle`. Memory does not grow with
+    `points_per_batch` times the size of the image, as it does there.
+    """
+
+    def __init__(
+        self,
+        model: Sam,
+        points_per_side: int | None = 32,
+        points_per_batch: int = 64,
+        pred_iou_thresh: float = 0.88,
+        stability_score_thresh: float = 0.95,
+        stability_score_offset: float = 1.0,
+        box_nms_thresh: float = 0.7,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
+        point_grids: list[NDArray[np.float64]] | None = None,
+        min_mask_region_area: int = 0,
+        output_mode: str = "binary_mask",
+    ) -> None:
+        if (points_per_side is None) == (point_grids is None):
+            raise ValueError("expected either points_per_side or point_grids")
+        if output_mode not in OUTPUT_MODES:
+            raise ValueError(f"output_mode: expected one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}")
+        if point_grids is not None and len(point_grids) <= crop_n_layers:
+            raise ValueError(f"point_grids: expected {crop_n_layers + 1} grids, got {len(point_grids)}")
+        self.model, self.points_per_batch = model, points_per_batch
+        self.point_grids, self.output_mode = point_grids, output_mode
+        self.settings = AutomaticSettings(
+            points_per_side=points_per_side or 1,
+            pred_iou_thresh=pred_iou_thresh,
+            stability_score_thresh=stability_score_thresh,
+            stability_score_offset=stability_score_offset,
+            box_nms_thresh=box_nms_thresh,
+            crop_n_layers=crop_n_layers,
+            crop_nms_thresh=crop_nms_thresh,
+            crop_overlap_ratio=crop_overlap_ratio,
+            crop_n_points_downscale_factor=crop_n_points_downscale_factor,
+            min_mask_region_area=min_mask_region_area,
+            point_shift=HALF_PIXEL,
+        )
+
+    def generate(self, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+        """uint8 H x W x 3. One record per mask, best first: `segmentation`, `area`, `bbox` (x, y, w, h from
+        the first to the last pixel), `predicted_iou`, `point_coords`, `stability_score`, `crop_box`.
+        """
+        backend = TorchBackend.of(self.model.network, self.points_per_batch)
+        search = Search(Model(backend), self.settings, grids=self.point_grids)
+        return [self._record(found) for found in search.of_pixels(image).masks]
+
+    def _record(self, found: AutomaticMask) -> dict[str, Any]:
+        mask, (x0, y0, x1, y1) = found.mask, found.crop_box_xyxy
+        x, y, width, height = mask.bbox_xywh
+        return {
+            "segmentation": OUTPUT_MODES[self.output_mode](mask),
+            "area": mask.area,
+            "bbox": [x, y, max(0, width - 1), max(0, height - 1)],
+            "predicted_iou": found.predicted_iou,
+            "point_coords": [list(found.point_xy)],
+            "stability_score": found.stability_score,
+            "crop_box": [x0, y0, x1 - x0, y1 - y0],
+        }
+
+
+OUTPUT_MODES: dict[str, Callable[[Mask], Any]] = {
+    "binary_mask": Mask.to_array,
+    "uncompressed_rle": lambda mask: {"size": list(mask.size_hw), "counts": mask.runs},
+    "coco_rle": lambda mask: mask.rle,
+}
 
 
 class Builder(Protocol):

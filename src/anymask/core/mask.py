@@ -82,6 +82,11 @@ class Mask:
         return {"size": list(self.size_hw), "counts": self._rle.to_dict()["counts"].decode("ascii")}
 
     @property
+    def runs(self) -> list[int]:
+        """Lengths of the runs, column by column, zeros first: COCO's plain form."""
+        return [int(run) for run in self._rle.counts]
+
+    @property
     def area(self) -> int:
         return int(self._rle.area())
 

@@ -27,7 +27,6 @@ from anymask.core.grid import (
     crop_layers,
     mask_nms,
     point_grid,
-    touches_inner_edge,
 )
 from anymask.core.image import read_image
 from anymask.core.mask import Mask
@@ -35,19 +34,10 @@ from anymask.core.prompt import Prompt
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
 from anymask.inference.backend import DecodeInput
+from anymask.inference.filters import Judge, Proposal
 from anymask.inference.predictor import SEVERAL, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
-from anymask.inference.scoring import (
-    MARGIN_CELLS,
-    MOST_NEGATIVE,
-    Box,
-    Cells,
-    ImageScorer,
-    LowResScorer,
-    image_window,
-    strips,
-    tight_cells,
-)
+from anymask.inference.scoring import Cells, ImageScorer, image_window, strips
 
 POSITIVE = 1  # label of a point
 
@@ -99,35 +89,21 @@ def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings
     return settings_of(preset, model.automatic, **changes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
-    """An answer that passed the filters. `logits`: half precision, of `cells`; below 0 everywhere else."""
-
-    iou: float
-    stability: float
-    box_xyxy: Box  # in pixels of the crop, last row and column inclusive
-    point_xy: tuple[float, float]  # in pixels of the crop
-    cells: Cells
-    logits: NDArray[np.float16]
-
-    def low_res(self, side: int) -> Floats:
-        full_mm = np.full((side, side), MOST_NEGATIVE, np.float32)
-        full_mm[self.cells.slices] = self.logits
-        return full_mm
-
-    def bits(self, side: int) -> NDArray[np.uint8]:
-        inside = np.zeros((side, side), np.bool_)
-        inside[self.cells.slices] = self.logits > 0
-        return np.packbits(inside)
-
-
 class Search:
     """One search through one image."""
 
     def __init__(
-        self, model: Model, settings: AutomaticSettings, keep_logits: bool, progress: Progress | None
+        self,
+        model: Model,
+        settings: AutomaticSettings,
+        keep_logits: bool = False,
+        progress: Progress | None = None,
+        grids: Sequence[NDArray[np.float64]] | None = None,
     ) -> None:
+        """`grids`: points x, y in the unit square for each layer, instead of those of the settings."""
         self._model, self._settings, self._keep_logits = model, settings, keep_logits
+        layers = range(settings.crop_n_layers + 1)
+        self._grids = grids or [point_grid(settings.points_of_layer(layer)) for layer in layers]
         self._progress, self._asked, self._total = progress, 0, 0
         self._rejected: Counter[str] = Counter()
         self._seconds = {"encode": 0.0, "decode": 0.0, "rest": 0.0}
@@ -137,7 +113,7 @@ class Search:
         size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
         s = self._settings
         crops = crop_layers(size_hw, s.crop_n_layers, s.crop_overlap_ratio)
-        self._total = sum(s.points_of_layer(layer) ** 2 for layer, _ in crops)
+        self._total = sum(len(self._grids[layer]) for layer, _ in crops)
         content_hash, found = "", []
         for layer, crop in crops:
             x0, y0, x1, y1 = crop
@@ -148,7 +124,7 @@ class Search:
 
     def of_encoded(self, image: EncodedImage) -> Found:
         height, width = image.size_hw
-        self._total = self._settings.points_of_layer(0) ** 2
+        self._total = len(self._grids[0])
         found = self._in_crop(image, 0, (0, 0, width, height), image.size_hw)
         return self._finished(found, image.size_hw, image.content_hash)
 
@@ -159,7 +135,7 @@ class Search:
         return result
 
     def _in_crop(self, image: EncodedImage, layer: int, crop: Crop, size_hw: SizeHW) -> list[AutomaticMask]:
-        proposals = self._proposals(image, self._settings.points_of_layer(layer), crop, size_hw)
+        proposals = self._proposals(image, self._grids[layer], crop, size_hw)
         started = time.perf_counter()
         kept = self._without_duplicates(proposals)
         masks = [self._upscaled(p, image.transform, crop, size_hw) for p in kept]
@@ -167,12 +143,14 @@ class Search:
         self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
         return [m for m in masks if not m.mask.is_empty]
 
-    def _proposals(self, image: EncodedImage, per_side: int, crop: Crop, size_hw: SizeHW) -> list[Proposal]:
+    def _proposals(
+        self, image: EncodedImage, grid: NDArray[np.float64], crop: Crop, size_hw: SizeHW
+    ) -> list[Proposal]:
         """Ask the grid, in rounds where covered points are skipped."""
         height, width = image.size_hw
-        points_xy = point_grid(per_side) * np.array([width, height])
+        points_xy = grid * np.array([width, height])
         limit = self._settings.skip_covered
-        rounds = coarse_to_fine(per_side) if limit else [np.arange(len(points_xy))]
+        rounds = coarse_to_fine(round(len(grid) ** 0.5)) if limit else [np.arange(len(points_xy))]
         judge = Judge(self._settings, image.transform, self._side, crop, size_hw, self._rejected)
         covered = np.zeros((self._side, self._side), np.int32)
         proposals: list[Proposal] = []
@@ -290,75 +268,12 @@ class Search:
         return [found[i] for i in kept]
 
 
-class Judge:
-    """The filters, in the published order. Counts what it drops."""
-
-    def __init__(
-        self,
-        settings: AutomaticSettings,
-        transform: ResizeLongest,
-        side: int,
-        crop: Crop,
-        size_hw: SizeHW,
-        rejected: Counter[str],
-    ) -> None:
-        scorers = {"image": ImageScorer, "low_res": LowResScorer}
-        self._settings, self._crop, self._size_hw, self._rejected = settings, crop, size_hw, rejected
-        self._scorer = scorers[settings.scoring](transform, side, settings.stability_score_offset)
-        self._most_cells = self._area_limit()
-
-    def _area_limit(self) -> float:
-        if self._settings.max_area_share >= 1:
-            return float("inf")
-        (x0, y0, x1, y1), (height, width) = self._crop, self._size_hw
-        share_of_crop = self._settings.max_area_share * height * width / ((x1 - x0) * (y1 - y0))
-        rows, columns = self._scorer.extent_hw
-        return share_of_crop * rows * columns
-
-    def passed(self, low_res_Mmm: Floats, iou_M: Floats, point_xy: tuple[float, float]) -> Iterator[Proposal]:
-        for low_res_mm, iou in zip(low_res_Mmm, iou_M.tolist(), strict=True):
-            reason, proposal = self._judged(low_res_mm, iou, point_xy)
-            if proposal is None:
-                self._rejected[reason] += 1
-            else:
-                yield proposal
-
-    def _judged(
-        self, low_res_mm: Floats, iou: float, point_xy: tuple[float, float]
-    ) -> tuple[str, Proposal | None]:
-        at_least = self._settings.stability_score_thresh
-        if not iou > self._settings.pred_iou_thresh:
-            return "predicted_iou", None
-        stability = self._scorer.stability(low_res_mm, at_least)
-        if stability < at_least:
-            return "stability", None
-        rows, columns = self._scorer.extent_hw
-        inside_hw = low_res_mm[:rows, :columns] > 0
-        if np.count_nonzero(inside_hw) >= self._most_cells:
-            return "too_large", None
-        box = self._scorer.box_xyxy(low_res_mm)
-        if box is None:
-            return "empty", None
-        if touches_inner_edge(np.array([box]), self._crop, self._size_hw)[0]:
-            return "crop_edge", None
-        return "", _proposal(low_res_mm, iou, stability, box, point_xy, self._settings.stability_score_offset)
-
-
 def _shifted(prompts: DecodeInput, by: float) -> DecodeInput:
     """Points, not padding, moved by so many pixels of the model frame."""
     if not by:
         return prompts
     moved = prompts.points_PN2 + by * (prompts.labels_PN == POSITIVE)[..., None].astype(np.float32)
     return replace(prompts, points_PN2=moved.astype(np.float32))
-
-
-def _proposal(
-    low_res_mm: Floats, iou: float, stability: float, box: Box, point_xy: tuple[float, float], offset: float
-) -> Proposal:
-    """Keeps the cells that the mask and its stability depend on."""
-    tight = tight_cells(low_res_mm > -offset) or Cells(0, 0, 1, 1)
-    cells = tight.grown(MARGIN_CELLS + 1, (len(low_res_mm), len(low_res_mm)))
-    return Proposal(iou, stability, box, point_xy, cells, low_res_mm[cells.slices].astype(np.float16))
 
 
 def mask_of(low_res_mm: Floats, cells: Cells, transform: ResizeLongest) -> Mask:

@@ -20,6 +20,8 @@ GPU_BATCH = 32
 class TorchBackend:
     """Runs a network in float32 where its weights are. Safe to share between threads: it keeps no state."""
 
+    _batch_size: int | None = None
+
     def __init__(self, model: Path, threads: int, device: str = "") -> None:
         network = load_weights(ModelFiles.of(model).weights if model.suffix == ".json" else model)
         place = open_device(device)
@@ -28,15 +30,15 @@ class TorchBackend:
         self.network = on_device(network, place)
 
     @classmethod
-    def of(cls, network: Segmenter) -> TorchBackend:
+    def of(cls, network: Segmenter, batch_size: int | None = None) -> TorchBackend:
         """A backend around a network that is already there, on the device it is on."""
         backend = cls.__new__(cls)
-        backend.network = network
+        backend.network, backend._batch_size = network, batch_size
         return backend
 
     @property
     def batch_size(self) -> int:
-        return 1 if self.device.type == "cpu" else GPU_BATCH
+        return self._batch_size or (1 if self.device.type == "cpu" else GPU_BATCH)
 
     @property
     def device(self) -> torch.device:
