@@ -135,4 +135,4 @@ def _numbers_of_colours(
         if colour not in colours:
             raise BadImage(f"{blob.path}: the colour {colour} stands for nothing here")
         numbers.append(colours[colour])
-    return np.array(numbers, np.uint16)[places].reshape(codes_HW.shape)
+    return np.array(numbers, np.uint8 if max(numbers) < 256 else np.uint16)[places].reshape(codes_HW.shape)

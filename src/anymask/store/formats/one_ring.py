@@ -49,7 +49,9 @@ def one_ring(pieces: Sequence[Sequence[Ring]]) -> Ring:
 def _with_holes(rings: Sequence[Ring]) -> list[_Node]:
     """The outline first; every hole hangs on the edge that lies straight above its first corner."""
     nodes = [_Node(rings[0])]
-    nodes += [_Node(ring[::-1]) for ring in rings[1:]]  # the other way round: for the non-zero rule
+    forward = _runs_clockwise(rings[0])
+    for ring in rings[1:]:  # the other way round: for the non-zero rule
+        nodes.append(_Node(ring[::-1] if _runs_clockwise(ring) == forward else ring))
     if len(nodes) == 1:
         return nodes
     columns, heights, owners, corners = _horizontal_edges(nodes)
@@ -64,6 +66,12 @@ def _with_holes(rings: Sequence[Ring]) -> list[_Node]:
         distance = abs(int(upper.ring[start, 0]) - x)
         upper.join(start, distance, (x, int(heights[above])), node)
     return nodes
+
+
+def _runs_clockwise(ring: Ring) -> bool:
+    """As seen on the screen, y down."""
+    (x, y), (next_x, next_y) = ring.T, np.roll(ring, -1, axis=0).T
+    return int((x * next_y - next_x * y).sum()) > 0
 
 
 def _horizontal_edges(nodes: Sequence[_Node]) -> tuple[NDArray[np.int64], ...]:
