@@ -11,6 +11,7 @@ import typer
 from anymask.commands.bench import bench
 from anymask.commands.convert import CONVERT_EXAMPLES, convert
 from anymask.commands.evaluate import evaluate
+from anymask.commands.everything import EVERYTHING_EXAMPLES, everything
 from anymask.commands.export import export
 from anymask.commands.models import models
 from anymask.commands.reporting import DEBUG_VARIABLE, Verbs, say
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(epilog=EXAMPLES)(segment)
+app.command(epilog=EVERYTHING_EXAMPLES)(everything)
 app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)

@@ -64,7 +64,7 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
     counts: list[int] = []
     areas: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    for _, record in _records(folder, photos):
+    for _, record in records_of(folder, photos):
         size = record["image"]["width"] * record["image"]["height"]
         counts.append(len(record["annotations"]))
         areas.update(_area_class(a["area"] / size) for a in record["annotations"])
@@ -101,7 +101,8 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
     return summary
 
 
-def _records(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
+def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
+    """The photos that are done, and what was found in them."""
     for photo in photos:
         path = record_path(folder, photo.key)
         if path.is_file():
@@ -127,7 +128,7 @@ def _chosen(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict
     """Photos with a record at even distances."""
     done = [p for p in photos if record_path(folder, p.key).is_file()]
     step = max(1, len(done) / PICTURES)
-    return _records(folder, [done[int(i * step)] for i in range(min(PICTURES, len(done)))])
+    return records_of(folder, [done[int(i * step)] for i in range(min(PICTURES, len(done)))])
 
 
 def _figure(photo: Photo, record: dict[str, Any]) -> str:
