@@ -219,7 +219,7 @@ def _size_of(rle: Mapping[str, Any]) -> tuple[int, int]:
 def _checked_size(size_hw: Any) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in size_hw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadInput(f"mask: expected a size of [height, width], got {str(size_hw)[:60]!r}") from None
     if not (0 < height < 2**31 and 0 < width < 2**31 and height * width < 2**32):
         raise BadInput(f"mask: expected 1 x 1 to less than 2^32 pixels, got {height} x {width}")
