@@ -119,6 +119,7 @@ def test_what_is_dropped_is_counted_by_filter() -> None:
     assert sum(found.rejected.values()) + len(found.masks) == 3 * 64
     nothing = search((300, 400), points_per_side=4, pred_iou_thresh=2.0)
     assert nothing.masks == []
+    assert search((300, 400), "fast", points_per_side=8, pred_iou_thresh=2.0).masks == []
     assert nothing.rejected == {"predicted_iou": 48}
 
 

@@ -211,12 +211,14 @@ class Search:
 
     def _distinct(self, proposals: Sequence[Proposal]) -> NDArray[np.intp]:
         """Which stay, best first."""
+        if not proposals:
+            return np.zeros(0, np.intp)
         scores = np.array([p.iou for p in proposals])
         if self._settings.duplicates == "box":
-            boxes = np.array([p.box_xyxy for p in proposals]).reshape(-1, 4)
+            boxes = np.array([p.box_xyxy for p in proposals])
             return box_nms(boxes, scores, self._settings.box_nms_thresh)
-        bits = [p.bits(self._side) for p in proposals]
-        return mask_nms(np.array(bits).reshape(len(bits), -1), scores, self._settings.box_nms_thresh)
+        bits_MK = np.stack([p.bits(self._side) for p in proposals])
+        return mask_nms(bits_MK, scores, self._settings.box_nms_thresh)
 
     def _upscaled(
         self, proposal: Proposal, transform: ResizeLongest, crop: Crop, size_hw: SizeHW
