@@ -49,6 +49,15 @@ def test_an_array_comes_back(inside: np.ndarray) -> None:
 
 
 @given(ARRAYS)
+def test_the_array_of_the_box_is_that_part_of_the_whole(inside: np.ndarray) -> None:
+    mask = Mask.from_array(inside)
+    x0, y0, x1, y1 = mask.box_xyxy
+    part = mask.array_of_box()
+    assert part.dtype == np.bool_ and part.flags.c_contiguous
+    assert np.array_equal(part, inside[y0:y1, x0:x1])
+
+
+@given(ARRAYS)
 def test_run_lengths_area_and_box_are_those_of_the_coco_tools(inside: np.ndarray) -> None:
     expected, mask = oracle(inside), Mask.from_array(inside)
     assert mask.rle == {"size": list(inside.shape), "counts": expected["counts"].decode()}

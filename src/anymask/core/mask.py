@@ -111,6 +111,16 @@ class Mask:
         pixels: NDArray[np.uint8] = self._rle.to_array(order="C")
         return pixels.view(np.bool_)
 
+    def array_of_box(self) -> NDArray[np.bool_]:
+        """The pixels of `box_xyxy` alone: a small mask of a huge photo costs what its box does. 0 x 0 when
+        empty.
+        """
+        box = self.bbox_xywh
+        if not box[2]:
+            return np.zeros((0, 0), np.bool_)
+        pixels: NDArray[np.uint8] = self._rle.crop(np.array(box)).to_array(order="C")
+        return pixels.view(np.bool_)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a mask is stored as run lengths: an array of it is always a copy")
@@ -124,8 +134,8 @@ class Mask:
         """
         if self.is_empty:
             return []
-        x0, y0, x1, y1 = self.box_xyxy
-        pieces = trace(self.to_array()[y0:y1, x0:x1])
+        x0, y0, _, _ = self.box_xyxy
+        pieces = trace(self.array_of_box())
         return [[ring + (x0, y0) for ring in rings] for rings in pieces]
 
     def without_small_parts(self, min_area: int) -> Mask:

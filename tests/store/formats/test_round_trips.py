@@ -243,6 +243,25 @@ def test_large_masks_come_back(tmp_path: Path) -> None:
         assert masks_of(back) == [Mask.from_array(ring)]
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "yolo"])
+def test_a_small_mask_of_a_photo_of_four_gigapixels_needs_little_memory(name: str, tmp_path: Path) -> None:
+    side, notes = 65_000, formats.Notes()
+    counts = [side * 100, 50, side - 50, 50, side * side - side * 101 - 50]
+    mask = Mask.from_rle({"size": [side, side], "counts": counts})
+    one = record(tmp_path / "src", "k", [], (1, 1))
+    one.fields["image"] |= {"height": side, "width": side}
+    one.fields["annotations"].append(
+        {"id": 1, "segmentation": mask.rle, "bbox": [100, 0, 2, 50], "area": 100}
+    )
+    contents = formats.Contents([one], 1)
+    formats.write(contents, tmp_path / "dst", notes, format_name=name)
+    if formats.FORMATS[name].holds.overlap:
+        (back,) = formats.read(tmp_path / "dst", notes).records
+        assert masks_of(back) == [mask] and not notes.failures
+    else:  # it would be an image of four gigapixels
+        assert len(notes.failures) == 1 and "200,000,000 pixels" in notes.failures[0][1]
+
+
 def test_the_table_in_the_documents_says_what_the_code_does() -> None:
     text = (ROOT / "docs" / "how-to" / "formats.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \|((?: (?:yes|no) \|){8})$", text, re.MULTILINE)

@@ -33,7 +33,7 @@ def paint(
     labels = np.zeros(size_hw, np.uint16) if canvas is None else canvas
     for number, mask in sorted(masks, key=lambda numbered: -numbered[1].area):
         x0, y0, x1, y1 = mask.box_xyxy
-        labels[y0:y1, x0:x1][mask.to_array()[y0:y1, x0:x1]] = number
+        labels[y0:y1, x0:x1][mask.array_of_box()] = number
     return labels
 
 

@@ -252,7 +252,7 @@ def _shapes(number: int, annotation: Annotation) -> Iterator[Fields]:
     pieces = mask.polygons()
     if len(pieces) > MOST_POLYGONS or any(len(rings) > 1 for rings in pieces):
         x0, y0, x1, y1 = mask.box_xyxy
-        drawn = _png(mask.to_array()[y0:y1, x0:x1])
+        drawn = _png(mask.array_of_box())
         yield _shape(annotation, "mask", [[x0, y0], [x1 - 1, y1 - 1]], mask=drawn)
         return
     group = number if len(pieces) > 1 else None

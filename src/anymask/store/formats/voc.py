@@ -125,7 +125,7 @@ def _class_of(
         return None
     if labels_HW is not None:
         x0, y0, x1, y1 = mask.box_xyxy
-        inside = classes_HW[y0:y1, x0:x1][mask.to_array()[y0:y1, x0:x1]]
+        inside = classes_HW[y0:y1, x0:x1][mask.array_of_box()]
         number = int(np.argmax(np.bincount(inside)))
     return names.get(number, f"class {number}") if number else None
 
