@@ -275,6 +275,17 @@ def test_the_table_in_the_documents_says_what_the_code_does() -> None:
     }
 
 
+def test_the_python_example_in_the_documents_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "how-to" / "formats.md").read_text("utf-8")
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    code = "\n".join(lines[lines.index("from anymask.store import formats") :])
+    monkeypatch.chdir(tmp_path)
+    one = record(tmp_path, "k", [block((4, 5), slice(0, 2), slice(0, 3))], (4, 5))
+    formats.write(formats.Contents([one], 1), tmp_path / "SRC", formats.Notes(), format_name="sa1b")
+    exec(code, {"Path": Path})
+    assert (tmp_path / "DST" / "labels" / "k.txt").exists()
+
+
 def test_an_unknown_format_is_refused_with_the_names_of_all(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="sa1b, coco, .*label-map"):
         formats.find_format("png")
