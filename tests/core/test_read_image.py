@@ -14,7 +14,7 @@ import pytest
 from core_pictures import EXTENSIONS, RED, corners, difference, encoded, with_orientation
 from PIL import Image
 
-from anymask.core.image import content_hash, read_image
+from anymask.core.image import content_hash, image_size, read_image
 from anymask.errors import BadImage
 
 LOSSY = {"JPEG": 12.0, "WEBP": 12.0, "GIF": 2.0}
@@ -340,3 +340,23 @@ def test_photos_of_the_packs_are_read(examples: Path) -> None:
         with Image.open(path) as image:
             width, height = image.size
         assert read_image(path).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_in_the_header_is_that_of_the_upright_image(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (7, 4)).save(path, exif=exif)
+    assert image_size(path) == image_size(path.read_bytes()) == read_image(path).shape[:2]
+
+
+def test_a_size_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("words")
+    Image.new("L", (40, 30)).save(tmp_path / "large.png")
+    with pytest.raises(BadImage, match="expected JPEG"):
+        image_size(tmp_path / "text.jpg")
+    with pytest.raises(BadImage, match=r"missing\.jpg cannot be opened: No such file"):
+        image_size(tmp_path / "missing.jpg")
+    with pytest.raises(BadImage, match="at most 1,000 pixels"):
+        image_size(tmp_path / "large.png", max_pixels=1000)
