@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anymask.commands.bench import bench
+from anymask.commands.bench_everything import bench_everything
 from anymask.commands.convert import CONVERT_EXAMPLES, convert
 from anymask.commands.evaluate import evaluate
 from anymask.commands.everything import EVERYTHING_EXAMPLES, everything
@@ -33,7 +34,8 @@ app.command()(train)
 app.add_typer(models)
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
-app.command()(bench)
+bench.command("everything")(bench_everything)
+app.add_typer(bench)
 
 
 def _show_version(wanted: bool) -> None:

@@ -14,18 +14,26 @@ from typing import Any
 import numpy as np
 
 from anymask.core.geometry import ResizeLongest
+from anymask.core.spec import ModelSpec
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
-from anymask.model.presets import SAM_SPEC
 
 SIDE, FRAME = 256, 1024
 CELLS = (12, 45, 120)  # of the three levels
+SPEC = ModelSpec("scene", "sam", FRAME, SIDE, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), -0.5)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Centres of cells in the model frame, one level inside the other by nearness."""
+    """Centres of cells in the model frame, one level inside the other by nearness.
+
+    `cells` of each level; `least_iou`: predicted IoUs lie between it and 1; `sharpness`: logits per pixel of
+    the model frame at the edges of cells.
+    """
 
     seed: int = 0
+    cells: tuple[int, ...] = CELLS
+    least_iou: float = 0.75
+    sharpness: tuple[float, ...] = (0.2, 1.0, 3.0)
 
     @cache  # noqa: B019
     def levels(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -34,10 +42,10 @@ class Scene:
         return [
             (
                 rng.uniform(0, FRAME, (count, 2)).astype(np.float32),
-                rng.uniform(0.75, 1.0, count).astype(np.float32),
-                rng.choice([0.2, 1.0, 3.0], count).astype(np.float32),
+                rng.uniform(self.least_iou, 1.0, count).astype(np.float32),
+                rng.choice(self.sharpness, count).astype(np.float32),
             )
-            for count in CELLS
+            for count in self.cells
         ]
 
     def answer(self, point_xy: np.ndarray) -> tuple[Floats, Floats]:
@@ -63,8 +71,11 @@ class Scene:
 
     @cache  # noqa: B019
     def _two_nearest(self, level: int) -> tuple[Floats, Floats]:
-        distances = np.stack([_distances(centre) for centre in self.levels()[level][0]])
-        nearest, second = np.partition(distances, 1, axis=0)[:2]
+        nearest = second = np.full((SIDE, SIDE), np.inf, np.float32)
+        for centre in self.levels()[level][0]:
+            distance = _distances(centre)
+            second = np.minimum(second, np.maximum(nearest, distance))
+            nearest = np.minimum(nearest, distance)
         return nearest, second
 
 
@@ -76,7 +87,7 @@ def _distances(centre_xy: np.ndarray) -> Floats:
 class SceneBackend:
     """The scene behind the backend seam."""
 
-    spec = SAM_SPEC
+    spec = SPEC
 
     def __init__(self, scene: Scene, batch_size: int = 1) -> None:
         self.scene, self.batch_size, self.asked = scene, batch_size, 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from anymask.commands.options import AsJson, BackendName, ModelName
 from anymask.commands.reporting import complain, say
@@ -33,7 +34,24 @@ COLD_BUDGET_SECONDS = 30.0
 Row = dict[str, Any]
 
 
-def bench(
+class ModelUnlessNamed(TyperGroup):
+    """`anymask bench PHOTO` is short for `anymask bench model PHOTO`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = args and args[0] in (*self.commands, "--help")
+        rest: list[str] = super().parse_args(ctx, args if named else ["model", *args])
+        return rest
+
+
+bench = typer.Typer(
+    name="bench",
+    cls=ModelUnlessNamed,
+    help="Time and memory, of a model (`bench [model] [PHOTO]`) and of everything in a photo.",
+)
+
+
+@bench.command("model")
+def bench_model(
     photo: Annotated[
         Path | None, typer.Argument(metavar="[PHOTO]", help="Default: an example photo of the checkout.")
     ] = None,
