@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,28 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_images_of_a_few_pixels_are_searched_too(size_hw: tuple[int, int], preset: str) -> None:
     search(size_hw, preset, points_per_side=4)
+
+
+def test_memory_does_not_grow_with_the_masks_times_the_photo() -> None:
+    """Twelve megapixels: one mask of floats takes 48 MB, all answers of this grid 9 GB."""
+    pixels = photo((3000, 4000))
+    tracemalloc.start()
+    try:
+        found = everything(Model(SceneBackend(Scene(), 8)), pixels, "reference", points_per_side=8)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.masks) > 5
+    assert peak < 250e6
+
+
+def test_threads_do_not_change_what_the_default_model_finds() -> None:
+    options = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    one, two = (everything(anymask.load(threads=n), photo((120, 90)), **options) for n in (1, 2))
+    assert one.masks
+    assert [m.mask for m in one.masks] == [m.mask for m in two.masks]
+    sure = [[m.predicted_iou for m in found.masks] for found in (one, two)]
+    assert sure[0] == pytest.approx(sure[1], abs=1e-5)  # ONNX Runtime's last digit depends on its threads
 
 
 def test_the_default_model_finds_things_in_a_photo() -> None:
