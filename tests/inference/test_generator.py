@@ -195,3 +195,27 @@ def test_the_default_model_finds_things_in_a_photo() -> None:
     masks = anymask.load().everything(examples / "coffee.jpg", **options)
     assert masks
     assert {m.mask.size_hw for m in masks} == {(400, 600)}
+
+
+def test_the_small_twin_asks_the_grid_and_the_model_answers_again(examples: Path) -> None:
+    model = anymask.load()
+    assert model.grid is not None
+    assert model.grid.spec.input_size < model.spec.input_size
+    found, full = (
+        everything(model, examples / "coffee.jpg", points_per_side=12, pred_iou_thresh=0.5, grid=grid)
+        for grid in ("small", "full")
+    )
+    assert found.masks
+    assert full.masks
+    alike = [max(a.mask.iou(b.mask) for b in full.masks) for a in found.masks]
+    assert max(alike) > 0.8
+
+
+def test_threads_and_workers_do_not_change_what_is_found(examples: Path) -> None:
+    one, two = (
+        everything(anymask.load(threads=threads), examples / "coffee.jpg", points_per_side=10)
+        for threads in (1, 2)
+    )
+    assert [m.mask for m in one.masks] == [m.mask for m in two.masks]
+    assert [m.predicted_iou for m in one.masks] == [m.predicted_iou for m in two.masks]
+    assert one.rejected == two.rejected

@@ -10,6 +10,8 @@ from anymask.errors import BadOption
 
 Scoring = Literal["image", "low_res"]
 Duplicates = Literal["box", "mask"]
+Grid = Literal["full", "small"]
+CHOICES = {"scoring": ("image", "low_res"), "duplicates": ("box", "mask"), "grid": ("full", "small")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class AutomaticSettings:
     `scoring`: stability and boxes of the mask at the size of the image, or of the logits as they come.
     `duplicates`: compared by their boxes or by their pixels.
     `skip_covered`: grid points inside this many different masks are not asked; 0: every point is.
+    `grid`: who answers the grid: the model itself (`full`), or its `small` twin where it has one. What the
+    twin finds is answered again by the model, point and mask together, and must pass the filters above.
+    `small_pred_iou_thresh`, `small_stability_thresh`: filters of the twin's answers; `small_keep`: at most
+    this many of them, the best predicted, are answered again.
     `point_shift`: pixels of the model frame added to grid points; the published code takes them as pixel
     indices, which is 0.5.
     """
@@ -47,6 +53,10 @@ class AutomaticSettings:
     scoring: Scoring = "image"
     duplicates: Duplicates = "box"
     skip_covered: int = 0
+    grid: Grid = "full"
+    small_pred_iou_thresh: float = 0.25
+    small_stability_thresh: float = 0.0
+    small_keep: int = 100
     point_shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,7 +67,7 @@ class AutomaticSettings:
                 raise BadOption(f"{name}: expected {least:g} to {most:g}, got {value!r}")
             if get_type_hints(AutomaticSettings)[name] is int and value != int(value):
                 raise BadOption(f"{name}: expected a whole number, got {value!r}")
-        for name, known in (("scoring", ("image", "low_res")), ("duplicates", ("box", "mask"))):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise BadOption(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
 
@@ -79,6 +89,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "min_mask_region_area": (0, 1e9),
     "max_area_share": (0.01, 1),
     "skip_covered": (0, 1000),
+    "small_pred_iou_thresh": (-1e9, 1e9),
+    "small_stability_thresh": (0, 1),
+    "small_keep": (1, 100_000),
     "point_shift": (0, 1),
 }
 
@@ -89,9 +102,14 @@ PRESETS: dict[str, AutomaticSettings] = {
     "paper": AutomaticSettings(
         crop_n_layers=2, crop_n_points_downscale_factor=2, min_mask_region_area=100, max_area_share=0.95
     ),
-    # one grid, all decisions at low resolution
+    # one grid, all decisions at low resolution, by the small twin of a model that has one
     "fast": AutomaticSettings(
-        scoring="low_res", duplicates="mask", min_mask_region_area=100, max_area_share=0.95, skip_covered=3
+        scoring="low_res",
+        duplicates="mask",
+        min_mask_region_area=100,
+        max_area_share=0.95,
+        skip_covered=3,
+        grid="small",
     ),
 }
 CALIBRATED = "fast"

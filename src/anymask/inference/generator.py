@@ -10,15 +10,18 @@ Legend: P prompts, M masks, m side of the low-resolution masks, N point columns.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from anymask.core.automatic_mask import AutomaticMask
+from anymask.core.candidates import Candidate
 from anymask.core.geometry import Floats, ResizeLongest, SizeHW
 from anymask.core.grid import (
     Crop,
@@ -33,12 +36,14 @@ from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
-from anymask.inference.backend import DecodeInput
+from anymask.inference.backend import DecodedArrays, DecodeInput
 from anymask.inference.filters import Judge, Proposal
 from anymask.inference.predictor import SEVERAL, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.scoring import Cells, ImageScorer, image_window, strips
 
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
 POSITIVE = 1  # label of a point
 
 
@@ -107,7 +112,7 @@ class Search:
         self._progress, self._asked, self._total = progress, 0, 0
         self._rejected: Counter[str] = Counter()
         self._seconds = {"encode": 0.0, "decode": 0.0, "rest": 0.0}
-        self._side = model.spec.low_res_size
+        self._small = model.grid if settings.grid == "small" else None
 
     def of_pixels(self, pixels_HW3: NDArray[np.uint8]) -> Found:
         size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
@@ -119,13 +124,16 @@ class Search:
             x0, y0, x1, y1 = crop
             image = self._timed("encode", lambda: self._model.encode(pixels_HW3[y0:y1, x0:x1]))  # noqa: B023
             content_hash = content_hash or image.content_hash
-            found += self._in_crop(image, layer, crop, size_hw)
+            asked = image
+            if self._small is not None:
+                asked = self._timed("encode", lambda: self._small.encode(pixels_HW3[y0:y1, x0:x1]))  # type: ignore[union-attr]  # noqa: B023
+            found += self._in_crop(image, asked, layer, crop, size_hw)
         return self._finished(found, size_hw, content_hash)
 
     def of_encoded(self, image: EncodedImage) -> Found:
         height, width = image.size_hw
         self._total = len(self._grids[0])
-        found = self._in_crop(image, 0, (0, 0, width, height), image.size_hw)
+        found = self._in_crop(image, image, 0, (0, 0, width, height), image.size_hw)
         return self._finished(found, image.size_hw, image.content_hash)
 
     def _timed(self, part: str, work: Callable[[], Any]) -> Any:
@@ -134,46 +142,77 @@ class Search:
         self._seconds[part] += time.perf_counter() - started
         return result
 
-    def _in_crop(self, image: EncodedImage, layer: int, crop: Crop, size_hw: SizeHW) -> list[AutomaticMask]:
-        proposals = self._proposals(image, self._grids[layer], crop, size_hw)
+    def _in_crop(
+        self, image: EncodedImage, asked: EncodedImage, layer: int, crop: Crop, size_hw: SizeHW
+    ) -> list[AutomaticMask]:
+        """`asked` answers the grid: the image itself, or as the small twin sees it."""
+        settings = self._settings
+        if asked is not image:
+            settings = replace(
+                settings,
+                pred_iou_thresh=settings.small_pred_iou_thresh,
+                stability_score_thresh=settings.small_stability_thresh,
+            )
+        judge = Judge(settings, asked.transform, side_of(asked), crop, size_hw, self._rejected)
+        proposals = self._proposals(asked, self._grids[layer], judge)
+        kept = self._without_duplicates(proposals, side_of(asked))
+        if asked is not image:
+            again = Judge(self._settings, image.transform, side_of(image), crop, size_hw, self._rejected)
+            answered = self._answered_again(image, kept[: settings.small_keep], side_of(asked), again)
+            kept = self._without_duplicates(answered, side_of(image))
         started = time.perf_counter()
-        kept = self._without_duplicates(proposals)
-        masks = [self._upscaled(p, image.transform, crop, size_hw) for p in kept]
+        masks = [self._upscaled(p, image.transform, side_of(image), crop, size_hw) for p in kept]
         self._seconds["rest"] += time.perf_counter() - started
         self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
         return [m for m in masks if not m.mask.is_empty]
 
-    def _proposals(
-        self, image: EncodedImage, grid: NDArray[np.float64], crop: Crop, size_hw: SizeHW
+    def _answered_again(
+        self, image: EncodedImage, proposals: Sequence[Proposal], side: int, judge: Judge
     ) -> list[Proposal]:
+        """Each point once more, with what the twin found as a mask to start from."""
+        started = time.perf_counter()
+        passed: list[Proposal] = []
+
+        def ask(proposal: Proposal) -> Candidate:
+            before = enlarged(proposal.low_res(side), side_of(image))
+            return image.segment_batch([Prompt.of([proposal.point_xy], mask=before)])[0].best
+
+        workers = image.model.workers
+        for proposal, best in zip(proposals, in_order(ask, proposals, workers), strict=True):
+            low_res_1mm = best.low_res_logits[None]
+            passed += judge.passed(low_res_1mm, np.array([best.iou], np.float32), proposal.point_xy)
+        self._seconds["decode"] += time.perf_counter() - started
+        return passed
+
+    def _proposals(self, image: EncodedImage, grid: NDArray[np.float64], judge: Judge) -> list[Proposal]:
         """Ask the grid, in rounds where covered points are skipped."""
         height, width = image.size_hw
         points_xy = grid * np.array([width, height])
         limit = self._settings.skip_covered
         rounds = coarse_to_fine(round(len(grid) ** 0.5)) if limit else [np.arange(len(points_xy))]
-        judge = Judge(self._settings, image.transform, self._side, crop, size_hw, self._rejected)
-        covered = np.zeros((self._side, self._side), np.int32)
+        side = side_of(image)
+        covered = np.zeros((side, side), np.int32)
         proposals: list[Proposal] = []
         for indices in rounds:
             if limit:
                 indices = indices[~self._is_covered(points_xy[indices], covered, image.transform, limit)]
             proposals += self._asked_round(image, points_xy[indices], judge)
             if limit:
-                covered = self._coverage(proposals)
+                covered = self._coverage(proposals, side)
         return proposals
 
-    def _coverage(self, proposals: Sequence[Proposal]) -> NDArray[np.int32]:
+    def _coverage(self, proposals: Sequence[Proposal], side: int) -> NDArray[np.int32]:
         """How many different masks each cell lies in."""
-        covered = np.zeros((self._side, self._side), np.int32)
-        for i in self._distinct(proposals):
+        covered = np.zeros((side, side), np.int32)
+        for i in self._distinct(proposals, side):
             covered[proposals[i].cells.slices] += proposals[i].logits > 0
         return covered
 
     def _is_covered(
         self, points_xy: NDArray[np.float64], covered: NDArray[np.int32], frame: ResizeLongest, limit: int
     ) -> NDArray[np.bool_]:
-        cells_xy = frame.to_model_points(points_xy) * (self._side / frame.input_size)
-        x, y = cells_xy.astype(np.intp).clip(0, self._side - 1).T
+        cells_xy = frame.to_model_points(points_xy) * (len(covered) / frame.input_size)
+        x, y = cells_xy.astype(np.intp).clip(0, len(covered) - 1).T
         skipped = np.asarray(covered[y, x] >= limit)
         self._rejected["covered point"] += int(skipped.sum())
         self._told(int(skipped.sum()))
@@ -187,11 +226,9 @@ class Search:
     def _asked_round(
         self, image: EncodedImage, points_xy: NDArray[np.float64], judge: Judge
     ) -> Iterator[Proposal]:
-        backend = self._model.backend
         prompts = [Prompt.of([point]) for point in points_xy]
-        for indices, arrays in batches(prompts, backend.spec, image.transform, backend.batch_size):
-            started = time.perf_counter()
-            decoded = backend.decode(image.embedding, _shifted(arrays, self._settings.point_shift))
+        asked = time.perf_counter()
+        for indices, decoded in self._decoded(image, prompts):
             answered = time.perf_counter()
             for row, index in enumerate(indices):
                 x, y = points_xy[index]
@@ -200,16 +237,32 @@ class Search:
                     decoded.iou_P4[row, SEVERAL],
                     (float(x), float(y)),
                 )
-            self._seconds["decode"] += answered - started
-            self._seconds["rest"] += time.perf_counter() - answered
             self._told(len(indices))
+            self._seconds["decode"] += answered - asked
+            asked = time.perf_counter()
+            self._seconds["rest"] += asked - answered
 
-    def _without_duplicates(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        kept = self._distinct(proposals)
+    def _decoded(
+        self, image: EncodedImage, prompts: Sequence[Prompt]
+    ) -> Iterator[tuple[list[int], DecodedArrays]]:
+        """Answers in the order of the prompts; several calls are under way where the model gains by it."""
+        backend, workers = image.model.backend, image.model.workers
+        calls = batches(prompts, backend.spec, image.transform, backend.batch_size)
+
+        def decode(call: tuple[list[int], DecodeInput]) -> tuple[list[int], DecodedArrays]:
+            indices, arrays = call
+            return indices, backend.decode(image.embedding, _shifted(arrays, self._settings.point_shift))
+
+        yield from in_order(decode, calls, workers)
+
+    def _without_duplicates(self, proposals: Sequence[Proposal], side: int) -> list[Proposal]:
+        started = time.perf_counter()
+        kept = self._distinct(proposals, side)
         self._rejected["duplicate"] += len(proposals) - len(kept)
+        self._seconds["rest"] += time.perf_counter() - started
         return [proposals[i] for i in kept]
 
-    def _distinct(self, proposals: Sequence[Proposal]) -> NDArray[np.intp]:
+    def _distinct(self, proposals: Sequence[Proposal], side: int) -> NDArray[np.intp]:
         """Which stay, best first."""
         if not proposals:
             return np.zeros(0, np.intp)
@@ -217,19 +270,19 @@ class Search:
         if self._settings.duplicates == "box":
             boxes = np.array([p.box_xyxy for p in proposals])
             return box_nms(boxes, scores, self._settings.box_nms_thresh)
-        bits_MK = np.stack([p.bits(self._side) for p in proposals])
+        bits_MK = np.stack([p.bits(side) for p in proposals])
         return mask_nms(bits_MK, scores, self._settings.box_nms_thresh)
 
     def _upscaled(
-        self, proposal: Proposal, transform: ResizeLongest, crop: Crop, size_hw: SizeHW
+        self, proposal: Proposal, transform: ResizeLongest, side: int, crop: Crop, size_hw: SizeHW
     ) -> AutomaticMask:
-        low_res = proposal.low_res(self._side)
+        low_res = proposal.low_res(side)
         mask = mask_of(low_res, proposal.cells, transform).placed(size_hw, crop[:2])
         stability = proposal.stability
         if self._settings.scoring == "image":
-            stability = ImageScorer(
-                transform, self._side, self._settings.stability_score_offset
-            ).exact_stability(low_res)
+            stability = ImageScorer(transform, side, self._settings.stability_score_offset).exact_stability(
+                low_res
+            )
         x, y = proposal.point_xy
         logits = (low_res, transform) if self._keep_logits else (None, None)
         return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
@@ -268,6 +321,32 @@ class Search:
         kept = box_nms(boxes, scores, threshold)
         self._rejected["duplicate"] += len(found) - len(kept)
         return [found[i] for i in kept]
+
+
+def in_order(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int) -> Iterator[Answer]:
+    """`map` on several threads; only a few tasks ahead, so that no more than a few answers are in memory."""
+    if workers == 1:
+        yield from map(work, tasks)
+        return
+    ahead: deque[Future[Answer]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for task in tasks:
+            ahead.append(pool.submit(work, task))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def side_of(image: EncodedImage) -> int:
+    """Of the low-resolution masks of the model that encoded it."""
+    return image.model.spec.low_res_size
+
+
+def enlarged(low_res_mm: Floats, side: int) -> Floats:
+    """Logits of the same square with more cells."""
+    grey = Image.fromarray(low_res_mm).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(grey, np.float32)
 
 
 def _shifted(prompts: DecodeInput, by: float) -> DecodeInput:

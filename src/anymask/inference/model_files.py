@@ -16,6 +16,7 @@ from typing import Any
 from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 
+GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".safetensors", ".json")
 
 

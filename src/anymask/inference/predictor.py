@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
 from anymask.errors import BadInput, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
-from anymask.inference.model_files import ModelFiles, read_card
+from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
 from anymask.inference.zoo import find_model
@@ -43,12 +44,24 @@ class Model:
     """Weights that are loaded and ready. Safe to share between threads.
 
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
-    for automatic masks that were calibrated for these weights, see `AutomaticSettings`.
+    for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
+    of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
+    processor's cores, run at a time.
     """
 
     backend: Backend
     fingerprint: str = ""
     automatic: Mapping[str, Any] = field(default_factory=dict)
+    grid_path: Path | None = None
+    reopen: Callable[[Path], Backend] | None = None
+    workers: int = 1
+
+    @cached_property
+    def grid(self) -> Model | None:
+        """A twin with the same weights and a smaller frame, for grids of points; None where there is none."""
+        if self.grid_path is None or self.reopen is None:
+            return None
+        return Model(self.reopen(self.grid_path), self.fingerprint, workers=self.workers)
 
     @property
     def spec(self) -> ModelSpec:
@@ -218,4 +231,13 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     if not ModelFiles.of(path).card.is_file():
         return Model(opened)
     card = read_card(path)
-    return Model(opened, card.fingerprint, card.facts.get("automatic", {}))
+    twin = path.with_name(str(card.facts.get(GRID_FACT, "")))
+    automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
+    if not grid or not (twin := path.with_name(str(grid))).is_file():
+        return Model(opened, card.fingerprint, automatic)
+    cores = threads or settings.threads or os.cpu_count() or 1
+    return Model(opened, card.fingerprint, automatic, twin, partial(_reopen, backend), cores)
+
+
+def _reopen(backend: str, path: Path) -> Backend:
+    return open_backend(backend, path, threads=1)

@@ -33,7 +33,8 @@ class FourierPositions(nn.Module):
     def forward(self, unit_xy: Tensor) -> Tensor:
         """... x 2 to ... x C. Angles need float32: no matrix product here, so mixed precision keeps out."""
         frequencies = self.positional_encoding_gaussian_matrix
-        x, y = (2 * unit_xy.float() - 1).split(1, dim=-1)
+        signed_xy = 2 * unit_xy.float() - 1
+        x, y = signed_xy[..., :1], signed_xy[..., 1:]  # slices: ONNX Runtime folds no sequences
         angles = 2 * math.pi * (x * frequencies[0] + y * frequencies[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1).to(frequencies.dtype)
 
