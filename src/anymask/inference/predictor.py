@@ -231,7 +231,6 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     if not ModelFiles.of(path).card.is_file():
         return Model(opened)
     card = read_card(path)
-    twin = path.with_name(str(card.facts.get(GRID_FACT, "")))
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
     if not grid or not (twin := path.with_name(str(grid))).is_file():
         return Model(opened, card.fingerprint, automatic)
