@@ -14,6 +14,7 @@ from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_i
 ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 GPU_BATCH = 16
+SLOWER = ("SkipLayerNormFusion",)  # on a processor its kernel is slower than what it replaces
 ARENA_SIDE = 512  # encoders of larger images give their memory back: 13 % slower, hundreds of megabytes less
 
 
@@ -52,6 +53,8 @@ def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.In
     available = onnxruntime.get_available_providers()
     try:
         providers = [p for p in PROVIDERS if p in available]
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=providers, disabled_optimizers=[*SLOWER]
+        )
     except Exception as error:  # ONNX Runtime has bare classes of its own for damaged files
         raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

@@ -118,7 +118,11 @@ class PromptEncoder(nn.Module):
         """Positions of the embedding's cell centres, 1 x C x h x w."""
         height, width = self.image_embedding_size
         device = self.no_mask_embed.weight.device
-        y, x = ((torch.arange(size, device=device) + HALF_PIXEL) / size for size in (height, width))
+        # Numbers, not arange, which ONNX Runtime works out again in every call.
+        y, x = (
+            torch.tensor([(i + HALF_PIXEL) / size for i in range(size)], device=device)
+            for size in (height, width)
+        )
         grid_xy = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
         positions: Tensor = self.pe_layer(grid_xy)
         return positions.permute(2, 0, 1).unsqueeze(0)
