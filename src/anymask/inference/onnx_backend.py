@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
@@ -14,8 +15,10 @@ from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_i
 ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 GPU_BATCH = 16
-SLOWER = ("SkipLayerNormFusion",)  # on a processor its kernel is slower than what it replaces
-ARENA_SIDE = 512  # encoders of larger images give their memory back: 13 % slower, hundreds of megabytes less
+# Networks of larger images: their encoders give memory back (13 % slower, hundreds of megabytes less), and
+# this fusion, slower on a processor than what it replaces, is off. Small ones keep it: with it their answers
+# were the same to the bit for any number of threads.
+SMALL_SIDE, SLOW_FUSION = 512, "SkipLayerNormFusion"
 
 
 class OnnxBackend:
@@ -28,8 +31,10 @@ class OnnxBackend:
             raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
         check_files(model)
         self.batch_size = GPU_BATCH if PROVIDERS[0] in onnxruntime.get_available_providers() else 1
-        self._encoder = open_session(files.encoder, threads, self.spec.input_size <= ARENA_SIDE)
-        self._decoder = open_session(files.decoder, threads)
+        is_small = self.spec.input_size <= SMALL_SIDE
+        without = () if is_small else (SLOW_FUSION,)
+        self._encoder = open_session(files.encoder, threads, without, arena=is_small)
+        self._decoder = open_session(files.decoder, threads, without)
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
@@ -42,8 +47,10 @@ class OnnxBackend:
         return DecodedArrays(masks, iou, chances[0] if chances else None)
 
 
-def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.InferenceSession:
-    """`arena`: keep memory for the next run. Raises WeightsError when the file is no graph."""
+def open_session(
+    path: Path, threads: int, without: Sequence[str] = (), arena: bool = True
+) -> onnxruntime.InferenceSession:
+    """`without`: names of optimisations. `arena`: keep memory for the next run. Raises WeightsError when the file is no graph."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
@@ -54,7 +61,7 @@ def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.In
     try:
         providers = [p for p in PROVIDERS if p in available]
         return onnxruntime.InferenceSession(
-            str(path), options, providers=providers, disabled_optimizers=[*SLOWER]
+            str(path), options, providers=providers, disabled_optimizers=[*without]
         )
     except Exception as error:  # ONNX Runtime has bare classes of its own for damaged files
         raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error
