@@ -50,7 +50,10 @@ class OnnxBackend:
 def open_session(
     path: Path, threads: int, without: Sequence[str] = (), arena: bool = True
 ) -> onnxruntime.InferenceSession:
-    """`without`: names of optimisations. `arena`: keep memory for the next run. Raises WeightsError when the file is no graph."""
+    """`without`: names of optimisations. `arena`: keep memory for the next run.
+
+    Raises WeightsError when the file is no graph.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
