@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anymask.errors import BadInput, Failure, StorageError
-from anymask.store.files import make_folder, reason, write_atomically
+from anymask.store.files import make_folder, reason, remove_leftovers, write_atomically
 from anymask.store.photos import Photo
 
 MANIFEST = "run.json"
@@ -38,6 +38,7 @@ class RunFolder:
         self._lock = _locked(path / LOCK)
         try:
             self._check_or_write(wishes)
+            remove_leftovers(path)
         except BaseException:
             self.close()
             raise

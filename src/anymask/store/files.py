@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from anymask.errors import StorageError
+
+LEFTOVER = re.compile(r"\..+\.\d+\.part")  # the name of a half: see `writing_atomically`
 
 
 def make_folder(path: Path) -> Path:
@@ -48,6 +51,17 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder` and below: the halves beside their files.
+
+    Only for who alone may write there. A writer that is still at it fails with StorageError.
+    """
+    for part in folder.rglob(".*.part"):
+        if LEFTOVER.fullmatch(part.name):
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def _same_file(path: Path, other: Path) -> bool:
