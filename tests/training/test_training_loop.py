@@ -139,6 +139,20 @@ def test_the_smoke_recipe_runs_and_its_average_loads(scenes: Path, tmp_path: Pat
     Lite().load_state_dict(averaged_weights(tmp_path / "run"))
 
 
+def test_the_second_stage_goes_on_from_the_weights_of_the_first(scenes: Path, tmp_path: Path) -> None:
+    run_recipe("smoke", [scenes], tmp_path / "first", device="cpu", steps=2)
+    small = {"steps": 1, "phases": (Phase(1.0, 128, 1, 2),), "bf16": False, "lr": 0.0, "trunk_lr": 0.0}
+    start = str(tmp_path / "first")
+    run_recipe("polish", [scenes], tmp_path / "second", device="cpu", weights_from=start, **small)
+    first, second = (averaged_weights(tmp_path / name) for name in ("first", "second"))
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="the recipe lite starts afresh; choose one of polish, finetune"):
+        run_recipe("lite", [scenes], tmp_path, weights_from="lite")
+
+
 def test_unknown_recipes_and_settings_are_refused_with_the_choices(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="smoke"):
         run_recipe("huge", [scenes], tmp_path)

@@ -15,7 +15,7 @@ from anymask.errors import BadOption
 
 def train(
     recipe: Annotated[
-        str, typer.Option(metavar="lite|smoke|finetune|sam_paper", help="What is trained, and how.")
+        str, typer.Option(metavar="lite|polish|finetune|sam_paper|smoke", help="What is trained, and how.")
     ],
     data: Annotated[
         list[Path],
@@ -29,7 +29,6 @@ def train(
         typer.Option(help="Go on where the run in the output folder ends, or refuse a folder with a run."),
     ] = True,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="M", help="Stop after so many minutes.")] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
     settings: Annotated[
         list[str] | None,
@@ -44,7 +43,7 @@ def train(
     step. On several devices: `torchrun --nproc-per-node 2 -m anymask train ...`.
     """
     overrides = dict(map(parse_setting, settings or ()))
-    overrides |= {k: v for k, v in {"steps": steps, "minutes": minutes}.items() if v is not None}
+    overrides |= {} if steps is None else {"steps": steps}
     with needs_extra("train"):
         from anymask.training.checkpoint import STATE_FILE
         from anymask.training.recipes import run_recipe

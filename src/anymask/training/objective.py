@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
+from torch.nn import functional as F
 
 from anymask.model.segmenter import Decoded, Segmenter
 from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
@@ -27,12 +28,17 @@ class Objective:
     """Loss weights and the length of a session.
 
     `corrections`: odds of 1, 2, 3 ... corrections. `drop_mask`: how often a correction sees no previous mask.
+    `look_again`: how often the first correction is none: the same question with its answer, as in a second
+    look at a window of the image. `blur`: an answer that is fed back was drawn up to so many times coarser,
+    as it is when a window is looked at.
     `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
     """
 
     corrections: tuple[float, ...] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
     first: FirstPrompt = FirstPrompt()
     drop_mask: float = 0.1
+    look_again: float = 0.0
+    blur: float = 1.0
     dice: float = 1.0
     iou: float = 0.5
     probability: float = 0.1
@@ -55,8 +61,12 @@ def session_loss(
     answer = decode(model, embedding, prompts)
     loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first")
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
+    look_again = rng.random() < objective.look_again
     for number in range(corrections):
-        prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
+        if look_again and number == 0:
+            prompts = looked_again(prompts, answer, target_P1mm, objective, rng)
+        else:
+            prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             answer = decode(model, embedding, prompts)
@@ -86,7 +96,33 @@ def corrected(
         *correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
     )
     kept = np.ones(len(logits)) if rng.random() >= objective.drop_mask else np.zeros(len(logits))
-    return clicked.with_masks(logits.clip(-32, 32), kept)
+    return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept)
+
+
+def looked_again(
+    prompts: Prompts, answer: Decoded, target_P1mm: Tensor, objective: Objective, rng: Generator
+) -> Prompts:
+    """The same prompts with an answer fed back: of several candidates the one that fits the target best, so
+    that what is learned is to draw that candidate better and not to choose another.
+    """
+    logits_P4mm = answer.low_res_masks_P4mm.detach().float()
+    best = 1 + mask_iou(logits_P4mm, target_P1mm)[:, 1:].argmax(1).cpu()
+    slots = torch.where(torch.from_numpy(prompts.ambiguous_P), best, 0)
+    logits = logits_P4mm[torch.arange(len(slots)), slots].cpu().numpy()
+    return prompts.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), np.ones(len(logits)))
+
+
+def blurred(logits_Pmm: np.ndarray, most: float, rng: Generator) -> np.ndarray:
+    """Drawn 1..`most` times coarser (log-uniform) and enlarged again, bilinearly."""
+    factor = float(np.exp(rng.uniform(0, np.log(most))))
+    side = logits_Pmm.shape[-1]
+    coarse = max(1, round(side / factor))
+    if coarse == side:
+        return logits_Pmm
+    shape = {"mode": "bilinear", "align_corners": False}
+    small = F.interpolate(torch.from_numpy(logits_Pmm)[:, None], (coarse, coarse), antialias=True, **shape)  # type: ignore[arg-type]
+    large: np.ndarray = F.interpolate(small, (side, side), **shape)[:, 0].numpy()  # type: ignore[arg-type]
+    return large
 
 
 def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:

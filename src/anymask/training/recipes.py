@@ -61,6 +61,21 @@ def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     )
 
 
+def polish(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """The second stage of the default model: views nearly as large as in use, objects seen from closer, more
+    corrections, and second looks at its own answers (`inference/zoom.py`).
+    """
+    model = starting_weights(start)
+    if isinstance(model, Lite):
+        freeze_early_layers(model)
+    objective = Objective(corrections=(0.2, 0.2, 0.2, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.5, blur=4.0)
+    config = TrainConfig(
+        steps=3000, phases=(Phase(1.0, 448, 3, 3),), lr=5e-4, trunk_lr=1e-4, warmup=100, seed=1,
+        scale=(0.7, 4.0), weights=LITE_WEIGHTS, objective=objective, bf16=True,
+    )  # fmt: skip
+    return model, config
+
+
 def starting_weights(start: str | Path) -> nn.Module:
     """The network of a run's averaged weights or of a weights file. Raises WeightsError, ModelNotFound."""
     if (Path(start) / STATE_FILE).is_file():
@@ -98,26 +113,29 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
     return build("sam_vit_b"), config  # type: ignore[return-value]
 
 
-RECIPES = {"lite": lite, "smoke": smoke, "finetune": finetune, "sam_paper": sam_paper}
+RECIPES = {"lite": lite, "smoke": smoke, "polish": polish, "finetune": finetune, "sam_paper": sam_paper}
+STARTED = ("polish", "finetune")  # from weights that exist
 
 
 def run_recipe(
     name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
 ) -> Path:
-    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` starts a
-    fine-tuning run.
+    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` is what a
+    recipe of STARTED starts from.
 
     Continues when `out` holds a state. Raises BadOption for an unknown recipe or field.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
     start = overrides.pop("weights_from", None)
+    if start and name not in STARTED:
+        raise BadOption(f"weights_from: the recipe {name} starts afresh; choose one of {', '.join(STARTED)}")
     known = {f.name for f in fields(TrainConfig)}
     if unknown := set(overrides) - known:
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
     records = open_records(*data)
     torch.manual_seed(int(overrides.get("seed", 0)))
-    model, config = finetune(start) if name == "finetune" and start else RECIPES[name]()
+    model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
     return train(model, records, replace(config, **overrides), Path(out), device)
 
 
