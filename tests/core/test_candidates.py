@@ -21,7 +21,8 @@ def disks(*radii: float) -> np.ndarray:
 def candidates(*probability: float) -> Candidates:
     count, chances = len(probability), np.array(probability, np.float32)
     iou = np.linspace(0.9, 0.5, count, dtype=np.float32)
-    return Candidates(disks(*range(1, count + 1)), iou, chances, 1 - float(chances.sum()), TRANSFORM)
+    none, frames = 1 - float(chances.sum()), (TRANSFORM,) * count
+    return Candidates(disks(*range(1, count + 1)), iou, chances, none, frames)
 
 
 def test_the_most_probable_is_first() -> None:

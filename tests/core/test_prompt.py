@@ -22,7 +22,7 @@ NAN, INF = float("nan"), float("inf")
 def answer(count: int = 2) -> Candidates:
     logits = np.arange(count * 16, dtype=np.float32).reshape(count, 4, 4)
     scores = np.linspace(0.4, 0.2, count, dtype=np.float32)
-    return Candidates(logits, scores, scores, 0.1, ResizeLongest(SIZE_HW, 16))
+    return Candidates(logits, scores, scores, 0.1, (ResizeLongest(SIZE_HW, 16),) * len(scores))
 
 
 def test_labels_are_all_inside_unless_given() -> None:

@@ -22,9 +22,7 @@ def test_a_second_look_gets_the_candidate_that_was_meant_and_no_new_click() -> N
     sizes = [[4, 8, 16, 30], [4, 8, 16, 30]]
     masks = torch.from_numpy(np.stack([[square(size) for size in row] for row in sizes]))
     target = torch.from_numpy(np.stack([square(16), square(16)]) > 0)[:, None]
-    labels = np.array(
-        [[PAD, PAD, POSITIVE], [2, 3, PAD]]
-    )  # a point alone; a box
+    labels = np.array([[PAD, PAD, POSITIVE], [2, 3, PAD]])  # a point alone; a box
     points = np.zeros((2, 3, 2), np.float32)
     prompts = Prompts(points, labels, np.zeros((2, 1, SIDE, SIDE), np.float32), np.zeros(2, np.float32))
     answer = Decoded(masks, torch.zeros(2, 4), None)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anymask.commands.options import AsJson, BackendName, ModelName
+from anymask.commands.options import AsJson, BackendName, ModelName, Zoom
 from anymask.commands.reporting import needs_extra, progress_line, say
 from anymask.errors import BadOption
 
@@ -41,6 +41,7 @@ def clicks(
         ),
     ] = "centre",
     max_clicks: Annotated[int, typer.Option(metavar="N", help="Clicks per mask; the protocol has 20.")] = 20,
+    zoom: Zoom = None,
     limit: Limit = None,
     csv_path: Csv = None,
     as_json: AsJson = False,
@@ -51,11 +52,13 @@ def clicks(
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_clicks
+    subject, looks = _looking(_subject(model, backend), zoom)
     _run(
         evaluate_clicks,
         data,
-        _subject(model, backend),
+        subject,
         as_json,
+        looks=looks,
         first=first,
         max_clicks=max_clicks,
         limit=limit,
@@ -68,6 +71,7 @@ def boxes(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
+    zoom: Zoom = None,
     limit: Limit = None,
     csv_path: Csv = None,
     as_json: AsJson = False,
@@ -75,7 +79,8 @@ def boxes(
     """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
-    _run(evaluate_boxes, data, _subject(model, backend), as_json, limit=limit, csv_path=csv_path)
+    subject, looks = _looking(_subject(model, backend), zoom)
+    _run(evaluate_boxes, data, subject, as_json, looks=looks, limit=limit, csv_path=csv_path)
 
 
 @evaluate.command()
@@ -148,11 +153,14 @@ def _run(
     model: Any,
     as_json: bool,
     /,
+    looks: int | None = None,
     **options: Any,
 ) -> None:
     from anymask.evaluation import describe
 
     report = run(data, model, progress=progress_line, **options)
+    if looks is not None:
+        report = {**report, "looks": looks}
     say(json.dumps(report) if as_json else describe(report))
 
 
@@ -164,6 +172,19 @@ def _subject(name: str, backend: str) -> Any:
     from anymask.inference.predictor import load
 
     return load(name, backend=backend)
+
+
+def _looking(subject: Any, zoom: bool | None) -> tuple[Any, int]:
+    """The subject, and how often it looks: as asked, or as its card says. Raises BadOption for a floor."""
+    from anymask.inference.predictor import Model
+    from anymask.inference.zoom import Zooming
+
+    if not isinstance(subject, Model):
+        if zoom:
+            raise BadOption(f"--zoom: {subject.name} is no network and sees all pixels anyway")
+        return subject, 1
+    twice = subject.zooms if zoom is None else zoom
+    return (Zooming(subject), 2) if twice else (subject, 1)
 
 
 def _proposer(name: str, backend: str) -> Any:

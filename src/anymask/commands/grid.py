@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anymask.core.candidates import Candidate, Candidates
+from anymask.core.geometry import ResizeLongest
 from anymask.core.prompt import Prompt
 from anymask.inference.predictor import EncodedImage
 
@@ -42,7 +43,7 @@ def segment_grid_in_box(
     found = [
         f
         for prompt, answer in zip(prompts, answers, strict=True)
-        for f in _sure(prompt, answer, box_xyxy, min_iou)
+        for f in _sure(prompt, answer, image.transform, box_xyxy, min_iou)
     ]
     return without_duplicates(sorted(found, key=lambda f: -f.candidate.iou))
 
@@ -54,22 +55,27 @@ def grid_points(box_xyxy: Sequence[float], n: int) -> list[tuple[float, float]]:
     return [(x0 + sx * (x1 - x0), y0 + sy * (y1 - y0)) for sy in steps for sx in steps]
 
 
-def _sure(prompt: Prompt, answer: Candidates, box_xyxy: Sequence[float], min_iou: float) -> list[Found]:
+def _sure(
+    prompt: Prompt, answer: Candidates, transform: ResizeLongest, box_xyxy: Sequence[float], min_iou: float
+) -> list[Found]:
     found = []
     for candidate in answer:
         if candidate.iou < min_iou:
             continue
-        logits_hw = valid_part(candidate.low_res_logits, answer)
+        logits_hw = valid_part(candidate.low_res_logits, transform)
         inside_hw = logits_hw > 0
-        if stability(logits_hw) >= MIN_STABILITY and share_in_box(inside_hw, answer, box_xyxy) >= MIN_INSIDE:
+        if (
+            stability(logits_hw) >= MIN_STABILITY
+            and share_in_box(inside_hw, transform.size_hw_image, box_xyxy) >= MIN_INSIDE
+        ):
             found.append(Found(candidate, prompt, inside_hw))
     return found
 
 
-def valid_part(logits_hw: np.ndarray, answer: Candidates) -> np.ndarray:
+def valid_part(logits_hw: np.ndarray, transform: ResizeLongest) -> np.ndarray:
     """Without the padding of the model frame."""
-    scale = logits_hw.shape[-1] / answer.transform.input_size
-    height, width = (max(1, round(side * scale)) for side in answer.transform.size_hw_model)
+    scale = logits_hw.shape[-1] / transform.input_size
+    height, width = (max(1, round(side * scale)) for side in transform.size_hw_model)
     return logits_hw[:height, :width]
 
 
@@ -78,8 +84,8 @@ def stability(logits_hw: np.ndarray) -> float:
     return float((logits_hw > 1).sum() / max(1, (logits_hw > -1).sum()))
 
 
-def share_in_box(inside_hw: np.ndarray, answer: Candidates, box_xyxy: Sequence[float]) -> float:
-    height, width = answer.transform.size_hw_image
+def share_in_box(inside_hw: np.ndarray, size_hw: tuple[int, int], box_xyxy: Sequence[float]) -> float:
+    height, width = size_hw
     factors = np.array([inside_hw.shape[1] / width, inside_hw.shape[0] / height] * 2)
     x0, y0, x1, y1 = np.round(np.asarray(box_xyxy, float) * factors).astype(int).clip(0)
     return float(inside_hw[y0:y1, x0:x1].sum() / max(1, inside_hw.sum()))

@@ -18,3 +18,12 @@ BackendName = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+Zoom = Annotated[
+    bool | None,
+    typer.Option(
+        "--zoom/--no-zoom",
+        help="Look twice: at the whole photo, then closer at what was found. Better edges and small "
+        "things for another run of the encoder. Default: as the model's card says; lite does.",
+    ),
+]

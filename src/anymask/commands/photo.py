@@ -20,6 +20,7 @@ from anymask.core.prompt import Prompt
 from anymask.drawing import Drawn, overlay, side_by_side
 from anymask.errors import BadPrompt
 from anymask.inference.predictor import EncodedImage, Model
+from anymask.inference.zoom import ZoomImage
 from anymask.store.files import check_not_an_input, make_folder, write_atomically
 from anymask.store.record_json import annotation_fields, image_fields, record_json
 
@@ -54,13 +55,13 @@ class Photos:
         self._question, self._inputs, self._all = question, list(inputs), all_candidates
         self._folder = make_folder(folder) if folder else None
 
-    def segment(self, model: Model, path: Path, name: str) -> Result:
-        """Read, encode, answer and write. Raises AnymaskError."""
+    def segment(self, model: Model, path: Path, name: str, twice: bool) -> Result:
+        """Read, encode, answer and write; `twice`: with a second look. Raises AnymaskError."""
         pixels_HW3 = read_image(path)
         started = time.perf_counter()
         image = model.encode(pixels_HW3)
         encoded = time.perf_counter()
-        answers = self._answers(image)
+        answers = self._answers(image, ZoomImage(image, pixels_HW3) if twice else image)
         decoded = time.perf_counter()
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
         names = mask_names(name, len(answers)) if self._folder else []
@@ -68,11 +69,11 @@ class Photos:
         self._write(files(name, pixels_HW3, answers, names, record, self._question.grid_box))
         return Result(self._summary(path, name, pixels_HW3, answers), record)
 
-    def _answers(self, image: EncodedImage) -> list[Answer]:
+    def _answers(self, image: EncodedImage, asked: EncodedImage | ZoomImage) -> list[Answer]:
         if self._question.grid_box is not None:
             return self._everything(image)
         prompts = list(self._question.prompts)
-        ranked = ((p, enumerate(c, 1)) for p, c in zip(prompts, image.segment_batch(prompts), strict=True))
+        ranked = ((p, enumerate(c, 1)) for p, c in zip(prompts, asked.segment_batch(prompts), strict=True))
         answers = [Answer(candidate, rank, prompt) for prompt, many in ranked for rank, candidate in many]
         return [a for a in answers if self._all or a.rank == 1]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.commands.options import BackendName, ModelName
+from anymask.commands.options import BackendName, ModelName, Zoom
 from anymask.commands.reporting import Failures, say
 
 # \b keeps the lines as they are.
@@ -72,6 +72,7 @@ def segment(
     grid_in_box: GridBox = None,
     model: ModelName = "lite",
     backend: BackendName = "auto",
+    zoom: Zoom = None,
     candidates: AllCandidates = False,
     out: OutFolder = None,
     json: JsonLines = False,
@@ -94,9 +95,10 @@ def segment(
     )
     failures = Failures()
     opened = load(model, backend=backend)
+    twice = opened.zooms if zoom is None else zoom
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
-            answer = photos.segment(opened, path, name)
+            answer = photos.segment(opened, path, name, twice)
             say(answer.json_text if json else answer.summary)
     failures.leave_if_any()
 

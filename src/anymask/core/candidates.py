@@ -13,9 +13,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.geometry import ResizeLongest
 from anymask.core.mask import Mask, Rle
 from anymask.core.polygons import Ring
+from anymask.core.window import Frame
 
 THRESHOLD = 0.0  # logits above it are inside
 
@@ -27,7 +27,7 @@ class Candidate:
     low_res_logits: NDArray[np.float32]
     iou: float
     probability: float
-    transform: ResizeLongest
+    transform: Frame
 
     @cached_property
     def mask(self) -> Mask:
@@ -60,27 +60,32 @@ class Candidate:
 class Candidates:
     """Answers to one prompt, sorted by probability; with `none_probability` the probabilities sum to 1.
 
-    `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. Slicing keeps `none_probability`.
+    `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. `transforms`: the frame in which
+    each was drawn. Slicing keeps `none_probability`.
     """
 
     low_res_logits: NDArray[np.float32]
     iou: NDArray[np.float32]
     probability: NDArray[np.float32]
     none_probability: float
-    transform: ResizeLongest
+    transforms: tuple[Frame, ...]
 
     def __post_init__(self) -> None:
         count = len(self.low_res_logits)
         assert self.low_res_logits.ndim == 3 and self.iou.shape == self.probability.shape == (count,)
+        assert len(self.transforms) == count
         order = np.argsort(-self.probability, kind="stable")
         if (order != np.arange(count)).any():
             for name in ("low_res_logits", "iou", "probability"):
                 object.__setattr__(self, name, getattr(self, name)[order])
+            object.__setattr__(self, "transforms", tuple(self.transforms[i] for i in order))
 
     @cached_property
     def _items(self) -> tuple[Candidate, ...]:
-        rows = zip(self.low_res_logits, self.iou.tolist(), self.probability.tolist(), strict=True)
-        return tuple(Candidate(logits, iou, probability, self.transform) for logits, iou, probability in rows)
+        scores = self.iou.tolist(), self.probability.tolist()
+        return tuple(
+            Candidate(*row) for row in zip(self.low_res_logits, *scores, self.transforms, strict=True)
+        )
 
     @property
     def best(self) -> Candidate:
@@ -100,5 +105,5 @@ class Candidates:
     def __getitem__(self, index: int | slice) -> Candidate | Candidates:
         if isinstance(index, slice):
             parts = (self.low_res_logits[index], self.iou[index], self.probability[index])
-            return Candidates(*parts, self.none_probability, self.transform)
+            return Candidates(*parts, self.none_probability, self.transforms[index])
         return self._items[index]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.mask import Mask
+from anymask.core.window import Frame
 from anymask.errors import BadPrompt
 
 
@@ -22,6 +23,7 @@ class Prompt:
     `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside.
     `box_xyxy`: (4,) float32 edges.
     `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
+    `mask_frame`: what these logits were drawn in; None means the whole image.
     """
 
     points_xy: NDArray[np.float32]
@@ -29,6 +31,7 @@ class Prompt:
     box_xyxy: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | NDArray[np.float32] | None = None
     text: str | None = None
+    mask_frame: Frame | None = None
 
     @classmethod
     def of(
@@ -44,8 +47,9 @@ class Prompt:
         `mask`: a Mask, a bool (or integer 0 / not 0) array of the size of the image, float low-resolution
         logits, or an earlier answer (Candidates or one Candidate).
         """
-        points_xy = _points(points)
-        prompt = cls(points_xy, _labels(labels, len(points_xy)), _box(box), _mask(mask), _text(text))
+        points_xy, mask = _points(points), _one_answer(mask)
+        frame = getattr(mask, "transform", None) if hasattr(mask, "low_res_logits") else None
+        prompt = cls(points_xy, _labels(labels, len(points_xy)), _box(box), _mask(mask), _text(text), frame)
         if not len(points_xy) and box is None and mask is None and text is None:
             raise BadPrompt("empty prompt: expected at least one of points, box, mask or text")
         return prompt
@@ -82,6 +86,10 @@ class Prompt:
             if (height, width) != tuple(size_hw):
                 expected = f"{size_hw[1]} x {size_hw[0]}"
                 raise BadPrompt(f"mask: expected the size of the image, {expected}, got {width} x {height}")
+        elif self.mask_frame is not None and self.mask_frame.size_hw_image != tuple(size_hw):
+            wide, high = self.mask_frame.size_hw_image[::-1]
+            expected = f"an answer about this image, {size_hw[1]} x {size_hw[0]}"
+            raise BadPrompt(f"mask: expected {expected}, got one about an image of {wide} x {high}")
         elif low_res_size is not None and (height, width) != (low_res_size, low_res_size):
             expected = f"float logits of {low_res_size} x {low_res_size} or a bool mask of the image"
             raise BadPrompt(f"mask: expected {expected}, got floats of {width} x {height}")
@@ -151,12 +159,18 @@ def _mask(mask: Any) -> NDArray[np.bool_] | NDArray[np.float32] | None:
     return array.astype(np.bool_)
 
 
+def _one_answer(mask: Any) -> Any:
+    """Of several candidates the best."""
+    several = hasattr(mask, "low_res_logits") and hasattr(mask, "none_probability")
+    return mask.best if several and len(mask) else mask
+
+
 def _mask_array(mask: Any) -> NDArray[Any]:
     if isinstance(mask, Mask):
         return mask.to_array()
-    if hasattr(mask, "low_res_logits"):  # an earlier answer: of several candidates the best is first
+    if hasattr(mask, "low_res_logits"):
         logits: NDArray[np.float32] = mask.low_res_logits
-        return logits[0] if logits.ndim == 3 and len(logits) else logits
+        return logits
     try:
         return np.asarray(mask)
     except (TypeError, ValueError):

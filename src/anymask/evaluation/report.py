@@ -53,7 +53,8 @@ def describe(report: Report) -> str:
 def _head(report: Report, counted: str | None = None) -> str:
     photos = f"{report['images']} images"
     what = photos if counted is None else f"{report[counted]} masks of {photos}"
-    return f"{report['dataset']} · {report['model']} · {what}"
+    looks = " · two looks" if report.get("looks") == 2 else ""
+    return f"{report['dataset']} · {report['model']} · {what}{looks}"
 
 
 def _encode_line(report: Report) -> str:

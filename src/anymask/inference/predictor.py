@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,12 +26,16 @@ from anymask.core.geometry import ResizeLongest, normalise_and_pad
 from anymask.core.image import content_hash, read_image
 from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
+from anymask.core.window import redraw
 from anymask.errors import BadInput, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
 from anymask.inference.zoo import find_model
+
+if TYPE_CHECKING:
+    from anymask.inference.zoom import ZoomImage
 
 SINGLE, SEVERAL, NONE = slice(0, 1), slice(1, 4), 4  # slots of the decoder
 HEADER = "anymask"
@@ -46,7 +50,7 @@ class Model:
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
     for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
     of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
-    processor's cores, run at a time.
+    processor's cores, run at a time. `zooms`: this model is at its best when it looks twice, see `zoom`.
     """
 
     backend: Backend
@@ -55,6 +59,7 @@ class Model:
     grid_path: Path | None = None
     reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
+    zooms: bool = False
 
     @cached_property
     def grid(self) -> Model | None:
@@ -80,6 +85,12 @@ class Model:
         del pixels  # a large photo need not lie in memory while the network works
         framed = normalise_and_pad(small, self.spec.mean, self.spec.std, self.spec.input_size)
         return EncodedImage(self, self.backend.encode(framed), transform, digest)
+
+    def zoom(self, source: Any, /) -> ZoomImage:
+        """Encode an image to be looked at twice: see `ZoomImage`. Raises BadImage."""
+        from anymask.inference.zoom import ZoomImage
+
+        return ZoomImage.of(self, read_image(source))
 
     def everything(
         self, source: Any, /, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
@@ -148,7 +159,7 @@ class EncodedImage:
 
         Raises BadPrompt that says which prompt is wrong.
         """
-        checked = [self._checked(number, prompt, len(prompts)) for number, prompt in enumerate(prompts, 1)]
+        checked = [self._drawn_here(prompt) for prompt in self.check(prompts)]
         answers: dict[int, Candidates] = {}
         backend = self.model.backend
         for indices, arrays in batches(checked, backend.spec, self.transform, backend.batch_size):
@@ -165,6 +176,10 @@ class EncodedImage:
 
         return everything_encoded(self, preset, progress=progress, **changes).masks
 
+    def check(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The prompts with their boxes clipped to the image. Raises BadPrompt that says which is wrong."""
+        return [self._checked(number, prompt, len(prompts)) for number, prompt in enumerate(prompts, 1)]
+
     def _checked(self, number: int, prompt: Prompt, count: int) -> Prompt:
         try:
             if prompt.text is not None:
@@ -174,6 +189,14 @@ class EncodedImage:
             if count == 1:
                 raise
             raise BadPrompt(f"prompt {number} of {count}: {error}") from error
+
+    def _drawn_here(self, prompt: Prompt) -> Prompt:
+        """Earlier logits in the frame of the whole image, whatever part of it they were drawn in."""
+        frame = prompt.mask_frame
+        if prompt.mask is None or frame is None or frame == self.transform:
+            return prompt
+        mask = redraw(prompt.mask.astype(np.float32), frame, self.transform)
+        return replace(prompt, mask=mask, mask_frame=self.transform)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the embedding in half precision, as a safetensors file. Raises StorageError."""
@@ -194,7 +217,7 @@ def candidates(decoded: DecodedArrays, row: int, ambiguous: bool, transform: Res
     iou_M = decoded.iou_P4[row, slots].astype(np.float32)
     logits_Mmm = decoded.low_res_masks_P4mm[row, slots].copy()  # not a view: it would keep the whole batch
     probability_M, none = probabilities(decoded, row, slots, iou_M)
-    return Candidates(logits_Mmm, iou_M, probability_M, none, transform)
+    return Candidates(logits_Mmm, iou_M, probability_M, none, (transform,) * len(iou_M))
 
 
 def probabilities(decoded: DecodedArrays, row: int, slots: slice, iou_M: Floats) -> tuple[Floats, float]:
@@ -232,10 +255,11 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
+    model = Model(opened, card.fingerprint, automatic, zooms=card.facts.get("zoom") is True)
     if not grid or not (twin := path.with_name(str(grid))).is_file():
-        return Model(opened, card.fingerprint, automatic)
+        return model
     cores = threads or settings.threads or os.cpu_count() or 1
-    return Model(opened, card.fingerprint, automatic, twin, partial(_reopen, backend), cores)
+    return replace(model, grid_path=twin, reopen=partial(_reopen, backend), workers=cores)
 
 
 def _reopen(backend: str, path: Path) -> Backend:

@@ -1,0 +1,194 @@
+"""Looking twice: at the whole image, then closer at what the first answer shows.
+
+A small network sees a large photo coarsely. So what it found is cut out with some room around it, encoded
+alone and asked again: the same prompt with the first answer as its mask. The networks for which the click
+protocol was written are measured so too ("zoom-in": Sofiiuk et al. 2022, RITM).
+Legend: H W image pixels, h w low-resolution pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from anymask.core.candidates import Candidate, Candidates
+from anymask.core.geometry import Pixels, box_iou
+from anymask.core.prompt import Prompt
+from anymask.core.window import Edges, Frame, Window, redraw
+from anymask.inference.predictor import EncodedImage, Model
+
+ROOM = 1.4  # a window's sides relative to those of what it shows
+LEAST_SIDE = 160  # of a window, in pixels: below, there is nothing more to see
+ALIKE = 0.5  # IoU of two windows above which the one that is encoded already will do
+REMEMBERED = 4  # windows of an image that are kept encoded
+
+
+@dataclass(frozen=True, eq=False)
+class ZoomImage:
+    """An image that is looked at twice. Asked and answered as an `EncodedImage`.
+
+    Keeps the photo, and the last few windows encoded. An earlier answer (`mask`) stands for the first look,
+    so that clicks that correct it cost one look each; a window is encoded anew when the mask outgrows it.
+    """
+
+    whole: EncodedImage
+    pixels_HW3: Pixels = field(repr=False)
+    _encoded: Callable[[Window], EncodedImage] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_encoded", lru_cache(REMEMBERED)(self._encode))
+
+    @classmethod
+    def of(cls, model: Model, pixels_HW3: Pixels) -> ZoomImage:
+        return cls(model.encode(pixels_HW3), pixels_HW3)
+
+    @property
+    def model(self) -> Model:
+        return self.whole.model
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.whole.size_hw
+
+    @property
+    def content_hash(self) -> str:
+        return self.whole.content_hash
+
+    def segment(
+        self,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: Any = None,
+        text: str | None = None,
+    ) -> Candidates:
+        """As `EncodedImage.segment`. Raises BadPrompt."""
+        return self.segment_batch([Prompt.of(points, labels, box, mask, text)])[0]
+
+    def segment_batch(self, prompts: Sequence[Prompt]) -> list[Candidates]:
+        """As `EncodedImage.segment_batch`; each prompt is looked at closer by itself. Raises BadPrompt."""
+        checked = self.whole.check(prompts)
+        first = iter(self.whole.segment_batch([p for p in checked if p.mask is None]))
+        return [self._closer(p, next(first) if p.mask is None else None) for p in checked]
+
+    def _closer(self, prompt: Prompt, first: Candidates | None) -> Candidates:
+        """Every candidate drawn again. Which one was meant is the first look's to say: it saw the most."""
+        if first is None:
+            return self._second_look(prompt)
+        windows: list[Window] = []
+        drawn = []
+        for candidate in first:
+            again = replace(prompt, mask=candidate.low_res_logits, mask_frame=candidate.transform)
+            window = self._window(again, windows)
+            windows += [window] if window else []
+            best = self._ask(again, window).best if window else candidate
+            drawn.append(Candidate(best.low_res_logits, best.iou, candidate.probability, best.transform))
+        return _together(drawn, first.none_probability)
+
+    def _second_look(self, prompt: Prompt) -> Candidates:
+        seen = [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
+        window = self._window(prompt, seen)
+        return self._ask(prompt, window) if window else self.whole.segment_batch([prompt])[0]
+
+    def _window(self, prompt: Prompt, known: Sequence[Window]) -> Window | None:
+        """Around the mask and what the prompt names; one of the known if it will do; None: nothing there."""
+        shown = _extent(prompt, self.whole.transform)
+        if shown is None:
+            return None
+        wanted = Window(self.size_hw, _with_room(shown, self.size_hw), self.whole.transform.input_size)
+        alike = (w for w in known if _holds(w.edges_xyxy, shown) and _iou(w, wanted) > ALIKE)
+        return next(alike, wanted)
+
+    def _ask(self, prompt: Prompt, window: Window) -> Candidates:
+        moved = _moved(prompt, window, self.whole.transform)
+        answer = self._encoded(window).segment_batch([moved])[0]
+        return replace(answer, transforms=(window,) * len(answer))
+
+    def _encode(self, window: Window) -> EncodedImage:
+        if window.edges_xyxy == (0, 0, *self.size_hw[::-1]):
+            return self.whole
+        return self.model.encode(np.ascontiguousarray(window.cut(self.pixels_HW3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Zooming:
+    """A model whose `encode` gives images that are looked at twice, for those who ask nothing else of it."""
+
+    model: Model
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def encode(self, source: Any, /) -> ZoomImage:
+        """Raises BadImage."""
+        return self.model.zoom(source)
+
+
+def _together(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
+    return Candidates(
+        np.stack([c.low_res_logits for c in candidates]),
+        np.array([c.iou for c in candidates], np.float32),
+        np.array([c.probability for c in candidates], np.float32),
+        none_probability,
+        tuple(c.transform for c in candidates),
+    )
+
+
+def _extent(prompt: Prompt, whole: Frame) -> Edges | None:
+    """The pixels that hold the mask, the points inside of what is meant and the box; None without a mask."""
+    assert prompt.mask is not None
+    mask = prompt.mask
+    if mask.dtype != np.bool_:
+        mask = (prompt.mask_frame or whole).to_image_mask(mask.astype(np.float32))
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    low = [np.array([columns[0], rows[0]])]
+    high = [np.array([columns[-1] + 1, rows[-1] + 1])]
+    for xy in prompt.points_xy[prompt.labels == 1]:
+        low, high = [*low, np.floor(xy)], [*high, np.floor(xy) + 1]
+    if prompt.box_xyxy is not None:
+        low, high = [*low, np.floor(prompt.box_xyxy[:2])], [*high, np.ceil(prompt.box_xyxy[2:])]
+    (x0, y0), (x1, y1) = np.min(low, 0).astype(int), np.max(high, 0).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _with_room(shown_xyxy: Edges, size_hw: tuple[int, int]) -> Edges:
+    """Around the same centre, cut at the edges of the image."""
+    edges = []
+    for low, high, side in zip(shown_xyxy[:2], shown_xyxy[2:], size_hw[::-1], strict=True):
+        reach = max((high - low) * ROOM, LEAST_SIDE) / 2
+        middle = (low + high) / 2
+        edges.append((max(0, int(middle - reach)), min(side, int(np.ceil(middle + reach)))))
+    (x0, x1), (y0, y1) = edges
+    return x0, y0, x1, y1
+
+
+def _holds(edges_xyxy: Edges, shown_xyxy: Edges) -> bool:
+    (x0, y0, x1, y1), (a0, b0, a1, b1) = edges_xyxy, shown_xyxy
+    return x0 <= a0 and y0 <= b0 and a1 <= x1 and b1 <= y1
+
+
+def _iou(a: Window, b: Window) -> float:
+    return float(box_iou(a.edges_xyxy, b.edges_xyxy)[0, 0])
+
+
+def _moved(prompt: Prompt, window: Window, whole: Frame) -> Prompt:
+    """The prompt in the window's own pixels; clicks outside of it say nothing about what it shows."""
+    assert prompt.mask is not None
+    (x0, y0, x1, y1), origin = window.edges_xyxy, np.array(window.origin_xy, np.float32)
+    xy = prompt.points_xy
+    near = (xy >= (x0, y0)).all(1) & (xy <= (x1, y1)).all(1)
+    if prompt.mask.dtype == np.bool_:
+        mask: np.ndarray = window.cut(prompt.mask)
+    else:
+        mask = redraw(prompt.mask.astype(np.float32), prompt.mask_frame or whole, window)
+    box = None if prompt.box_xyxy is None else prompt.box_xyxy - np.tile(origin, 2)
+    return Prompt(xy[near] - origin, prompt.labels[near], box, mask)

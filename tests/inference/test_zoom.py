@@ -1,0 +1,188 @@
+"""Looking twice: what is too fine for the first look is there after the second."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anymask
+from anymask.core.candidates import Candidates
+from anymask.core.prompt import Prompt
+from anymask.core.window import Window
+from anymask.errors import BadPrompt
+from anymask.inference.backend import DecodedArrays
+from anymask.inference.disk_backend import DISK_SPEC
+from anymask.inference.predictor import Model
+from anymask.inference.zoom import LEAST_SIDE, ZoomImage, Zooming
+
+HEIGHT, WIDTH = 900, 1200
+MIDDLE = (620.0, 420.0)
+
+
+class BrightBackend:
+    """Finds what is bright, at the resolution at which it was shown; counts how often it looked."""
+
+    spec = DISK_SPEC
+    batch_size = 8
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def encode(self, pixels_13SS: np.ndarray) -> dict[str, np.ndarray]:
+        self.looks += 1
+        side = self.spec.low_res_size
+        grey = pixels_13SS.mean(1)[0].reshape(side, 2, side, 2).mean((1, 3))
+        return {"image_embeddings": grey[None, None].astype(np.float32)}
+
+    def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:
+        count = len(prompts.labels_PN)
+        logits = 20 * (embedding["image_embeddings"][0, 0] - 0.5)
+        masks = np.stack([np.stack([logits] * 4)] * count).astype(np.float32)
+        iou = np.tile(np.array([0.8, 0.7, 0.9, 0.6], np.float32), (count, 1))
+        chances = np.log(np.array([0.9, 0.3, 0.4, 0.2, 0.1], np.float32))
+        return DecodedArrays(masks, iou, np.tile(chances, (count, 1)))
+
+
+@pytest.fixture
+def comb() -> np.ndarray:
+    """A small bright comb on black: teeth of 3 pixels with gaps of 3, finer than a cell of the first look."""
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    photo[380:400, 560:680] = 255
+    for x in range(560, 680, 6):
+        photo[400:470, x : x + 3] = 255
+    return photo
+
+
+@pytest.fixture
+def backend() -> BrightBackend:
+    return BrightBackend()
+
+
+@pytest.fixture
+def image(backend: BrightBackend, comb: np.ndarray) -> ZoomImage:
+    return Model(backend).zoom(comb)
+
+
+def iou(found: np.ndarray, comb: np.ndarray) -> float:
+    truth = comb[..., 0] > 0
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+def test_the_second_look_sees_what_the_first_could_not(image: ZoomImage, comb: np.ndarray) -> None:
+    once = image.whole.segment(points=[(620, 390)]).best.array
+    twice = image.segment(points=[(620, 390)]).best.array
+    assert iou(once, comb) < 0.7
+    assert iou(twice, comb) > 0.85
+
+
+def test_every_candidate_is_drawn_again_and_keeps_its_probability(image: ZoomImage) -> None:
+    once, twice = image.whole.segment(points=[(620, 390)]), image.segment(points=[(620, 390)])
+    assert len(twice) == len(once) == 3
+    assert twice.probability.tolist() == once.probability.tolist()
+    assert twice.none_probability == once.none_probability
+    assert all(isinstance(frame, Window) for frame in twice.transforms)
+
+
+def test_a_window_holds_the_mask_the_clicks_and_the_box_with_room(image: ZoomImage) -> None:
+    prompts = [
+        Prompt.of(points=[(620, 390), (300, 700), (50, 50)], labels=[1, 1, 0]),
+        Prompt.of(box=(400, 300, 800, 600)),
+        Prompt.of(points=[(620, 390)]),
+    ]
+    clicked, boxed, pointed = (answer.transforms[0] for answer in image.segment_batch(prompts))
+    for window, shown in ((clicked, (300, 370, 690, 701)), (boxed, (400, 300, 800, 600))):
+        assert isinstance(window, Window)
+        x0, y0, x1, y1 = window.edges_xyxy
+        assert x0 < shown[0] and y0 < shown[1] and x1 > shown[2] and y1 > shown[3]
+        assert (x1 - x0) * (y1 - y0) < HEIGHT * WIDTH
+    assert isinstance(pointed, Window)
+    x0, y0, x1, y1 = pointed.edges_xyxy
+    assert x1 - x0 >= LEAST_SIDE <= y1 - y0
+
+
+def test_a_correction_costs_no_new_look_while_the_mask_stays_in_its_window(
+    image: ZoomImage, backend: BrightBackend
+) -> None:
+    first = image.segment(points=[(620, 390)])
+    looks = backend.looks
+    second = image.segment(points=[(620, 390), (622, 460)], labels=[1, 0], mask=first)
+    assert backend.looks == looks
+    assert second.transforms[0] == first.transforms[0]
+
+
+def test_a_click_outside_of_the_window_opens_a_larger_one(image: ZoomImage, backend: BrightBackend) -> None:
+    first = image.segment(points=[(620, 390)])
+    looks = backend.looks
+    second = image.segment(points=[(620, 390), (100, 100)], mask=first)
+    assert backend.looks == looks + 1
+    frame = second.transforms[0]
+    assert isinstance(frame, Window)
+    assert frame.edges_xyxy[0] < 100 and frame.edges_xyxy[1] < 100
+
+
+def test_an_answer_of_two_looks_can_be_asked_about_with_one(image: ZoomImage, comb: np.ndarray) -> None:
+    """The disk model answers a mask with itself: what it is fed is seen in what it returns."""
+    answer = image.segment(points=[(620, 390)])
+    disk = anymask.load("disk").encode(comb)
+    back = disk.segment(mask=answer).best.array
+    small = np.flatnonzero(back.any(1)), np.flatnonzero(back.any(0))
+    assert abs(small[0][0] - 380) < 12 and abs(small[1][0] - 560) < 12
+    assert abs(small[0][-1] - 469) < 12 and abs(small[1][-1] - 679) < 12
+
+
+def test_an_answer_about_another_photo_is_refused(image: ZoomImage) -> None:
+    other = anymask.load("disk").encode(np.zeros((40, 50, 3), np.uint8))
+    answer = image.segment(points=[(620, 390)])
+    with pytest.raises(BadPrompt, match="about this image, 50 x 40, got one about an image of 1200 x 900"):
+        other.segment(mask=answer)
+
+
+def test_a_mask_of_the_image_is_looked_at_where_it_is(image: ZoomImage, comb: np.ndarray) -> None:
+    rough = np.zeros((HEIGHT, WIDTH), bool)
+    rough[370:480, 550:690] = True
+    answer = image.segment(mask=rough)
+    assert iou(answer.best.array, comb) > 0.85
+
+
+def test_nothing_found_is_no_reason_to_look_again(backend: BrightBackend) -> None:
+    dark = Model(backend).zoom(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    answer = dark.segment(points=[MIDDLE])
+    assert backend.looks == 1
+    assert not answer.best.array.any()
+
+
+def test_batches_and_threads_get_the_answers_of_single_prompts(image: ZoomImage) -> None:
+    prompts = [Prompt.of(points=[(600 + i, 390)]) for i in range(6)] + [Prompt.of(box=(500, 300, 800, 600))]
+    alone = [image.segment_batch([prompt])[0] for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(lambda prompt: image.segment_batch([prompt])[0], prompts))
+    for one, batched, other in zip(alone, image.segment_batch(prompts), threaded, strict=True):
+        assert_same(one, batched)
+        assert_same(one, other)
+
+
+def assert_same(a: Candidates, b: Candidates) -> None:
+    assert np.array_equal(a.low_res_logits, b.low_res_logits)
+    assert np.array_equal(a.iou, b.iou)
+    assert a.transforms == b.transforms
+
+
+def test_bad_prompts_are_named_by_their_number(image: ZoomImage) -> None:
+    with pytest.raises(BadPrompt, match="prompt 2 of 2: point 1 is outside the image"):
+        image.segment_batch([Prompt.of(points=[(5, 5)]), Prompt.of(points=[(5, 5000)])])
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (3, 400), (40, 30)])
+def test_photos_smaller_than_a_window_work(size_hw: tuple[int, int]) -> None:
+    image = Zooming(anymask.load("disk")).encode(np.zeros((*size_hw, 3), np.uint8))
+    answer = image.segment(points=[(size_hw[1] / 2, size_hw[0] / 2)])
+    assert answer.best.array.shape == size_hw
+    assert (image.size_hw, image.content_hash) == (size_hw, image.whole.content_hash)
+
+
+def test_the_default_model_looks_twice_and_the_fake_does_not() -> None:
+    assert anymask.load().zooms
+    assert not anymask.load("disk").zooms
