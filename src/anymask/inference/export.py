@@ -43,12 +43,17 @@ MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not 
 NETWORK = "network."  # what the graphs' weights are called beyond their own names
 ONNX_KINDS = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
 GRID_FAMILY, GRID_SIZE = "lite", 256  # the network that has a small twin, and the twin's frame
+POINTS_FAMILIES = (
+    "sam",
+    "mobile_sam",
+)  # networks that answer prompts without masks sooner by a graph of their own
 OWN_FACTS = (
     "network",
     "spec",
     "weights",
     "encoder",
     "decoder",
+    "points",
     "proof",
     GRID_FACT,
 )  # of the card, written anew
@@ -80,6 +85,15 @@ class DecoderGraph(nn.Module):
         return tuple(tensor for tensor in decoded if tensor is not None)
 
 
+class PointsGraph(DecoderGraph):
+    """The decoder for prompts without masks."""
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        embedding = dict(zip(self.names, tensors, strict=False))
+        decoded = self.network.decode(embedding, *tensors[len(self.names) :])
+        return tuple(tensor for tensor in decoded if tensor is not None)
+
+
 def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     """`export_model` of a safetensors, .pth or .pt file; what else its card says is kept.
 
@@ -100,7 +114,7 @@ def export_model(
     facts: Mapping[str, Any] | None = None,
     preset: str | None = None,
 ) -> Path:
-    """Write `<name>.safetensors`, two graphs and the card into `out`, prove them, return the card's path.
+    """Write `<name>.safetensors`, its graphs and the card into `out`, prove them, return the card's path.
 
     `half`: store the weights in half precision. `facts`: more entries for the card. `preset`: what the
     network was built as, where that is not the name in its spec. Raises Failure when the graphs answer
@@ -112,8 +126,11 @@ def export_model(
     files = ModelFiles.of(card)
     try:
         write_graph(EncoderGraph(stored), (example_image(stored.spec, seed=1),), None, files.encoder, weights)
-        inputs = decoder_example(stored)
-        write_graph(DecoderGraph(stored), inputs, decoder_axes(stored.spec), files.decoder, weights)
+        inputs, axes = decoder_example(stored), decoder_axes(stored.spec)
+        write_graph(DecoderGraph(stored), inputs, axes, files.decoder, weights)
+        if stored.spec.family in POINTS_FAMILIES:
+            fewer = (axes[0][:-2],)
+            write_graph(PointsGraph(stored), inputs[:-2], fewer, files.points, weights)
         twin = (
             {}
             if (preset or network.spec.name) != GRID_FAMILY
@@ -121,7 +138,7 @@ def export_model(
         )
         complete_card(files, {**twin, "proof": prove(stored, card)})
     except BaseException:
-        for path in (files.encoder, files.decoder):
+        for path in (files.encoder, files.decoder, files.points):
             path.unlink(missing_ok=True)
         raise
     return card
@@ -164,13 +181,14 @@ def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: P
     is_encoder = isinstance(graph, EncoderGraph)
     with torch.no_grad():
         outputs = spec.embedding_names if is_encoder else DECODER_OUTPUTS[: len(graph(*inputs))]
+    names = [ENCODER_INPUT] if is_encoder else [*spec.embedding_names, *PROMPT_INPUTS]
     with quietly():
         program = torch.onnx.export(
             graph.eval(),
             inputs,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[ENCODER_INPUT] if is_encoder else [*spec.embedding_names, *PROMPT_INPUTS],
+            input_names=names[: len(inputs)],
             output_names=list(outputs),
             dynamic_shapes=axes,
             optimize=False,  # keeps the names of the weights; the runtimes optimise when they load
@@ -250,7 +268,7 @@ def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
     """Add checksums of the graphs and other facts to a card."""
     graphs = {part: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for part, p in files.parts()}
     card = {**read_card(files.card).facts, **facts}
-    card |= {part: graphs[part] for part in ("encoder", "decoder")}
+    card |= {part: graphs[part] for part in ("encoder", "decoder", "points") if part in graphs}
     partial = files.card.with_name(f"{files.card.name}.partial")
     try:
         partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -306,16 +324,17 @@ def prove(
     wanted, got = theirs.encode(pixels), ours.encode(pixels)
     differences = {name: relative_difference(wanted[name], got[name]) for name in wanted}
     for prompts, points in sizes:
-        asked = example_prompts(network.spec, prompts, points, seed=prompts)
-        a, b = theirs.decode(wanted, asked), ours.decode(wanted, asked)
-        pairs = (
-            (a.low_res_masks_P4mm, b.low_res_masks_P4mm),
-            (a.iou_P4, b.iou_P4),
-            (a.probability_logits_P5, b.probability_logits_P5),
-        )
-        for name, (x, y) in zip(DECODER_OUTPUTS, pairs, strict=True):
-            if x is not None and y is not None:
-                differences[name] = max(differences.get(name, 0.0), relative_difference(x, y))
+        some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
+        for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
+            a, b = theirs.decode(wanted, asked), ours.decode(wanted, asked)
+            pairs = (
+                (a.low_res_masks_P4mm, b.low_res_masks_P4mm),
+                (a.iou_P4, b.iou_P4),
+                (a.probability_logits_P5, b.probability_logits_P5),
+            )
+            for name, (x, y) in zip(DECODER_OUTPUTS, pairs, strict=True):
+                if x is not None and y is not None:
+                    differences[name] = max(differences.get(name, 0.0), relative_difference(x, y))
     if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
         raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
     return differences

@@ -1,7 +1,8 @@
 """Where the files of a model are, and its card. Knows names and JSON, not what is inside a weights file.
 
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
-`<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it.
+`<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
+`<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
-SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".safetensors", ".json")
+SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".points.onnx", ".safetensors", ".json")
+
+PARTS = ("encoder", "decoder", "points", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,15 @@ class ModelFiles:
     card: Path
     encoder: Path
     decoder: Path
+    points: Path
     weights: Path
 
     @classmethod
     def of(cls, path: Path) -> ModelFiles:
         """The files beside any one of them."""
         stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
-        encoder, decoder, weights, card = (path.with_name(stem + suffix) for suffix in SUFFIXES)
-        return cls(card, encoder, decoder, weights)
+        encoder, decoder, points, weights, card = (path.with_name(stem + suffix) for suffix in SUFFIXES)
+        return cls(card, encoder, decoder, points, weights)
 
     @property
     def has_graphs(self) -> bool:
@@ -42,7 +46,7 @@ class ModelFiles:
 
     def parts(self) -> Iterator[tuple[str, Path]]:
         """The name on the card and the path of each file that exists."""
-        named = (("encoder", self.encoder), ("decoder", self.decoder), ("weights", self.weights))
+        named = ((part, getattr(self, part)) for part in PARTS)
         return ((part, path) for part, path in named if path.is_file())
 
 

@@ -10,7 +10,7 @@ import onnxruntime
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
 from anymask.inference.model_files import ModelFiles, check_files, read_card
-from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs
+from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 
 ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -35,6 +35,7 @@ class OnnxBackend:
         without = () if is_small else (SLOW_FUSION,)
         self._encoder = open_session(files.encoder, threads, without, arena=is_small)
         self._decoder = open_session(files.decoder, threads, without)
+        self._points = open_session(files.points, threads, without) if files.points.is_file() else None
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
@@ -43,7 +44,11 @@ class OnnxBackend:
         return dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13SS}), strict=True))
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
-        masks, iou, *chances = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
+        if self._points is not None and not prompts.has_mask_P.any():
+            answers = self._points.run(self._outputs, {**embedding, **named_points(prompts)})
+        else:
+            answers = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
+        masks, iou, *chances = answers
         return DecodedArrays(masks, iou, chances[0] if chances else None)
 
 

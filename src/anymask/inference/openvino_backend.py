@@ -16,13 +16,13 @@ import openvino
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
 from anymask.inference.model_files import ModelFiles, check_files, read_card
-from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs
+from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
+
+POINTS_BATCH = 4  # prompts without masks that share a call: a third faster, the same to the bit as alone
 
 
 class OpenVinoBackend:
     """Safe to share between threads: every call has an inference request of its own."""
-
-    batch_size = 1
 
     def __init__(self, model: Path, threads: int, precision: str = "f32") -> None:
         self.spec = read_card(model).spec
@@ -37,12 +37,17 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": str(threads),
         }
         self._encoder, self._decoder = (compile_graph(core, p, hints) for p in (files.encoder, files.decoder))
+        self._points = compile_graph(core, files.points, hints) if files.points.is_file() else None
+        self.batch_size = 1 if self._points is None else POINTS_BATCH
 
     def encode(self, pixels_13SS: Floats) -> Embedding:
         answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13SS})
         return {name: np.array(answer[name]) for name in self.spec.embedding_names}
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+        if self._points is not None and not prompts.has_mask_P.any():
+            masks, iou, *chances = self._run(self._points, {**embedding, **named_points(prompts)})
+            return DecodedArrays(masks, iou, chances[0] if chances else None)
         rows = [self._decode_one(embedding, slice(p, p + 1), prompts) for p in range(len(prompts.points_PN2))]
         masks, iou, *chances = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return DecodedArrays(masks, iou, chances[0] if chances else None)
@@ -50,8 +55,11 @@ class OpenVinoBackend:
     def _decode_one(self, embedding: Embedding, row: slice, prompts: DecodeInput) -> list[Floats]:
         """OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one."""
         inputs = {name: array[row] for name, array in named_inputs(prompts).items()}
-        answer = self._decoder.create_infer_request().infer({**embedding, **inputs})
-        produced = {name for output in self._decoder.outputs for name in output.names}
+        return self._run(self._decoder, {**embedding, **inputs})
+
+    def _run(self, graph: Any, inputs: dict[str, Floats]) -> list[Floats]:
+        answer = graph.create_infer_request().infer(inputs)
+        produced = {name for output in graph.outputs for name in output.names}
         return [np.array(answer[name]) for name in DECODER_OUTPUTS if name in produced]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.core.spec import ModelSpec
-from anymask.model.lite_decoder import LiteDecoder, LitePromptEncoder
+from anymask.model.lite_decoder import MASK_STRIDE, STRIDE, LiteDecoder, LitePromptEncoder
 from anymask.model.lite_trunk import TAP_CHANNELS, LiteTrunk
 from anymask.model.segmenter import Decoded
 
@@ -119,10 +119,14 @@ class Lite(nn.Module):
         embedding: dict[str, Tensor],
         points_PN2: Tensor,
         labels_PN: Tensor,
-        masks_P1mm: Tensor,
-        has_mask_P: Tensor,
+        masks_P1mm: Tensor | None = None,
+        has_mask_P: Tensor | None = None,
     ) -> Decoded:
         """Answer P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt)."""
+        if masks_P1mm is None or has_mask_P is None:
+            side = embedding["image_embeddings"].shape[-1] * (STRIDE // MASK_STRIDE)
+            masks_P1mm = points_PN2.new_zeros(len(points_PN2), 1, side, side)
+            has_mask_P = points_PN2.new_zeros(len(points_PN2))
         sparse, maps = self.prompt_encoder(points_PN2, labels_PN, masks_P1mm, has_mask_P)
         return self.mask_decoder(embedding, self.prompt_encoder.dense_pe(embedding), sparse, maps)  # type: ignore[no-any-return]
 

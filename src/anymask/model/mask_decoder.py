@@ -10,8 +10,11 @@ Legend: P prompts, N prompt tokens, M mask slots, C channels, h w embedding grid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from anymask.model.layers import MLP, Activation, LayerNorm2d
 from anymask.model.transformer import TwoWayTransformer
@@ -58,18 +61,43 @@ class MaskDecoder(nn.Module):
         tokens_PTC = torch.cat([self.output_tokens(sparse_PNC.shape[0]), sparse_PNC], dim=1)
         source = image_QChw + dense_QChw
         tokens_PTC, image_PLC = self.transformer(source, image_pe_1Chw, tokens_PTC)
-        image_PChw = image_PLC.mT.reshape(-1, *source.shape[1:])
         slots = len(self.output_hypernetworks_mlps)
         iou_PM: Tensor = self.iou_prediction_head(tokens_PTC[:, 0])
-        return self.masks(tokens_PTC[:, 1 : 1 + slots], self.output_upscaling(image_PChw)), iou_PM
+        features = self.upscaled(image_PLC)
+        return self.masks(tokens_PTC[:, 1 : 1 + slots], features, source.shape[-2:]), iou_PM
+
+    def upscaled(self, image_PLC: Tensor) -> Tensor:
+        """Features of the 4 x 4 mask pixels of every cell, P x L x 4 x 4 x C/8.
+
+        `output_upscaling` as it is published, cell by cell: a transposed convolution whose kernel is as wide
+        as its stride is one matrix product. Channels stay last, so no large map is ever turned around.
+        """
+        first, norm, activation, second, last = self.output_upscaling
+        assert isinstance(norm, LayerNorm2d)
+        doubled_PL4C = F.layer_norm(
+            doubled(image_PLC, first), norm.weight.shape, norm.weight, norm.bias, norm.eps
+        )
+        features: Tensor = last(doubled(activation(doubled_PL4C), second))
+        return features
 
     def output_tokens(self, prompts: int) -> Tensor:
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         return tokens.unsqueeze(0).expand(prompts, -1, -1)
 
-    def masks(self, mask_tokens_PMC: Tensor, features_PCmm: Tensor) -> Tensor:
+    def masks(self, mask_tokens_PMC: Tensor, features_PL44C: Tensor, size_hw: Sequence[int]) -> Tensor:
         """Each slot's token becomes the weights of a 1 x 1 convolution over the upscaled features."""
         pairs = zip(self.output_hypernetworks_mlps, mask_tokens_PMC.unbind(1), strict=True)
         weights_PMC = torch.stack([head(token_PC) for head, token_PC in pairs], dim=1)
-        masks_PML = weights_PMC @ features_PCmm.flatten(2)
-        return masks_PML.reshape(*masks_PML.shape[:2], *features_PCmm.shape[2:])
+        height, width = size_hw
+        cells: Tensor = (weights_PMC @ features_PL44C.flatten(1, 3).mT).unflatten(
+            2, (height, width, 2, 2, 2, 2)
+        )
+        return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+
+
+def doubled(x_C: Tensor, convolution: nn.Module) -> Tensor:
+    """... x C to ... x 4 x C': what a transposed convolution makes of a cell, its 2 x 2 pixels row by row."""
+    assert isinstance(convolution, nn.ConvTranspose2d) and convolution.bias is not None
+    weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
+    pixels: Tensor = (x_C @ weight + convolution.bias.repeat(4)).unflatten(-1, (4, -1))
+    return pixels

@@ -41,17 +41,20 @@ class Sam(nn.Module):
         embedding: dict[str, Tensor],
         points_PN2: Tensor,
         labels_PN: Tensor,
-        masks_P1mm: Tensor,
-        has_mask_P: Tensor,
+        masks_P1mm: Tensor | None = None,
+        has_mask_P: Tensor | None = None,
     ) -> Decoded:
         """Answer P prompts; points are pixel indices of the model frame, box corners are points labelled 2
         and 3.
 
-        The embedding's batch is 1 (shared by all prompts) or P. So is that of the masks: one mask input of
-        batch 1 for all prompts lets the decoder share the image until the first prompt has changed it.
+        The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image
+        among the prompts until the first of them has changed it.
         """
         sparse_PNC = self.prompt_encoder.embed_points(points_PN2, labels_PN)
-        dense_QChw = self.prompt_encoder.embed_masks(masks_P1mm, has_mask_P)
+        if masks_P1mm is None or has_mask_P is None:
+            dense_QChw = self.prompt_encoder.no_mask(1)
+        else:
+            dense_QChw = self.prompt_encoder.embed_masks(masks_P1mm, has_mask_P)
         masks_P4mm, iou_P4 = self.mask_decoder(
             embedding["image_embeddings"], self.prompt_encoder.dense_pe(), sparse_PNC, dense_QChw
         )

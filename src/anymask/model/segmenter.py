@@ -38,6 +38,8 @@ class Segmenter(Protocol):
         embedding: dict[str, Tensor],
         points_PN2: Tensor,
         labels_PN: Tensor,
-        masks_P1mm: Tensor,
-        has_mask_P: Tensor,
-    ) -> Decoded: ...
+        masks_P1mm: Tensor | None = None,
+        has_mask_P: Tensor | None = None,
+    ) -> Decoded:
+        """Answer P prompts; without masks, none has one."""
+        ...
