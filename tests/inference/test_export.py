@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
 from anymask.errors import Failure, WeightsError
-from anymask.inference.export import export_model, export_weights, prove
+from anymask.inference.backend import DecodeInput, open_backend
+from anymask.inference.export import example_image, example_prompts, export_model, export_weights, prove
 from anymask.inference.model_files import ModelFiles, check_files, read_card
+from anymask.inference.onnx_backend import OnnxBackend
 from anymask.model.checkpoints import load_weights, save_weights
 
 COUNTS = [(prompts, points) for prompts in (1, 2, 64) for points in (1, 2, 7)]
@@ -38,7 +41,7 @@ def test_the_card_holds_spec_checksums_and_proof(tiny_network: Any, tiny_card: P
 
 def test_graphs_hold_neither_weights_nor_paths(tiny_card: Path) -> None:
     files = ModelFiles.of(tiny_card)
-    for graph in (files.encoder, files.decoder):
+    for graph in (files.encoder, files.decoder, files.points):
         content = graph.read_bytes()
         assert b".py" not in content and b"site-packages" not in content
         model = onnx.load(graph, load_external_data=False)
@@ -46,6 +49,36 @@ def test_graphs_hold_neither_weights_nor_paths(tiny_card: Path) -> None:
         assert inside < 1 << 16
         places = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
         assert places == {files.weights.name}
+
+
+def test_prompts_without_masks_are_answered_alike_by_either_graph(tiny_card: Path, tmp_path: Path) -> None:
+    for path in tiny_card.parent.iterdir():
+        if not path.name.endswith(".points.onnx"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    both, one = OnnxBackend(tiny_card, 2), OnnxBackend(tmp_path / tiny_card.name, 2)
+    embedding = both.encode(example_image(both.spec, seed=3).numpy())
+    asked = example_prompts(both.spec, 5, 3)
+    asked = replace(asked, has_mask_P=np.zeros(5, np.float32))
+    fast, full = both.decode(embedding, asked), one.decode(embedding, asked)
+    assert np.allclose(fast.low_res_masks_P4mm, full.low_res_masks_P4mm, atol=1e-5)
+    assert np.allclose(fast.iou_P4, full.iou_P4, atol=1e-5)
+
+
+def test_openvino_answers_a_batch_as_it_answers_each_alone(tiny_card: Path) -> None:
+    pytest.importorskip("openvino")
+    backend = open_backend("openvino", tiny_card, 2)
+    assert backend.batch_size > 1
+    embedding = backend.encode(example_image(backend.spec, seed=3).numpy())
+    asked = replace(example_prompts(backend.spec, 4, 3), has_mask_P=np.zeros(4, np.float32))
+    together = backend.decode(embedding, asked)
+    for p in range(4):
+        row = slice(p, p + 1)
+        alone = DecodeInput(
+            asked.points_PN2[row], asked.labels_PN[row], asked.masks_P1mm[row], asked.has_mask_P[row]
+        )
+        answer = backend.decode(embedding, alone)
+        assert np.array_equal(answer.low_res_masks_P4mm, together.low_res_masks_P4mm[row])
+        assert np.array_equal(answer.iou_P4, together.iou_P4[row])
 
 
 @pytest.mark.slow
