@@ -23,7 +23,7 @@ from anymask.model.lite import Lite
 from anymask.store.records import open_records
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.loop import Phase, TrainConfig, learning_rate_factor, train
-from anymask.training.recipes import run_recipe, smoke
+from anymask.training.recipes import run_recipe, run_weights, smoke
 
 TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5)
 
@@ -146,6 +146,16 @@ def test_the_second_stage_goes_on_from_the_weights_of_the_first(scenes: Path, tm
     run_recipe("polish", [scenes], tmp_path / "second", device="cpu", weights_from=start, **small)
     first, second = (averaged_weights(tmp_path / name) for name in ("first", "second"))
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+def test_the_mean_of_two_runs_lies_between_them(scenes: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "first", tmp_path / "second"]
+    for seed, run in enumerate(runs):
+        run_recipe("smoke", [scenes], run, device="cpu", steps=2, seed=seed)
+    first, second = (averaged_weights(run) for run in runs)
+    mean = run_weights(*runs).state_dict()
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.allclose(mean[name].double(), (first[name].double() + second[name]) / 2) for name in first)
 
 
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:

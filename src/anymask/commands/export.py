@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from anymask.commands.reporting import needs_extra, say
+from anymask.errors import BadOption
 
 
 def export(
@@ -32,6 +33,13 @@ def export(
             metavar="FILE", help="A run's export: JSON whose entries go onto the card (sources ...)."
         ),
     ] = None,
+    mean_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run's export: the mean of its weights and those of a run that went on from it; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Write a network as ONNX encoder and decoder with a card (needs the extra export).
 
@@ -39,18 +47,18 @@ def export(
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
-        from anymask.training.finish import export_run, is_run
-    path = Path(model)
-    if is_run(path):
-        say(str(export_run(path, out, half=half is not False, facts=read_facts(card))))
+        from anymask.training.finish import export_runs, is_run
+    runs = [Path(model), *(mean_with or [])]
+    if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
+        raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
+    if is_run(runs[0]):
+        say(str(export_runs(runs, out, half=half is not False, facts=read_facts(card))))
     else:
         say(str(export_weights(find_weights(model), out, half=half is True)))
 
 
 def read_facts(card: Path | None) -> dict[str, Any]:
     """Raises BadOption for a file that is missing or holds no JSON object."""
-    from anymask.errors import BadOption
-
     if card is None:
         return {}
     try:

@@ -1,8 +1,9 @@
 """Where edge maps come from: from the masks a model finds, and from the photo alone as a floor.
 
 From masks (Segment Anything, section 7.2 and App. D.2): three masks at each point of a 16 x 16 grid, none
-filtered by score, near-copies removed; the Sobel gradient of each mask's probabilities along the outer edge
-of that mask; the largest over all masks; scaled to 0..1; only ridges kept.
+filtered by score; the Sobel gradient of each mask's probabilities along the outer edge of that mask; the
+largest over all masks; scaled to 0..1; only ridges kept. The paper removes near-copies of masks first. Here
+they stay: no two have quite the same edge, and the better predicted of two is not always the sharper one.
 Legend: H W image pixels.
 """
 
@@ -22,7 +23,7 @@ GRID = {
     "points_per_side": 16,
     "pred_iou_thresh": -1e9,
     "stability_score_thresh": 0.0,
-    "box_nms_thresh": 0.7,
+    "box_nms_thresh": 1.0,
     "duplicates": "box",
     "crop_n_layers": 0,
     "min_mask_region_area": 0,

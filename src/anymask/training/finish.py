@@ -4,7 +4,7 @@ card.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,19 @@ def is_run(path: Path) -> bool:
     return (path / STATE_FILE).is_file()
 
 
-def export_run(run: Path, out: Path, *, half: bool = True, facts: Mapping[str, Any] | None = None) -> Path:
-    """Export the averaged weights of `run`; its card tells how long it trained and with which settings.
+def export_runs(
+    runs: Sequence[Path], out: Path, *, half: bool = True, facts: Mapping[str, Any] | None = None
+) -> Path:
+    """Export the averaged weights of a run, or the mean of several; the card tells how long each trained and
+    with which settings.
 
     Returns the card's path. Raises WeightsError, Failure, StorageError.
     """
+    told = [training_of(run) for run in runs]
+    training = told[0] if len(told) == 1 else {"mean_of": told}
+    return export_model(run_weights(*runs), out, half=half, facts={"training": training, **(facts or {})})
+
+
+def training_of(run: Path) -> dict[str, Any]:
     card = read_state(run / STATE_FILE)[1]
-    training = {k: card[k] for k in KEPT if k in card} | {"config": card.get("config", {})}
-    return export_model(run_weights(run), out, half=half, facts={"training": training, **(facts or {})})
+    return {k: card[k] for k in KEPT if k in card} | {"config": card.get("config", {})}

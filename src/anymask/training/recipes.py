@@ -32,14 +32,14 @@ LITE_WEIGHTS = {
 
 
 def lite() -> tuple[nn.Module, TrainConfig]:
-    """The default model, for two processes of one CPU core each: ImageNet trunk, small views first, larger
-    ones later.
+    """The first stage of the default model, for two processes of one CPU core each: ImageNet trunk, small
+    views first, larger ones later.
     """
     model = Lite()
     model.image_encoder.trunk.load_imagenet(imagenet_weights())
     freeze_early_layers(model)
-    phases = (Phase(0.6, 256, 4, 3), Phase(1.0, 384, 3, 3))
-    return model, TrainConfig(steps=7500, phases=phases, weights=LITE_WEIGHTS, bf16=True)
+    phases = (Phase(0.45, 256, 4, 3), Phase(0.75, 384, 3, 3), Phase(1.0, 448, 3, 3))
+    return model, TrainConfig(steps=10_000, phases=phases, weights=LITE_WEIGHTS, bf16=True)
 
 
 def smoke() -> tuple[nn.Module, TrainConfig]:
@@ -85,10 +85,18 @@ def starting_weights(start: str | Path) -> nn.Module:
     return network
 
 
-def run_weights(run: Path) -> Lite:
+def run_weights(*runs: Path) -> Lite:
+    """The network of a run; of several runs, the mean of their weights, which asks that the later ones started
+    from the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
+    """
+    weights = [averaged_weights(run) for run in runs]
     model = Lite()
-    model.load_state_dict(averaged_weights(run))
+    model.load_state_dict({name: mean_of([w[name] for w in weights]) for name in weights[0]})
     return model
+
+
+def mean_of(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([t.double() for t in tensors]).mean(0).to(tensors[0].dtype)
 
 
 def sam_paper() -> tuple[nn.Module, TrainConfig]:
