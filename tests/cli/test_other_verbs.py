@@ -68,6 +68,28 @@ def test_evaluation_for_people_is_lines(run: Run, data: Path) -> None:
     assert "mIoU" in run("evaluate", "boxes", data, "--model", "grabcut").stdout
 
 
+def test_evaluation_of_calibration_prints_one_object_and_draws_a_picture(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "calibration", data, "--json", "--plot", "reliability.png")
+    report = json.loads(result.stdout)
+    assert {"dataset", "model", "samples", "ece", "brier", "ranks", "ci", "looks"} <= report.keys()
+    assert 0 <= report["ece"] <= 1 and len(report["ranks"]["best"]) == 3
+    with Image.open("reliability.png") as picture:
+        assert picture.size[0] > 300
+
+
+def test_calibration_of_what_has_no_probabilities_is_refused(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "calibration", data, "--model", "grabcut")
+    assert result.exit_code == 2 and "without probabilities" in complaints(result)[0]
+
+
+def test_the_mean_with_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    result = run("export", "lite", "--mean-with", "nowhere", "--out", "out")
+    assert result.exit_code == 2 and "takes the mean of training runs" in complaints(result)[0]
+
+
 def test_evaluation_of_edges_prints_one_object_and_writes_a_table(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
     for name in ("a", "b"):

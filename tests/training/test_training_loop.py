@@ -155,7 +155,9 @@ def test_the_mean_of_two_runs_lies_between_them(scenes: Path, tmp_path: Path) ->
     first, second = (averaged_weights(run) for run in runs)
     mean = run_weights(*runs).state_dict()
     assert any(not torch.equal(first[name], second[name]) for name in first)
-    assert all(torch.allclose(mean[name].double(), (first[name].double() + second[name]) / 2) for name in first)
+    assert all(
+        torch.allclose(mean[name].double(), (first[name].double() + second[name]) / 2) for name in first
+    )
 
 
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:

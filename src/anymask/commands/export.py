@@ -37,7 +37,7 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="RUN",
-            help="A run's export: the mean of its weights and those of a run that went on from it; repeatable.",
+            help="A run's export: the mean of its weights and of those of a run that went on from it.",
         ),
     ] = None,
 ) -> None:

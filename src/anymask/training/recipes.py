@@ -86,8 +86,8 @@ def starting_weights(start: str | Path) -> nn.Module:
 
 
 def run_weights(*runs: Path) -> Lite:
-    """The network of a run; of several runs, the mean of their weights, which asks that the later ones started
-    from the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
+    """The network of a run; of several runs, the mean of their weights, which asks that the later ones
+    started from the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
     """
     weights = [averaged_weights(run) for run in runs]
     model = Lite()
