@@ -11,7 +11,7 @@ import typer
 
 from anymask.commands.options import AsJson, BackendName, ModelName, Zoom
 from anymask.commands.reporting import needs_extra, progress_line, say
-from anymask.errors import BadOption
+from anymask.errors import BadOption, StorageError
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -147,6 +147,39 @@ def edges(
     _run(evaluate_edges, data, source, as_json, limit=limit, csv_path=csv_path)
 
 
+@evaluate.command()
+def calibration(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    zoom: Zoom = None,
+    limit: Limit = None,
+    csv_path: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per answer.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the reliability diagram.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Probabilities against what comes true, for clicks and boxes: calibration error, Brier and log score."""
+    with needs_extra("eval"):
+        from anymask.evaluation import FLOORS, evaluate_calibration, reliability_diagram
+    if model in FLOORS:
+        raise BadOption(f"model: {model} answers without probabilities; this protocol measures them")
+    subject, looks = _looking(_subject(model, backend), zoom)
+    report = _run(evaluate_calibration, data, subject, as_json, looks=looks, limit=limit, csv_path=csv_path)
+    if plot:
+        title = f"{report['model']} on {report['dataset']}: calibration error {report['ece']:.3f}"
+        write_picture(reliability_diagram(report["bins"], title), plot)
+
+
+def write_picture(picture: Any, path: Path) -> None:
+    """Raises StorageError."""
+    try:
+        picture.save(path, "PNG")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def _run(
     run: Callable[..., dict[str, Any]],
     data: Path,
@@ -155,13 +188,14 @@ def _run(
     /,
     looks: int | None = None,
     **options: Any,
-) -> None:
+) -> dict[str, Any]:
     from anymask.evaluation import describe
 
     report = run(data, model, progress=progress_line, **options)
     if looks is not None:
         report = {**report, "looks": looks}
     say(json.dumps(report) if as_json else describe(report))
+    return report
 
 
 def _subject(name: str, backend: str) -> Any:

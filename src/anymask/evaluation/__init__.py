@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from anymask.evaluation.boxes import evaluate_boxes
+from anymask.evaluation.calibration import evaluate_calibration
 from anymask.evaluation.clicks import evaluate_clicks
 from anymask.evaluation.edge_sources import EDGE_FLOORS, MaskEdges
 from anymask.evaluation.edges import evaluate_edges
 from anymask.evaluation.floors import FLOORS
 from anymask.evaluation.proposals import evaluate_proposals
+from anymask.evaluation.reliability import reliability_diagram
 from anymask.evaluation.report import describe
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "MaskEdges",
     "describe",
     "evaluate_boxes",
+    "evaluate_calibration",
     "evaluate_clicks",
     "evaluate_edges",
     "evaluate_proposals",
+    "reliability_diagram",
 ]

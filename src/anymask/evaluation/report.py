@@ -113,6 +113,21 @@ def _edge_lines(report: Report) -> list[str]:
     return [_head(report), *lines, f"{report['seconds_per_image']:.2f} s per image"]
 
 
+def _calibration_lines(report: Report) -> list[str]:
+    names = {
+        "ece": "calibration error",
+        "brier": "Brier score",
+        "log_score": "log score",
+        "none_forecast": "none, forecast",
+        "none_observed": "none, observed",
+    }
+    lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
+    lines += [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
+    ranks = zip(report["ranks"]["probability"], report["ranks"]["best"], strict=True)
+    told = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
+    return [_head(report, "samples"), *lines, *told]
+
+
 def _line(name: str, mean: float | None, interval: Sequence[float] | None) -> str:
     if mean is None or interval is None:
         return f"{name:<21}   none"
@@ -124,5 +139,6 @@ _LINES: dict[str, Callable[[Report], list[str]]] = {
     "miou": _box_lines,
     "ar_at": _proposal_lines,
     "ods": _edge_lines,
+    "ece": _calibration_lines,
 }
 """By a key that only this protocol's report has."""
