@@ -122,6 +122,34 @@ def test_evaluation_of_proposals_prints_one_object(run: Run, data: Path) -> None
     assert "AR@100" in run("evaluate", "proposals", data, "--preset", "reference", "--limit", "1").stdout
 
 
+def test_evaluation_of_calibration_prints_one_object_and_draws(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    files = ("--csv", "answers.csv", "--plot", "reliability.png")
+    result = run("evaluate", "calibration", data, "--fit", "--json", *files)
+    report = json.loads(result.stdout)
+    assert (result.exit_code, complaints(result)) == (0, [])
+    assert {"ece", "ece_even", "brier", "log_score", "ranks", "alike", "iou_error", "ci"} <= report.keys()
+    assert (report["model"], report["samples"], report["answers"]) == ("disk", 2, 8)
+    assert 0.1 <= report["fit"]["temperature"] <= 10
+    assert len(Path("answers.csv").read_text().splitlines()) == 9
+    with Image.open("reliability.png") as picture:
+        assert len(picture.getcolors(1 << 20) or []) > 5
+
+
+def test_evaluation_of_calibration_for_people_is_lines(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    assert "calibration error" in run("evaluate", "calibration", data, "--limit", "1").stdout
+
+
+def test_evaluation_of_calibration_asks_for_probabilities_and_a_place_for_the_plot(
+    run: Run, data: Path
+) -> None:
+    pytest.importorskip("cv2")
+    for options in (("--model", "grabcut"), ("--plot", "missing/reliability.png")):
+        result = run("evaluate", "calibration", data, *options)
+        assert result.exit_code != 0 and len(complaints(result)) == 1
+
+
 @pytest.mark.parametrize("option", [("--preset", "other"), ("--protocol", "other"), ("--limit", "0")])
 def test_evaluation_of_proposals_refuses_what_it_does_not_know(
     option: tuple[str, str], run: Run, data: Path

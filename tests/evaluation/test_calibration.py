@@ -1,135 +1,193 @@
-"""The calibration protocol with forecasts whose errors are known."""
+"""Calibration with forecasts whose truth is known: honest ones, boastful ones, distorted ones."""
 
 from __future__ import annotations
 
 import csv
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_fakes import rectangle, sample, write_record
+from evaluation_fakes import rectangle, write_record
+from hypothesis import given
+from hypothesis import strategies as st
 
-from anymask.evaluation import describe, evaluate_calibration, reliability_diagram
-from anymask.evaluation.calibration import (
-    EQUAL_BINS,
-    Forecast,
-    brier,
-    ece,
-    equal_bins,
-    even_bins,
-    log_score,
-    prompts_of,
-    summarise,
-)
+from anymask.core.candidates import tempered
+from anymask.errors import BadInput
+from anymask.evaluation import describe, evaluate_calibration, reliability_diagram, summarise_with_fit
+from anymask.evaluation.calibration import ece, equal_bins, even_bins
+from anymask.evaluation.reliability import BAR, place
+from anymask.evaluation.tempering import best_temperature, golden_section
 
 SIZE = (40, 60)
 TRUTH = rectangle(SIZE, 10, 10, 30, 30)
-HALF = rectangle(SIZE, 10, 10, 30, 19)
-
-
-def forecast(
-    probabilities: list[float], ious: list[float], image: int = 0, prompt: str = "centre"
-) -> Forecast:
-    numbers = (np.array(values, float) for values in (probabilities, ious, ious))
-    return Forecast(sample(TRUTH, image=image), prompt, *numbers, 0.5)
-
-
-def drawn(true_rate: float, told: float, count: int = 2000) -> list[Forecast]:
-    """Answers with one candidate that is right at one rate and says another."""
-    rng = np.random.default_rng(0)
-    ious = np.where(rng.random(count) < true_rate, 0.9, 0.1)
-    return [forecast([told], [iou], image=n) for n, iou in enumerate(ious)]
-
-
-def test_honest_probabilities_have_no_error() -> None:
-    report = summarise(drawn(0.7, 0.7))
-    assert report["ece_even"] < 0.03
-    assert report["none_forecast"] == pytest.approx(report["none_observed"], abs=0.03)
-
-
-def test_the_error_of_a_boast_is_its_size() -> None:
-    report = summarise(drawn(0.6, 0.9))
-    assert report["ece_even"] == pytest.approx(0.3, abs=0.03)
-    low, high = report["ci"]["ece"]
-    assert low < 0.3 < high
-
-
-def test_opposite_errors_in_different_bins_do_not_cancel() -> None:
-    p, true = np.repeat([0.2, 0.8], 100), np.repeat([0.0, 1.0], 100)
-    assert ece(p, true, even_bins(p)) == pytest.approx(0.2)
-    assert abs((p - true).mean()) < 1e-9
-
-
-def test_bins_of_equal_size_hold_equally_many() -> None:
-    counts = np.bincount(equal_bins(np.random.default_rng(1).random(150) ** 4))
-    assert counts.tolist() == [150 // EQUAL_BINS] * EQUAL_BINS
-
-
-def test_the_candidate_that_fits_best_comes_true_unless_none_fits() -> None:
-    assert forecast([0.2, 0.5, 0.1], [0.6, 0.4, 0.8]).outcome_M.tolist() == [0, 0, 1]
-    assert forecast([0.2, 0.5, 0.1], [0.4, 0.3, 0.1]).outcome_M.tolist() == [0, 0, 0]
-
-
-def test_scores_ask_for_the_whole_distribution() -> None:
-    sure = forecast([0.0, 1.0], [0.1, 0.9])
-    assert (brier(sure), log_score(sure)) == pytest.approx((0, 0))
-    none = forecast([0.25, 0.25], [0.1, 0.2])
-    assert brier(none) == pytest.approx(2 * 0.25**2 + 0.5**2)
-    assert log_score(none) == pytest.approx(np.log(2))
-
-
-def test_ranks_tell_how_often_each_candidate_is_the_best() -> None:
-    report = summarise([forecast([0.5, 0.3], [0.9, 0.2]), forecast([0.6, 0.2], [0.3, 0.7], image=1)])
-    assert report["ranks"] == {"probability": [0.55, 0.25], "best": [0.5, 0.5]}
-    assert report["alike"] == 0.5
-
-
-def test_a_mask_is_asked_for_in_four_ways() -> None:
-    prompts = prompts_of(sample(TRUTH))
-    assert prompts["box"] == {"box": (10.0, 10.0, 30.0, 30.0)} != prompts["jittered"]
-    assert all(TRUTH[int(y), int(x)] for n in ("centre", "random") for x, y in prompts[n]["points"])
+HALF = rectangle(SIZE, 10, 10, 20, 30)  # IoU 0.5
+ELSEWHERE = rectangle(SIZE, 40, 10, 50, 30)
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldMask:
     array: np.ndarray
+    iou: float
     probability: float
-    iou: float = 0.8
 
 
-class Answered(list[Told]):
-    none_probability = 0.1
+@dataclass(frozen=True)
+class ToldAnswer:
+    masks: Sequence[ToldMask]
+
+    @property
+    def best(self) -> ToldMask:
+        return self.masks[0]
+
+    @property
+    def none_probability(self) -> float:
+        return 1 - sum(m.probability for m in self.masks)
+
+    def __iter__(self) -> Iterator[ToldMask]:
+        return iter(self.masks)
 
 
-class Teller:
-    """The truth to a box; three candidates to a click, the second of which is the truth."""
+@dataclass(frozen=True)
+class Forecaster:
+    """Answers a click with `clicked` and a box with the first of it alone."""
 
-    name = "teller"
+    clicked: Sequence[ToldMask]
+    name: str = "forecaster"
 
-    def encode(self, source: Any, /) -> Teller:
+    def encode(self, source: Any, /) -> Forecaster:
         return self
 
-    def segment(self, **prompt: Any) -> Answered:
-        if "box" in prompt:
-            return Answered([Told(TRUTH, 0.9)])
-        return Answered([Told(HALF, 0.5), Told(TRUTH, 0.3), Told(~TRUTH, 0.1)])
+    def segment(self, **prompt: Any) -> ToldAnswer:
+        return ToldAnswer(self.clicked[:1] if "box" in prompt else self.clicked)
 
 
-def test_a_data_set_is_asked_and_every_answer_gets_a_line(tmp_path: Path) -> None:
+THREE = (ToldMask(HALF, 0.6, 0.5), ToldMask(TRUTH, 0.9, 0.3), ToldMask(ELSEWHERE, 0.1, 0.1))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
     write_record(tmp_path, "photo", [{"mask": TRUTH}])
-    report = evaluate_calibration(tmp_path, Teller(), csv_path=tmp_path / "rows.csv")  # type: ignore[arg-type]
+    return tmp_path
+
+
+def drawn(chances_AN: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Outcomes that are as probable as they were told to be."""
+    rng = np.random.default_rng(seed)
+    return np.array([rng.choice(len(chance_N), p=chance_N) for chance_N in chances_AN])
+
+
+def test_honest_probabilities_have_a_small_error() -> None:
+    rng = np.random.default_rng(1)
+    p_F = rng.random(20_000)
+    true_F = (rng.random(20_000) < p_F).astype(float)
+    assert ece(p_F, true_F, equal_bins(p_F)) < 0.02
+    assert ece(p_F, true_F, even_bins(p_F)) < 0.02
+
+
+def test_the_error_of_boasting_is_what_it_adds() -> None:
+    """Says 90 % and 20 %; 60 % and 20 % come true."""
+    p_F = np.repeat([0.9, 0.2], 300)
+    true_F = np.concatenate([np.tile([1, 1, 1, 0, 0], 60), np.tile([1, 0, 0, 0, 0], 60)]).astype(float)
+    assert ece(p_F, true_F, even_bins(p_F)) == pytest.approx(0.15)
+    assert ece(p_F, true_F, equal_bins(p_F)) == pytest.approx(0.15)
+
+
+def test_equal_bins_hold_equally_many() -> None:
+    counts = np.bincount(equal_bins(np.random.default_rng(2).random(150)))
+    assert counts.tolist() == [10] * 15
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_fit_finds_the_temperature_that_distorted(temperature: float) -> None:
+    rng = np.random.default_rng(3)
+    honest = np.exp(rng.normal(0, 1.5, (6000, 4)))
+    honest /= honest.sum(1, keepdims=True)
+    distorted = [tempered(chance_N, 1 / temperature) for chance_N in honest]
+    assert best_temperature(distorted, drawn(honest).tolist()) == pytest.approx(temperature, rel=0.07)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=2, max_size=5), st.floats(0.2, 5))
+def test_tempered_is_the_softmax_of_divided_logits(logits: list[float], temperature: float) -> None:
+    def softmax(values: np.ndarray) -> np.ndarray:
+        weights = np.exp(values - values.max())
+        return weights / weights.sum()
+
+    told = tempered(softmax(np.array(logits)), temperature)
+    np.testing.assert_allclose(told, softmax(np.array(logits) / temperature), atol=1e-9)
+    assert told.sum() == pytest.approx(1)
+
+
+def test_what_is_impossible_stays_impossible() -> None:
+    np.testing.assert_allclose(tempered(np.array([0.0, 0.2, 0.8]), 2), [0, 1 / 3, 2 / 3])
+
+
+@given(st.floats(-3, 3))
+def test_the_search_finds_the_minimum(at: float) -> None:
+    assert golden_section(lambda x: (x - at) ** 2, -4, 4) == pytest.approx(at, abs=1e-3)
+
+
+def test_the_candidate_nearest_to_the_truth_is_the_one_that_comes_true(data: Path) -> None:
+    report = evaluate_calibration(data, Forecaster(THREE))
+    assert report["ranks"] == {
+        "probability": pytest.approx([0.5, 0.3, 0.1]),
+        "best": [0, 1, 0],
+        "best_predicted": [0, 1, 0],
+    }
+    clicks, boxes = 0.5**2 + 0.7**2 + 0.1**2 + 0.1**2, 0.5**2 + 0.5**2  # two answers of each
+    assert report["brier"] == pytest.approx((clicks + boxes) / 2)
+    assert report["log_score"] == pytest.approx(-(np.log(0.3) + np.log(0.5)) / 2)
     assert (report["samples"], report["answers"]) == (1, 4)
-    assert report["ranks"]["best"] == [0, 1, 0]
-    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+
+
+def test_below_half_an_iou_none_of_them_comes_true(data: Path) -> None:
+    report = evaluate_calibration(data, Forecaster([ToldMask(ELSEWHERE, 0.2, 0.4)]))
+    assert (report["none_forecast"], report["none_observed"]) == (pytest.approx(0.6), 1.0)
+    assert report["log_score"] == pytest.approx(-np.log(0.6))
+    assert report["ranks"]["best"] == [] and report["alike"] is None
+
+
+def test_predicted_iou_is_compared_with_the_true_one(data: Path) -> None:
+    report = evaluate_calibration(data, Forecaster([ToldMask(HALF, 0.8, 0.9), ToldMask(TRUTH, 0.9, 0.1)]))
+    assert report["iou_error"] == pytest.approx((4 * 0.3 + 2 * 0.1) / 6)
+    assert report["iou_correlation"] == pytest.approx(1)
+    assert report["alike"] == pytest.approx(0.5)
+
+
+def test_the_report_with_a_fit_is_json_and_text(data: Path) -> None:
+    report = evaluate_calibration(data, Forecaster(THREE), summary=summarise_with_fit)
+    assert json.loads(json.dumps(report)) == report
+    assert set(report["ci"]) == {"ece", "brier", "log_score", "none_forecast", "none_observed"}
+    assert report["fit"]["log_score"] <= report["log_score"]
+    assert "temperature" in describe(report) and "candidate 2: 30% probable, best in 100%" in describe(report)
+
+
+def test_the_csv_has_a_line_per_answer(data: Path) -> None:
+    evaluate_calibration(data, Forecaster(THREE), csv_path=data / "rows.csv")
+    with (data / "rows.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["prompt"] for row in rows] == ["centre", "random", "box", "jittered"]
-    assert rows[0]["ious"].split()[1] == "1.00000"
-    assert "calibration error" in describe(report) and "best in 100%" in describe(report)
+    assert rows[0]["ious"] == "0.50000 1.00000 0.00000"
 
 
-def test_the_diagram_shows_where_forecasts_lie() -> None:
-    bins = [{"count": 9, "forecast": 0.1, "observed": 0.1}, {"count": 4, "forecast": 0.9, "observed": 0.4}]
-    with_both, with_one = (np.asarray(reliability_diagram(b, "model")) for b in (bins, bins[:1]))
-    assert (with_both != with_one).any(2).sum() > 100
+def test_data_without_a_mask_are_refused(tmp_path: Path) -> None:
+    write_record(tmp_path, "photo", [{"mask": TRUTH, "ignore": TRUTH}])
+    with pytest.raises(BadInput, match="no masks to score"):
+        evaluate_calibration(tmp_path, Forecaster(THREE))
+
+
+def test_the_diagram_has_a_bar_as_high_as_what_came_true() -> None:
+    bins = [
+        {"bin": 2, "count": 100, "forecast": 0.25, "observed": 0.5},
+        {"bin": 9, "count": 20, "forecast": 0.95, "observed": 0.9},
+    ]
+    pixels = np.asarray(reliability_diagram(bins, "title"))
+    blue = (pixels == BAR).all(-1)
+    tops = {b["bin"]: place(0, b["observed"])[1] for b in bins}
+    for number, top in tops.items():
+        column = int(place((number + 0.2) / 10, 0)[0])
+        assert int(blue[:, column].argmax()) == pytest.approx(top, abs=1)
+    assert not blue[:, int(place(0.55, 0)[0])].any()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +180,48 @@ def test_probabilities_of_a_head_leave_out_unused_slots() -> None:
     decoded = DecodedArrays(np.zeros((1, 4, 2, 2), np.float32), np.zeros((1, 4), np.float32), logits)
     share, none = probabilities(decoded, 0, slice(0, 1), decoded.iou_P4[0, :1])
     np.testing.assert_allclose([*share, none], [0.9, 0.1], atol=1e-6)
+
+
+def test_a_temperature_divides_the_logits_of_a_head() -> None:
+    logits = np.array([[0.0, 2.0, -1.0, 0.5, 1.0]], np.float32)
+    decoded = DecodedArrays(np.zeros((1, 4, 2, 2), np.float32), np.zeros((1, 4), np.float32), logits)
+    share, none = probabilities(decoded, 0, slice(1, 4), decoded.iou_P4[0, 1:], temperature=2.0)
+    expected = np.exp(logits[0, 1:] / 2) / np.exp(logits[0, 1:] / 2).sum()
+    np.testing.assert_allclose([*share, none], expected, atol=1e-6)
+
+
+def test_the_temperature_on_a_card_is_the_models(
+    default_card: Path, tmp_path: Path, photo: np.ndarray
+) -> None:
+    """Hotter: the best is less probable, and everything else about the answer stays."""
+    card = folder_with_fact(default_card, tmp_path, 3.0)
+    hot, cold = anymask.load(str(card)), anymask.load(str(default_card))
+    assert hot.temperature == 3.0
+    told = [
+        replace(m, temperature=t).encode(photo).segment(points=[(50, 40)])
+        for m, t in ((cold, 1.0), (hot, 3.0))
+    ]
+    np.testing.assert_array_equal(told[0].low_res_logits, told[1].low_res_logits)
+    assert told[0].best.probability > told[1].best.probability
+    assert float(told[1].probability.sum()) + told[1].none_probability == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, True, "2", None, float("inf"), float("nan")])
+def test_a_temperature_that_is_none_is_told(default_card: Path, tmp_path: Path, value: object) -> None:
+    card = folder_with_fact(default_card, tmp_path, value)
+    with pytest.raises(WeightsError, match="temperature on the card: expected a number above 0"):
+        anymask.load(str(card))
+
+
+def folder_with_fact(default_card: Path, folder: Path, temperature: object) -> Path:
+    """The default model with a temperature on its card."""
+    for file in default_card.parent.glob("lite.*"):
+        (folder / file.name).symlink_to(file)
+    card = folder / default_card.name
+    facts = json.loads(card.read_text("utf-8"))
+    card.unlink()
+    card.write_text(json.dumps({**facts, "temperature": temperature}), "utf-8")
+    return card
 
 
 def test_a_disk_is_where_the_click_is(disk_image: EncodedImage) -> None:

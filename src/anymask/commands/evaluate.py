@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -158,15 +159,26 @@ def calibration(
         Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per answer.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the reliability diagram.")] = None,
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit",
+            help="Also fit the temperature for the model's card; on photos that neither train nor measure.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Probabilities against what comes true, for clicks and boxes: calibration error, Brier and log score."""
     with needs_extra("eval"):
-        from anymask.evaluation import FLOORS, evaluate_calibration, reliability_diagram
+        from anymask.evaluation import FLOORS, evaluate_calibration, reliability_diagram, summarise_with_fit
     if model in FLOORS:
         raise BadOption(f"model: {model} answers without probabilities; this protocol measures them")
-    subject, looks = _looking(_subject(model, backend), zoom)
-    report = _run(evaluate_calibration, data, subject, as_json, looks=looks, limit=limit, csv_path=csv_path)
+    loaded = _subject(model, backend)
+    subject, looks = _looking(loaded, zoom)
+    options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
+    if fit:
+        options["summary"] = partial(summarise_with_fit, earlier=loaded.temperature)
+    report = _run(evaluate_calibration, data, subject, as_json, looks=looks, **options)
     if plot:
         title = f"{report['model']} on {report['dataset']}: calibration error {report['ece']:.3f}"
         write_picture(reliability_diagram(report["bins"], title), plot)

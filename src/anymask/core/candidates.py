@@ -107,3 +107,14 @@ class Candidates:
             parts = (self.low_res_logits[index], self.iou[index], self.probability[index])
             return Candidates(*parts, self.none_probability, self.transforms[index])
         return self._items[index]
+
+
+def tempered(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities that sum to 1, each to the power of 1 / temperature, and made to sum to 1 again; their
+    order stays.
+
+    Above 1 they become more alike, below 1 less; of a softmax these are exactly the values of its logits
+    divided by the temperature (Guo et al. 2017, section 4.2).
+    """
+    powers = (chance_N / chance_N.max()) ** (1 / temperature)
+    return np.asarray(powers / powers.sum())

@@ -11,6 +11,7 @@ from anymask.evaluation.floors import FLOORS
 from anymask.evaluation.proposals import evaluate_proposals
 from anymask.evaluation.reliability import reliability_diagram
 from anymask.evaluation.report import describe
+from anymask.evaluation.tempering import summarise_with_fit
 
 __all__ = [
     "EDGE_FLOORS",
@@ -23,4 +24,5 @@ __all__ = [
     "evaluate_edges",
     "evaluate_proposals",
     "reliability_diagram",
+    "summarise_with_fit",
 ]

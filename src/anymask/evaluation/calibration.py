@@ -8,14 +8,15 @@ is what the probabilities are trained for (`training/losses.py`).
 `ece`: the expected calibration error over 15 bins of equally many candidates (Guo et al. 2017), `ece_even`
 over 10 bins of equal width; `brier` and `log_score` are means over answers of what all outcomes add up to.
 `ranks` says of the first, second and third candidate of ambiguous prompts how probable they are and how
-often each is the best one, `alike` the mean IoU between any two of them. `iou_error` and `iou_correlation`
-compare predicted with true IoU.
-Legend: M candidates, F forecasts (a candidate each), A answers, B bins.
+often each is the best one, in truth and by predicted IoU; `alike` is the mean IoU between any two of them.
+`iou_error` and `iou_correlation` compare predicted with true IoU.
+Legend: M candidates, N outcomes (the candidates, then "none of these"), F forecasts (a candidate each),
+A answers, I images, B bins, D draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Protocol
@@ -23,9 +24,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.mask import Mask
 from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
+from anymask.evaluation.clicks import FIRST_CLICK_SEED
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Sample, ScoredImages
 from anymask.evaluation.statistics import draws, intervals, means
@@ -33,7 +34,6 @@ from anymask.evaluation.subject import Progress, Subject, encode_each
 
 EQUAL_BINS, EVEN_BINS = 15, 10
 MEANT = 0.5  # IoU below which no candidate counts as the one meant
-CLICK_SEED = 3
 LEAST = 1e-6  # of a probability, in the log score
 
 Floats = NDArray[np.float64]
@@ -59,24 +59,28 @@ class Forecasts(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """One answer. `probability_M`, `predicted_M`, `iou_M`: of its candidates, best ranked first. `alike`:
-    mean IoU between its candidates, NaN for one alone.
+    """One answer. `chance_N`: probabilities of its candidates, best ranked first, and of "none of these".
+    `predicted_M`, `iou_M`: predicted and true IoU of the candidates. `alike`: mean IoU between any two of
+    them, NaN for one alone.
     """
 
     sample: Sample
     prompt: str
-    probability_M: Floats
+    chance_N: Floats
     predicted_M: Floats
     iou_M: Floats
     alike: float
 
     @property
-    def outcome_M(self) -> Floats:
-        """1 for the candidate that was meant, 0 for the others; all 0: none of them."""
-        outcome = np.zeros(len(self.iou_M))
+    def came_true(self) -> int:
+        """Which of the outcomes: the candidate that was meant, or the last, "none of these"."""
         best = int(self.iou_M.argmax())
-        outcome[best] = self.iou_M[best] >= MEANT
-        return outcome
+        return best if self.iou_M[best] >= MEANT else len(self.iou_M)
+
+    @property
+    def outcome_N(self) -> Floats:
+        """1 for what came true, 0 for the rest."""
+        return np.asarray(np.eye(len(self.chance_N))[self.came_true])
 
 
 def evaluate_calibration(
@@ -86,12 +90,14 @@ def evaluate_calibration(
     limit: int | None = None,
     csv_path: DataPath | None = None,
     progress: Progress | None = None,
+    summary: Callable[[Sequence[Forecast]], Report] | None = None,
 ) -> Report:
     """Compare the probabilities of `model` with what comes true, on every mask of a data set (`limit`: of its
     first so many images).
 
-    `progress(done, total)` is called after every image; `csv_path` receives one line per answer. Raises
-    BadInput for data that cannot be read or holds no mask, StorageError for the CSV.
+    `progress(done, total)` is called after every image; `csv_path` receives one line per answer; `summary`
+    makes the report of all answers, `summarise` unless given. Raises BadInput for data that cannot be read
+    or holds no mask, StorageError for the CSV.
     """
     images = ScoredImages(data_path, limit)
     found: list[Forecast] = []
@@ -102,10 +108,11 @@ def evaluate_calibration(
                 found += asked
                 for forecast in asked:
                     write_row(_row(forecast))
-    return {"dataset": images.name, "model": model.name, **summarise(found)}
+    return {"dataset": images.name, "model": model.name, **(summary or summarise)(found)}
 
 
 def forecasts(sample: Sample, image: Any) -> Iterator[Forecast]:
+    """What `image` answers to each way of asking for the sample."""
     for name, prompt in prompts_of(sample).items():
         answer: Forecasts = image.segment(**prompt)
         candidates = list(answer)
@@ -113,7 +120,7 @@ def forecasts(sample: Sample, image: Any) -> Iterator[Forecast]:
         yield Forecast(
             sample,
             name,
-            np.array([c.probability for c in candidates], float),
+            np.array([*(c.probability for c in candidates), answer.none_probability], float),
             np.array([c.iou for c in candidates], float),
             np.array([sample.iou(mask) for mask in masks]),
             alike(masks),
@@ -124,7 +131,7 @@ def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
     """The four ways to ask for a mask, as `segment` takes them."""
     centre = next_click(sample.truth_HW, np.zeros_like(sample.truth_HW), sample.scored_HW)
     assert centre is not None, "samples are not empty"
-    somewhere = random_click(sample.truth_HW, sample.rng(CLICK_SEED))
+    somewhere = random_click(sample.truth_HW, sample.rng(FIRST_CLICK_SEED))
     drawn = jitter(sample.box_xyxy, sample.truth_HW.shape, sample.rng(JITTER_SEED))
     clicks = {"centre": centre, "random": somewhere}
     asked = {name: {"points": [c.point_xy], "labels": [1]} for name, c in clicks.items()}
@@ -133,24 +140,17 @@ def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
 
 def alike(masks: Sequence[np.ndarray]) -> float:
     """Mean IoU between any two masks; NaN for fewer than two."""
-    ious = [Mask.from_array(a).iou(Mask.from_array(b)) for a, b in combinations(masks, 2)]
-    return float(np.mean(ious)) if ious else float("nan")
+    pairs = [int((a & b).sum()) / max(1, int((a | b).sum())) for a, b in combinations(masks, 2)]
+    return float(np.mean(pairs)) if pairs else float("nan")
 
 
 def summarise(found: Sequence[Forecast]) -> Report:
     """Everything with 95 % intervals over images. Needs a forecast."""
-    p_F = np.concatenate([f.probability_M for f in found])
-    true_F = np.concatenate([f.outcome_M for f in found])
+    p_F, true_F = pooled(found)
     images_F = np.concatenate([np.full(len(f.iou_M), f.sample.image) for f in found])
     images_A = np.array([f.sample.image for f in found])
-    per_answer = {
-        "brier": np.array([brier(f) for f in found]),
-        "log_score": np.array([log_score(f) for f in found]),
-        "none_forecast": np.array([1 - f.probability_M.sum() for f in found]),
-        "none_observed": np.array([1 - f.outcome_M.sum() for f in found]),
-    }
-    probable, best = ranks(found)
     equal, even = equal_bins(p_F), even_bins(p_F)
+    per_answer = scores(found)
     return {
         "samples": len({(f.sample.image, f.sample.annotation) for f in found}),
         "images": len(np.unique(images_A)),
@@ -158,8 +158,7 @@ def summarise(found: Sequence[Forecast]) -> Report:
         "ece": ece(p_F, true_F, equal),
         "ece_even": ece(p_F, true_F, even),
         **means(per_answer),
-        "ranks": {"probability": probable, "best": best},
-        "alike": float(np.nanmean([f.alike for f in found])) if probable else None,
+        **ranks(found),
         **iou_agreement(found),
         "by_prompt": by_prompt(found),
         "bins": bins_of(p_F, true_F, even),
@@ -167,16 +166,21 @@ def summarise(found: Sequence[Forecast]) -> Report:
     }
 
 
-def brier(forecast: Forecast) -> float:
-    none = (1 - forecast.probability_M.sum()) - (1 - forecast.outcome_M.sum())
-    return float(np.square(forecast.probability_M - forecast.outcome_M).sum() + none**2)
+def pooled(found: Sequence[Forecast]) -> tuple[Floats, Floats]:
+    """Of all candidates of all answers: the probability, and 1 where the candidate was meant, else 0."""
+    return np.concatenate([f.chance_N[:-1] for f in found]), np.concatenate([f.outcome_N[:-1] for f in found])
 
 
-def log_score(forecast: Forecast) -> float:
-    """Minus the logarithm of the probability of what came true."""
-    outcome = forecast.outcome_M
-    came_true = forecast.probability_M @ outcome if outcome.any() else 1 - forecast.probability_M.sum()
-    return float(-np.log(max(came_true, LEAST)))
+def scores(found: Sequence[Forecast]) -> dict[str, Floats]:
+    """Of each answer, over all its outcomes: the Brier score (0..2), the log score (minus the logarithm of
+    the probability of what came true) and "none of these", forecast and observed.
+    """
+    return {
+        "brier": np.array([np.square(f.chance_N - f.outcome_N).sum() for f in found]),
+        "log_score": np.array([-np.log(max(f.chance_N[f.came_true], LEAST)) for f in found]),
+        "none_forecast": np.array([f.chance_N[-1] for f in found]),
+        "none_observed": np.array([f.outcome_N[-1] for f in found]),
+    }
 
 
 def equal_bins(p_F: Floats) -> NDArray[np.intp]:
@@ -208,9 +212,12 @@ def ece_interval(
 
 
 def bins_of(p_F: Floats, true_F: Floats, bin_F: NDArray[np.intp]) -> list[dict[str, float]]:
-    """For the picture: of each bin that is not empty how many, what was forecast and what came true."""
+    """For the picture: of each bin that is not empty which it is, how many forecasts it has, what they say
+    and what came true.
+    """
     return [
         {
+            "bin": int(b),
             "count": int((bin_F == b).sum()),
             "forecast": float(p_F[bin_F == b].mean()),
             "observed": float(true_F[bin_F == b].mean()),
@@ -219,15 +226,25 @@ def bins_of(p_F: Floats, true_F: Floats, bin_F: NDArray[np.intp]) -> list[dict[s
     ]
 
 
-def ranks(found: Sequence[Forecast]) -> tuple[list[float], list[float]]:
-    """Of ambiguous answers: how probable the candidate of each rank is, and how often it is the best one."""
+def ranks(found: Sequence[Forecast]) -> Report:
+    """Of ambiguous answers, for the candidate of each rank: its mean probability, how often it is the best
+    one in truth and how often by predicted IoU; and how alike the candidates are.
+    """
     several = [f for f in found if len(f.iou_M) > 1]
     if not several:
-        return [], []
+        return {"ranks": {"probability": [], "best": [], "best_predicted": []}, "alike": None}
     count = min(len(f.iou_M) for f in several)
-    probable = np.mean([f.probability_M[:count] for f in several], axis=0)
-    best = np.bincount([int(f.iou_M[:count].argmax()) for f in several], minlength=count) / len(several)
-    return probable.tolist(), best.tolist()
+
+    def best(values: Sequence[Floats]) -> list[float]:
+        winners = [int(values_M[:count].argmax()) for values_M in values]
+        return [winners.count(rank) / len(several) for rank in range(count)]
+
+    shares = {
+        "probability": np.mean([f.chance_N[:count] for f in several], axis=0).tolist(),
+        "best": best([f.iou_M for f in several]),
+        "best_predicted": best([f.predicted_M for f in several]),
+    }
+    return {"ranks": shares, "alike": float(np.mean([f.alike for f in several]))}
 
 
 def iou_agreement(found: Sequence[Forecast]) -> dict[str, float | None]:
@@ -242,9 +259,8 @@ def by_prompt(found: Sequence[Forecast]) -> dict[str, float]:
     """The calibration error of each way of asking."""
     errors = {}
     for name in dict.fromkeys(f.prompt for f in found):
-        asked = [f for f in found if f.prompt == name]
-        p_F = np.concatenate([f.probability_M for f in asked])
-        errors[name] = ece(p_F, np.concatenate([f.outcome_M for f in asked]), equal_bins(p_F))
+        p_F, true_F = pooled([f for f in found if f.prompt == name])
+        errors[name] = ece(p_F, true_F, equal_bins(p_F))
     return errors
 
 
@@ -258,7 +274,7 @@ def _row(forecast: Forecast) -> dict[str, Any]:
         "key": sample.key,
         "annotation": sample.annotation,
         "prompt": forecast.prompt,
-        "probabilities": joined(forecast.probability_M),
+        "probabilities": joined(forecast.chance_N[:-1]),
         "predicted_ious": joined(forecast.predicted_M),
         "ious": joined(forecast.iou_M),
     }

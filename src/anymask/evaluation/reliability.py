@@ -1,4 +1,7 @@
-"""The reliability diagram: what was forecast against what came true, as a picture."""
+"""The reliability diagram: what was forecast against what came true, as a picture.
+
+Drawn at twice the size it is meant to be shown at. Knows the bins of a report, no models.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,68 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-SIDE, MARGIN, COUNTS = 360, 48, 70  # pixels: of the square, around it, of the counts below it
-INK, BAR, IDEAL = (40, 40, 40), (70, 120, 190), (200, 90, 60)
+from anymask.evaluation.calibration import EVEN_BINS
+
+SIDE, COUNTS, GAP = 640, 140, 24  # pixels: of the square, of the counts below it, between the two
+LEFT, TOP, RIGHT, BOTTOM = 96, 64, 40, 96  # margins
+TEXT = 24
+INK, FAINT, BAR, COUNT, IDEAL = (40, 40, 40), (215, 215, 215), (120, 165, 225), (150, 150, 150), (200, 80, 50)
+TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+Bins = Sequence[dict[str, Any]]
 
 
-def reliability_diagram(bins: Sequence[dict[str, Any]], title: str) -> Image.Image:
-    """`bins` as `evaluate_calibration` reports them. A dot on the line: forecasts come true as often as they
-    say. Below: how many forecasts there are, by square root.
+def reliability_diagram(bins: Bins, title: str) -> Image.Image:
+    """`bins` as `evaluate_calibration` reports them: one bar for each, as high as the share that came true,
+    with a dot at the mean forecast. A dot on the diagonal: these come true as often as they say. Below it how
+    many forecasts there are, by square root.
     """
-    size = (SIDE + 2 * MARGIN, SIDE + COUNTS + 2 * MARGIN)
-    picture = Image.new("RGB", size, "white")
+    picture = Image.new("RGB", (LEFT + SIDE + RIGHT, TOP + SIDE + GAP + COUNTS + BOTTOM), "white")
     pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(13)
-    pen.text((MARGIN, MARGIN / 3), title, INK, font)
-    pen.rectangle((MARGIN, MARGIN, MARGIN + SIDE, MARGIN + SIDE), outline=INK)
-    pen.line((*place(0, 0), *place(1, 1)), IDEAL, 2)
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        x, y = place(tick, tick)
-        pen.text((x, MARGIN + SIDE + COUNTS + 16), f"{tick:g}", INK, font, "mm")
-        pen.text((MARGIN - 6, y), f"{tick:g}", INK, font, "rm")
-    pen.text((MARGIN + SIDE / 2, size[1] - 12), "forecast (across), came true (up)", INK, font, "mm")
-    _dots(pen, bins)
+    _bars(pen, bins)
     _counts(pen, bins)
+    _axes(pen, title)
+    for b in bins:
+        x, y = place(b["forecast"], b["observed"])
+        pen.ellipse((x - 7, y - 7, x + 7, y + 7), INK)
     return picture
 
 
 def place(forecast: float, observed: float) -> tuple[float, float]:
     """Where a pair of shares lies, in pixels."""
-    return MARGIN + forecast * SIDE, MARGIN + (1 - observed) * SIDE
+    return LEFT + forecast * SIDE, TOP + (1 - observed) * SIDE
 
 
-def _dots(pen: ImageDraw.ImageDraw, bins: Sequence[dict[str, Any]]) -> None:
-    dots = [place(b["forecast"], b["observed"]) for b in bins]
-    pen.line(dots, BAR, 2)
-    for x, y in dots:
-        pen.ellipse((x - 4, y - 4, x + 4, y + 4), BAR)
-
-
-def _counts(pen: ImageDraw.ImageDraw, bins: Sequence[dict[str, Any]]) -> None:
-    floor = MARGIN + SIDE + COUNTS
-    most = max(b["count"] for b in bins) ** 0.5
+def _bars(pen: ImageDraw.ImageDraw, bins: Bins) -> None:
     for b in bins:
-        x, _ = place(b["forecast"], 0)
-        pen.rectangle((x - 8, floor - (COUNTS - 10) * b["count"] ** 0.5 / most, x + 8, floor), BAR)
+        (x0, y0), (x1, y1) = place(b["bin"] / EVEN_BINS, b["observed"]), place((b["bin"] + 1) / EVEN_BINS, 0)
+        pen.rectangle((x0 + 3, y0, x1 - 3, y1), BAR)
+
+
+def _counts(pen: ImageDraw.ImageDraw, bins: Bins) -> None:
+    floor = TOP + SIDE + GAP + COUNTS
+    most = max(b["count"] for b in bins)
+    for b in bins:
+        (x0, _), (x1, _) = place(b["bin"] / EVEN_BINS, 0), place((b["bin"] + 1) / EVEN_BINS, 0)
+        top = floor - (COUNTS - TEXT) * (b["count"] / most) ** 0.5
+        pen.rectangle((x0 + 3, top, x1 - 3, floor), COUNT)
+        pen.text(((x0 + x1) / 2, top - 4), f"{b['count']:,}", INK, _font(TEXT * 2 // 3), "ms")
+
+
+def _axes(pen: ImageDraw.ImageDraw, title: str) -> None:
+    floor = TOP + SIDE + GAP + COUNTS
+    for tick in TICKS:
+        x, y = place(tick, tick)
+        pen.line((LEFT, y, LEFT + SIDE, y), FAINT, 1)
+        pen.text((LEFT - 12, y), f"{tick:g}", INK, _font(TEXT), "rm")
+        pen.text((x, floor + 12), f"{tick:g}", INK, _font(TEXT), "mt")
+    pen.rectangle((LEFT, TOP, LEFT + SIDE, TOP + SIDE), outline=INK, width=2)
+    pen.line((LEFT, floor, LEFT + SIDE, floor), INK, 2)
+    pen.line((*place(0, 0), *place(1, 1)), IDEAL, 3)
+    pen.text((LEFT, TOP / 2), title, INK, _font(TEXT), "lm")
+    axes = "across: probability; up: share that came true; below: how many"
+    pen.text((LEFT + SIDE / 2, floor + BOTTOM - 24), axes, INK, _font(TEXT * 5 // 6), "ms")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

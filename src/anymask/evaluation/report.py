@@ -122,10 +122,22 @@ def _calibration_lines(report: Report) -> list[str]:
         "none_observed": "none, observed",
     }
     lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
-    lines += [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
+    errors = [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
     ranks = zip(report["ranks"]["probability"], report["ranks"]["best"], strict=True)
     told = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
-    return [_head(report, "samples"), *lines, *told]
+    alike = [] if report["alike"] is None else [f"IoU between candidates {report['alike']:.2f}"]
+    predicted = f"predicted IoU is off by {report['iou_error']:.3f} on average"
+    lines = [lines[0], *errors, *lines[1:], *told, *alike, predicted]
+    return [_head(report, "samples"), *lines, *_fit_lines(report)]
+
+
+def _fit_lines(report: Report) -> list[str]:
+    if "fit" not in report:
+        return []
+    fit = report["fit"]
+    head = f"temperature {fit['temperature']:.3f} (was {fit['earlier']:.3f}) would make"
+    names = {"ece": "calibration error", "brier": "Brier score", "log_score": "log score"}
+    return [head, *(f"  {text:<19} {report[key]:6.3f} -> {fit[key]:.3f}" for key, text in names.items())]
 
 
 def _line(name: str, mean: float | None, interval: Sequence[float] | None) -> str:

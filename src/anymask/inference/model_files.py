@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
+TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
 SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".points.onnx", ".safetensors", ".json")
 
 PARTS = ("encoder", "decoder", "points", "weights")
@@ -61,6 +63,14 @@ class Card:
     def fingerprint(self) -> str:
         """Names the weights: an embedding of one must not meet the decoder of another. "" if unknown."""
         return self.sha256("weights")[:16] or self.sha256("encoder")[:16]
+
+    @property
+    def temperature(self) -> float:
+        """Of the probabilities, see `tempered`; 1 unless the card names one. Raises WeightsError."""
+        value = self.facts.get(TEMPERATURE_FACT, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise WeightsError(f"{TEMPERATURE_FACT} on the card: expected a number above 0, got {value!r}")
+        return float(value)
 
     def sha256(self, part: str) -> str:
         facts = self.facts.get(part)

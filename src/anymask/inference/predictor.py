@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.candidates import Candidates
+from anymask.core.candidates import Candidates, tempered
 from anymask.core.geometry import ResizeLongest, normalise_and_pad
 from anymask.core.image import content_hash, read_image
 from anymask.core.prompt import Prompt
@@ -51,6 +51,7 @@ class Model:
     for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
     of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
     processor's cores, run at a time. `zooms`: this model is at its best when it looks twice, see `zoom`.
+    `temperature`: what makes its probabilities calibrated, see `tempered`.
     """
 
     backend: Backend
@@ -60,13 +61,15 @@ class Model:
     reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
     zooms: bool = False
+    temperature: float = 1.0
 
     @cached_property
     def grid(self) -> Model | None:
         """A twin with the same weights and a smaller frame, for grids of points; None where there is none."""
         if self.grid_path is None or self.reopen is None:
             return None
-        return Model(self.reopen(self.grid_path), self.fingerprint, workers=self.workers)
+        twin = self.reopen(self.grid_path)
+        return Model(twin, self.fingerprint, workers=self.workers, temperature=self.temperature)
 
     @property
     def spec(self) -> ModelSpec:
@@ -165,7 +168,9 @@ class EncodedImage:
         for indices, arrays in batches(checked, backend.spec, self.transform, backend.batch_size):
             decoded = backend.decode(self.embedding, arrays)
             for row, index in enumerate(indices):
-                answers[index] = candidates(decoded, row, checked[index].is_ambiguous, self.transform)
+                ambiguous = checked[index].is_ambiguous
+                temperature = self.model.temperature
+                answers[index] = candidates(decoded, row, ambiguous, self.transform, temperature)
         return [answers[i] for i in range(len(checked))]
 
     def everything(
@@ -211,29 +216,35 @@ class EncodedImage:
         return Path(path)
 
 
-def candidates(decoded: DecodedArrays, row: int, ambiguous: bool, transform: ResizeLongest) -> Candidates:
+def candidates(
+    decoded: DecodedArrays, row: int, ambiguous: bool, transform: ResizeLongest, temperature: float = 1.0
+) -> Candidates:
     """Slots 1..3 for an ambiguous prompt, slot 0 otherwise."""
     slots = SEVERAL if ambiguous else SINGLE
     iou_M = decoded.iou_P4[row, slots].astype(np.float32)
     logits_Mmm = decoded.low_res_masks_P4mm[row, slots].copy()  # not a view: it would keep the whole batch
-    probability_M, none = probabilities(decoded, row, slots, iou_M)
+    probability_M, none = probabilities(decoded, row, slots, iou_M, temperature)
     return Candidates(logits_Mmm, iou_M, probability_M, none, (transform,) * len(iou_M))
 
 
-def probabilities(decoded: DecodedArrays, row: int, slots: slice, iou_M: Floats) -> tuple[Floats, float]:
+def probabilities(
+    decoded: DecodedArrays, row: int, slots: slice, iou_M: Floats, temperature: float = 1.0
+) -> tuple[Floats, float]:
     """Of the slots in use and of "none of these"; they sum to 1.
 
     From the network's own head; without one, predicted IoUs that sum to more than 1 share it out.
     """
     if decoded.probability_logits_P5 is None:
-        clipped = iou_M.clip(0, 1)
-        share_M = (clipped / max(1.0, float(clipped.sum()))).astype(np.float32)
-        return share_M, max(0.0, 1 - float(share_M.sum()))
-    logits = decoded.probability_logits_P5[row].astype(np.float64)
-    used = np.append(logits[slots], logits[NONE])
-    weights = np.exp(used - used.max())
-    weights /= weights.sum()
-    return weights[:-1].astype(np.float32), float(weights[-1])
+        clipped = iou_M.clip(0, 1).astype(np.float64)
+        share_M = clipped / max(1.0, float(clipped.sum()))
+        chance_N = np.append(share_M, max(0.0, 1 - float(share_M.sum())))
+    else:
+        logits = decoded.probability_logits_P5[row].astype(np.float64)
+        used = np.append(logits[slots], logits[NONE])
+        chance_N = np.exp(used - used.max())
+        chance_N /= chance_N.sum()
+    chance_N = tempered(chance_N, temperature)
+    return chance_N[:-1].astype(np.float32), float(chance_N[-1])
 
 
 def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Model:
@@ -255,7 +266,8 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
-    model = Model(opened, card.fingerprint, automatic, zooms=card.facts.get("zoom") is True)
+    zooms = card.facts.get("zoom") is True
+    model = Model(opened, card.fingerprint, automatic, zooms=zooms, temperature=card.temperature)
     if not grid or not (twin := path.with_name(str(grid))).is_file():
         return model
     cores = threads or settings.threads or os.cpu_count() or 1
