@@ -29,6 +29,7 @@ from anymask.core.spec import ModelSpec
 from anymask.core.window import redraw
 from anymask.errors import BadInput, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
+from anymask.inference.holding import holding
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
@@ -51,7 +52,8 @@ class Model:
     for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
     of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
     processor's cores, run at a time. `zooms`: this model is at its best when it looks twice, see `zoom`.
-    `temperature`: what makes its probabilities calibrated, see `tempered`.
+    `clicks_hold`: its masks are bent to what the clicks say, see `holding`. `temperature`: what makes its
+    probabilities calibrated, see `tempered`.
     """
 
     backend: Backend
@@ -61,6 +63,7 @@ class Model:
     reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
     zooms: bool = False
+    clicks_hold: bool = False
     temperature: float = 1.0
 
     @cached_property
@@ -168,10 +171,13 @@ class EncodedImage:
         for indices, arrays in batches(checked, backend.spec, self.transform, backend.batch_size):
             decoded = backend.decode(self.embedding, arrays)
             for row, index in enumerate(indices):
-                ambiguous = checked[index].is_ambiguous
-                temperature = self.model.temperature
-                answers[index] = candidates(decoded, row, ambiguous, self.transform, temperature)
+                answers[index] = self._answer(decoded, row, checked[index])
         return [answers[i] for i in range(len(checked))]
+
+    def _answer(self, decoded: DecodedArrays, row: int, prompt: Prompt) -> Candidates:
+        temperature = self.model.temperature
+        answer = candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature)
+        return holding(answer, prompt, self.transform) if self.model.clicks_hold else answer
 
     def everything(
         self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
@@ -266,8 +272,15 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
-    zooms = card.facts.get("zoom") is True
-    model = Model(opened, card.fingerprint, automatic, zooms=zooms, temperature=card.temperature)
+    zooms, holds = (card.facts.get(fact) is True for fact in ("zoom", "clicks_hold"))
+    model = Model(
+        opened,
+        card.fingerprint,
+        automatic,
+        zooms=zooms,
+        clicks_hold=holds,
+        temperature=card.temperature,
+    )
     if not grid or not (twin := path.with_name(str(grid))).is_file():
         return model
     cores = threads or settings.threads or os.cpu_count() or 1

@@ -1,0 +1,49 @@
+"""A click holds: where a person clicked, the mask is what the click says.
+
+A network answers most clicks so by itself, but not every one; a person whose click does nothing clicks again
+and again. So where an answer says otherwise its logits are bent around the click, two or three of their own
+pixels wide; everywhere else the answer is the network's.
+Legend: m side of the low-resolution masks, M candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, floor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.candidates import Candidates
+from anymask.core.geometry import Floats, ResizeLongest
+from anymask.core.prompt import Prompt
+
+SURE = 0.5  # logit at a click, at least
+REACH = 1.25  # of a bend, in low-resolution pixels: all that upscaling looks at, two or three each way
+
+
+def holding(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
+    """`answer` to `prompt`, bent where it says otherwise; the last click of all has the last word."""
+    if not len(prompt.points_xy):
+        return answer
+    side = answer.low_res_logits.shape[-1]
+    cells_xy = frame.to_model_points(prompt.points_xy) * (side / frame.input_size) - 0.5
+    logits_Mmm = answer.low_res_logits.copy()
+    for logits_mm in logits_Mmm:
+        for cell_xy, label in zip(cells_xy, prompt.labels, strict=True):
+            bend(logits_mm, cell_xy, 1.0 if label == 1 else -1.0)
+    return replace(answer, low_res_logits=logits_Mmm)
+
+
+def bend(logits_mm: Floats, cell_xy: NDArray[np.floating], sign: float) -> None:
+    """At a place between cell centres, in place: where the logits do not have the sign, the nearest cells get
+    it.
+    """
+    side = len(logits_mm)
+    cells, (at_x, at_y) = np.arange(side), np.clip(cell_xy, 0, side - 1)
+    share_x, share_y = (np.clip(1 - np.abs(cells - at), 0, 1) for at in (at_x, at_y))
+    if sign * float(share_y @ logits_mm @ share_x) >= SURE:
+        return
+    (x0, x1), (y0, y1) = ((max(0, ceil(at - REACH)), floor(at + REACH) + 1) for at in (at_x, at_y))
+    near = logits_mm[y0:y1, x0:x1]
+    near[...] = sign * np.maximum(sign * near, SURE)
