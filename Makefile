@@ -35,8 +35,9 @@ fix: $(VENV)/.dev  ## repair what ruff can repair
 bench: $(VENV)/.dev  ## encode, decode, cold start, memory; against peers
 	$(BIN)/anymask bench
 
-docs: $(VENV)/.dev  ## write docs/cli.md and docs/settings.md again from the code
+docs: $(VENV)/.dev  ## write docs/cli.md, docs/settings.md and docs/model-card.md again
 	$(BIN)/python docs/generate.py
+	$(BIN)/python recipes/model_card.py
 
 clean:  ## remove what make made, the venv included
 	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

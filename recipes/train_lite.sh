@@ -26,3 +26,4 @@ for set in grabcut davis; do anymask evaluate clicks "$data/val/$set.tar" --mode
 anymask evaluate clicks "$data/val/coco.tar" --max-clicks 5 --model "$out/exported/lite.json" --json
 anymask evaluate boxes "$data/val/coco.tar" --model "$out/exported/lite.json" --json
 anymask evaluate edges "$data/val/bsds.tar" --model "$out/exported/lite.json" --json
+anymask evaluate calibration "$data/val/coco.tar" --model "$out/exported/lite.json" --json --plot "$out/reliability.png"
