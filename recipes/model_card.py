@@ -26,6 +26,8 @@ SETS = {
     "edges": "BSDS500, edges",
     "proposals": "Everything in a photo",
     "calibration": "Calibration",
+    "coco": "COCO",
+    "parts": "parts of things",
 }
 MEASURES = {
     "iou_at_1": "IoU after one click",
@@ -35,6 +37,12 @@ MEASURES = {
     "miou": "mean IoU, exact box",
     "miou_jittered": "mean IoU, box as people draw it",
     "floor_filled_box": "floor: the box filled",
+    "iou_at_5": "IoU after five clicks",
+    "iou_at_20": "IoU after twenty clicks",
+    "best_of_rank_1_2_3": "share of first / second / third candidate that fits best",
+    "ar_at_100": "average recall of 100",
+    "precision_at_75": "precision at IoU 0.75",
+    "tight_at_75": "... of those found at all",
     "ods": "ODS",
     "ois": "OIS",
     "ap": "AP",
