@@ -78,7 +78,9 @@ class ZoomImage:
         return [self._closer(p, next(first) if p.mask is None else None) for p in checked]
 
     def _closer(self, prompt: Prompt, first: Candidates | None) -> Candidates:
-        """Every candidate drawn again. Which one was meant is the first look's to say: it saw the most."""
+        """Every candidate drawn again. Whether it is what was meant, and how good, is the first look's to say:
+        the second is given a mask and sees little else, so it would judge how well that is redrawn.
+        """
         if first is None:
             return self._second_look(prompt)
         windows: list[Window] = []
@@ -88,7 +90,7 @@ class ZoomImage:
             window = self._window(again, windows)
             windows += [window] if window else []
             best = self._ask(again, window).best if window else candidate
-            drawn.append(Candidate(best.low_res_logits, best.iou, candidate.probability, best.transform))
+            drawn.append(replace(best, iou=candidate.iou, probability=candidate.probability))
         return _together(drawn, first.none_probability)
 
     def _second_look(self, prompt: Prompt) -> Candidates:
