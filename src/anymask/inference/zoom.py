@@ -78,8 +78,8 @@ class ZoomImage:
         return [self._closer(p, next(first) if p.mask is None else None) for p in checked]
 
     def _closer(self, prompt: Prompt, first: Candidates | None) -> Candidates:
-        """Every candidate drawn again. Whether it was meant and how good it is, the first look has to say: the
-        second is given a mask and sees little else, so it would judge how well that is redrawn.
+        """Every candidate drawn again. Whether it was meant and how good it is, the first look says:
+        the second is given a mask and sees little else, so it would judge how well that is redrawn.
         """
         if first is None:
             return self._second_look(prompt)
