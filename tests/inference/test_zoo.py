@@ -122,7 +122,7 @@ def test_with_torch_a_published_file_becomes_a_model_that_is_ready(
     card = pull(entry)
     assert card == find_model("mobile_sam") == pull(entry)
     names = {p.name.removeprefix("mobile_sam") for p in card.parent.iterdir()}
-    assert names == {".json", ".safetensors", ".encoder.onnx", ".decoder.onnx"}
+    assert names == {".json", ".safetensors", ".encoder.onnx", ".decoder.onnx", ".points.onnx"}
     models = (anymask.load("mobile_sam", backend=name) for name in ("onnx", "torch:cpu"))
     ours, theirs = (model.encode(photo).segment(box=(30, 20, 80, 60)) for model in models)
     np.testing.assert_allclose(ours.low_res_logits, theirs.low_res_logits, atol=1e-2)

@@ -123,7 +123,8 @@ def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_state_on_disk(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     call = f"run_recipe('smoke', ['{scenes}'], '{out}', steps=100000)"
-    code = f"from anymask.training.recipes import run_recipe; {call}"
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job does not
+    code = f"{heard}; from anymask.training.recipes import run_recipe; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (out / "log.jsonl").exists() or not (out / "log.jsonl").read_text():
