@@ -123,7 +123,8 @@ def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_state_on_disk(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     call = f"run_recipe('smoke', ['{scenes}'], '{out}', steps=100000)"
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job does not
+    # background jobs are started deaf to it
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{heard}; from anymask.training.recipes import run_recipe; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
