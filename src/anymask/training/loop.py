@@ -25,6 +25,7 @@ from anymask.core.spec import ModelSpec
 from anymask.store.records import RecordSource
 from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
 from anymask.training.dataset import TrainingViews, View, ViewConfig
+from anymask.training.depthwise import with_quick_gradients
 from anymask.training.logs import RunLog
 from anymask.training.objective import Objective, session_loss
 
@@ -86,7 +87,7 @@ def train(
     Ctrl-C saves the state before it leaves.
     """
     process = join_processes(device)
-    model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    with_quick_gradients(model).to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     views = TrainingViews(records, config.weights, config.seed)
     optimiser = make_optimiser(model, config)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
