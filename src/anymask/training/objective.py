@@ -56,7 +56,7 @@ def session_loss(
     target_P1mm = torch.from_numpy(target_Pmm).unsqueeze(1).to(pixels_B3SS.device)
     stride = pixels_B3SS.shape[-1] // target_Pmm.shape[-1]
     embedding = model.encode_image(pixels_B3SS)
-    embedding = {name: t.repeat_interleave(objects, 0) for name, t in embedding.items()}
+    embedding = {name: repeated(t, objects) for name, t in embedding.items()}
     prompts = first_prompts(target_Pmm, stride, objective.first, rng)
     answer = decode(model, embedding, prompts)
     loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first")
@@ -72,6 +72,13 @@ def session_loss(
             answer = decode(model, embedding, prompts)
     correction_loss, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
     return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
+
+
+def repeated(map_BChw: Tensor, objects: int) -> Tensor:
+    """Each image's map once for each of its objects, channels still last: sums of maps in different orders
+    take nine times as long.
+    """
+    return map_BChw.repeat_interleave(objects, 0).contiguous(memory_format=torch.channels_last)
 
 
 def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> Decoded:
