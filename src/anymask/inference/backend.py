@@ -39,6 +39,16 @@ class DecodeInput:
     masks_P1mm: Floats
     has_mask_P: Floats
 
+    def __len__(self) -> int:
+        return len(self.points_PN2)
+
+    def row(self, index: int) -> DecodeInput:
+        """One prompt of them, as a call of its own."""
+        one = slice(index, index + 1)
+        return DecodeInput(
+            self.points_PN2[one], self.labels_PN[one], self.masks_P1mm[one], self.has_mask_P[one]
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedArrays:
@@ -55,8 +65,8 @@ class DecodedArrays:
 class Backend(Protocol):
     """Safe to share between threads: both methods may run at the same time.
 
-    `batch_size`: prompts per call to `decode` that pay. It is 1 on a processor, where more are no faster,
-    take more memory and round differently: so a batch gets exactly the single answers.
+    `batch_size`: prompts per call to `decode` that pay. On a processor it is 1 where more are no faster,
+    take more memory and round differently. Whatever it is there, a batch gets exactly the single answers.
     """
 
     @property

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.inference.heap import give_back_free_memory
 from anymask.inference.model_files import ModelFiles, check_files, read_card
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 
 ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 GPU_BATCH = 16
+PROMPTS_A_THREAD = 4  # of a call with many prompts without masks, each of which one thread answers
 # Networks of larger images: their encoders give memory back (13 % slower, hundreds of megabytes less), and
 # this fusion, slower on a processor than what it replaces, is off. Small ones keep it: with it their answers
 # were the same to the bit for any number of threads.
@@ -30,26 +35,58 @@ class OnnxBackend:
         if not files.has_graphs:
             raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
         check_files(model)
-        self.batch_size = GPU_BATCH if PROVIDERS[0] in onnxruntime.get_available_providers() else 1
-        is_small = self.spec.input_size <= SMALL_SIDE
-        without = () if is_small else (SLOW_FUSION,)
-        self._encoder = open_session(files.encoder, threads, without, arena=is_small)
+        self._is_small = self.spec.input_size <= SMALL_SIDE
+        without = () if self._is_small else (SLOW_FUSION,)
+        self._encoder = open_session(files.encoder, threads, without, arena=self._is_small)
         self._decoder = open_session(files.decoder, threads, without)
         self._points = open_session(files.points, threads, without) if files.points.is_file() else None
+        self._open_alone = partial(open_session, files.points, 1, without)
+        on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
+        self._side_by_side = 1 if on_gpu or self._points is None else threads
+        self.batch_size = GPU_BATCH if on_gpu else 1
+        if self._side_by_side > 1:
+            self.batch_size = PROMPTS_A_THREAD * threads
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
     def encode(self, pixels_13SS: Floats) -> Embedding:
         names = list(self.spec.embedding_names)
-        return dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13SS}), strict=True))
+        embedding = dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13SS}), strict=True))
+        if not self._is_small:
+            give_back_free_memory()
+        return embedding
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
-        if self._points is not None and not prompts.has_mask_P.any():
-            answers = self._points.run(self._outputs, {**embedding, **named_points(prompts)})
+        if self._side_by_side > 1 and len(prompts) > 1:
+            answers = self._each_alone(embedding, prompts)
         else:
-            answers = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
+            answers = self._answered(embedding, prompts, self._points)
         masks, iou, *chances = answers
         return DecodedArrays(masks, iou, chances[0] if chances else None)
+
+    def _answered(
+        self, embedding: Embedding, prompts: DecodeInput, points: onnxruntime.InferenceSession | None
+    ) -> list[Floats]:
+        """`points`: the graph for prompts without masks, where there is one."""
+        if points is None or prompts.has_mask_P.any():
+            found: list[Floats] = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
+        else:
+            found = points.run(self._outputs, {**embedding, **named_points(prompts)})
+        return found
+
+    def _each_alone(self, embedding: Embedding, prompts: DecodeInput) -> list[Floats]:
+        """Several prompts at a time, a thread each: a fifth faster than one by one with all threads."""
+        with ThreadPoolExecutor(self._side_by_side) as pool:
+            rows = list(
+                pool.map(
+                    lambda p: self._answered(embedding, prompts.row(p), self._alone), range(len(prompts))
+                )
+            )
+        return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+    @cached_property
+    def _alone(self) -> onnxruntime.InferenceSession:
+        return self._open_alone()
 
 
 def open_session(
@@ -62,6 +99,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
+    options.enable_mem_pattern = threads > 1
     options.log_severity_level = ERRORS_ONLY
     # Spinning threads answer a little sooner on an idle machine and much later on a busy one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -15,6 +15,7 @@ import openvino
 
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.inference.heap import give_back_free_memory
 from anymask.inference.model_files import ModelFiles, check_files, read_card
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 
@@ -42,20 +43,20 @@ class OpenVinoBackend:
 
     def encode(self, pixels_13SS: Floats) -> Embedding:
         answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13SS})
-        return {name: np.array(answer[name]) for name in self.spec.embedding_names}
+        embedding = {name: np.array(answer[name]) for name in self.spec.embedding_names}
+        del answer
+        give_back_free_memory()
+        return embedding
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
         if self._points is not None and not prompts.has_mask_P.any():
             masks, iou, *chances = self._run(self._points, {**embedding, **named_points(prompts)})
             return DecodedArrays(masks, iou, chances[0] if chances else None)
-        rows = [self._decode_one(embedding, slice(p, p + 1), prompts) for p in range(len(prompts.points_PN2))]
+        # OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one.
+        calls = [{**embedding, **named_inputs(prompts.row(p))} for p in range(len(prompts))]
+        rows = [self._run(self._decoder, inputs) for inputs in calls]
         masks, iou, *chances = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return DecodedArrays(masks, iou, chances[0] if chances else None)
-
-    def _decode_one(self, embedding: Embedding, row: slice, prompts: DecodeInput) -> list[Floats]:
-        """OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one."""
-        inputs = {name: array[row] for name, array in named_inputs(prompts).items()}
-        return self._run(self._decoder, {**embedding, **inputs})
 
     def _run(self, graph: Any, inputs: dict[str, Floats]) -> list[Floats]:
         answer = graph.create_infer_request().infer(inputs)

@@ -74,10 +74,18 @@ class ImageToTokens(Attention):
         q_bias_HD = self.q_proj.bias.unflatten(0, (self.num_heads, -1))
         out_weight_CHD = self.out_proj.weight.unflatten(1, (self.num_heads, -1))
         keys = einsum("pthd,hdc->phtc", k_PTHD, q_weight_HDC).flatten(1, 2)
-        offsets = einsum("pthd,hd->pht", k_PTHD, q_bias_HD).flatten(1, 2).unsqueeze(1)
+        offsets = einsum("pthd,hd->pht", k_PTHD, q_bias_HD).flatten(1, 2).unsqueeze(2)
         values = einsum("pthd,chd->phtc", v_PTHD, out_weight_CHD).flatten(1, 2)
-        scores_PLHT = self.split_heads(shared(q_QLC) @ keys.mT + offsets)
-        return scores_PLHT.softmax(dim=-1).flatten(2) @ values + self.out_proj.bias
+        scores_PHTL = (keys @ shared(q_QLC).mT + offsets).unflatten(1, (self.num_heads, -1))
+        return softmax_of_few(scores_PHTL, 2).flatten(1, 2).mT @ values + self.out_proj.bias
+
+
+def softmax_of_few(scores: Tensor, dim: int) -> Tensor:
+    """Softmax over a short axis, thousands of times: written out it runs along the long last axis, which the
+    runtimes do in half the time.
+    """
+    chances = (scores - scores.amax(dim, keepdim=True)).exp()
+    return chances / chances.sum(dim, keepdim=True)
 
 
 def shared(x_QLC: Tensor) -> Tensor:
