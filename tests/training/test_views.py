@@ -14,25 +14,27 @@ from scenes import write_scenes
 
 from anymask.errors import BadInput
 from anymask.store.records import open_records
-from anymask.training.augment import random_frame
-from anymask.training.dataset import TrainingViews, ViewConfig
+from anymask.training.augment import ViewConfig, random_frame
+from anymask.training.dataset import View
+from anymask.training.objective import CLICKS
+from anymask.training.task import TrainingViews
 
 CONFIG = ViewConfig(size=64, stride=2, objects=2, colour=0.0)
 
 
 @pytest.fixture
-def views(tmp_path: Path) -> TrainingViews:
-    return TrainingViews(open_records(write_scenes(tmp_path / "scenes")), {}, seed=3)
+def views(tmp_path: Path) -> TrainingViews[View]:
+    return TrainingViews(open_records(write_scenes(tmp_path / "scenes")), {}, 3, CLICKS)
 
 
-def test_a_view_is_a_function_of_seed_and_number(views: TrainingViews) -> None:
+def test_a_view_is_a_function_of_seed_and_number(views: TrainingViews[View]) -> None:
     first, again, other = views.view(5, CONFIG), views.view(5, CONFIG), views.view(6, CONFIG)
     assert np.array_equal(first.pixels_SS3, again.pixels_SS3)
     assert np.array_equal(first.masks_Kmm, again.masks_Kmm)
     assert not np.array_equal(first.pixels_SS3, other.pixels_SS3)
 
 
-def test_masks_lie_on_their_objects_after_crop_scale_and_flip(views: TrainingViews) -> None:
+def test_masks_lie_on_their_objects_after_crop_scale_and_flip(views: TrainingViews[View]) -> None:
     """Objects are bright and the ground dark, so the mask must agree with the brightness it covers."""
     overlaps = []
     for number in range(40):
@@ -48,7 +50,7 @@ def padding(pixels: np.ndarray) -> np.ndarray:
     return np.asarray((pixels == 127).all(-1).reshape(32, 2, 32, 2).all((1, 3)))
 
 
-def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingViews) -> None:
+def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingViews[View]) -> None:
     for number in range(20):
         masks = views.view(number, CONFIG).masks_Kmm
         assert masks.shape == (2, 32, 32)
@@ -58,7 +60,7 @@ def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingVie
 def test_sources_are_drawn_by_their_weight(tmp_path: Path) -> None:
     records = open_records(write_scenes(tmp_path / "scenes"))
     with pytest.raises(BadInput, match="no masks"):
-        TrainingViews(records_without_masks(records), {}, 0)
+        TrainingViews(records_without_masks(records), {}, 0, CLICKS)
 
 
 def records_without_masks(records):  # type: ignore[no-untyped-def]

@@ -40,6 +40,13 @@ def export(
             help="A run's export: the mean of its weights and of those of a run that went on from it.",
         ),
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run of the recipe boxes on these weights: the model finds where things are with it.",
+        ),
+    ] = None,
 ) -> None:
     """Write a network as ONNX encoder and decoder with a card (needs the extra export).
 
@@ -47,14 +54,19 @@ def export(
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
-        from anymask.training.finish import export_runs, is_run
+        from anymask.training.finish import add_boxes, export_runs, is_run
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
+    if boxes is not None and not is_run(boxes):
+        raise BadOption(f"--boxes takes a training run, and {boxes} is none")
     if is_run(runs[0]):
-        say(str(export_runs(runs, out, half=half is not False, facts=read_facts(card))))
+        exported = export_runs(runs, out, half=half is not False, facts=read_facts(card))
     else:
-        say(str(export_weights(find_weights(model), out, half=half is True)))
+        exported = export_weights(find_weights(model), out, half=half is True)
+    if boxes is not None:
+        add_boxes(boxes, exported)
+    say(str(exported))
 
 
 def read_facts(card: Path | None) -> dict[str, Any]:

@@ -35,6 +35,9 @@ class AutomaticSettings:
     twin finds is answered again by the model, point and mask together, and must pass the filters above.
     `small_pred_iou_thresh`, `small_stability_thresh`: filters of the twin's answers; `small_keep`: at most
     this many of them, the best predicted, are answered again.
+    `boxes`: where the model finds boxes of things, at most so many are asked for their masks before the
+    grid is; `box_score_thresh`: what their score must reach; `box_pred_iou_thresh`: predicted IoU of their
+    masks must be above it. The other filters are those of grid points.
     `point_shift`: pixels of the model frame added to grid points; the published code takes them as pixel
     indices, which is 0.5.
     """
@@ -57,6 +60,9 @@ class AutomaticSettings:
     small_pred_iou_thresh: float = 0.25
     small_stability_thresh: float = 0.0
     small_keep: int = 100
+    boxes: int = 0
+    box_score_thresh: float = 0.2
+    box_pred_iou_thresh: float = 0.5
     point_shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -92,6 +98,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "small_pred_iou_thresh": (-1e9, 1e9),
     "small_stability_thresh": (0, 1),
     "small_keep": (1, 100_000),
+    "boxes": (0, 10_000),
+    "box_score_thresh": (0, 1),
+    "box_pred_iou_thresh": (-1e9, 1e9),
     "point_shift": (0, 1),
 }
 

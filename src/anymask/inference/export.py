@@ -54,6 +54,7 @@ OWN_FACTS = (
     "encoder",
     "decoder",
     "points",
+    "boxes",
     "proof",
     GRID_FACT,
 )  # of the card, written anew
@@ -103,7 +104,20 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     facts = read_card(card).facts if card.is_file() else {}
     network = load_weights(weights)
     kept = {key: value for key, value in facts.items() if key not in OWN_FACTS}
-    return export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
+    exported = export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
+    ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
+    if theirs.boxes.is_file() and ours.boxes.resolve() != theirs.boxes.resolve():
+        copy_file(theirs.boxes, ours.boxes)  # its weights are its own
+        complete_card(ours, {})
+    return exported
+
+
+def copy_file(source: Path, destination: Path) -> None:
+    """Raises StorageError."""
+    try:
+        destination.write_bytes(source.read_bytes())
+    except OSError as error:
+        raise StorageError(f"cannot write {destination}: {error.strerror or error}") from error
 
 
 def export_model(
@@ -268,7 +282,7 @@ def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
     """Add checksums of the graphs and other facts to a card."""
     graphs = {part: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for part, p in files.parts()}
     card = {**read_card(files.card).facts, **facts}
-    card |= {part: graphs[part] for part in ("encoder", "decoder", "points") if part in graphs}
+    card |= {part: graphs[part] for part in ("encoder", "decoder", "points", "boxes") if part in graphs}
     partial = files.card.with_name(f"{files.card.name}.partial")
     try:
         partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")

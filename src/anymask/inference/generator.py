@@ -38,7 +38,7 @@ from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
 from anymask.inference.backend import DecodedArrays, DecodeInput
 from anymask.inference.filters import Judge, Proposal
-from anymask.inference.predictor import SEVERAL, EncodedImage, Model, Progress
+from anymask.inference.predictor import SEVERAL, SINGLE, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.scoring import Cells, ImageScorer, image_window, strips
 
@@ -160,6 +160,8 @@ class Search:
             again = Judge(self._settings, image.transform, side_of(image), crop, size_hw, self._rejected)
             answered = self._answered_again(image, kept[: settings.small_keep], side_of(asked), again)
             kept = self._without_duplicates(answered, side_of(image))
+        if in_boxes := self._in_boxes(image, crop, size_hw):
+            kept = self._without_duplicates([*in_boxes, *kept], side_of(image))
         started = time.perf_counter()
         masks = [self._upscaled(p, image.transform, side_of(image), crop, size_hw) for p in kept]
         self._seconds["rest"] += time.perf_counter() - started
@@ -181,6 +183,25 @@ class Search:
         for proposal, best in zip(proposals, in_order(ask, proposals, workers), strict=True):
             low_res_1mm = best.low_res_logits[None]
             passed += judge.passed(low_res_1mm, np.array([best.iou], np.float32), proposal.point_xy)
+        self._seconds["decode"] += time.perf_counter() - started
+        return passed
+
+    def _in_boxes(self, image: EncodedImage, crop: Crop, size_hw: SizeHW) -> list[Proposal]:
+        """The masks of the boxes that the model finds; the point of each is the middle of its box."""
+        s, finder = self._settings, image.model.box_finder
+        if finder is None or not s.boxes:
+            return []
+        started = time.perf_counter()
+        found = finder.find(image.embedding, image.transform, s.boxes, s.box_score_thresh)
+        judged = replace(s, pred_iou_thresh=s.box_pred_iou_thresh)
+        judge = Judge(judged, image.transform, side_of(image), crop, size_hw, self._rejected)
+        prompts = [Prompt.of(box=box) for box in found.boxes_xyxy_K4]
+        passed: list[Proposal] = []
+        for indices, decoded in self._decoded(image, prompts):
+            for row, index in enumerate(indices):
+                x0, y0, x1, y1 = found.boxes_xyxy_K4[index].tolist()
+                answer = decoded.low_res_masks_P4mm[row, SINGLE], decoded.iou_P4[row, SINGLE]
+                passed += judge.passed(*answer, ((x0 + x1) / 2, (y0 + y1) / 2))
         self._seconds["decode"] += time.perf_counter() - started
         return passed
 

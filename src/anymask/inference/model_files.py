@@ -2,7 +2,8 @@
 
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
 `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
-`<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work.
+`<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some a graph
+`<stem>.boxes.onnx` that finds where things are, with weights of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from anymask.errors import ModelNotFound, WeightsError
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
-SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".points.onnx", ".safetensors", ".json")
+SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".safetensors", ".json")
 
-PARTS = ("encoder", "decoder", "points", "weights")
+PARTS = ("encoder", "decoder", "points", "boxes", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,15 @@ class ModelFiles:
     encoder: Path
     decoder: Path
     points: Path
+    boxes: Path
     weights: Path
 
     @classmethod
     def of(cls, path: Path) -> ModelFiles:
         """The files beside any one of them."""
         stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
-        encoder, decoder, points, weights, card = (path.with_name(stem + suffix) for suffix in SUFFIXES)
-        return cls(card, encoder, decoder, points, weights)
+        encoder, decoder, points, boxes, weights, card = (path.with_name(stem + s) for s in SUFFIXES)
+        return cls(card, encoder, decoder, points, boxes, weights)
 
     @property
     def has_graphs(self) -> bool:

@@ -27,8 +27,9 @@ from anymask.core.image import content_hash, read_image
 from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
 from anymask.core.window import redraw
-from anymask.errors import BadInput, BadPrompt
+from anymask.errors import BadInput, BadOption, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
+from anymask.inference.box_finder import BoxFinder, FoundBoxes
 from anymask.inference.holding import holding
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
@@ -51,7 +52,8 @@ class Model:
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
     for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
     of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
-    processor's cores, run at a time. `zooms`: this model is at its best when it looks twice, see `zoom`.
+    processor's cores, run at a time. `box_path`: the graph that finds where things are, see `BoxFinder`.
+    `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, see `holding`. `temperature`: what makes its
     probabilities calibrated, see `tempered`.
     """
@@ -62,6 +64,7 @@ class Model:
     grid_path: Path | None = None
     reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
+    box_path: Path | None = None
     zooms: bool = False
     clicks_hold: bool = False
     temperature: float = 1.0
@@ -73,6 +76,11 @@ class Model:
             return None
         twin = self.reopen(self.grid_path)
         return Model(twin, self.fingerprint, workers=self.workers, temperature=self.temperature)
+
+    @cached_property
+    def box_finder(self) -> BoxFinder | None:
+        """What tells where things are; None where the model has none."""
+        return None if self.box_path is None else BoxFinder(self.box_path, self.workers)
 
     @property
     def spec(self) -> ModelSpec:
@@ -179,6 +187,16 @@ class EncodedImage:
         answer = candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature)
         return holding(answer, prompt, self.transform) if self.model.clicks_hold else answer
 
+    def find_boxes(self, at_most: int = 100, at_least: float = 0.05) -> FoundBoxes:
+        """Where things are: boxes to ask for masks, at most so many with at least such a score, best first.
+
+        Raises BadOption for a model that cannot tell.
+        """
+        finder = self.model.box_finder
+        if finder is None:
+            raise BadOption(f"{self.model.name} does not find boxes: it has no <stem>.boxes.onnx")
+        return finder.find(self.embedding, self.transform, at_most, at_least)
+
     def everything(
         self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
     ) -> list[AutomaticMask]:
@@ -273,10 +291,12 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
     zooms, holds = (card.facts.get(fact) is True for fact in ("zoom", "clicks_hold"))
+    boxes = ModelFiles.of(path).boxes
     model = Model(
         opened,
         card.fingerprint,
         automatic,
+        box_path=boxes if boxes.is_file() else None,
         zooms=zooms,
         clicks_hold=holds,
         temperature=card.temperature,

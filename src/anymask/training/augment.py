@@ -17,6 +17,18 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class ViewConfig:
+    """`size`: side of a view in pixels. `stride`: pixels per mask cell. `objects`: masks per view."""
+
+    size: int
+    stride: int
+    objects: int
+    scale: tuple[float, float] = (0.7, 2.5)
+    colour: float = 0.3
+    fill: tuple[int, int, int] = (127, 127, 127)
+
+
+@dataclass(frozen=True, slots=True)
 class ViewFrame:
     """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side
     `size`.

@@ -1,37 +1,21 @@
-"""Training views: view number i of a run is a pure function of (seed, i), so a run resumes from a count
-alone.
+"""Training views for clicks: a part of a photo with the masks of a few of the objects visible there.
 
-Draws a photo by the weight of its source, an augmented view of it, and a few of the objects visible
-there. Knows nothing of prompts or networks.
+Knows nothing of prompts or networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 
 from anymask.core.mask import Mask
-from anymask.errors import BadInput
-from anymask.store.records import Annotation, Record, RecordSource
-from anymask.training.augment import Box, jitter_colour, random_frame
+from anymask.store.records import Annotation, Record
+from anymask.training.augment import Box, ViewConfig, jitter_colour, random_frame
 
 MIN_CELLS = 12  # a visible object covers at least so many mask cells
 MAX_COVER = 0.95  # and at most this part of the view
-
-
-@dataclass(frozen=True, slots=True)
-class ViewConfig:
-    """`size`: side of a view in pixels. `stride`: pixels per mask cell. `objects`: masks per view."""
-
-    size: int
-    stride: int
-    objects: int
-    scale: tuple[float, float] = (0.7, 2.5)
-    colour: float = 0.3
-    fill: tuple[int, int, int] = (127, 127, 127)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +26,8 @@ class View:
     masks_Kmm: np.ndarray
 
 
-class TrainingViews:
-    """All views of a data set. `weights`: how often a source is drawn relative to its number of photos
-    (default 1).
-    """
-
-    def __init__(self, records: RecordSource, weights: Mapping[str, float], seed: int) -> None:
-        self.records, self.seed = records, seed
-        usable = [
-            (i, r.source)
-            for i, r in enumerate(records)
-            if any("segmentation" in a.fields for a in r.annotations)
-        ]
-        if not usable:
-            raise BadInput(f"no masks to train on in {records.name}")
-        self.indices = np.array([i for i, _ in usable])
-        odds = np.array([weights.get(source, 1.0) for _, source in usable], dtype=np.float64)
-        self.odds = odds / odds.sum()
-
-    def view(self, number: int, config: ViewConfig) -> View:
-        """View `number` of the run; photos whose drawn view shows no object are drawn again."""
-        rng = np.random.default_rng([self.seed, number])
-        for _ in range(100):
-            record = self.records[int(rng.choice(self.indices, p=self.odds))]
-            view = draw_view(record, config, rng)
-            if view is not None:
-                return view
-        raise BadInput(f"100 views of {self.records.name} in a row show no object: are the masks empty?")
+def has_mask(record: Record) -> bool:
+    return any("segmentation" in a.fields for a in record.annotations)
 
 
 def draw_view(record: Record, config: ViewConfig, rng: Generator) -> View | None:

@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anymask.errors import WeightsError
 from anymask.inference.export import export_model
-from anymask.training.checkpoint import STATE_FILE, read_state
+from anymask.inference.export_boxes import export_boxes
+from anymask.model.box_head import BoxNetwork
+from anymask.model.lite import Lite
+from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
 
 KEPT = ("step", "images", "seconds")
@@ -30,6 +34,19 @@ def export_runs(
     told = [training_of(run) for run in runs]
     training = told[0] if len(told) == 1 else {"mean_of": told}
     return export_model(run_weights(*runs), out, half=half, facts={"training": training, **(facts or {})})
+
+
+def add_boxes(run: Path, card: Path) -> Path:
+    """Give the exported model of `card` the box head of a run of the recipe boxes; returns its graph.
+
+    Raises WeightsError for a run of another recipe or on another encoder, Failure, StorageError.
+    """
+    network = BoxNetwork(Lite())
+    try:
+        network.load_state_dict(averaged_weights(run))
+    except RuntimeError as error:
+        raise WeightsError(f"{run} is no run of the recipe boxes") from error
+    return export_boxes(network, card, {"boxes_training": training_of(run)})
 
 
 def training_of(run: Path) -> dict[str, Any]:

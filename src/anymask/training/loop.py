@@ -23,11 +23,12 @@ from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
 from anymask.store.records import RecordSource
+from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
-from anymask.training.dataset import TrainingViews, View, ViewConfig
 from anymask.training.depthwise import with_quick_gradients
 from anymask.training.logs import RunLog
-from anymask.training.objective import Objective, session_loss
+from anymask.training.objective import CLICKS, Objective
+from anymask.training.task import Task, TrainingViews, V
 
 GIANT = 1_000_003  # separates the random streams of steps and ranks
 
@@ -80,7 +81,12 @@ class Process:
 
 
 def train(
-    model: nn.Module, records: RecordSource, config: TrainConfig, out: Path, device: str = "auto"
+    model: nn.Module,
+    records: RecordSource,
+    config: TrainConfig,
+    out: Path,
+    device: str = "auto",
+    task: Task[Any] = CLICKS,
 ) -> Path:
     """Train until `config.steps`, resuming from `out` when a state lies there. Returns the state file.
 
@@ -88,7 +94,7 @@ def train(
     """
     process = join_processes(device)
     with_quick_gradients(model).to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    views = TrainingViews(records, config.weights, config.seed)
+    views = TrainingViews(records, config.weights, config.seed, task)
     optimiser = make_optimiser(model, config)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
@@ -108,7 +114,7 @@ def train(
 
     try:
         for step, batch in batches(views, spec_of(model), config, process, card["step"]):
-            numbers = train_step(model, batch, optimiser, config, process, step)
+            numbers = train_step(task, model, batch, optimiser, config, process, step)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch) * process.count
             card["seconds"] = before + time.monotonic() - began
@@ -153,13 +159,13 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
 
 def batches(
-    views: TrainingViews, spec: ModelSpec, config: TrainConfig, process: Process, start: int
-) -> Iterator[tuple[int, list[View]]]:
+    views: TrainingViews[V], spec: ModelSpec, config: TrainConfig, process: Process, start: int
+) -> Iterator[tuple[int, list[V]]]:
     """(step, views of this process) from `start` on; `config.workers` threads draw one step ahead."""
     stride = spec.input_size // spec.low_res_size
     fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
 
-    def draw(step: int) -> list[View]:
+    def draw(step: int) -> list[V]:
         phase = phase_at(config, step)
         how = ViewConfig(phase.size, stride, phase.objects, config.scale, config.colour, fill)
         first = (step * process.count + process.rank) * GIANT
@@ -169,7 +175,7 @@ def batches(
         yield from ((step, draw(step)) for step in range(start, config.steps))
         return
     with ThreadPoolExecutor(config.workers) as pool:
-        ahead: dict[int, Future[list[View]]] = {}
+        ahead: dict[int, Future[list[V]]] = {}
         for step in range(start, config.steps):
             for later in range(step, min(step + config.workers + 1, config.steps)):
                 if later not in ahead:
@@ -182,8 +188,9 @@ def phase_at(config: TrainConfig, step: int) -> Phase:
 
 
 def train_step(
+    task: Task[V],
     model: nn.Module,
-    batch: list[View],
+    batch: list[V],
     optimiser: torch.optim.Optimizer,
     config: TrainConfig,
     process: Process,
@@ -196,8 +203,7 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
         pixels = normalised([v.pixels_SS3 for v in batch], spec_of(model), process.device)
-        targets = np.stack([v.masks_Kmm for v in batch])
-        loss, numbers = session_loss(model, pixels, targets, config.objective, rng)  # type: ignore[arg-type]
+        loss, numbers = task.loss(model, pixels, batch, config.objective, rng)
     loss.backward()
     average_gradients(model, process)
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)

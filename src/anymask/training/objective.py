@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anymask.model.segmenter import Decoded, Segmenter
+from anymask.training.dataset import View, draw_view, has_mask
 from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
 from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
+from anymask.training.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Objective:
 
 
 def session_loss(
-    model: Segmenter, pixels_B3SS: Tensor, target_BKmm: np.ndarray, objective: Objective, rng: Generator
+    model: Segmenter, pixels_B3SS: Tensor, views: list[View], objective: Objective, rng: Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch and the numbers worth logging."""
+    target_BKmm = np.stack([view.masks_Kmm for view in views])
     batch, objects = target_BKmm.shape[:2]
     target_Pmm = target_BKmm.reshape(-1, *target_BKmm.shape[2:])
     target_P1mm = torch.from_numpy(target_Pmm).unsqueeze(1).to(pixels_B3SS.device)
@@ -161,3 +164,7 @@ def answer_loss(
     slots = chosen_slots(answer, ambiguous.cpu()).to(iou.device)
     seen = iou.gather(1, slots[:, None]).mean()
     return loss, {f"{name}_iou": float(seen), f"{name}_mask_loss": float(masks.detach())}
+
+
+CLICKS = Task("masks", has_mask, draw_view, session_loss)
+"""Promptable segmentation: what the model is."""

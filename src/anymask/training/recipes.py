@@ -15,19 +15,29 @@ from torch import nn
 from anymask.errors import BadOption, MissingExtra
 from anymask.inference.model_files import ModelFiles
 from anymask.inference.zoo import find_model
+from anymask.model.box_head import BoxNetwork
 from anymask.model.checkpoints import load_weights
 from anymask.model.lite import Lite, freeze_early_layers
 from anymask.store.records import open_records
+from anymask.training.boxes import BOXES
 from anymask.training.checkpoint import STATE_FILE, averaged_weights
 from anymask.training.interaction import FirstPrompt
-from anymask.training.loop import Phase, TrainConfig, train
-from anymask.training.objective import Objective
+from anymask.training.loop import Phase, TrainConfig, spec_of, train
+from anymask.training.objective import CLICKS, Objective
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
     "duts-tr": 1.0, "coco": 5.0, "coco-person": 2.0, "ccp": 0.8, "bsds-train": 2.0, "facade": 0.6,
     "human-seg": 1.5, "food": 2.0, "balloon": 2.0, "car-damage": 2.0, "bottles": 1.0, "mugs": 1.0,
     "leaves": 1.0, "medical-waste": 1.0, "vehicles": 0.5, "aerial-roofs": 1.0, "tunnel-devices": 0.5,
+}  # fmt: skip
+
+# Whole things; where a source annotates one kind of thing alone, less often.
+BOX_WEIGHTS = {
+    "coco": 6.0, "coco-person": 3.0, "coco-boxes": 3.0, "duts-tr": 0.5, "ccp": 0.3, "human-seg": 0.7,
+    "food": 1.0, "balloon": 1.0, "bottles": 1.0, "mugs": 1.0, "medical-waste": 1.0, "vehicles": 0.5,
+    "bsds-train": 0.0, "facade": 0.0, "car-damage": 0.0, "leaves": 0.0, "aerial-roofs": 0.0,
+    "tunnel-devices": 0.0,
 }  # fmt: skip
 
 
@@ -76,6 +86,20 @@ def polish(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     return model, config
 
 
+def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """The third stage of the default model: its box head, on the finished encoder. Photos with boxes alone
+    teach it too.
+    """
+    network = starting_weights(start)
+    if not isinstance(network, Lite):
+        raise BadOption(f"boxes: a box head reads what lite sees, got weights of {spec_of(network).name}")
+    config = TrainConfig(
+        steps=2500, phases=(Phase(1.0, 512, 8, 0),), warmup=100, final_lr=0.02, clip=2.0, scale=(0.7, 1.8),
+        average_decay=0.998, weights=BOX_WEIGHTS, bf16=True,
+    )  # fmt: skip
+    return BoxNetwork(network), config
+
+
 def starting_weights(start: str | Path) -> nn.Module:
     """The network of a run's averaged weights or of a weights file. Raises WeightsError, ModelNotFound."""
     if (Path(start) / STATE_FILE).is_file():
@@ -121,8 +145,12 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
     return build("sam_vit_b"), config  # type: ignore[return-value]
 
 
-RECIPES = {"lite": lite, "smoke": smoke, "polish": polish, "finetune": finetune, "sam_paper": sam_paper}
-STARTED = ("polish", "finetune")  # from weights that exist
+RECIPES = {
+    "lite": lite, "polish": polish, "boxes": boxes, "finetune": finetune, "sam_paper": sam_paper,
+    "smoke": smoke,
+}  # fmt: skip
+STARTED = ("polish", "boxes", "finetune")  # from weights that exist
+TASKS = {"boxes": BOXES}  # what is not about clicks
 
 
 def run_recipe(
@@ -144,7 +172,8 @@ def run_recipe(
     records = open_records(*data)
     torch.manual_seed(int(overrides.get("seed", 0)))
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
-    return train(model, records, replace(config, **overrides), Path(out), device)
+    task = TASKS.get(name, CLICKS)
+    return train(model, records, replace(config, **overrides), Path(out), device, task)
 
 
 def imagenet_weights() -> dict[str, torch.Tensor]:

@@ -1,0 +1,127 @@
+"""The box head as one ONNX file with its own weights, in half precision, beside a model it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from anymask.errors import Failure, StorageError, WeightsError
+from anymask.inference.export import (
+    OPSET,
+    TOLERANCE,
+    complete_card,
+    quietly,
+    relative_difference,
+    strip_notes,
+)
+from anymask.inference.model_files import ModelFiles
+from anymask.inference.onnx_backend import open_session
+from anymask.inference.onnx_names import BOX_INPUTS, BOX_OUTPUTS
+from anymask.model.box_head import BoxHead, BoxNetwork
+from anymask.model.checkpoints import load_weights
+from anymask.model.lite import Lite
+
+ENCODER_TOLERANCE = 2e-3  # relative: what half precision does to a weight, with room
+
+
+class BoxGraph(nn.Module):
+    """Scores 0..1 and boxes in pixels of the model frame."""
+
+    def __init__(self, head: BoxHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        scores_BA, boxes_BA4 = self.head(*maps)
+        return scores_BA.sigmoid(), boxes_BA4
+
+
+def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | None = None) -> Path:
+    """Add the box head of `network` to the exported model of `card`, prove it, return the graph's path.
+
+    `facts`: more entries for the card. Raises WeightsError when the model's encoder is not the one the head
+    was trained on, Failure when the graph answers differently, StorageError when it cannot be written.
+    """
+    files = ModelFiles.of(card)
+    check_encoder(network, files.weights)
+    head = network.head.eval().float()
+    head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
+    example, other = (example_maps(network, seed) for seed in (1, 2))
+    with quietly(), torch.no_grad():
+        program = torch.onnx.export(
+            BoxGraph(head), example, dynamo=True, opset_version=OPSET, input_names=list(BOX_INPUTS),
+            output_names=list(BOX_OUTPUTS), optimize=False, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    strip_notes(program.model)
+    store_halves(program.model.graph, {f"head.{name}" for name in head.state_dict()})
+    try:
+        ir.save(program.model, files.boxes)
+    except OSError as error:
+        raise StorageError(f"cannot write {files.boxes}: {error.strerror or error}") from error
+    try:
+        complete_card(files, {"boxes_proof": prove_boxes(head, files.boxes, other), **(facts or {})})
+    except BaseException:
+        files.boxes.unlink(missing_ok=True)
+        raise
+    return files.boxes
+
+
+def check_encoder(network: BoxNetwork, weights: Path) -> None:
+    """Raises WeightsError when `weights` hold another encoder than the head was trained on."""
+    stored = load_weights(weights)
+    if not isinstance(stored, Lite):
+        raise WeightsError(f"{weights}: boxes are found on what lite sees, and this is another network")
+    ours, theirs = network.network.image_encoder.state_dict(), stored.image_encoder.state_dict()
+    for name, tensor in ours.items():
+        if not torch.allclose(tensor.float(), theirs[name].float(), rtol=ENCODER_TOLERANCE, atol=1e-6):
+            raise WeightsError(
+                f"{weights}: not the encoder that the box head was trained on ({name} differs); "
+                f"train it with --recipe boxes --set weights_from={weights}"
+            )
+
+
+def example_maps(network: BoxNetwork, seed: int) -> tuple[Tensor, ...]:
+    """What the head reads, of a random image."""
+    size = network.spec.input_size
+    pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        embedding = network.network.encode_image(pixels)
+    return tuple(embedding[name].contiguous() for name in BOX_INPUTS)
+
+
+def store_halves(graph: ir.Graph, names: set[str]) -> None:
+    """Keep these weights in half precision in the file, widened when it is loaded."""
+    for name, value in list(graph.initializers.items()):
+        if name not in names or value.const_value is None:
+            continue
+        half = ir.tensor(value.const_value.numpy().astype(np.float16), name=f"{name}.half")
+        stored = ir.Value(
+            name=half.name, shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=half
+        )
+        widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
+        wide = widen.outputs[0]
+        wide.name, wide.shape, wide.type = f"{name}.wide", value.shape, ir.TensorType(ir.DataType.FLOAT)
+        ir.convenience.replace_all_uses_with(value, wide)
+        del graph.initializers[name]
+        graph.initializers[str(stored.name)] = stored
+        graph.insert_before(graph[0], widen)
+
+
+def prove_boxes(head: BoxHead, path: Path, maps: tuple[Tensor, ...]) -> dict[str, float]:
+    """Largest relative difference of each output between the graph and the head. Raises Failure."""
+    with torch.no_grad():
+        wanted = [tensor.numpy() for tensor in BoxGraph(head)(*maps)]
+    inputs = {name: tensor.numpy() for name, tensor in zip(BOX_INPUTS, maps, strict=True)}
+    got = open_session(path, 2).run(list(BOX_OUTPUTS), inputs)
+    pairs = zip(BOX_OUTPUTS, wanted, got, strict=True)
+    differences = {name: relative_difference(a, np.asarray(b)) for name, a, b in pairs}
+    if worst := {name: d for name, d in differences.items() if not d <= TOLERANCE}:
+        raise Failure(f"the graph of the boxes differs from the head: {worst} (allowed {TOLERANCE})")
+    return differences

@@ -1,0 +1,176 @@
+"""Views with boxes, which cell answers for which thing, and a box head that learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from scenes import write_scenes
+
+from anymask.errors import BadInput, BadOption, WeightsError
+from anymask.model.box_head import BoxNetwork, all_centres
+from anymask.model.lite import Lite
+from anymask.store.records import open_records
+from anymask.training.augment import ViewConfig
+from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annotations
+from anymask.training.checkpoint import averaged_weights
+from anymask.training.loop import Phase
+from anymask.training.recipes import run_recipe
+from anymask.training.task import TrainingViews
+
+CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    return write_scenes(tmp_path / "scenes")
+
+
+def test_boxes_lie_on_their_things_after_crop_scale_and_flip(scenes: Path) -> None:
+    """Things are bright and the ground is dark; what is bright outside all boxes is a thing barely seen."""
+    views = TrainingViews(open_records(scenes), {}, 1, BOXES)
+    for number in range(40):
+        view = views.view(number, CONFIG)
+        bright = (view.pixels_SS3.max(-1) > 150).astype(float)
+        for x0, y0, x1, y1 in np.concatenate([view.things_K4, view.ignored_K4]).round().astype(int):
+            assert 0 <= x0 <= x1 <= 128 and 0 <= y0 <= y1 <= 128
+            bright[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = 0
+        assert bright.mean() < 0.01
+        assert len(view.things_K4) >= 1
+
+
+def test_boxes_are_tight(scenes: Path) -> None:
+    views = TrainingViews(open_records(scenes), {}, 2, BOXES)
+    shares = []
+    for number in range(30):
+        view = views.view(number, CONFIG)
+        for x0, y0, x1, y1 in view.things_K4.round().astype(int):
+            shares.append((view.pixels_SS3[y0:y1, x0:x1].max(-1) > 150).mean())
+    assert np.mean(shares) > 0.75  # a disk fills 79 % of its box
+
+
+def test_groups_teach_nothing_and_are_no_background(scenes: Path) -> None:
+    path = scenes / "scene0.json"
+    record = json.loads(path.read_text())
+    record["annotations"][0]["semantic"] = True
+    path.write_text(json.dumps(record))
+    things, groups = split_annotations(open_records(scenes)[0])
+    assert [a.fields["id"] for a in things] == [2]
+    assert [a.fields["id"] for a in groups] == [1]
+
+
+def test_photos_with_boxes_alone_are_used(scenes: Path) -> None:
+    for path in scenes.glob("*.json"):
+        record = json.loads(path.read_text())
+        for annotation in record["annotations"]:
+            del annotation["segmentation"]
+        path.write_text(json.dumps(record))
+    assert len(TrainingViews(open_records(scenes), {}, 0, BOXES).indices) == 4
+
+
+def test_photos_without_things_are_refused(scenes: Path) -> None:
+    with pytest.raises(BadInput, match="no boxes to train on"):
+        TrainingViews(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
+
+
+def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
+    centres = all_centres(64)
+    things = torch.tensor([[0.0, 0.0, 24.0, 24.0], [32.0, 32.0, 64.0, 60.0]])
+    boxes = torch.cat([centres - 4, centres + 4], -1)
+    boxes[9] = things[0]  # cell (1, 1) of the first map knows the first thing exactly
+    who, wanted = assign(torch.zeros(len(centres)), boxes, things, centres)
+    assert who[9] == 0
+    assert wanted[9] == pytest.approx(1)
+    for thing in range(2):
+        x, y = centres[who == thing].T
+        x0, y0, x1, y1 = things[thing]
+        assert len(x) >= 1
+        assert bool(((x > x0) & (x < x1) & (y > y0) & (y < y1)).all())
+    assert bool((wanted[who < 0] == 0).all())
+
+
+def test_overlap_of_boxes() -> None:
+    a, b = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]])
+    assert float(overlap(a, b)) == pytest.approx(1 / 3, abs=1e-5)
+    far = torch.tensor([[6.0, 0.0, 8.0, 2.0]])
+    assert float(overlap(a, far)) == 0
+    assert float(overlap(a, far, enclosed=True)) == pytest.approx(-0.5, abs=1e-5)
+
+
+def test_a_view_without_things_has_a_loss() -> None:
+    network = BoxNetwork(Lite()).train()
+    nothing = np.zeros((0, 4), np.float32)
+    view = BoxView(np.zeros((64, 64, 3), np.uint8), nothing, np.array([[0, 0, 32, 32]], np.float32), 1.0)
+    loss, numbers = BOXES.loss(network, torch.zeros(1, 3, 64, 64), [view], None, np.random.default_rng(0))
+    assert torch.isfinite(loss)
+    assert numbers["box"] == 0
+
+
+@pytest.fixture(scope="module")
+def box_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("boxes")
+    small = {
+        "phases": (Phase(1.0, 128, 4, 0),),
+        "steps": 40,
+        "warmup": 2,
+        "average_decay": 0.9,
+        "log_every": 1,
+    }
+    run_recipe("boxes", [write_scenes(folder / "scenes")], folder / "run", device="cpu", **small)
+    return folder / "run"
+
+
+def test_the_head_learns_and_the_encoder_stays(box_run: Path) -> None:
+    from anymask.training.recipes import starting_weights
+
+    losses = [json.loads(line)["loss"] for line in (box_run / "log.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    trained = averaged_weights(box_run)
+    for name, tensor in starting_weights("lite").state_dict().items():
+        assert torch.equal(trained[f"network.{name}"], tensor), name
+
+
+@pytest.mark.slow
+def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    import anymask
+    from anymask.inference.export import export_weights
+    from anymask.inference.model_files import ModelFiles, check_files
+    from anymask.inference.zoo import find_model
+    from anymask.training.finish import add_boxes
+
+    card = export_weights(ModelFiles.of(find_model("lite")).weights, tmp_path / "model", half=True)
+    graph = add_boxes(box_run, card)
+    check_files(card)
+    assert b"site-packages" not in graph.read_bytes()
+    again = export_weights(ModelFiles.of(card).weights, tmp_path / "again", half=True)
+    assert ModelFiles.of(again).boxes.read_bytes() == graph.read_bytes()
+    image = anymask.load(str(card)).encode(box_run.parent / "scenes" / "scene0.png")
+    assert len(image.find_boxes(at_least=0.0)) > 0
+
+
+@pytest.mark.slow
+def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from anymask.inference.export import export_model
+    from anymask.training.finish import add_boxes
+
+    torch.manual_seed(3)
+    card = export_model(Lite(), tmp_path / "other")
+    with pytest.raises(WeightsError, match="not the encoder"):
+        add_boxes(box_run, card)
+
+
+def test_boxes_are_learned_on_lite_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anymask.model.presets import build
+    from anymask.training import recipes
+
+    monkeypatch.setattr(recipes, "starting_weights", lambda _start: build("mobile_sam"))
+    with pytest.raises(BadOption, match="lite"):
+        recipes.boxes("mobile_sam")
