@@ -111,18 +111,21 @@ def data_table(sources: Any) -> str:
 
 def recipe(card: Mapping[str, Any]) -> str:
     facts = dict(card.get("recipe", {}))
-    hours = training_hours(card.get("training", {}))
+    stages = stages_of(card)
+    hours = sum(stage.get("seconds", 0) for stage in stages) / 3600
     if hours and "hours" not in facts:
         facts["hours"] = f"{hours:.1f}"
+    if counted := [f"{s['step']:,} ({s['images']:,} views)" for s in stages if "step" in s and "images" in s]:
+        facts["steps"] = ", ".join(counted)
     start = ", ".join(card.get("initialised_from", {}).values())
     lines = [f"**{name}**: {code(name, value)}" for name, value in facts.items()]
     return bullets([*lines, *([f"**starts from**: {start}"] if start else [])])
 
 
-def training_hours(training: Mapping[str, Any]) -> float:
-    """Of all stages; 0 where nothing is known."""
-    stages = training.get("mean_of", [training])
-    return float(sum(stage.get("seconds", 0) for stage in stages)) / 3600
+def stages_of(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is known of the training of the network, then of its boxes."""
+    training = card.get("training", {})
+    return [*training.get("mean_of", [training]), card.get("boxes_training", {})]
 
 
 def code(name: str, value: Any) -> str:
@@ -139,7 +142,7 @@ def results(measured: Mapping[str, Any]) -> str:
 
 def calibration(card: Mapping[str, Any]) -> str:
     values = card.get("results", {}).get("calibration", {})
-    rows = list(rows_of("", values))
+    rows = [[name.replace(", clicks", ""), *rest] for name, *rest in rows_of("", values)]
     told = table(("set", "measure", "value"), rows) + "\n\n" if rows else ""
     temperature = f"Temperature of the probabilities: {card.get('temperature', 1.0):g}.\n\n"
     alt = "bars: how often candidates of each probability were the one meant"
