@@ -163,7 +163,7 @@ def test_the_mean_of_two_runs_lies_between_them(scenes: Path, tmp_path: Path) ->
 
 
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match="the recipe lite starts afresh; choose one of polish, boxes, finetune"):
+    with pytest.raises(BadOption, match="lite starts afresh; choose one of polish, boxes, finetune"):
         run_recipe("lite", [scenes], tmp_path, weights_from="lite")
 
 

@@ -90,7 +90,7 @@ def proposals(
     model: ModelName = "lite",
     backend: BackendName = "auto",
     preset: Annotated[
-        str, typer.Option(metavar="fast|reference|paper", help="How everything is asked for.")
+        str, typer.Option(metavar="fast|wide|paper|reference", help="How everything is asked for.")
     ] = "fast",
     protocol: Annotated[
         str,

@@ -50,7 +50,7 @@ def _threshold(metavar: str, text: str) -> Any:
 
 
 Preset = Annotated[
-    str, typer.Option(metavar="fast|paper|reference", help="Grid, crops and thresholds to start from.")
+    str, typer.Option(metavar="fast|wide|paper|reference", help="Grid, crops and thresholds to start from.")
 ]
 FormatName = Annotated[
     str | None,
@@ -73,6 +73,13 @@ AreaShare = Annotated[float | None, _threshold("X", "Masks of this share of the 
 SkipCovered = Annotated[
     int | None, _threshold("N", "Grid points inside N kept masks are not asked; 0: all are.")
 ]
+Boxes = Annotated[
+    int | None,
+    _threshold("N", "Boxes of things that are asked for masks, at most, where the model finds any."),
+]
+BoxScore = Annotated[float | None, _threshold("X", "Least score of such a box.")]
+BoxIou = Annotated[float | None, _threshold("X", "Predicted IoU of its mask must be above it.")]
+BoxStability = Annotated[float | None, _threshold("X", "Least stability score of its mask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
 
@@ -97,6 +104,10 @@ def everything(
     min_mask_region_area: RegionArea = None,
     max_area_share: AreaShare = None,
     skip_covered: SkipCovered = None,
+    boxes: Boxes = None,
+    box_score_thresh: BoxScore = None,
+    box_pred_iou_thresh: BoxIou = None,
+    box_stability_thresh: BoxStability = None,
     as_json: AsJson = False,
 ) -> None:
     """All masks of a photo: a grid of points, every point answered, confident and stable answers kept once.
@@ -134,6 +145,7 @@ THRESHOLDS = (
     "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
     "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",
     "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_share", "skip_covered",
+    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh",
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from anymask.errors import BadOption
 
 def train(
     recipe: Annotated[
-        str, typer.Option(metavar="lite|polish|boxes|finetune|sam_paper|smoke", help="What is trained, and how.")
+        str,
+        typer.Option(metavar="lite|polish|boxes|finetune|sam_paper|smoke", help="What is trained, and how."),
     ],
     data: Annotated[
         list[Path],

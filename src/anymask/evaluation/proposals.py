@@ -193,11 +193,11 @@ def _kinds(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Of each mask: does it fit a target; does it lie on targets; does it say nothing."""
     hits: NDArray[np.bool_] = np.any(ious >= TIGHT_IOU, axis=1)
-    neutral = _mostly_on(masks, targets.neutral) & ~hits
-    return hits, _mostly_on(masks, targets.covered), neutral
+    neutral = mostly_on(masks, targets.neutral) & ~hits
+    return hits, mostly_on(masks, targets.covered), neutral
 
 
-def _mostly_on(masks: Sequence[Mask], pixels: Mask | None) -> NDArray[np.bool_]:
+def mostly_on(masks: Sequence[Mask], pixels: Mask | None) -> NDArray[np.bool_]:
     if pixels is None:
         return np.zeros(len(masks), bool)
     return np.array([2 * (mask & pixels).area > mask.area for mask in masks], bool)

@@ -35,9 +35,9 @@ class AutomaticSettings:
     twin finds is answered again by the model, point and mask together, and must pass the filters above.
     `small_pred_iou_thresh`, `small_stability_thresh`: filters of the twin's answers; `small_keep`: at most
     this many of them, the best predicted, are answered again.
-    `boxes`: where the model finds boxes of things, at most so many are asked for their masks before the
-    grid is; `box_score_thresh`: what their score must reach; `box_pred_iou_thresh`: predicted IoU of their
-    masks must be above it. The other filters are those of grid points.
+    `boxes`: where the model finds boxes of things, at most so many are asked for their masks too;
+    `box_score_thresh`: what their score must reach; `box_pred_iou_thresh`, `box_stability_thresh`: filters
+    of their masks.
     `point_shift`: pixels of the model frame added to grid points; the published code takes them as pixel
     indices, which is 0.5.
     """
@@ -63,6 +63,7 @@ class AutomaticSettings:
     boxes: int = 0
     box_score_thresh: float = 0.2
     box_pred_iou_thresh: float = 0.5
+    box_stability_thresh: float = 0.5
     point_shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -101,37 +102,42 @@ LIMITS: dict[str, tuple[float, float]] = {
     "boxes": (0, 10_000),
     "box_score_thresh": (0, 1),
     "box_pred_iou_thresh": (-1e9, 1e9),
+    "box_stability_thresh": (0, 1),
     "point_shift": (0, 1),
 }
 
+QUICK = AutomaticSettings(
+    scoring="low_res",
+    duplicates="mask",
+    min_mask_region_area=100,
+    max_area_share=0.95,
+    skip_covered=3,
+    grid="small",
+    boxes=60,
+)
 PRESETS: dict[str, AutomaticSettings] = {
-    # the published library's defaults
-    "reference": AutomaticSettings(point_shift=0.5),
+    # decided at low resolution, the grid asked by the small twin of a model that has one, and the boxes of
+    # one that finds them: few masks, most of them right where thresholds are calibrated
+    "fast": QUICK,
+    # the same with lower thresholds: many masks, for people to choose from
+    "wide": replace(QUICK, pred_iou_thresh=0.8, stability_score_thresh=0.8, box_score_thresh=0.15, boxes=100),
     # how SA-1B was made (Appendix B)
     "paper": AutomaticSettings(
         crop_n_layers=2, crop_n_points_downscale_factor=2, min_mask_region_area=100, max_area_share=0.95
     ),
-    # one grid, all decisions at low resolution, by the small twin of a model that has one
-    "fast": AutomaticSettings(
-        scoring="low_res",
-        duplicates="mask",
-        min_mask_region_area=100,
-        max_area_share=0.95,
-        skip_covered=3,
-        grid="small",
-    ),
+    # the published library's defaults
+    "reference": AutomaticSettings(point_shift=0.5),
 }
-CALIBRATED = "fast"
 
 
 def settings_of(
-    preset: str = "fast", calibrated: Mapping[str, Any] | None = None, **changes: Any
+    preset: str = "fast", calibrated: Mapping[str, Mapping[str, Any]] | None = None, **changes: Any
 ) -> AutomaticSettings:
-    """A preset with changes. `calibrated`: what a model's card says for `fast`. Raises BadOption."""
+    """A preset with changes. `calibrated`: what a model's card says for each preset. Raises BadOption."""
     if preset not in PRESETS:
         raise BadOption(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     known = {field.name for field in fields(AutomaticSettings)}
     if unknown := sorted(set(changes) - known):
         raise BadOption(f"unknown setting {unknown[0]!r}: expected one of {', '.join(sorted(known))}")
-    card = {name: value for name, value in (calibrated or {}).items() if name in known}
-    return replace(PRESETS[preset], **{**(card if preset == CALIBRATED else {}), **changes})
+    card = {name: value for name, value in (calibrated or {}).get(preset, {}).items() if name in known}
+    return replace(PRESETS[preset], **{**card, **changes})

@@ -72,8 +72,8 @@ def everything(
     """All masks of an image (a path, bytes, a file, a PIL image or an array), in the order of the published
     generator: best predicted IoU first, after clean-up untouched masks first.
 
-    `preset`: `fast`, `paper` or `reference`; `changes`: fields of `AutomaticSettings`. `progress(done,
-    total)` counts grid points. Raises BadImage, BadOption.
+    `preset`: `fast`, `wide`, `paper` or `reference`; `changes`: fields of `AutomaticSettings`.
+    `progress(done, total)` counts grid points. Raises BadImage, BadOption.
     """
     settings = settings_for(model, preset, **changes)
     return Search(model, settings, keep_logits, progress).of_pixels(read_image(source))
@@ -193,7 +193,9 @@ class Search:
             return []
         started = time.perf_counter()
         found = finder.find(image.embedding, image.transform, s.boxes, s.box_score_thresh)
-        judged = replace(s, pred_iou_thresh=s.box_pred_iou_thresh)
+        judged = replace(
+            s, pred_iou_thresh=s.box_pred_iou_thresh, stability_score_thresh=s.box_stability_thresh
+        )
         judge = Judge(judged, image.transform, side_of(image), crop, size_hw, self._rejected)
         prompts = [Prompt.of(box=box) for box in found.boxes_xyxy_K4]
         passed: list[Proposal] = []

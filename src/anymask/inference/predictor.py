@@ -50,9 +50,10 @@ class Model:
     """Weights that are loaded and ready. Safe to share between threads.
 
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
-    for automatic masks that were calibrated for these weights, see `AutomaticSettings`. `grid_path`: the card
-    of a small twin, which `reopen` opens on the same backend; `workers` of its calls, too small to share a
-    processor's cores, run at a time. `box_path`: the graph that finds where things are, see `BoxFinder`.
+    for automatic masks that were calibrated for these weights, for each preset, see `AutomaticSettings`.
+    `grid_path`: the card of a small twin, which `reopen` opens on the same backend; `workers` of its calls,
+    too small to share a processor's cores, run at a time. `box_path`: the graph that finds where things are,
+    see `BoxFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, see `holding`. `temperature`: what makes its
     probabilities calibrated, see `tempered`.

@@ -1,0 +1,82 @@
+"""Boxes of things: in the frame of the photo, different from each other, and the way to their masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import anymask
+from anymask.core.geometry import ResizeLongest, box_iou
+from anymask.core.image import read_image
+from anymask.errors import BadOption
+from anymask.inference.box_finder import DISTINCT, in_image
+from anymask.inference.predictor import Model
+
+CUP = (75, 15, 480, 385)  # with its saucer, in examples/coffee.jpg
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    found = anymask.load()
+    if found.box_path is None:
+        pytest.skip("no box head in this checkout")
+    return found
+
+
+def test_boxes_come_in_pixels_of_the_photo_and_end_at_its_borders() -> None:
+    transform = ResizeLongest((400, 600), 512)
+    boxes = in_image(np.array([[0, 0, 512, 512], [-9, 256, 600, 341.3333]], np.float32), transform)
+    assert boxes == pytest.approx(np.array([[0, 0, 600, 400], [0, 300, 600, 400]]), abs=0.6)
+
+
+def test_the_best_box_holds_what_stands_out(model: Model, examples: Path) -> None:
+    found = model.encode(examples / "coffee.jpg").find_boxes()
+    assert box_iou(tuple(found.boxes_xyxy_K4[0]), CUP) > 0.7
+
+
+def test_boxes_grow_with_the_photo(model: Model, examples: Path) -> None:
+    photo = Image.fromarray(read_image(examples / "coffee.jpg"))
+    small = model.encode(photo).find_boxes(at_most=1)
+    large = model.encode(photo.resize((photo.width * 2, photo.height * 2))).find_boxes(at_most=1)
+    assert box_iou(tuple(small.boxes_xyxy_K4[0] * 2), tuple(large.boxes_xyxy_K4[0])) > 0.9
+
+
+def test_boxes_are_as_many_as_good_and_as_different_as_asked(model: Model, examples: Path) -> None:
+    image = model.encode(examples / "coffee.jpg")
+    found = image.find_boxes(at_most=12, at_least=0.03)
+    assert 2 <= len(found) <= 12
+    assert (found.scores_K >= 0.03).all()
+    assert (np.diff(found.scores_K) <= 0).all()
+    for i, box in enumerate(found.boxes_xyxy_K4):
+        assert all(box_iou(tuple(box), tuple(other)) <= DISTINCT for other in found.boxes_xyxy_K4[:i])
+    assert len(image.find_boxes(at_least=1.0)) == 0
+
+
+def test_a_saved_embedding_finds_the_same_boxes(model: Model, examples: Path, tmp_path: Path) -> None:
+    image = model.encode(examples / "coffee.jpg")
+    again = model.load_embedding(image.save(tmp_path / "coffee.safetensors"))
+    a, b = (i.find_boxes(at_most=3).boxes_xyxy_K4 for i in (image, again))
+    assert a == pytest.approx(b, abs=2)  # half precision
+
+
+def test_a_model_without_a_head_says_so_and_asks_the_grid_alone(model: Model, examples: Path) -> None:
+    image = replace(model, box_path=None).encode(examples / "coffee.jpg")
+    with pytest.raises(BadOption, match="does not find boxes"):
+        image.find_boxes()
+    assert image.everything(points_per_side=4) == []
+
+
+def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> None:
+    image = model.encode(examples / "coffee.jpg")
+    options = {"points_per_side": 1, "box_score_thresh": 0.3, "box_pred_iou_thresh": 0.5}
+    without = image.everything(boxes=0, **options)
+    found = image.everything(**options)
+    assert len(found) > len(without)
+    boxes = image.find_boxes(at_least=0.3).boxes_xyxy_K4
+    middles = {((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in boxes.tolist()}
+    assert {m.point_xy for m in found} & middles
+    assert max(box_iou(m.mask.box_xyxy, CUP) for m in found) > 0.8
