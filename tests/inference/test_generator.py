@@ -157,7 +157,7 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], messag
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadOption, match="expected one of reference, paper, fast"):
+    with pytest.raises(BadOption, match="expected one of fast, wide, paper, reference"):
         search((30, 40), "quick")
 
 
