@@ -16,7 +16,7 @@ TESTS ?=
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.core  ## segment the example photos with a point, a box and everything in a box
+demo: $(VENV)/.core  ## segment the example photos with a point, a box and everything there is
 	ANYMASK=$(BIN)/anymask examples/demo.sh demo-out
 
 test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Segments the example photos with a point, a box, a correction and everything in a box; prints where the overlays lie.
+# Segments the example photos with a point, a box, a correction, everything in a box and everything; prints where the overlays lie.
 #
 #   examples/demo.sh OUT        ANYMASK: the command, when it is not on the path
 set -euo pipefail
@@ -12,6 +12,7 @@ show segment "$photos/cat.jpg" --point 215,150 --candidates --out "$out/point"
 show segment "$photos/coffee.jpg" --box 75,15,480,385 --out "$out/box"
 show segment "$photos/raccoon.jpg" --point 590,250 --point 300,650,- --out "$out/points"
 show segment "$photos/city.jpg" --grid-in-box 150,60,470,406 --out "$out/everything-in-a-box"
+show everything "$photos" --preset wide --out "$out/everything"
 
 echo "Overlays:"
 find "$(cd "$out" && pwd)" -name '*.png' | sort

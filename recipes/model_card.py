@@ -49,6 +49,7 @@ MEASURES = {
     "r50": "R50",
     "ece": "calibration error (15 bins)",
     "ece_even": "calibration error (10 bins of equal width)",
+    "ece_by_chance": "... of a perfect model, by chance",
     "brier": "Brier score",
     "log_score": "log score",
     "none_forecast": "none of these, forecast",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from anymask.core.candidates import tempered
 from anymask.errors import BadInput
 from anymask.evaluation import describe, evaluate_calibration, reliability_diagram, summarise_with_fit
-from anymask.evaluation.calibration import ece, equal_bins, even_bins
+from anymask.evaluation.calibration import Forecast, ece, ece_by_chance, equal_bins, even_bins, pooled
 from anymask.evaluation.reliability import BAR, place
 from anymask.evaluation.tempering import best_temperature, golden_section
 
@@ -94,6 +94,28 @@ def test_the_error_of_boasting_is_what_it_adds() -> None:
     true_F = np.concatenate([np.tile([1, 1, 1, 0, 0], 60), np.tile([1, 0, 0, 0, 0], 60)]).astype(float)
     assert ece(p_F, true_F, even_bins(p_F)) == pytest.approx(0.15)
     assert ece(p_F, true_F, equal_bins(p_F)) == pytest.approx(0.15)
+
+
+def honest_forecasts(count: int, seed: int) -> list[Forecast]:
+    """Three candidates and none; the one that comes true is drawn from what is forecast."""
+    chances = np.random.default_rng(seed).dirichlet((2, 1, 1, 1), count)
+    eye = np.eye(4)[drawn(chances, seed)][:, :3]
+    sample: Any = None  # not looked at
+    return [Forecast(sample, "", c, c[:3], iou, 0.5) for c, iou in zip(chances, eye, strict=True)]
+
+
+def test_chance_alone_does_as_much_as_a_perfect_model_shows() -> None:
+    errors, chances = [], []
+    for seed in range(12):
+        found = honest_forecasts(60, seed)
+        p_F, true_F = pooled(found)
+        bins = equal_bins(p_F)
+        errors.append(ece(p_F, true_F, bins))
+        chances.append(ece_by_chance(found, p_F, bins))
+    assert np.mean(chances) == pytest.approx(np.mean(errors), rel=0.15)
+    many = honest_forecasts(2000, 0)
+    p_F, _ = pooled(many)
+    assert ece_by_chance(many, p_F, equal_bins(p_F)) < 0.3 * np.mean(chances)
 
 
 def test_equal_bins_hold_equally_many() -> None:

@@ -136,11 +136,13 @@ def everything(
     summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
     if format_name is not None:
         _convert(out, photos, format_name)
-    say(json.dumps(asdict(summary)) if as_json else f"{text(summary)}\n-> {out}")
+    told = f"{text(summary)}\n-> {out}{HINTS.get(preset, '')}"
+    say(json.dumps(asdict(summary)) if as_json else told)
     if tally.failed:
         raise typer.Exit(1)
 
 
+HINTS = {"fast": "\nfast keeps what it is sure of; --preset wide keeps many masks to choose from"}
 THRESHOLDS = (
     "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
     "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",

@@ -6,7 +6,8 @@ and exactly one of them comes true: the candidate with the largest IoU, or none 
 is what the probabilities are trained for (`training/losses.py`).
 
 `ece`: the expected calibration error over 15 bins of equally many candidates (Guo et al. 2017), `ece_even`
-over 10 bins of equal width; `brier` and `log_score` are means over answers of what all outcomes add up to.
+over 10 bins of equal width, `ece_by_chance` what a perfect model would get on so few masks; `brier` and
+`log_score` are means over answers of what all outcomes add up to.
 `ranks` says of the first, second and third candidate of ambiguous prompts how probable they are and how
 often each is the best one, in truth and by predicted IoU; `alike` is the mean IoU between any two of them.
 `iou_error` and `iou_correlation` compare predicted with true IoU.
@@ -29,12 +30,13 @@ from anymask.evaluation.clicker import next_click, random_click
 from anymask.evaluation.clicks import FIRST_CLICK_SEED
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Sample, ScoredImages
-from anymask.evaluation.statistics import draws, intervals, means
+from anymask.evaluation.statistics import SEED, draws, intervals, means
 from anymask.evaluation.subject import Progress, Subject, encode_each
 
 EQUAL_BINS, EVEN_BINS = 15, 10
 MEANT = 0.5  # IoU below which no candidate counts as the one meant
 LEAST = 1e-6  # of a probability, in the log score
+CHANCES = 200  # draws of what a perfect model would have come true
 
 Floats = NDArray[np.float64]
 
@@ -157,6 +159,7 @@ def summarise(found: Sequence[Forecast]) -> Report:
         "answers": len(found),
         "ece": ece(p_F, true_F, equal),
         "ece_even": ece(p_F, true_F, even),
+        "ece_by_chance": ece_by_chance(found, p_F, equal),
         **means(per_answer),
         **ranks(found),
         **iou_agreement(found),
@@ -197,6 +200,23 @@ def even_bins(p_F: Floats) -> NDArray[np.intp]:
 def ece(p_F: Floats, true_F: Floats, bin_F: NDArray[np.intp]) -> float:
     """What is forecast less what comes true, in each bin; the mean size of it over forecasts."""
     return float(np.abs(np.bincount(bin_F, p_F - true_F)).sum() / len(p_F))
+
+
+def ece_by_chance(found: Sequence[Forecast], p_F: Floats, bin_F: NDArray[np.intp]) -> float:
+    """The mean `ece` of a perfect model that forecasts the same: outcomes drawn from the forecasts, every
+    answer for itself. Answers about one mask are alike in truth, so that chance does rather more than this.
+    """
+    rng = np.random.default_rng(SEED)
+    drawn_FD = np.concatenate([outcomes_drawn(f, rng) for f in found])
+    off_BD = np.equal.outer(np.arange(bin_F.max() + 1), bin_F) @ (p_F[:, None] - drawn_FD)
+    return float(np.abs(off_BD).sum(0).mean() / len(p_F))
+
+
+def outcomes_drawn(forecast: Forecast, rng: np.random.Generator) -> Floats:
+    """(M, CHANCES): 1 where the candidate comes true."""
+    limits_N = np.cumsum(forecast.chance_N / forecast.chance_N.sum())
+    drawn_D = np.searchsorted(limits_N, rng.random(CHANCES), side="right")
+    return np.equal.outer(np.arange(len(forecast.iou_M)), drawn_D).astype(np.float64)
 
 
 def ece_interval(
