@@ -52,7 +52,8 @@ def both(network: Any, photo: np.ndarray, **arguments: Any) -> tuple[list[dict],
     return ours.generate(photo), theirs.generate(photo)
 
 
-def assert_same_records(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+def assert_same_records(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], island: int = 0) -> None:
+    """`island`: pixels of islands of just the size that is cleaned, which rounding may decide on."""
     assert len(ours) == len(theirs) > 1
     for mine, record in zip(ours, theirs, strict=True):
         assert list(mine) == list(record)
@@ -62,7 +63,7 @@ def assert_same_records(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
         assert mine["point_coords"] == pytest.approx(np.array(record["point_coords"]), abs=1e-9)
         assert mine["crop_box"] == record["crop_box"]
         assert np.abs(np.array(mine["bbox"]) - record["bbox"]).max() <= 1
-        assert mine["area"] == pytest.approx(record["area"], rel=0.01, abs=2)
+        assert mine["area"] == pytest.approx(record["area"], rel=0.01, abs=2 + island)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,12 @@ def assert_same_records(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
 )
 def test_records_are_the_published_ones(network: Any, photo: np.ndarray, arguments: dict[str, Any]) -> None:
     ours, theirs = both(network, photo, **arguments)
-    assert_same_records(ours, theirs)
+    island = 2 * int(arguments.get("min_mask_region_area", 0))
+    assert_same_records(ours, theirs, island)
     for mine, record in zip(ours, theirs, strict=True):
         a, b = mine["segmentation"], record["segmentation"]
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
-        assert (a & b).sum() >= 0.99 * (a | b).sum()
+        assert (a ^ b).sum() <= 0.01 * (a | b).sum() + island
 
 
 @pytest.mark.parametrize("output_mode", ["uncompressed_rle", "coco_rle"])

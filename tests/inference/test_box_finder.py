@@ -67,7 +67,9 @@ def test_a_model_without_a_head_says_so_and_asks_the_grid_alone(model: Model, ex
     image = replace(model, box_path=None).encode(examples / "coffee.jpg")
     with pytest.raises(BadOption, match="does not find boxes"):
         image.find_boxes()
-    assert image.everything(points_per_side=4) == []
+    with pytest.raises(BadOption, match="has to ask a grid"):
+        image.everything(points_per_side=0)
+    assert image.everything("wide", points_per_side=12)
 
 
 def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> None:
@@ -82,3 +84,15 @@ def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> 
     assert of_boxes
     for mask in of_boxes:
         assert box_iou(mask.mask.box_xyxy, boxes[mask.point_xy]) > 0.7
+
+
+def test_without_a_grid_the_boxes_alone_are_asked(model: Model, examples: Path) -> None:
+    told: list[int] = []
+    options = {"points_per_side": 0, "progress": lambda done, _total: told.append(done)}
+    found = model.everything(examples / "raccoon.jpg", "wide", **options)
+    assert found
+    assert told == []
+    with_grid = model.everything(examples / "raccoon.jpg", "wide", points_per_side=8)
+    assert {m.mask for m in found} & {m.mask for m in with_grid}
+    with pytest.raises(BadOption, match="nothing would be asked"):
+        model.everything(examples / "raccoon.jpg", points_per_side=0, boxes=0)

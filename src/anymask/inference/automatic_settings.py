@@ -19,7 +19,8 @@ class AutomaticSettings:
     """Everything the result depends on besides the model and the image.
 
     The first names and meanings are those of the published generator:
-    `points_per_side`: the grid has its square. `pred_iou_thresh`: predicted IoU must be above it.
+    `points_per_side`: the grid has its square; 0: no grid, `boxes` alone. `pred_iou_thresh`: predicted IoU
+    must be above it.
     `stability_score_thresh`, `stability_score_offset`: IoU of the mask at logits of plus and minus the
     offset must reach it. `box_nms_thresh`: of two masks whose boxes (or pixels, see `duplicates`) have a
     larger IoU the better predicted one stays. `crop_n_layers`: layers of zoomed-in crops; `crop_nms_thresh`
@@ -77,14 +78,17 @@ class AutomaticSettings:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise BadOption(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not self.points_per_side and not self.boxes:
+            raise BadOption("points_per_side 0 without boxes: nothing would be asked; set one of them")
 
     def points_of_layer(self, layer: int) -> int:
-        """Grid points per side in the crops of a layer, at least one."""
-        return max(1, int(self.points_per_side / self.crop_n_points_downscale_factor**layer))
+        """Grid points per side in the crops of a layer, at least one where there is a grid."""
+        fewer = int(self.points_per_side / self.crop_n_points_downscale_factor**layer)
+        return max(min(1, self.points_per_side), fewer)
 
 
 LIMITS: dict[str, tuple[float, float]] = {
-    "points_per_side": (1, 256),
+    "points_per_side": (0, 256),
     "pred_iou_thresh": (-1e9, 1e9),  # some networks predict above 1
     "stability_score_thresh": (0, 1),
     "stability_score_offset": (0, 100),

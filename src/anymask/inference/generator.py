@@ -91,7 +91,10 @@ def everything_encoded(
 
 def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings:
     """The preset as the model's card calibrates it, with changes. Raises BadOption."""
-    return settings_of(preset, model.automatic, **changes)
+    settings = settings_of(preset, model.automatic, **changes)
+    if not settings.points_per_side and model.box_finder is None:
+        raise BadOption(f"points_per_side 0: {model.name} finds no boxes, so it has to ask a grid")
+    return settings
 
 
 class Search:
@@ -112,7 +115,7 @@ class Search:
         self._progress, self._asked, self._total = progress, 0, 0
         self._rejected: Counter[str] = Counter()
         self._seconds = {"encode": 0.0, "decode": 0.0, "rest": 0.0}
-        self._small = model.grid if settings.grid == "small" else None
+        self._small = model.grid if settings.grid == "small" and settings.points_per_side else None
 
     def of_pixels(self, pixels_HW3: NDArray[np.uint8]) -> Found:
         size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
