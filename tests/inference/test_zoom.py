@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import anymask
-from anymask.core.candidates import Candidates
+from anymask.core.candidates import Candidate, Candidates
 from anymask.core.prompt import Prompt
 from anymask.core.window import Window
 from anymask.errors import BadPrompt
 from anymask.inference.backend import DecodedArrays
 from anymask.inference.disk_backend import DISK_SPEC
 from anymask.inference.predictor import Model
-from anymask.inference.zoom import LEAST_SIDE, ZoomImage, Zooming
+from anymask.inference.zoom import LEAST_SIDE, ZoomImage, Zooming, _together
 
 HEIGHT, WIDTH = 900, 1200
 MIDDLE = (620.0, 420.0)
@@ -78,12 +78,26 @@ def test_the_second_look_sees_what_the_first_could_not(image: ZoomImage, comb: n
     assert iou(twice, comb) > 0.85
 
 
-def test_every_candidate_is_drawn_again_and_keeps_its_probability(image: ZoomImage) -> None:
+def test_every_candidate_is_drawn_again_and_those_alike_share_their_probability(image: ZoomImage) -> None:
     once, twice = image.whole.segment(points=[(620, 390)]), image.segment(points=[(620, 390)])
     assert len(twice) == len(once) == 3
-    assert twice.probability.tolist() == once.probability.tolist()
+    assert once.probability.tolist() == pytest.approx([0.4, 0.3, 0.2], abs=1e-3)
+    assert twice.probability.tolist() == pytest.approx([0.3, 0.3, 0.3], abs=1e-3)
     assert twice.none_probability == once.none_probability
     assert all(isinstance(frame, Window) for frame in twice.transforms)
+
+
+def test_candidates_that_differ_keep_their_probability() -> None:
+    frame = Window((90, 90), (0, 0, 64, 64), 64)
+    whole = np.ones((16, 16), np.float32)
+    half = np.where(np.arange(16) < 8, 1.0, -1.0).astype(np.float32) * whole
+    pairs = ((whole, 0.4, frame), (half, 0.25, frame), (whole, 0.2, frame))
+    answer = _together([Candidate(logits, 0.5, chance, where) for logits, chance, where in pairs], 0.15)
+    assert answer.probability.tolist() == pytest.approx([0.3, 0.25, 0.3], abs=1e-6)
+    elsewhere = Window((90, 90), (10, 10, 80, 80), 64)
+    moved = ((whole, 0.4, frame), (half, 0.25, frame), (whole, 0.2, elsewhere))
+    answer = _together([Candidate(logits, 0.5, chance, where) for logits, chance, where in moved], 0.15)
+    assert answer.probability.tolist() == pytest.approx([0.4, 0.25, 0.2], abs=1e-6)
 
 
 def test_a_window_holds_the_mask_the_clicks_and_the_box_with_room(image: ZoomImage) -> None:

@@ -58,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Answers to one prompt, sorted by probability; with `none_probability` the probabilities sum to 1.
+    """Answers to one prompt, best first; with `none_probability` the probabilities sum to 1.
 
     `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. `transforms`: the frame in which
     each was drawn. Slicing keeps `none_probability`.
@@ -74,11 +74,12 @@ class Candidates:
         count = len(self.low_res_logits)
         assert self.low_res_logits.ndim == 3 and self.iou.shape == self.probability.shape == (count,)
         assert len(self.transforms) == count
+
+    def by_probability(self) -> Candidates:
+        """The most probable one first; equal ones keep their order."""
         order = np.argsort(-self.probability, kind="stable")
-        if (order != np.arange(count)).any():
-            for name in ("low_res_logits", "iou", "probability"):
-                object.__setattr__(self, name, getattr(self, name)[order])
-            object.__setattr__(self, "transforms", tuple(self.transforms[i] for i in order))
+        arrays = (self.low_res_logits[order], self.iou[order], self.probability[order])
+        return Candidates(*arrays, self.none_probability, tuple(self.transforms[i] for i in order))
 
     @cached_property
     def _items(self) -> tuple[Candidate, ...]:
@@ -89,7 +90,7 @@ class Candidates:
 
     @property
     def best(self) -> Candidate:
-        """The most probable one."""
+        """The first."""
         return self._items[0]
 
     def __len__(self) -> int:
@@ -107,6 +108,16 @@ class Candidates:
             parts = (self.low_res_logits[index], self.iou[index], self.probability[index])
             return Candidates(*parts, self.none_probability, self.transforms[index])
         return self._items[index]
+
+
+def shared(chance_M: NDArray[np.floating], alike_MM: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities of which those of candidates that are alike, or linked by such, became their mean: which
+    of them comes nearest to what was meant is chance.
+    """
+    linked_MM = alike_MM | np.eye(len(chance_M), dtype=np.bool_)
+    for _ in range(len(chance_M)):
+        linked_MM = linked_MM @ linked_MM
+    return np.asarray((linked_MM @ chance_M.astype(np.float64)) / linked_MM.sum(1))
 
 
 def tempered(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

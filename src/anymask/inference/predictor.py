@@ -249,7 +249,7 @@ def candidates(
     iou_M = decoded.iou_P4[row, slots].astype(np.float32)
     logits_Mmm = decoded.low_res_masks_P4mm[row, slots].copy()  # not a view: it would keep the whole batch
     probability_M, none = probabilities(decoded, row, slots, iou_M, temperature)
-    return Candidates(logits_Mmm, iou_M, probability_M, none, (transform,) * len(iou_M))
+    return Candidates(logits_Mmm, iou_M, probability_M, none, (transform,) * len(iou_M)).by_probability()
 
 
 def probabilities(

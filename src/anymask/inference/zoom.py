@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from anymask.core.candidates import Candidate, Candidates
+from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Pixels, box_iou
 from anymask.core.prompt import Prompt
 from anymask.core.window import Edges, Frame, Window, redraw
@@ -24,6 +24,7 @@ from anymask.inference.predictor import EncodedImage, Model
 
 ROOM = 1.4  # a window's sides relative to those of what it shows
 LEAST_SIDE = 160  # of a window, in pixels: below, there is nothing more to see
+SAME = 0.8  # IoU of two candidates from which on they are one answer, drawn twice
 ALIKE = 0.5  # IoU of two windows above which the one that is encoded already will do
 REMEMBERED = 4  # windows of an image that are kept encoded
 
@@ -134,13 +135,27 @@ class Zooming:
 
 
 def _together(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
+    """In the order of the first look, whose probabilities those share that came out alike."""
+    chance_M = shared(np.array([c.probability for c in candidates]), _same(candidates))
     return Candidates(
         np.stack([c.low_res_logits for c in candidates]),
         np.array([c.iou for c in candidates], np.float32),
-        np.array([c.probability for c in candidates], np.float32),
+        chance_M.astype(np.float32),
         none_probability,
         tuple(c.transform for c in candidates),
     )
+
+
+def _same(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """Which are drawn in the same window and hardly differ there."""
+    inside = [c.low_res_logits > THRESHOLD for c in candidates]
+
+    def same(i: int, j: int) -> bool:
+        shared_cells, cells = (inside[i] & inside[j]).sum(), (inside[i] | inside[j]).sum()
+        return candidates[i].transform == candidates[j].transform and bool(shared_cells >= SAME * cells)
+
+    numbers = range(len(candidates))
+    return np.array([[same(i, j) for j in numbers] for i in numbers], np.bool_)
 
 
 def _extent(prompt: Prompt, whole: Frame) -> Edges | None:
