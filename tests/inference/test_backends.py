@@ -28,7 +28,11 @@ def assert_agreement(one: EncodedImage, other: EncodedImage) -> None:
     for ours, theirs in zip(one.segment_batch(PROMPTS), other.segment_batch(PROMPTS), strict=True):
         np.testing.assert_allclose(ours.iou, theirs.iou, atol=1e-3)
         np.testing.assert_allclose(ours.probability, theirs.probability, atol=1e-3)
-        assert all(a.mask.iou(b.mask) > 0.999 or a.mask == b.mask for a, b in zip(ours, theirs, strict=True))
+        for a, b in zip(ours.low_res_logits, theirs.low_res_logits, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3 * np.abs(a).max())
+        for mine, other_one in zip(ours, theirs, strict=True):
+            differing = (mine.array ^ other_one.array).sum()
+            assert differing <= max(2, 0.001 * mine.mask.area)  # logits that are nearly 0 may fall either way
 
 
 @pytest.mark.parametrize("backend", ["openvino", "torch:cpu"])
