@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import anymask
-from anymask.core.mask import Mask
+from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
 from anymask.evaluation.targets import targets_of
@@ -70,7 +70,7 @@ def collect(model: Model, path: Path) -> list[Answers]:
         order = np.argsort([-s[1] for s in scores], kind="stable")
         masks = [masks[i] for i in order]
         hits = (ious_with(masks, targets.targets) >= TIGHT_IOU).any(1)
-        overlap = np.array([[a.iou(b) for b in masks] for a in masks])
+        overlap = iou_matrix(masks, masks)
         neutral = mostly_on(masks, targets.neutral) & ~hits
         found.append(Answers(np.array(scores)[order], hits, neutral, overlap))
         print(f"\r{len(found)} photos", end="", flush=True)

@@ -267,22 +267,28 @@ def refer(graph: ir.Graph, value: ir.Value, place: Place, weights: Path) -> None
     if kind == ir.DataType.FLOAT:
         value.const_value = outside
         return
-    outside.name = f"{name}.half"
-    stored = ir.Value(name=outside.name, shape=shape, type=ir.TensorType(kind), const_value=outside)
+    store_half(graph, value, outside)
+
+
+def store_half(graph: ir.Graph, value: ir.Value, half: Any) -> None:
+    """Replace one initializer by a tensor in half precision that is widened when the graph is loaded."""
+    name, shape = str(value.name), half.shape
+    half.name = f"{name}.half"
+    stored = ir.Value(name=half.name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=half)
     widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
     wide = widen.outputs[0]
     wide.name, wide.shape, wide.type = f"{name}.wide", shape, ir.TensorType(ir.DataType.FLOAT)
     ir.convenience.replace_all_uses_with(value, wide)
     del graph.initializers[name]
-    graph.initializers[outside.name] = stored
+    graph.initializers[half.name] = stored
     graph.insert_before(graph[0], widen)
 
 
 def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
     """Add checksums of the graphs and other facts to a card."""
-    graphs = {part: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for part, p in files.parts()}
+    graphs = ((part, path) for part, path in files.parts() if part != "weights")
     card = {**read_card(files.card).facts, **facts}
-    card |= {part: graphs[part] for part in ("encoder", "decoder", "points", "boxes") if part in graphs}
+    card |= {part: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for part, path in graphs}
     partial = files.card.with_name(f"{files.card.name}.partial")
     try:
         partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")

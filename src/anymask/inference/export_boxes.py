@@ -18,6 +18,7 @@ from anymask.inference.export import (
     complete_card,
     quietly,
     relative_difference,
+    store_half,
     strip_notes,
 )
 from anymask.inference.model_files import ModelFiles
@@ -60,7 +61,10 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
         )  # fmt: skip
     assert program is not None
     strip_notes(program.model)
-    store_halves(program.model.graph, {f"head.{name}" for name in head.state_dict()})
+    graph, weights = program.model.graph, {f"head.{name}" for name in head.state_dict()}
+    for name, value in list(graph.initializers.items()):
+        if name in weights and value.const_value is not None:
+            store_half(graph, value, ir.tensor(value.const_value.numpy().astype(np.float16)))
     try:
         ir.save(program.model, files.boxes)
     except OSError as error:
@@ -94,24 +98,6 @@ def example_maps(network: BoxNetwork, seed: int) -> tuple[Tensor, ...]:
     with torch.no_grad():
         embedding = network.network.encode_image(pixels)
     return tuple(embedding[name].contiguous() for name in BOX_INPUTS)
-
-
-def store_halves(graph: ir.Graph, names: set[str]) -> None:
-    """Keep these weights in half precision in the file, widened when it is loaded."""
-    for name, value in list(graph.initializers.items()):
-        if name not in names or value.const_value is None:
-            continue
-        half = ir.tensor(value.const_value.numpy().astype(np.float16), name=f"{name}.half")
-        stored = ir.Value(
-            name=half.name, shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=half
-        )
-        widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
-        wide = widen.outputs[0]
-        wide.name, wide.shape, wide.type = f"{name}.wide", value.shape, ir.TensorType(ir.DataType.FLOAT)
-        ir.convenience.replace_all_uses_with(value, wide)
-        del graph.initializers[name]
-        graph.initializers[str(stored.name)] = stored
-        graph.insert_before(graph[0], widen)
 
 
 def prove_boxes(head: BoxHead, path: Path, maps: tuple[Tensor, ...]) -> dict[str, float]:

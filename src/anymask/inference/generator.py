@@ -92,7 +92,7 @@ def everything_encoded(
 def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings:
     """The preset as the model's card calibrates it, with changes. Raises BadOption."""
     settings = settings_of(preset, model.automatic, **changes)
-    if not settings.points_per_side and model.box_finder is None:
+    if not settings.points_per_side and model.box_path is None:
         raise BadOption(f"points_per_side 0: {model.name} finds no boxes, so it has to ask a grid")
     return settings
 

@@ -148,14 +148,12 @@ def _together(candidates: Sequence[Candidate], none_probability: float) -> Candi
 
 def _same(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
     """Which are drawn in the same window and hardly differ there."""
-    inside = [c.low_res_logits > THRESHOLD for c in candidates]
-
-    def same(i: int, j: int) -> bool:
-        shared_cells, cells = (inside[i] & inside[j]).sum(), (inside[i] | inside[j]).sum()
-        return candidates[i].transform == candidates[j].transform and bool(shared_cells >= SAME * cells)
-
-    numbers = range(len(candidates))
-    return np.array([[same(i, j) for j in numbers] for i in numbers], np.bool_)
+    inside_MK = np.stack([c.low_res_logits.ravel() > THRESHOLD for c in candidates]).astype(np.float32)
+    shared_MM = (inside_MK @ inside_MK.T).astype(np.float64)  # counts of cells, exact
+    cells_M = shared_MM.diagonal()
+    alike_MM = shared_MM >= SAME * (cells_M[:, None] + cells_M - shared_MM)
+    framed_MM = np.array([[a.transform == b.transform for b in candidates] for a in candidates])
+    return np.asarray(alike_MM & framed_MM)
 
 
 def _extent(prompt: Prompt, whole: Frame) -> Edges | None:
