@@ -16,6 +16,7 @@ from anymask.commands.timing import repeat, summary
 from anymask.commands.train import parse_setting
 from anymask.core.mask import Mask
 from anymask.errors import Failure
+from anymask.store.splits import is_held_out
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_evaluation_of_boxes_prints_one_object(run: Run, data: Path) -> None:
     report = json.loads(run("evaluate", "boxes", data, "--model", "grabcut", "--limit", "1", "--json").stdout)
     assert {"dataset", "model", "samples", "miou", "miou_jittered", "ci"} <= report.keys()
     assert report["samples"] == 1
+
+
+def test_evaluation_of_what_was_held_out_leaves_the_rest_alone(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    keys = [key for key in "ab" if is_held_out(key, 0.5)]
+    assert len(keys) == 1, "the share of this test holds out one photo of the two"
+    run("evaluate", "boxes", data, "--held-out", "0.5", "--model", "grabcut", "--csv", "boxes.csv")
+    assert [line.split(",")[0] for line in Path("boxes.csv").read_text().splitlines()[1:]] == keys
+    refused = run("evaluate", "boxes", data, "--held-out", "1.5", "--model", "grabcut")
+    assert refused.exit_code != 0
+    assert "above 0 and below 1" in refused.stderr
 
 
 def test_evaluation_for_people_is_lines(run: Run, data: Path) -> None:

@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from anymask.commands.options import AsJson, BackendName, ModelName, Zoom
 from anymask.commands.reporting import needs_extra, progress_line, say
 from anymask.errors import BadOption, StorageError
+
+if TYPE_CHECKING:
+    from anymask.store.records import RecordSource
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -27,6 +30,13 @@ Data = Annotated[
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Only the first N photos.")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per mask.")]
 
+HeldOut = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Only the photos that training with `--set hold_out=SHARE` left out. Default: all of them.",
+    ),
+]
 PhotoCsv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per photo.")]
 
 
@@ -43,6 +53,7 @@ def clicks(
     ] = "centre",
     max_clicks: Annotated[int, typer.Option(metavar="N", help="Clicks per mask; the protocol has 20.")] = 20,
     zoom: Zoom = None,
+    held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Csv = None,
     as_json: AsJson = False,
@@ -56,7 +67,7 @@ def clicks(
     subject, looks = _looking(_subject(model, backend), zoom)
     _run(
         evaluate_clicks,
-        data,
+        photos_of(data, held_out),
         subject,
         as_json,
         looks=looks,
@@ -73,6 +84,7 @@ def boxes(
     model: ModelName = "lite",
     backend: BackendName = "auto",
     zoom: Zoom = None,
+    held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Csv = None,
     as_json: AsJson = False,
@@ -81,7 +93,15 @@ def boxes(
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
     subject, looks = _looking(_subject(model, backend), zoom)
-    _run(evaluate_boxes, data, subject, as_json, looks=looks, limit=limit, csv_path=csv_path)
+    _run(
+        evaluate_boxes,
+        photos_of(data, held_out),
+        subject,
+        as_json,
+        looks=looks,
+        limit=limit,
+        csv_path=csv_path,
+    )
 
 
 @evaluate.command()
@@ -105,6 +125,7 @@ def proposals(
             "--semantic/--no-semantic", help="Whether masks that join several things are to be found."
         ),
     ] = True,
+    held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,
     as_json: AsJson = False,
@@ -117,7 +138,7 @@ def proposals(
         from anymask.evaluation import evaluate_proposals
     _run(
         evaluate_proposals,
-        data,
+        photos_of(data, held_out),
         _proposer(model, backend),
         as_json,
         preset=preset,
@@ -133,6 +154,7 @@ def edges(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
+    held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,
     as_json: AsJson = False,
@@ -145,7 +167,7 @@ def edges(
     with needs_extra("eval"):
         from anymask.evaluation import EDGE_FLOORS, MaskEdges, evaluate_edges
     source = EDGE_FLOORS[model]() if model in EDGE_FLOORS else MaskEdges(_proposer(model, backend))
-    _run(evaluate_edges, data, source, as_json, limit=limit, csv_path=csv_path)
+    _run(evaluate_edges, photos_of(data, held_out), source, as_json, limit=limit, csv_path=csv_path)
 
 
 @evaluate.command()
@@ -154,6 +176,7 @@ def calibration(
     model: ModelName = "lite",
     backend: BackendName = "auto",
     zoom: Zoom = None,
+    held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per answer.")
@@ -178,7 +201,7 @@ def calibration(
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
     if fit:
         options["summary"] = partial(summarise_with_fit, earlier=loaded.temperature)
-    report = _run(evaluate_calibration, data, subject, as_json, looks=looks, **options)
+    report = _run(evaluate_calibration, photos_of(data, held_out), subject, as_json, looks=looks, **options)
     if plot:
         title = f"{report['model']} on {report['dataset']}: calibration error {report['ece']:.3f}"
         write_picture(reliability_diagram(report["bins"], title), plot)
@@ -192,9 +215,18 @@ def write_picture(picture: Any, path: Path) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def photos_of(data: Path, held_out: float | None) -> RecordSource:
+    """Raises BadInput, BadOption."""
+    from anymask.store import splits
+    from anymask.store.records import open_records
+
+    records = open_records(data)
+    return records if held_out is None else splits.held_out(records, held_out)
+
+
 def _run(
     run: Callable[..., dict[str, Any]],
-    data: Path,
+    data: RecordSource,
     model: Any,
     as_json: bool,
     /,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Sample, ScoredImages
+from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.statistics import intervals, means
 from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
 
@@ -40,7 +40,7 @@ class BoxScore:
 
 
 def evaluate_boxes(
-    data_path: DataPath,
+    data: Photos,
     model: Subject,
     *,
     limit: int | None = None,
@@ -52,7 +52,7 @@ def evaluate_boxes(
     `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
     BadInput for data that cannot be read or holds no mask, StorageError for the CSV.
     """
-    images = ScoredImages(data_path, limit)
+    images = ScoredImages(data, limit)
     scores: list[BoxScore] = []
     encode_seconds: list[float] = []
     with csv_table(csv_path) as write_row:

@@ -29,7 +29,7 @@ from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
 from anymask.evaluation.clicks import FIRST_CLICK_SEED
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Sample, ScoredImages
+from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.statistics import SEED, draws, intervals, means
 from anymask.evaluation.subject import Progress, Subject, encode_each
 
@@ -86,7 +86,7 @@ class Forecast:
 
 
 def evaluate_calibration(
-    data_path: DataPath,
+    data: Photos,
     model: Subject,
     *,
     limit: int | None = None,
@@ -101,7 +101,7 @@ def evaluate_calibration(
     makes the report of all answers, `summarise` unless given. Raises BadInput for data that cannot be read
     or holds no mask, StorageError for the CSV.
     """
-    images = ScoredImages(data_path, limit)
+    images = ScoredImages(data, limit)
     found: list[Forecast] = []
     with csv_table(csv_path) as write_row:
         for encoded in encode_each(images, model, progress):

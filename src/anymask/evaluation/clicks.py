@@ -22,7 +22,7 @@ import numpy as np
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Sample, ScoredImages
+from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.session import ClickSession, PromptSession
 from anymask.evaluation.statistics import intervals, means
 from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
@@ -50,7 +50,7 @@ class Trace:
 
 
 def evaluate_clicks(
-    data_path: DataPath,
+    data: Photos,
     model: Subject,
     *,
     max_clicks: int = 20,
@@ -70,7 +70,7 @@ def evaluate_clicks(
         raise BadOption(f"max_clicks: expected at least 1, got {max_clicks}")
     if first not in ("centre", "random"):
         raise BadOption(f"first: expected 'centre' or 'random', got {first!r}")
-    images = ScoredImages(data_path, limit)
+    images = ScoredImages(data, limit)
     traces: list[Trace] = []
     encode_seconds: list[float] = []
     with csv_table(csv_path) as write_row:

@@ -33,7 +33,7 @@ from anymask.evaluation.edge_scores import (
 )
 from anymask.evaluation.edge_sources import EdgeSource
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, checked_pixels
+from anymask.evaluation.samples import DataPath, Photos, checked_pixels
 from anymask.evaluation.subject import Progress
 from anymask.evaluation.thinning import Flags, Floats, thin
 from anymask.store.records import Record, open_records
@@ -62,7 +62,7 @@ class EdgeScore:
 
 
 def evaluate_edges(
-    data_path: DataPath,
+    data: Photos,
     source: EdgeSource,
     *,
     limit: int | None = None,
@@ -76,7 +76,7 @@ def evaluate_edges(
     """
     if limit is not None and limit < 1:
         raise BadInput(f"limit: expected at least 1 image, got {limit}")
-    records = open_records(data_path)
+    records = open_records(data)
     count = len(records) if limit is None else min(limit, len(records))
     scores: list[EdgeScore] = []
     with csv_table(csv_path) as write_row:

@@ -32,7 +32,7 @@ from anymask.evaluation.memory import peak_megabytes
 from anymask.evaluation.proposal_report import LENGTHS, PhotoScore, summarise
 from anymask.evaluation.recall import Ious, fitting_ious
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, checked_pixels
+from anymask.evaluation.samples import DataPath, Photos, checked_pixels
 from anymask.evaluation.subject import Progress
 from anymask.evaluation.targets import Target, Targets, rectangle, targets_of
 from anymask.store.records import Record, RecordSource, open_records
@@ -86,7 +86,7 @@ class _Question:
 
 
 def evaluate_proposals(
-    data_path: DataPath,
+    data: Photos,
     model: Proposer,
     *,
     preset: str = "fast",
@@ -106,7 +106,7 @@ def evaluate_proposals(
     if protocol not in ("preset", "paper"):
         raise BadOption(f"protocol: expected 'preset' or 'paper', got {protocol!r}")
     question = _Question("paper", PAPER) if protocol == "paper" else _Question(preset, {})
-    source = open_records(data_path)
+    source = open_records(data)
     annotated = _annotated(source, semantic, limit)
     sizes = _relative_sizes(annotated)
     scores: list[PhotoScore] = []

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from anymask.errors import BadInput
-from anymask.store.records import Annotation, Record, open_records
+from anymask.store.records import Annotation, Record, RecordSource, open_records
 
 DataPath = str | os.PathLike[str]
+Photos = DataPath | RecordSource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +62,10 @@ class ScoredImages:
     that `open_records` refuses, and while iterating for an image whose size differs from its record's.
     """
 
-    def __init__(self, path: DataPath, limit: int | None = None) -> None:
+    def __init__(self, photos: Photos, limit: int | None = None) -> None:
         if limit is not None and limit < 1:
             raise BadInput(f"limit: expected at least 1 image, got {limit}")
-        self._records = open_records(path)
+        self._records = open_records(photos)
         self._count = len(self._records) if limit is None else min(limit, len(self._records))
 
     @property

@@ -145,17 +145,26 @@ class RecordSource(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def keys(self) -> list[str]:
+        """Of all records, without reading them."""
+        return [key for key, _, _ in self._entries]
+
+    def only(self, indices: Sequence[int]) -> RecordSource:
+        return RecordSource(self.name, [self._entries[i] for i in indices], self._members)
+
     def __add__(self, other: RecordSource) -> RecordSource:
         members = {**self._members, **other._members}
         return RecordSource(f"{self.name}+{other.name}", [*self._entries, *other._entries], members)
 
 
-def open_records(*paths: str | os.PathLike[str]) -> RecordSource:
-    """Open shards, folders (of shards or of images) and COCO JSON files as one source, in the order given.
+def open_records(*paths: str | os.PathLike[str] | RecordSource) -> RecordSource:
+    """Open shards, folders (of shards or of images) and COCO JSON files as one source, in the order given;
+    what is open already stays as it is.
 
     Raises BadInput when a path is missing or holds no records.
     """
-    sources = [_open_one(Path(p)) for p in paths]
+    sources = [p if isinstance(p, RecordSource) else _open_one(Path(p)) for p in paths]
     if not sources:
         raise BadInput("expected at least one data set, got none")
     joined = sources[0]
