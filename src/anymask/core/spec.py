@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Family = Literal["sam", "mobile_sam", "lite"]
+BOXES_READ = ("image_embeddings", "skip_8")  # of the embedding, by a box head
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from anymask.core.geometry import Floats, ResizeLongest
 from anymask.core.grid import box_nms
+from anymask.core.spec import BOXES_READ
 from anymask.inference.backend import Embedding
-from anymask.inference.onnx_names import BOX_INPUTS, BOX_OUTPUTS
+from anymask.inference.onnx_names import BOX_OUTPUTS
 
 DISTINCT = 0.65  # of two boxes with a larger IoU the better one stays
 LEAST_SIDE = 2.0  # of a box, in pixels of the image
@@ -39,7 +40,7 @@ class BoxFinder:
     """Runs the graph `<stem>.boxes.onnx`. Safe to share between threads."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        from anymask.inference.onnx_backend import open_session
+        from anymask.inference.onnx_backend import open_session  # late: `import anymask` stays quick
 
         self._session = open_session(path, threads)
 
@@ -47,7 +48,7 @@ class BoxFinder:
         self, embedding: Embedding, transform: ResizeLongest, at_most: int, at_least: float
     ) -> FoundBoxes:
         """At most so many different boxes with at least such a score."""
-        inputs = {name: embedding[name] for name in BOX_INPUTS}
+        inputs = {name: embedding[name] for name in BOXES_READ}
         scores_A, boxes_A4 = (array[0] for array in self._session.run(list(BOX_OUTPUTS), inputs))
         good = scores_A >= at_least
         scores, boxes = scores_A[good], in_image(boxes_A4[good], transform)

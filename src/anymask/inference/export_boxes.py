@@ -11,6 +11,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from anymask.core.spec import BOXES_READ
 from anymask.errors import Failure, StorageError, WeightsError
 from anymask.inference.export import (
     OPSET,
@@ -23,7 +24,7 @@ from anymask.inference.export import (
 )
 from anymask.inference.model_files import ModelFiles
 from anymask.inference.onnx_backend import open_session
-from anymask.inference.onnx_names import BOX_INPUTS, BOX_OUTPUTS
+from anymask.inference.onnx_names import BOX_OUTPUTS
 from anymask.model.box_head import BoxHead, BoxNetwork
 from anymask.model.checkpoints import load_weights
 from anymask.model.lite import Lite
@@ -56,7 +57,7 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
     example, other = (example_maps(network, seed) for seed in (1, 2))
     with quietly(), torch.no_grad():
         program = torch.onnx.export(
-            BoxGraph(head), example, dynamo=True, opset_version=OPSET, input_names=list(BOX_INPUTS),
+            BoxGraph(head), example, dynamo=True, opset_version=OPSET, input_names=list(BOXES_READ),
             output_names=list(BOX_OUTPUTS), optimize=False, verbose=False,
         )  # fmt: skip
     assert program is not None
@@ -97,14 +98,14 @@ def example_maps(network: BoxNetwork, seed: int) -> tuple[Tensor, ...]:
     pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         embedding = network.network.encode_image(pixels)
-    return tuple(embedding[name].contiguous() for name in BOX_INPUTS)
+    return tuple(embedding[name].contiguous() for name in BOXES_READ)
 
 
 def prove_boxes(head: BoxHead, path: Path, maps: tuple[Tensor, ...]) -> dict[str, float]:
     """Largest relative difference of each output between the graph and the head. Raises Failure."""
     with torch.no_grad():
         wanted = [tensor.numpy() for tensor in BoxGraph(head)(*maps)]
-    inputs = {name: tensor.numpy() for name, tensor in zip(BOX_INPUTS, maps, strict=True)}
+    inputs = {name: tensor.numpy() for name, tensor in zip(BOXES_READ, maps, strict=True)}
     got = open_session(path, 2).run(list(BOX_OUTPUTS), inputs)
     pairs = zip(BOX_OUTPUTS, wanted, got, strict=True)
     differences = {name: relative_difference(a, np.asarray(b)) for name, a, b in pairs}

@@ -201,14 +201,10 @@ class Search:
         )
         judge = Judge(judged, image.transform, side_of(image), crop, size_hw, self._rejected)
         prompts = [Prompt.of(box=box) for box in found.boxes_xyxy_K4]
-        passed: list[Proposal] = []
-        for indices, decoded in self._decoded(image, prompts):
-            for row, index in enumerate(indices):
-                x0, y0, x1, y1 = found.boxes_xyxy_K4[index].tolist()
-                answer = decoded.low_res_masks_P4mm[row, SINGLE], decoded.iou_P4[row, SINGLE]
-                passed += judge.passed(*answer, ((x0 + x1) / 2, (y0 + y1) / 2))
+        middles_xy = (found.boxes_xyxy_K4[:, :2] + found.boxes_xyxy_K4[:, 2:]) / 2
         self._seconds["decode"] += time.perf_counter() - started
-        return passed
+        answers = self._judged(image, prompts, middles_xy, SINGLE, judge)
+        return [proposal for _, passed in answers for proposal in passed]
 
     def _proposals(self, image: EncodedImage, grid: NDArray[np.float64], judge: Judge) -> list[Proposal]:
         """Ask the grid, in rounds where covered points are skipped."""
@@ -253,20 +249,32 @@ class Search:
         self, image: EncodedImage, points_xy: NDArray[np.float64], judge: Judge
     ) -> Iterator[Proposal]:
         prompts = [Prompt.of([point]) for point in points_xy]
+        for asked, passed in self._judged(image, prompts, points_xy, SEVERAL, judge):
+            self._told(asked)
+            yield from passed
+
+    def _judged(
+        self,
+        image: EncodedImage,
+        prompts: Sequence[Prompt],
+        points_xy: NDArray[np.floating],
+        slots: slice,
+        judge: Judge,
+    ) -> Iterator[tuple[int, list[Proposal]]]:
+        """After each call how many prompts it answered and what of their `slots` passed, at `points_xy`."""
         asked = time.perf_counter()
         for indices, decoded in self._decoded(image, prompts):
             answered = time.perf_counter()
+            passed: list[Proposal] = []
             for row, index in enumerate(indices):
-                x, y = points_xy[index]
-                yield from judge.passed(
-                    decoded.low_res_masks_P4mm[row, SEVERAL],
-                    decoded.iou_P4[row, SEVERAL],
-                    (float(x), float(y)),
+                x, y = points_xy[index].tolist()
+                passed += judge.passed(
+                    decoded.low_res_masks_P4mm[row, slots], decoded.iou_P4[row, slots], (x, y)
                 )
-            self._told(len(indices))
             self._seconds["decode"] += answered - asked
+            self._seconds["rest"] += time.perf_counter() - answered
+            yield len(indices), passed
             asked = time.perf_counter()
-            self._seconds["rest"] += asked - answered
 
     def _decoded(
         self, image: EncodedImage, prompts: Sequence[Prompt]

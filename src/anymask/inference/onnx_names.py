@@ -8,7 +8,6 @@ from anymask.inference.backend import DecodeInput
 
 ENCODER_INPUT = "image"
 PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
-BOX_INPUTS = ("image_embeddings", "skip_8")  # of the embedding
 BOX_OUTPUTS = ("scores", "boxes")
 DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")  # the last where there is a head
 

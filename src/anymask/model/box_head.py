@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anymask.core.spec import ModelSpec
+from anymask.core.spec import BOXES_READ, ModelSpec
 from anymask.model.lite import EMBED_DIM, SKIP_CHANNELS, Lite, upsample_2x
 
 STRIDES = (8, 16, 32, 64)
 WIDTH = 96
-READ = ("image_embeddings", "skip_8")  # tensors of the embedding
 RARE = -4.0  # first score of every cell: most hold nothing
 REACH = 1.5  # cells from a centre to the sides of its first box, about
 
@@ -88,5 +87,5 @@ class BoxNetwork(nn.Module):
     def forward(self, pixels_B3SS: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             embedding = self.network.encode_image(pixels_B3SS)
-        scores_BA, boxes_BA4 = self.head(*(embedding[name] for name in READ))
+        scores_BA, boxes_BA4 = self.head(*(embedding[name] for name in BOXES_READ))
         return scores_BA, boxes_BA4
