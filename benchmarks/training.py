@@ -1,13 +1,15 @@
-"""How many photos a second does training see on a processor, beside a plain loop?
+"""How many photos a second does training see, beside a plain loop?
 
 By turns, in processes of their own.
 
     python benchmarks/training.py DATA.tar [DATA.tar ...] [--size 384] [--steps 25] [--rounds 3]
+    python benchmarks/training.py DATA.tar [DATA.tar ...] --device cuda --batch 64 [--size 448]
 
 plain: float32, one process with all threads, the library's memory layout and gradients.
 ours: what `recipes/train_lite.sh` does: bfloat16, a process for each core, channels last,
 `training/depthwise.py`, and a heap that keeps its memory. The same network, views, sessions and optimiser in
-both.
+both. On an accelerator plain is bfloat16 there too, but its views are drawn on the processor by as many
+threads as it has; ours are drawn where they are used (`training/resident.py`).
 """
 
 from __future__ import annotations
@@ -21,51 +23,54 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-VIEWS, OBJECTS = 3, 3
+OBJECTS = 3
 RUN = "ANYMASK_TRAINING_BENCH"  # in the environment of a run: which, and its folder
 LEFT_OUT = 5  # steps before the first report: libraries choose their kernels in them
 
 
-def one_run(kind: str, out: str, data: list[str], size: int, steps: int) -> None:
+def one_run(kind: str, out: str, options: argparse.Namespace) -> None:
     """In a process of its own: `kind` is plain or ours."""
     import torch
 
     from anymask.training import loop
     from anymask.training.recipes import run_recipe
 
-    if kind == "plain":
+    on_processor = options.device == "cpu"
+    if kind == "plain" and on_processor:
         torch.channels_last = torch.contiguous_format
         loop.with_quick_gradients = lambda model: model
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    phases = (loop.Phase(1.0, size, VIEWS, OBJECTS),)
+    phases = (loop.Phase(1.0, options.size, options.batch, OBJECTS),)
     run_recipe(
         "polish",
-        data,
+        options.data,
         out,
-        steps=steps,
+        device=options.device,
+        steps=options.steps,
         phases=phases,
-        bf16=kind == "ours",
+        bf16=kind == "ours" or not on_processor,
+        resident=kind == "ours" and not on_processor,
+        workers=0 if on_processor else os.cpu_count(),
         log_every=LEFT_OUT,
         checkpoint_minutes=60.0,
     )
 
 
-def views_per_second(kind: str, data: list[str], size: int, steps: int) -> float:
+def views_per_second(kind: str, options: argparse.Namespace) -> float:
     cores = os.cpu_count() or 1
-    processes = cores if kind == "ours" else 1
+    processes = cores if kind == "ours" and options.device == "cpu" else 1
     environment = {**os.environ, "OMP_NUM_THREADS": str(cores // processes)}
     if kind == "ours":
         environment["GLIBC_TUNABLES"] = kept_heap()
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), __file__]
-    command += [*data, "--size", str(size), "--steps", str(steps)]
+    command += sys.argv[1:]
     with tempfile.TemporaryDirectory() as out:
         environment[RUN] = f"{kind} {out}"
         subprocess.run(command, env=environment, check=True, capture_output=True)
         rows = [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()][1:]
-    return processes * VIEWS / statistics.mean(row["seconds_per_step"] for row in rows)
+    return float(processes * options.batch / statistics.mean(row["seconds_per_step"] for row in rows))
 
 
 def kept_heap() -> str:
@@ -83,13 +88,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    how: tuple[Any, ...] = options.data, options.size, options.steps
     if RUN in os.environ:  # torchrun takes options for its own
-        return one_run(*os.environ[RUN].split(" ", 1), *how)
+        kind, out = os.environ[RUN].split(" ", 1)
+        return one_run(kind, out, options)
     ratios = []
     for _ in range(options.rounds):
-        plain, ours = (views_per_second(kind, *how) for kind in ("plain", "ours"))
+        plain, ours = (views_per_second(kind, options) for kind in ("plain", "ours"))
         ratios.append(ours / plain)
         print(f"plain {plain:.2f} views/s   ours {ours:.2f}   {ratios[-1]:.2f}x", flush=True)
     print(f"median {statistics.median(ratios):.2f}x at {options.size} pixels")

@@ -22,7 +22,7 @@ from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annota
 from anymask.training.checkpoint import averaged_weights
 from anymask.training.loop import Phase
 from anymask.training.recipes import run_recipe
-from anymask.training.task import TrainingViews
+from anymask.training.task import Choice, TrainingViews
 
 CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
 
@@ -32,9 +32,14 @@ def scenes(tmp_path: Path) -> Path:
     return write_scenes(tmp_path / "scenes")
 
 
+def views_of(scenes: Path, seed: int) -> TrainingViews[BoxView]:
+    records = open_records(scenes)
+    return TrainingViews(records, Choice(records, {}, seed, BOXES), BOXES)
+
+
 def test_boxes_lie_on_their_things_after_crop_scale_and_flip(scenes: Path) -> None:
     """Things are bright and the ground is dark; what is bright outside all boxes is a thing barely seen."""
-    views = TrainingViews(open_records(scenes), {}, 1, BOXES)
+    views = views_of(scenes, 1)
     for number in range(40):
         view = views.view(number, CONFIG)
         bright = (view.pixels_SS3.max(-1) > 150).astype(float)
@@ -46,7 +51,7 @@ def test_boxes_lie_on_their_things_after_crop_scale_and_flip(scenes: Path) -> No
 
 
 def test_boxes_are_tight(scenes: Path) -> None:
-    views = TrainingViews(open_records(scenes), {}, 2, BOXES)
+    views = views_of(scenes, 2)
     shares = []
     for number in range(30):
         view = views.view(number, CONFIG)
@@ -71,12 +76,12 @@ def test_photos_with_boxes_alone_are_used(scenes: Path) -> None:
         for annotation in record["annotations"]:
             del annotation["segmentation"]
         path.write_text(json.dumps(record))
-    assert len(TrainingViews(open_records(scenes), {}, 0, BOXES).indices) == 4
+    assert len(Choice(open_records(scenes), {}, 0, BOXES).indices) == 4
 
 
 def test_photos_without_things_are_refused(scenes: Path) -> None:
     with pytest.raises(BadInput, match="no boxes to train on"):
-        TrainingViews(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
+        Choice(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
 
 
 def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:

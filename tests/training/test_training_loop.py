@@ -18,12 +18,13 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
+from anymask.core.spec import BOXES_READ
 from anymask.errors import BadOption, WeightsError
 from anymask.model.lite import Lite
 from anymask.store.records import open_records
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.loop import Phase, TrainConfig, learning_rate_factor, train
-from anymask.training.recipes import run_recipe, run_weights, smoke
+from anymask.training.recipes import run_recipe, run_weights, smoke, starting_weights
 
 TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5)
 
@@ -162,8 +163,19 @@ def test_the_mean_of_two_runs_lies_between_them(scenes: Path, tmp_path: Path) ->
     )
 
 
+def test_refine_leaves_what_a_box_head_reads(scenes: Path, tmp_path: Path) -> None:
+    before = starting_weights("lite")
+    run_recipe("refine", [scenes], tmp_path, device="cpu", steps=2, phases=(Phase(1.0, 128, 1, 1),), warmup=1)
+    after = run_weights(tmp_path)
+    assert not torch.equal(after.mask_decoder.up_2.weight, before.mask_decoder.up_2.weight)
+    pixels = torch.rand(1, 3, 64, 64)
+    maps, maps_before = after.encode_image(pixels), before.encode_image(pixels)
+    assert all(torch.equal(maps[name], maps_before[name]) for name in BOXES_READ)
+    assert not torch.equal(maps["skip_2"], maps_before["skip_2"])
+
+
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match="lite starts afresh; choose one of polish, boxes, finetune"):
+    with pytest.raises(BadOption, match="lite starts afresh; choose one of polish, boxes, refine"):
         run_recipe("lite", [scenes], tmp_path, weights_from="lite")
 
 

@@ -17,14 +17,15 @@ from anymask.store.records import open_records
 from anymask.training.augment import ViewConfig, random_frame
 from anymask.training.dataset import View
 from anymask.training.objective import CLICKS
-from anymask.training.task import TrainingViews
+from anymask.training.task import Choice, TrainingViews
 
 CONFIG = ViewConfig(size=64, stride=2, objects=2, colour=0.0)
 
 
 @pytest.fixture
 def views(tmp_path: Path) -> TrainingViews[View]:
-    return TrainingViews(open_records(write_scenes(tmp_path / "scenes")), {}, 3, CLICKS)
+    records = open_records(write_scenes(tmp_path / "scenes"))
+    return TrainingViews(records, Choice(records, {}, 3, CLICKS), CLICKS)
 
 
 def test_a_view_is_a_function_of_seed_and_number(views: TrainingViews[View]) -> None:
@@ -60,7 +61,7 @@ def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingVie
 def test_sources_are_drawn_by_their_weight(tmp_path: Path) -> None:
     records = open_records(write_scenes(tmp_path / "scenes"))
     with pytest.raises(BadInput, match="no masks"):
-        TrainingViews(records_without_masks(records), {}, 0, CLICKS)
+        Choice(records_without_masks(records), {}, 0, CLICKS)
 
 
 def records_without_masks(records):  # type: ignore[no-untyped-def]

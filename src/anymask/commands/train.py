@@ -16,7 +16,9 @@ from anymask.errors import BadOption
 def train(
     recipe: Annotated[
         str,
-        typer.Option(metavar="lite|polish|boxes|finetune|sam_paper|smoke", help="What is trained, and how."),
+        typer.Option(
+            metavar="lite|polish|boxes|refine|finetune|sam_paper|smoke", help="What is trained, and how."
+        ),
     ],
     data: Annotated[
         list[Path],

@@ -147,5 +147,12 @@ def freeze_early_layers(model: Lite, blocks: int = 3) -> None:
             parameter.requires_grad_(False)
 
 
+def freeze_what_boxes_read(model: Lite) -> None:
+    """Keep of the encoder all that a box head reads; the maps that only the decoder reads may change."""
+    encoder = model.image_encoder.requires_grad_(False)
+    for layer in (encoder.top_8, encoder.skip_4, encoder.skip_2):
+        layer.requires_grad_(True)
+
+
 def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())

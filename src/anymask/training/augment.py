@@ -93,10 +93,27 @@ def _crop_start(side: float, length: float, low: float, high: float, rng: Genera
     return float(min(max(start, 0.0), side - length))
 
 
-def jitter_colour(image: Image.Image, rng: Generator, strength: float) -> Image.Image:
-    """Brightness, contrast and saturation by 1 +- strength each; one photo in twenty turns grey."""
-    if rng.random() < 0.05:
-        return image.convert("L").convert("RGB")
-    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhancer(image).enhance(rng.uniform(1 - strength, 1 + strength))
-    return image
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """Factors around 1 of brightness, contrast and saturation, in this order; `grey`: none, and no colour."""
+
+    grey: bool
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+
+    @classmethod
+    def draw(cls, rng: Generator, strength: float) -> Colour:
+        """Factors of 1 +- `strength`; one photo in twenty turns grey."""
+        if rng.random() < 0.05:
+            return cls(True)
+        return cls(False, *(rng.uniform(1 - strength, 1 + strength) for _ in range(3)))
+
+    def applied(self, image: Image.Image) -> Image.Image:
+        if self.grey:
+            return image.convert("L").convert("RGB")
+        factors = (self.brightness, self.contrast, self.saturation)
+        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        for enhancer, factor in zip(enhancers, factors, strict=True):
+            image = enhancer(image).enhance(factor)
+        return image

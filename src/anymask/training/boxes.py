@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from anymask.model.box_head import BoxNetwork, all_centres
 from anymask.store.records import Annotation, Record
-from anymask.training.augment import ViewConfig, ViewFrame, jitter_colour, random_frame
+from anymask.training.augment import Colour, ViewConfig, ViewFrame, random_frame
 from anymask.training.task import Task
 
 VISIBLE, SMALLEST = 0.3, 100.0  # share of a box, and pixels, that must be in the view
@@ -60,7 +60,7 @@ def draw_box_view(record: Record, config: ViewConfig, rng: Generator) -> BoxView
     if not seen_K.any():
         return None
     ignored_K4 = np.concatenate([drawn_boxes(frame, groups)[0], boxes_K4[~seen_K & (shown_K > 0)]])
-    picture = jitter_colour(frame.draw_pixels(record.read_pixels(), config.fill), rng, config.colour)
+    picture = Colour.draw(rng, config.colour).applied(frame.draw_pixels(record.read_pixels(), config.fill))
     weight = UNSURE if record.source in ONE_KIND else 1.0
     return BoxView(np.asarray(picture), boxes_K4[seen_K], ignored_K4, weight)
 
@@ -157,5 +157,9 @@ def area(low: Tensor, high: Tensor) -> Tensor:
     return (high - low).clamp(min=0).prod(-1)
 
 
-BOXES = Task("boxes", has_thing, draw_box_view, box_loss)
+def as_they_are(views: list[BoxView], device: torch.device) -> list[BoxView]:
+    return views
+
+
+BOXES = Task("boxes", has_thing, draw_box_view, as_they_are, box_loss)
 """Where things are, without a prompt."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.random import Generator
+from torch import Tensor
 
 from anymask.core.mask import Mask
 from anymask.store.records import Annotation, Record
-from anymask.training.augment import Box, ViewConfig, jitter_colour, random_frame
+from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame, random_frame
 
 MIN_CELLS = 12  # a visible object covers at least so many mask cells
 MAX_COVER = 0.95  # and at most this part of the view
@@ -30,28 +32,47 @@ def has_mask(record: Record) -> bool:
     return any("segmentation" in a.fields for a in record.annotations)
 
 
+def with_mask(record: Record) -> list[Annotation]:
+    return [a for a in record.annotations if a.fields.get("segmentation")]
+
+
 def draw_view(record: Record, config: ViewConfig, rng: Generator) -> View | None:
     """One view around a random object of `record`; None when nothing is visible in it."""
-    annotations = [a for a in record.annotations if a.fields.get("segmentation")]
-    focus = annotations[int(rng.integers(len(annotations)))]
-    frame = random_frame(record.size_hw, focus.box_xyxy, config.size, config.scale, rng)
-    others = [a for a in annotations if a is not focus and _overlaps(a.box_xyxy, frame.crop_xyxy)]
-    order = [focus, *(others[int(i)] for i in rng.permutation(len(others)))]
+    annotations = with_mask(record)
+    frame, order = aim([a.box_xyxy for a in annotations], record.size_hw, config, rng)
     masks: list[np.ndarray] = []
-    for annotation in order[: 2 * config.objects]:
-        drawn = frame.draw_mask(_mask_array(annotation), config.stride)
+    for number in order:
+        drawn = frame.draw_mask(mask_array(annotations[number]), config.stride)
         if MIN_CELLS <= drawn.sum() <= MAX_COVER * drawn.size:
             masks.append(drawn)
         if len(masks) == config.objects:
             break
     if not masks:
         return None
-    picture = jitter_colour(frame.draw_pixels(record.read_pixels(), config.fill), rng, config.colour)
+    colour = Colour.draw(rng, config.colour)
+    picture = colour.applied(frame.draw_pixels(record.read_pixels(), config.fill))
     chosen = [masks[i % len(masks)] for i in range(config.objects)]
     return View(np.asarray(picture), np.stack(chosen))
 
 
-def _mask_array(annotation: Annotation) -> np.ndarray:
+def aim(
+    boxes_xyxy: list[Box], size_hw: tuple[int, int], config: ViewConfig, rng: Generator
+) -> tuple[ViewFrame, list[int]]:
+    """A view around a random object, and the numbers of objects to show: this one first, then others whose
+    boxes reach into it, up to twice as many as wanted, since some are hardly visible.
+    """
+    focus = int(rng.integers(len(boxes_xyxy)))
+    frame = random_frame(size_hw, boxes_xyxy[focus], config.size, config.scale, rng)
+    others = [i for i, box in enumerate(boxes_xyxy) if i != focus and _overlaps(box, frame.crop_xyxy)]
+    return frame, [focus, *(others[int(i)] for i in rng.permutation(len(others)))][: 2 * config.objects]
+
+
+def stacked_masks(views: list[View], device: torch.device) -> Tensor:
+    """bool B x K x m x m."""
+    return torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
+
+
+def mask_array(annotation: Annotation) -> np.ndarray:
     mask = annotation.mask
     assert isinstance(mask, Mask)  # annotations without a segmentation were left out
     return mask.to_array()

@@ -1,21 +1,25 @@
 """The simulated annotator: a first prompt drawn from the true mask, then clicks where the answer is wrong.
 
-Works on masks at the mask stride, in NumPy; coordinates leave in model pixels. Knows nothing of networks
-or losses.
+Works on masks at the mask stride, on the device they are on; coordinates leave in model pixels. All chance
+comes from a NumPy generator, so a session is the same on every device. Knows nothing of networks or losses.
 
 Legend: P prompts, N points, m mask side.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
+import torch
 from numpy.random import Generator
+from torch import Tensor
+
+from anymask.training.distance import depth
 
 PAD, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 POINT, BOX, MASK = 0, 1, 2
+SURE = 6.0  # logit of a mask that is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +42,47 @@ class FirstPrompt:
 class Prompts:
     """Prompts of P objects: `points_PN2` model pixels, `labels_PN`, `masks_P1mm` logits, `has_mask_P`."""
 
-    points_PN2: np.ndarray
-    labels_PN: np.ndarray
-    masks_P1mm: np.ndarray
-    has_mask_P: np.ndarray
+    points_PN2: Tensor
+    labels_PN: Tensor
+    masks_P1mm: Tensor
+    has_mask_P: Tensor
 
     @property
-    def ambiguous_P(self) -> np.ndarray:
+    def ambiguous_P(self) -> Tensor:
         """True where one point is all there is: several masks may be meant."""
-        return np.asarray(((self.labels_PN >= 0).sum(1) == 1) & (self.has_mask_P == 0))
+        return ((self.labels_PN >= 0).sum(1) == 1) & (self.has_mask_P == 0)
 
-    def with_clicks(self, points_P2: np.ndarray, labels_P: np.ndarray) -> Prompts:
-        points = np.concatenate([self.points_PN2, points_P2[:, None]], 1)
-        return Prompts(
-            points, np.concatenate([self.labels_PN, labels_P[:, None]], 1), self.masks_P1mm, self.has_mask_P
-        )
+    def with_clicks(self, points_P2: Tensor, labels_P: Tensor) -> Prompts:
+        points = torch.cat([self.points_PN2, points_P2[:, None]], 1)
+        return replace(self, points_PN2=points, labels_PN=torch.cat([self.labels_PN, labels_P[:, None]], 1))
 
-    def with_masks(self, logits_Pmm: np.ndarray, has_mask_P: np.ndarray) -> Prompts:
-        return Prompts(self.points_PN2, self.labels_PN, logits_Pmm[:, None], has_mask_P.astype(np.float32))
+    def with_masks(self, logits_Pmm: Tensor, kept: bool) -> Prompts:
+        has_mask = torch.full_like(self.has_mask_P, float(kept))
+        return replace(self, masks_P1mm=logits_Pmm[:, None], has_mask_P=has_mask)
 
 
-def first_prompts(target_Pmm: np.ndarray, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
-    """A point, a jittered box or a loose mask for every object.
+def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
+    """A point, a jittered box or a loose mask for every object (bool, none empty).
 
     Columns of `labels_PN`: box corners, then one point; absent ones are padding, and a column that is all
     padding is left out.
     """
-    count, side = len(target_Pmm), target_Pmm.shape[-1]
-    kinds = _draw_kinds(count, how, rng)
-    points = np.zeros((count, 3, 2), np.float32)
-    labels = np.full((count, 3), PAD, np.int64)
-    masks = np.zeros((count, 1, side, side), np.float32)
-    for p, (target, kind) in enumerate(zip(target_Pmm, kinds, strict=True)):
-        if kind == POINT:
-            points[p, 2], labels[p, 2] = pick_cell(target, how.centre, rng) * stride, POSITIVE
-        elif kind == BOX:
-            points[p, :2] = jittered_box(target, how.box_jitter, rng).reshape(2, 2) * stride
-            labels[p, :2] = TOP_LEFT, BOTTOM_RIGHT
-        else:
-            masks[p, 0] = loose_mask(target, rng)
+    kinds = _draw_kinds(len(target_Pmm), how, rng)
+    device = target_Pmm.device
+    labels = np.full((len(kinds), 3), PAD, np.int64)
+    labels[kinds == BOX] = TOP_LEFT, BOTTOM_RIGHT, PAD
+    labels[kinds == POINT, 2] = POSITIVE
+    corners_P22 = jittered_boxes(target_Pmm, how.box_jitter, rng).reshape(-1, 2, 2)
+    cells_P2 = pick_cells(target_Pmm, depth(target_Pmm), how.centre, rng)
     used = (labels != PAD).any(0)
     used[2] |= not used.any()
-    return Prompts(points[:, used], labels[:, used], masks, (kinds == MASK).astype(np.float32))
+    labels_PN = torch.from_numpy(labels[:, used]).to(device)
+    points = torch.cat([corners_P22, cells_P2[:, None]], 1)[:, torch.from_numpy(used).to(device)] * stride
+    masks = torch.zeros_like(target_Pmm, dtype=torch.float32)
+    if len(given := np.flatnonzero(kinds == MASK)):
+        masks[given] = loose_masks(target_Pmm[given], rng)
+    has_mask = torch.from_numpy((kinds == MASK).astype(np.float32)).to(device)
+    return Prompts(points * (labels_PN != PAD)[..., None], labels_PN, masks[:, None], has_mask)
 
 
 def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
@@ -88,65 +91,77 @@ def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
     return np.broadcast_to(kinds, count).copy()
 
 
-def pick_cell(region_mm: np.ndarray, centre: float, rng: Generator) -> np.ndarray:
-    """Centre (x, y), in cells, of a cell of a non-empty region: its innermost one, or any with chance 1 -
-    `centre`.
+def drawn(values: np.ndarray, beside: Tensor) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(beside.device)
+
+
+def pick_cells(region_Pmm: Tensor, depth_Pmm: Tensor, centre: float, rng: Generator) -> Tensor:
+    """Centres (x, y), in cells, of a cell of each region: its innermost one, or any with chance 1 - `centre`.
+
+    In an empty region a corner of the frame.
     """
-    if rng.random() < centre:
-        distance = cv2.distanceTransform(np.pad(region_mm, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        y, x = np.unravel_index(int(distance[1:-1, 1:-1].argmax()), region_mm.shape)
-    else:
-        cells = np.flatnonzero(region_mm)
-        y, x = np.unravel_index(int(cells[rng.integers(len(cells))]), region_mm.shape)
-    return np.array([x + 0.5, y + 0.5], np.float32)
+    count, side = len(region_Pmm), region_Pmm.shape[-1]
+    central_P = torch.from_numpy(rng.random(count) < centre).to(region_Pmm.device)
+    so_far = region_Pmm.flatten(1).cumsum(1)
+    which = (drawn(rng.random(count), region_Pmm) * so_far[:, -1]).long().clamp(max=so_far[:, -1] - 1) + 1
+    anywhere = torch.searchsorted(so_far, which[:, None])[:, 0].clamp(max=side * side - 1)
+    cell = torch.where(central_P, depth_Pmm.flatten(1).argmax(1), anywhere)
+    return torch.stack([cell % side, cell // side], 1).float() + 0.5
 
 
-def jittered_box(region_mm: np.ndarray, jitter: float, rng: Generator) -> np.ndarray:
-    """Tight box x0, y0, x1, y1 in cells, every coordinate off by up to `jitter` of the side, inside the
+def jittered_boxes(region_Pmm: Tensor, jitter: float, rng: Generator) -> Tensor:
+    """Tight boxes x0, y0, x1, y1 in cells, every coordinate off by up to `jitter` of the side, inside the
     frame.
     """
-    ys, xs = np.flatnonzero(region_mm.any(1)), np.flatnonzero(region_mm.any(0))
-    box = np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1], np.float32)
-    reach = jitter * np.tile(box[2:] - box[:2], 2)
-    noisy = box + rng.uniform(-1, 1, 4) * reach * rng.random()
-    return np.clip(noisy, 0, region_mm.shape[-1]).astype(np.float32)
+    (x0, x1), (y0, y1) = (_extent(region_Pmm.any(axis)) for axis in (1, 2))
+    box_P4 = torch.stack([x0, y0, x1, y1], 1).float()
+    reach_P4 = jitter * (box_P4[:, 2:] - box_P4[:, :2]).repeat(1, 2)
+    off_P4 = drawn(rng.uniform(-1, 1, (len(box_P4), 4)) * rng.random((len(box_P4), 1)), region_Pmm)
+    return (box_P4 + off_P4 * reach_P4).clamp(0, region_Pmm.shape[-1])
 
 
-def loose_mask(region_mm: np.ndarray, rng: Generator) -> np.ndarray:
-    """Logits of a mask that is right in the large and wrong at its boundary: shrunk, grown or shifted
+def _extent(used_Pm: Tensor) -> tuple[Tensor, Tensor]:
+    """First used index, and one past the last."""
+    used = used_Pm.int()
+    return used.argmax(1), used.shape[1] - used.flip(1).argmax(1)
+
+
+def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
+    """Logits of masks that are right in the large and wrong at their boundary: shrunk or grown, and shifted,
     by a few cells.
     """
-    reach = max(1, int(0.15 * np.sqrt(region_mm.sum())))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(rng.integers(1, reach + 1)) + 1,) * 2)
-    change = cv2.dilate if rng.random() < 0.5 else cv2.erode
-    changed = np.asarray(change(region_mm.astype(np.uint8), kernel))
-    shifted = np.roll(changed, tuple(rng.integers(-reach, reach + 1, 2)), (0, 1))
-    return np.where(shifted > 0, 6.0, -6.0).astype(np.float32)
+    count, side = len(region_Pmm), region_Pmm.shape[-1]
+    reach_P = (0.15 * region_Pmm.sum((1, 2)).sqrt()).floor().clamp(min=1)
+    by_P11 = (1 + (drawn(rng.random(count), region_Pmm) * reach_P).floor())[:, None, None]
+    grows_P11 = torch.from_numpy(rng.random(count) < 0.5).to(region_Pmm.device)[:, None, None]
+    changed = torch.where(grows_P11, depth(~region_Pmm, False) <= by_P11, depth(region_Pmm) > by_P11)
+    shift_2P = (drawn(rng.uniform(-1, 1, (2, count)), region_Pmm) * (reach_P + 0.5)).round().long()
+    rows, columns = (
+        (torch.arange(side, device=region_Pmm.device) - by_P[:, None]) % side for by_P in shift_2P
+    )
+    moved = changed[
+        torch.arange(count, device=rows.device)[:, None, None], rows[:, :, None], columns[:, None]
+    ]
+    return torch.where(moved, SURE, -SURE)
 
 
 def correction_clicks(
-    predicted_Pmm: np.ndarray, target_Pmm: np.ndarray, stride: int, centre: float, rng: Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    predicted_Pmm: Tensor, target_Pmm: Tensor, stride: int, centre: float, rng: Generator
+) -> tuple[Tensor, Tensor]:
     """One click per object in its error region (positive where something is missing); padding when all is
     right.
 
+    With chance `centre` in the kind of error that reaches deeper, as a person would see first, else in any.
     Returns points P x 2 in model pixels and labels P.
     """
-    points, labels = np.zeros((len(target_Pmm), 2), np.float32), np.full(len(target_Pmm), PAD, np.int64)
-    for p, (predicted, target) in enumerate(zip(predicted_Pmm, target_Pmm, strict=True)):
-        missing, surplus = target & ~predicted, predicted & ~target
-        if missing.any() or surplus.any():
-            region = _larger_error(missing, surplus) if rng.random() < centre else missing | surplus
-            cell = pick_cell(region, centre, rng)
-            points[p] = cell * stride
-            labels[p] = POSITIVE if target[int(cell[1]), int(cell[0])] else NEGATIVE
-    return points, labels
-
-
-def _larger_error(missing: np.ndarray, surplus: np.ndarray) -> np.ndarray:
-    """The kind of error that reaches deeper, as a person would see first."""
-    depth = [
-        cv2.distanceTransform(np.pad(e, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max()
-        for e in (missing, surplus)
-    ]
-    return missing if depth[0] > depth[1] else surplus
+    missing, surplus = target_Pmm & ~predicted_Pmm, predicted_Pmm & ~target_Pmm
+    lack_Pmm, excess_Pmm = depth(missing), depth(surplus)
+    lacks_P11 = (lack_Pmm.amax((1, 2)) > excess_Pmm.amax((1, 2)))[:, None, None]
+    choosy_P11 = torch.from_numpy(rng.random(len(target_Pmm)) < centre).to(missing.device)[:, None, None]
+    region = torch.where(choosy_P11, torch.where(lacks_P11, missing, surplus), missing | surplus)
+    cells_P2 = pick_cells(region, (lack_Pmm + excess_Pmm) * region, centre, rng)
+    column, row = cells_P2.long().unbind(1)
+    inside_P = target_Pmm[torch.arange(len(row), device=row.device), row, column]
+    wrong_P = region.any(2).any(1)
+    labels_P = torch.where(wrong_P, torch.where(inside_P, POSITIVE, NEGATIVE), PAD)
+    return cells_P2 * stride * wrong_P[:, None], labels_P

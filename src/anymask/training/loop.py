@@ -23,12 +23,13 @@ from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
 from anymask.store.records import RecordSource
+from anymask.store.splits import kept
 from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
 from anymask.training.depthwise import with_quick_gradients
 from anymask.training.logs import RunLog
 from anymask.training.objective import CLICKS, Objective
-from anymask.training.task import Task, TrainingViews, V
+from anymask.training.task import Batch, Choice, Task, TrainingViews, Views
 
 GIANT = 1_000_003  # separates the random streams of steps and ranks
 
@@ -45,7 +46,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1."""
+    """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1.
+
+    `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
+    `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
+    """
 
     steps: int
     phases: tuple[Phase, ...]
@@ -60,9 +65,11 @@ class TrainConfig:
     scale: tuple[float, float] = (0.7, 2.5)
     colour: float = 0.3
     weights: Mapping[str, float] = field(default_factory=dict)
+    hold_out: float = 0.0
     objective: Objective = field(default_factory=Objective)
     bf16: bool = False
     workers: int = 0
+    resident: bool | None = None
     checkpoint_minutes: float = 4.0
     log_every: int = 20
 
@@ -93,8 +100,9 @@ def train(
     Ctrl-C saves the state before it leaves.
     """
     process = join_processes(device)
-    with_quick_gradients(model).to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    views = TrainingViews(records, config.weights, config.seed, task)
+    model = with_quick_gradients(model) if process.device.type == "cpu" else model
+    model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    views = source_of_views(kept(records, config.hold_out), config, task, process)
     optimiser = make_optimiser(model, config)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
@@ -116,7 +124,7 @@ def train(
         for step, batch in batches(views, spec_of(model), config, process, card["step"]):
             numbers = train_step(task, model, batch, optimiser, config, process, step)
             update_average(average, model, config, step)
-            card["step"], card["images"] = step + 1, card["images"] + len(batch) * process.count
+            card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
             card["seconds"] = before + time.monotonic() - began
             log.add(step, {**numbers, "images": card["images"], "seconds": card["seconds"]}, config.log_every)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
@@ -158,29 +166,36 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
+def source_of_views(records: RecordSource, config: TrainConfig, task: Task[Any], process: Process) -> Views:
+    """On an accelerator views are drawn there where the task can, unless `config.resident` says otherwise."""
+    choice = Choice(records, config.weights, config.seed, task)
+    wanted = process.device.type == "cuda" if config.resident is None else config.resident
+    if wanted and task.resident:
+        return task.resident(records, choice, process.device)
+    return TrainingViews(records, choice, task)
+
+
 def batches(
-    views: TrainingViews[V], spec: ModelSpec, config: TrainConfig, process: Process, start: int
-) -> Iterator[tuple[int, list[V]]]:
-    """(step, views of this process) from `start` on; `config.workers` threads draw one step ahead."""
+    views: Views, spec: ModelSpec, config: TrainConfig, process: Process, start: int
+) -> Iterator[tuple[int, Batch]]:
+    """(step, batch of this process) from `start` on; `config.workers` threads prepare some steps ahead."""
     stride = spec.input_size // spec.low_res_size
     fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
 
-    def draw(step: int) -> list[V]:
+    def prepared(step: int) -> Any:
         phase = phase_at(config, step)
         how = ViewConfig(phase.size, stride, phase.objects, config.scale, config.colour, fill)
         first = (step * process.count + process.rank) * GIANT
-        return [views.view(first + i, how) for i in range(phase.batch)]
+        return views.prepare(range(first, first + phase.batch), how)
 
-    if config.workers == 0:
-        yield from ((step, draw(step)) for step in range(start, config.steps))
-        return
-    with ThreadPoolExecutor(config.workers) as pool:
-        ahead: dict[int, Future[list[V]]] = {}
+    with ThreadPoolExecutor(max(1, config.workers)) as pool:
+        ahead: dict[int, Future[Any]] = {}
         for step in range(start, config.steps):
             for later in range(step, min(step + config.workers + 1, config.steps)):
-                if later not in ahead:
-                    ahead[later] = pool.submit(draw, later)
-            yield step, ahead.pop(step).result()
+                if later not in ahead and config.workers:
+                    ahead[later] = pool.submit(prepared, later)
+            ready = ahead.pop(step).result() if config.workers else prepared(step)
+            yield step, views.batch(ready, process.device)
 
 
 def phase_at(config: TrainConfig, step: int) -> Phase:
@@ -188,9 +203,9 @@ def phase_at(config: TrainConfig, step: int) -> Phase:
 
 
 def train_step(
-    task: Task[V],
+    task: Task[Any],
     model: nn.Module,
-    batch: list[V],
+    batch: Batch,
     optimiser: torch.optim.Optimizer,
     config: TrainConfig,
     process: Process,
@@ -202,8 +217,8 @@ def train_step(
     set_learning_rate(optimiser, learning_rate_factor(config, step))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
-        pixels = normalised([v.pixels_SS3 for v in batch], spec_of(model), process.device)
-        loss, numbers = task.loss(model, pixels, batch, config.objective, rng)
+        pixels = normalised(batch.pixels_BSS3, spec_of(model))
+        loss, numbers = task.loss(model, pixels, batch.truth, config.objective, rng)
     loss.backward()
     average_gradients(model, process)
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)
@@ -213,11 +228,11 @@ def train_step(
     return {"loss": float(loss.detach()), "gradient": float(norm), "skipped": skipped, **numbers}
 
 
-def normalised(pixels: list[np.ndarray], spec: ModelSpec, device: torch.device) -> Tensor:
+def normalised(pixels_BSS3: Tensor, spec: ModelSpec) -> Tensor:
     """float32 B x 3 x S x S, channels last."""
-    stack = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (spec.mean, spec.std))
-    return ((stack - mean) / std).contiguous(memory_format=torch.channels_last)
+    mean, std = (torch.tensor(v, device=pixels_BSS3.device)[:, None, None] for v in (spec.mean, spec.std))
+    pixels = (pixels_BSS3.permute(0, 3, 1, 2).float() - mean) / std
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def average_gradients(model: nn.Module, process: Process) -> None:

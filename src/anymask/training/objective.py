@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anymask.model.segmenter import Decoded, Segmenter
-from anymask.training.dataset import View, draw_view, has_mask
+from anymask.training.dataset import draw_view, has_mask, stacked_masks
 from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
 from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
+from anymask.training.resident import ResidentViews
 from anymask.training.task import Task
 
 
@@ -50,13 +51,11 @@ class Objective:
 
 
 def session_loss(
-    model: Segmenter, pixels_B3SS: Tensor, views: list[View], objective: Objective, rng: Generator
+    model: Segmenter, pixels_B3SS: Tensor, truth_BKmm: Tensor, objective: Objective, rng: Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of one batch and the numbers worth logging."""
-    target_BKmm = np.stack([view.masks_Kmm for view in views])
-    batch, objects = target_BKmm.shape[:2]
-    target_Pmm = target_BKmm.reshape(-1, *target_BKmm.shape[2:])
-    target_P1mm = torch.from_numpy(target_Pmm).unsqueeze(1).to(pixels_B3SS.device)
+    """Loss of one batch (`truth_BKmm`: bool, on the device of the pixels) and the numbers worth logging."""
+    objects, target_Pmm = truth_BKmm.shape[1], truth_BKmm.flatten(0, 1)
+    target_P1mm = target_Pmm.unsqueeze(1)
     stride = pixels_B3SS.shape[-1] // target_Pmm.shape[-1]
     embedding = model.encode_image(pixels_B3SS)
     embedding = {name: repeated(t, objects) for name, t in embedding.items()}
@@ -85,27 +84,24 @@ def repeated(map_BChw: Tensor, objects: int) -> Tensor:
 
 
 def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> Decoded:
-    device = embedding["image_embeddings"].device
-    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
-    return model.decode(embedding, *(torch.from_numpy(a).to(device) for a in arrays))
+    given = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
+    return model.decode(embedding, *given)
 
 
 def corrected(
     prompts: Prompts,
     answer: Decoded,
-    target_Pmm: np.ndarray,
+    target_Pmm: Tensor,
     stride: int,
     objective: Objective,
     rng: Generator,
 ) -> Prompts:
     """The annotator's next click on the answer a user would see, with that answer's logits fed back."""
-    slots = chosen_slots(answer, torch.from_numpy(prompts.ambiguous_P))
-    rows = torch.arange(len(slots))
-    logits = answer.low_res_masks_P4mm.detach()[rows, slots].float().cpu().numpy()
+    logits = of_slots(answer, chosen_slots(answer, prompts.ambiguous_P))
     clicked = prompts.with_clicks(
         *correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
     )
-    kept = np.ones(len(logits)) if rng.random() >= objective.drop_mask else np.zeros(len(logits))
+    kept = rng.random() >= objective.drop_mask
     return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept)
 
 
@@ -115,14 +111,18 @@ def looked_again(
     """The same prompts with an answer fed back: of several candidates the one that fits the target best, so
     that what is learned is to draw that candidate better and not to choose another.
     """
-    logits_P4mm = answer.low_res_masks_P4mm.detach().float()
-    best = 1 + mask_iou(logits_P4mm, target_P1mm)[:, 1:].argmax(1).cpu()
-    slots = torch.where(torch.from_numpy(prompts.ambiguous_P), best, 0)
-    logits = logits_P4mm[torch.arange(len(slots)), slots].cpu().numpy()
-    return prompts.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), np.ones(len(logits)))
+    best = 1 + mask_iou(answer.low_res_masks_P4mm.detach().float(), target_P1mm)[:, 1:].argmax(1)
+    logits = of_slots(answer, torch.where(prompts.ambiguous_P, best, 0))
+    return prompts.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), True)
 
 
-def blurred(logits_Pmm: np.ndarray, most: float, rng: Generator) -> np.ndarray:
+def of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
+    """Logits of one mask per prompt, P x m x m, without gradient."""
+    rows = torch.arange(len(slots_P), device=slots_P.device)
+    return answer.low_res_masks_P4mm.detach()[rows, slots_P].float()
+
+
+def blurred(logits_Pmm: Tensor, most: float, rng: Generator) -> Tensor:
     """Drawn 1..`most` times coarser (log-uniform) and enlarged again, bilinearly."""
     factor = float(np.exp(rng.uniform(0, np.log(most))))
     side = logits_Pmm.shape[-1]
@@ -130,16 +130,14 @@ def blurred(logits_Pmm: np.ndarray, most: float, rng: Generator) -> np.ndarray:
     if coarse == side:
         return logits_Pmm
     shape = {"mode": "bilinear", "align_corners": False}
-    small = F.interpolate(torch.from_numpy(logits_Pmm)[:, None], (coarse, coarse), antialias=True, **shape)  # type: ignore[arg-type]
-    large: np.ndarray = F.interpolate(small, (side, side), **shape)[:, 0].numpy()  # type: ignore[arg-type]
-    return large
+    small = F.interpolate(logits_Pmm[:, None], (coarse, coarse), antialias=True, **shape)  # type: ignore[arg-type]
+    return F.interpolate(small, (side, side), **shape)[:, 0]  # type: ignore[arg-type]
 
 
 def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
     """Slot 0, or where the prompt is ambiguous the likeliest of slots 1..3."""
     scores = answer.iou_P4 if answer.probability_logits_P5 is None else answer.probability_logits_P5[:, :4]
-    best = 1 + scores[:, 1:].detach().cpu().argmax(1)
-    return torch.where(ambiguous_P, best, 0)
+    return torch.where(ambiguous_P, 1 + scores[:, 1:].detach().argmax(1), 0)
 
 
 def answer_loss(
@@ -147,7 +145,7 @@ def answer_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities."""
     logits = answer.low_res_masks_P4mm.float()
-    ambiguous = torch.from_numpy(prompts.ambiguous_P).to(logits.device)
+    ambiguous = prompts.ambiguous_P
     focal_P4 = (
         20 * focal(logits, target_P1mm) if objective.paper_focal else normalised_focal(logits, target_P1mm)
     )
@@ -161,10 +159,9 @@ def answer_loss(
     if answer.probability_logits_P5 is not None:
         scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
         loss = loss + objective.probability * scores.mean()
-    slots = chosen_slots(answer, ambiguous.cpu()).to(iou.device)
-    seen = iou.gather(1, slots[:, None]).mean()
+    seen = iou.gather(1, chosen_slots(answer, ambiguous)[:, None]).mean()
     return loss, {f"{name}_iou": float(seen), f"{name}_mask_loss": float(masks.detach())}
 
 
-CLICKS = Task("masks", has_mask, draw_view, session_loss)
+CLICKS = Task("masks", has_mask, draw_view, stacked_masks, session_loss, ResidentViews)
 """Promptable segmentation: what the model is."""

@@ -17,7 +17,7 @@ from anymask.inference.model_files import ModelFiles
 from anymask.inference.zoo import find_model
 from anymask.model.box_head import BoxNetwork
 from anymask.model.checkpoints import load_weights
-from anymask.model.lite import Lite, freeze_early_layers
+from anymask.model.lite import Lite, freeze_early_layers, freeze_what_boxes_read
 from anymask.store.records import open_records
 from anymask.training.boxes import BOXES
 from anymask.training.checkpoint import STATE_FILE, averaged_weights
@@ -86,6 +86,16 @@ def polish(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     return model, config
 
 
+def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """As `polish`, but only the decoder learns, and what draws detail for it: a box head that reads the
+    encoder stays true.
+    """
+    model, config = polish(start)
+    if isinstance(model, Lite):
+        freeze_what_boxes_read(model)
+    return model, replace(config, steps=2500, lr=3e-4, warmup=50, seed=2)
+
+
 def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The third stage of the default model: its box head, on the finished encoder. Photos with boxes alone
     teach it too.
@@ -146,10 +156,10 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 RECIPES = {
-    "lite": lite, "polish": polish, "boxes": boxes, "finetune": finetune, "sam_paper": sam_paper,
-    "smoke": smoke,
+    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "finetune": finetune,
+    "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
-STARTED = ("polish", "boxes", "finetune")  # from weights that exist
+STARTED = ("polish", "boxes", "refine", "finetune")  # from weights that exist
 TASKS = {"boxes": BOXES}  # what is not about clicks
 
 

@@ -1,0 +1,109 @@
+"""Views drawn on the device show what those drawn on the processor show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from scenes import write_scenes
+
+from anymask.errors import BadOption
+from anymask.store.records import open_records
+from anymask.training import resident
+from anymask.training.augment import Colour, ViewConfig
+from anymask.training.checkpoint import read_state
+from anymask.training.dataset import View
+from anymask.training.objective import CLICKS
+from anymask.training.recipes import run_recipe
+from anymask.training.resident import ResidentViews, coloured, visible
+from anymask.training.task import Choice, TrainingViews
+
+CPU = torch.device("cpu")
+CONFIG = ViewConfig(size=128, stride=2, objects=2, scale=(0.6, 3.0))
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[TrainingViews[View], ResidentViews]:
+    records = open_records(write_scenes(tmp_path / "scenes", size_hw=(120, 160)))
+    choice = Choice(records, {}, 3, CLICKS)
+    return TrainingViews(records, choice, CLICKS), ResidentViews(records, choice, CPU)
+
+
+def test_the_same_numbers_give_the_same_views(both: tuple[TrainingViews[View], ResidentViews]) -> None:
+    plain, resident_views = (views.batch(views.prepare(range(40), CONFIG), CPU) for views in both)
+    assert resident_views.pixels_BSS3.shape == plain.pixels_BSS3.shape
+    assert resident_views.pixels_BSS3.dtype == torch.uint8
+    off_B = (plain.pixels_BSS3.float() - resident_views.pixels_BSS3).abs().mean((1, 2, 3))
+    a, b = plain.truth.flatten(0, 1), resident_views.truth.flatten(0, 1)
+    iou = (a & b).sum((1, 2)) / (a | b).sum((1, 2))
+    assert off_B.median() < 4  # of 255, on noise enlarged and made smaller
+    assert (iou > 0.9).float().mean() > 0.95 and iou.median() > 0.98
+
+
+def test_a_number_is_the_same_view_in_any_batch(both: tuple[TrainingViews[View], ResidentViews]) -> None:
+    views = both[1]
+    alone = views.batch(views.prepare([7], CONFIG), CPU)
+    among = views.batch(views.prepare(range(5, 9), CONFIG), CPU)
+    assert torch.equal(alone.pixels_BSS3[0], among.pixels_BSS3[2])
+    assert torch.equal(alone.truth[0], among.truth[2])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_colours_change_as_on_the_processor(seed: int) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    colour = Colour(True) if seed == 0 else replace(Colour.draw(rng, 0.4), grey=False)
+    expected = np.asarray(colour.applied(Image.fromarray(pixels))).astype(int)
+    given = coloured(torch.from_numpy(pixels).permute(2, 0, 1).float(), colour).permute(1, 2, 0).numpy()
+    assert np.abs(expected - given).max() <= 3  # the library rounds after every change
+
+
+def test_hardly_visible_objects_make_room_for_others() -> None:
+    masks = torch.zeros(4, 16, 16, dtype=torch.bool)
+    masks[1, :4, :4] = masks[3, 8:, 8:] = True
+    masks[2] = True
+    chosen, some = visible(masks, 3)
+    assert some
+    assert [int(m.sum()) for m in chosen] == [16, 64, 16], "two fit; the third place starts again"
+    assert not visible(masks[:1], 3)[1]
+
+
+def test_a_view_without_objects_gives_its_place_away(
+    both: tuple[TrainingViews[View], ResidentViews], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = both[1]
+    plans = views.prepare(range(3), CONFIG)
+    whole = views.batch(plans, CPU)
+    real = resident.draw
+
+    def blind_first(photo: resident.Photo, plan: resident.Plan) -> tuple[object, ...]:
+        pixels, masks, some = real(photo, plan)
+        return (pixels, masks & False, some & False) if plan is plans[0] else (pixels, masks, some)
+
+    monkeypatch.setattr(resident, "draw", blind_first)
+    assert torch.equal(views.batch(plans, CPU).pixels_BSS3, whole.pixels_BSS3[[1, 1, 2]])
+
+
+def test_photos_that_do_not_fit_are_refused_with_the_way_out(
+    both: tuple[TrainingViews[View], ResidentViews], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    with pytest.raises(BadOption, match="--set resident=false"):
+        ResidentViews(both[0].records, both[0].choice, torch.device("cuda"))
+
+
+def test_a_run_on_resident_photos_learns_and_resumes(tmp_path: Path) -> None:
+    scenes = write_scenes(tmp_path / "scenes")
+    run_recipe("smoke", [scenes], tmp_path / "run", device="cpu", steps=2, resident=True)
+    run_recipe("smoke", [scenes], tmp_path / "run", device="cpu", steps=3, resident=True)
+    state, card = read_state(tmp_path / "run" / "state.safetensors")
+    assert (card["step"], card["images"], card["config"]["resident"]) == (3, 6, True)
+    assert all(torch.isfinite(t).all() for t in state.values() if t.is_floating_point())
