@@ -169,6 +169,40 @@ def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> 
         add_boxes(box_run, card)
 
 
+def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path: Path) -> None:
+    from anymask.inference.export_boxes import carry_boxes
+    from anymask.inference.model_files import ModelFiles, read_card
+    from anymask.inference.zoo import find_model
+    from anymask.model.checkpoints import save_weights
+    from anymask.training.recipes import starting_weights
+
+    giver, network = find_model("lite"), starting_weights("lite")
+    assert isinstance(network, Lite)
+    with torch.no_grad():
+        for layer in (network.mask_decoder.up_2, network.image_encoder.skip_2):
+            layer.weight.mul_(0.5)
+    card = save_weights(network.state_dict(), tmp_path / "lite.safetensors", "lite", network.spec)
+    with pytest.raises(WeightsError, match="does not find boxes"):
+        carry_boxes(card, card)
+    graph = carry_boxes(giver, card)
+    assert graph.read_bytes() == ModelFiles.of(giver).boxes.read_bytes()
+    facts, given = read_card(card).facts, read_card(giver).facts
+    assert all(facts[name] == given[name] for name in ("boxes", "boxes_proof", "boxes_training"))
+
+
+def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
+    from anymask.inference.export_boxes import carry_boxes
+    from anymask.inference.model_files import ModelFiles
+    from anymask.inference.zoo import find_model
+    from anymask.model.checkpoints import save_weights
+
+    other = Lite()
+    card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
+    with pytest.raises(WeightsError, match="not the encoder"):
+        carry_boxes(find_model("lite"), card)
+    assert not ModelFiles.of(card).boxes.exists()
+
+
 def test_boxes_are_learned_on_lite_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from anymask.model.presets import build
     from anymask.training import recipes

@@ -41,10 +41,11 @@ def export(
         ),
     ] = None,
     boxes: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="RUN",
-            help="A run of the recipe boxes on these weights: the model finds where things are with it.",
+            metavar="RUN|MODEL",
+            help="Where things are, too: with the head of a run of the recipe boxes on these weights, or with"
+            " that of a model of the same encoder.",
         ),
     ] = None,
 ) -> None:
@@ -54,18 +55,21 @@ def export(
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
+        from anymask.inference.export_boxes import carry_boxes
+        from anymask.inference.zoo import find_model
         from anymask.training.finish import add_boxes, export_runs, is_run
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
-    if boxes is not None and not is_run(boxes):
-        raise BadOption(f"--boxes takes a training run, and {boxes} is none")
+    giver = None if boxes is None or is_run(Path(boxes)) else find_model(boxes)
     if is_run(runs[0]):
         exported = export_runs(runs, out, half=half is not False, facts=read_facts(card))
     else:
         exported = export_weights(find_weights(model), out, half=half is True)
-    if boxes is not None:
-        add_boxes(boxes, exported)
+    if giver is not None:
+        carry_boxes(giver, exported)
+    elif boxes is not None:
+        add_boxes(Path(boxes), exported)
     say(str(exported))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from anymask.inference.export import (
     store_half,
     strip_notes,
 )
-from anymask.inference.model_files import ModelFiles
+from anymask.inference.model_files import ModelFiles, read_card
 from anymask.inference.onnx_backend import open_session
 from anymask.inference.onnx_names import BOX_OUTPUTS
 from anymask.model.box_head import BoxHead, BoxNetwork
 from anymask.model.checkpoints import load_weights
-from anymask.model.lite import Lite
+from anymask.model.lite import DETAIL_LAYERS, Lite
 
 ENCODER_TOLERANCE = 2e-3  # relative: what half precision does to a weight, with room
+CARRIED = ("boxes_proof", "boxes_training")  # on the card, with a head that is passed on
 
 
 class BoxGraph(nn.Module):
@@ -51,7 +53,7 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
     was trained on, Failure when the graph answers differently, StorageError when it cannot be written.
     """
     files = ModelFiles.of(card)
-    check_encoder(network, files.weights)
+    check_encoder(network.network, files.weights)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
     example, other = (example_maps(network, seed) for seed in (1, 2))
@@ -78,18 +80,41 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
     return files.boxes
 
 
-def check_encoder(network: BoxNetwork, weights: Path) -> None:
-    """Raises WeightsError when `weights` hold another encoder than the head was trained on."""
-    stored = load_weights(weights)
-    if not isinstance(stored, Lite):
-        raise WeightsError(f"{weights}: boxes are found on what lite sees, and this is another network")
-    ours, theirs = network.network.image_encoder.state_dict(), stored.image_encoder.state_dict()
-    for name, tensor in ours.items():
-        if not torch.allclose(tensor.float(), theirs[name].float(), rtol=ENCODER_TOLERANCE, atol=1e-6):
+def carry_boxes(giver: Path, card: Path) -> Path:
+    """Give the exported model of `card` the box head of the model `giver`, from which its decoder went on;
+    returns the graph's path.
+
+    Raises WeightsError when `giver` has no box head or another encoder, StorageError.
+    """
+    given, files = ModelFiles.of(giver), ModelFiles.of(card)
+    if not given.boxes.is_file():
+        raise WeightsError(f"{giver} does not find boxes: there is no {given.boxes.name} beside it")
+    check_encoder(lite_of(given.weights), files.weights)
+    facts = read_card(given.card).facts
+    try:
+        shutil.copyfile(given.boxes, files.boxes)
+    except OSError as error:
+        raise StorageError(f"cannot write {files.boxes}: {error.strerror or error}") from error
+    complete_card(files, {name: facts[name] for name in CARRIED if name in facts})
+    return files.boxes
+
+
+def check_encoder(network: Lite, weights: Path) -> None:
+    """Raises WeightsError when what `weights` show a box head is not what `network` shows it."""
+    ours, theirs = network.image_encoder.state_dict(), lite_of(weights).image_encoder.state_dict()
+    for name in (n for n in ours if n.split(".")[0] not in DETAIL_LAYERS):
+        if not torch.allclose(ours[name].float(), theirs[name].float(), rtol=ENCODER_TOLERANCE, atol=1e-6):
             raise WeightsError(
                 f"{weights}: not the encoder that the box head was trained on ({name} differs); "
                 f"train it with --recipe boxes --set weights_from={weights}"
             )
+
+
+def lite_of(weights: Path) -> Lite:
+    network = load_weights(weights)
+    if not isinstance(network, Lite):
+        raise WeightsError(f"{weights}: boxes are found on what lite sees, and this is another network")
+    return network
 
 
 def example_maps(network: BoxNetwork, seed: int) -> tuple[Tensor, ...]:

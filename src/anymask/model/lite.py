@@ -28,6 +28,7 @@ LITE_SPEC = ModelSpec(
 )
 EMBED_DIM = 128
 SKIP_CHANNELS = (48, 32, 16)  # strides 8, 4, 2
+DETAIL_LAYERS = ("top_8", "skip_4", "skip_2")  # of the encoder; only the decoder reads what they make
 
 
 class GlobalBlock(nn.Module):
@@ -150,8 +151,8 @@ def freeze_early_layers(model: Lite, blocks: int = 3) -> None:
 def freeze_what_boxes_read(model: Lite) -> None:
     """Keep of the encoder all that a box head reads; the maps that only the decoder reads may change."""
     encoder = model.image_encoder.requires_grad_(False)
-    for layer in (encoder.top_8, encoder.skip_4, encoder.skip_2):
-        layer.requires_grad_(True)
+    for name in DETAIL_LAYERS:
+        encoder.get_submodule(name).requires_grad_(True)
 
 
 def parameter_count(model: nn.Module) -> int:
