@@ -184,6 +184,10 @@ ARMS = {
         "more first clicks, fewer boxes",
         config=lambda c: replace(c, objective=replace(c.objective, first=sessions.FirstPrompt(0.7, 0.25))),
     ),
+    "choice": Arm(
+        "five times the weight on which candidate is meant",
+        config=lambda c: replace(c, objective=replace(c.objective, probability=0.5)),
+    ),
     "all": Arm("the whole network learns", recipe=polish),
 }
 
