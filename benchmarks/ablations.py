@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from anymask.training.augment import ViewConfig
 from anymask.training.dataset import MAX_COVER, MIN_CELLS, View, draw_view
 from anymask.training.loop import Phase, TrainConfig, train
 from anymask.training.losses import dice
-from anymask.training.objective import CLICKS, session_loss
+from anymask.training.objective import CLICKS
 from anymask.training.recipes import polish, refine
 from anymask.training.task import Task
 from training import kept_heap
@@ -142,35 +141,8 @@ def with_boundary(records: RecordSource) -> Task[View]:
     return CLICKS
 
 
-def with_teacher(records: RecordSource) -> Task[View]:
-    """Answers are drawn to those of a slowly moving average of the same network, too."""
-    teacher: list[Any] = []
-
-    def loss(model: Any, pixels: Tensor, views: list[View], how: Any, rng: Generator) -> Any:
-        if not teacher:
-            teacher.append(deepcopy(model).requires_grad_(False))
-        with torch.no_grad():
-            for slow, quick in zip(teacher[0].parameters(), model.parameters(), strict=True):
-                slow.lerp_(quick, 0.01)
-        plain, distances = sessions.decode, []
-
-        def beside(network: Any, embedding: dict[str, Tensor], prompts: Any) -> Any:
-            answer = plain(network, embedding, prompts)
-            if torch.is_grad_enabled():
-                with torch.no_grad():
-                    wanted = plain(teacher[0], embedding, prompts).low_res_masks_P4mm.float().sigmoid()
-                given = answer.low_res_masks_P4mm.float()
-                distances.append(F.binary_cross_entropy_with_logits(given, wanted))
-            return answer
-
-        sessions.decode = beside  # type: ignore[assignment]
-        try:
-            total, numbers = session_loss(model, pixels, views, how, rng)
-        finally:
-            sessions.decode = plain
-        return total + 0.5 * sum(distances), numbers
-
-    return replace(CLICKS, loss=loss)
+def taught(config: TrainConfig) -> TrainConfig:
+    return replace(config, average_ramp=1, objective=replace(config.objective, teacher=0.5))
 
 
 ARMS = {
@@ -178,7 +150,7 @@ ARMS = {
     "unions": Arm("unions, backgrounds and pieces as targets", with_unions),
     "paste": Arm("things of other photos pasted in", with_pasting),
     "boundary": Arm("dice along the boundary", with_boundary),
-    "teacher": Arm("drawn to a moving average of itself", with_teacher),
+    "teacher": Arm("drawn to a moving average of itself", config=taught),
     "pseudo": Arm("masks the model made for photos with boxes", extra_data=True),
     "clicks": Arm(
         "more first clicks, fewer boxes",
@@ -221,7 +193,8 @@ def one_run(name: str, out: Path, options: argparse.Namespace) -> None:
     model, config = arm.recipe(options.start)
     config = replace(
         config, steps=options.steps, phases=(Phase(1.0, 448, 3, 3),), lr=3e-4, trunk_lr=6e-5, warmup=30,
-        average_decay=0.99, seed=7, hold_out=HELD_OUT, bf16=False,
+        average_decay=0.99, average_ramp=10, seed=7, hold_out=HELD_OUT, bf16=False,
+        objective=replace(config.objective, teacher=0.0),
     )  # fmt: skip
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     train(model, records, arm.config(config), out, "cpu", arm.task(records))

@@ -112,7 +112,8 @@ def test_a_view_without_things_has_a_loss() -> None:
     network = BoxNetwork(Lite()).train()
     nothing = np.zeros((0, 4), np.float32)
     view = BoxView(np.zeros((64, 64, 3), np.uint8), nothing, np.array([[0, 0, 32, 32]], np.float32), 1.0)
-    loss, numbers = BOXES.loss(network, torch.zeros(1, 3, 64, 64), [view], None, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    loss, numbers = BOXES.loss(network, network, torch.zeros(1, 3, 64, 64), [view], None, rng)
     assert torch.isfinite(loss)
     assert numbers["box"] == 0
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from anymask.model.lite import Lite
 from anymask.model.segmenter import Decoded
 from anymask.training.interaction import PAD, POSITIVE, Prompts
-from anymask.training.objective import Objective, blurred, looked_again
+from anymask.training.objective import (
+    Objective,
+    blurred,
+    decode,
+    looked_again,
+    session_loss,
+    teacher_loss,
+)
 
 SIDE = 32
 
@@ -44,3 +52,42 @@ def test_blurring_moves_edges_and_keeps_the_inside() -> None:
 def test_no_blur_changes_nothing() -> None:
     logits = square(16)[None]
     assert blurred(logits, 1.0, np.random.default_rng(0)) is logits
+
+
+def test_a_teacher_draws_answers_to_its_own() -> None:
+    torch.manual_seed(0)
+    model, teacher = Lite(), Lite().requires_grad_(False)
+    pixels, truth = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    truth[..., 8:24, 8:24] = True
+
+    def total(weight: float) -> torch.Tensor:
+        how = Objective(corrections=(1.0,), teacher=weight)
+        return session_loss(model, teacher, pixels, truth, how, np.random.default_rng(0))[0]
+
+    assert total(1.0) > total(0.5) > total(0.0)
+
+
+def test_who_answers_as_the_teacher_has_nothing_to_learn_from_it() -> None:
+    torch.manual_seed(0)
+    model, other = Lite(), Lite()
+    embedding = model.encode_image(torch.rand(1, 3, 64, 64))
+    point = torch.full((1, 1, 2), 32.0), torch.ones(1, 1, dtype=torch.long)
+    prompts = Prompts(*point, torch.zeros(1, 1, 32, 32), torch.zeros(1))
+
+    def learned(teacher: Lite) -> float:
+        loss = teacher_loss(
+            decode(model, embedding, prompts), teacher, embedding, prompts, Objective(teacher=1.0)
+        )
+        weight = model.mask_decoder.up_2.weight
+        return float(torch.autograd.grad(loss, weight, retain_graph=True)[0].abs().max())
+
+    assert learned(model) < 1e-3 * learned(other)
+
+
+def test_without_a_teacher_nothing_is_asked_of_it() -> None:
+    model = Lite()
+    embedding = model.encode_image(torch.rand(1, 3, 64, 64))
+    point = torch.full((1, 1, 2), 32.0), torch.ones(1, 1, dtype=torch.long)
+    prompts = Prompts(*point, torch.zeros(1, 1, 32, 32), torch.zeros(1))
+    nobody = None
+    assert teacher_loss(decode(model, embedding, prompts), nobody, embedding, prompts, Objective()) == 0  # type: ignore[arg-type]

@@ -24,9 +24,11 @@ from anymask.model.lite import Lite
 from anymask.store.records import open_records
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.loop import Phase, TrainConfig, learning_rate_factor, train
+from anymask.training.objective import Objective
 from anymask.training.recipes import run_recipe, run_weights, smoke, starting_weights
 
-TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5)
+TAUGHT = Objective(teacher=0.5)  # by the average, which a resumed run must have in its place
+TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5, objective=TAUGHT)
 
 
 @pytest.fixture
@@ -184,6 +186,15 @@ def test_unknown_recipes_and_settings_are_refused_with_the_choices(scenes: Path,
         run_recipe("huge", [scenes], tmp_path)
     with pytest.raises(BadOption, match="learning"):
         run_recipe("smoke", [scenes], tmp_path, learning=1)
+
+
+def test_the_average_starts_where_the_weights_do_and_lags_behind(scenes: Path, tmp_path: Path) -> None:
+    state = run(scenes, tmp_path, replace(TINY, steps=1, average_ramp=1, average_decay=0.9))
+    torch.manual_seed(0)
+    before = Lite().state_dict()["mask_decoder.up_2.weight"]
+    after, average = (state[f"{kind}.mask_decoder.up_2.weight"] for kind in ("model", "average"))
+    assert not torch.equal(before, after)
+    assert torch.allclose(average, 0.9 * before + 0.1 * after, atol=1e-6)
 
 
 def test_a_damaged_state_is_reported(tmp_path: Path) -> None:

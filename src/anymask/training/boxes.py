@@ -88,7 +88,12 @@ def drawn_boxes(frame: ViewFrame, annotations: list[Annotation]) -> tuple[np.nda
 
 
 def box_loss(
-    model: BoxNetwork, pixels_B3SS: Tensor, views: list[BoxView], _objective: Any, _rng: Generator
+    model: BoxNetwork,
+    _teacher: BoxNetwork,
+    pixels_B3SS: Tensor,
+    views: list[BoxView],
+    _objective: Any,
+    _rng: Generator,
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch and the numbers worth logging."""
     scores_BA, boxes_BA4 = model(pixels_B3SS)

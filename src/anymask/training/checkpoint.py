@@ -55,12 +55,13 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore_state(
-    folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer
 ) -> dict[str, Any]:
     """Load a saved state into the given objects; returns its card."""
     tensors, card = read_state(folder / STATE_FILE)
     model.load_state_dict(_under(tensors, "model."))
-    average.update({k: v.to(average[k].device) for k, v in _under(tensors, "average.").items()})
+    for name, tensor in _under(tensors, "average.").items():
+        average[name].copy_(tensor)
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in _under(tensors, "optimiser.").items():
         index, name = key.split(".", 1)

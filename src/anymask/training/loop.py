@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class Phase:
 class TrainConfig:
     """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1.
 
+    `average_ramp`: the average of the weights follows faster over the first so many steps; 1: never, for runs
+    that start from weights worth keeping.
     `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
     `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
     """
@@ -61,6 +64,7 @@ class TrainConfig:
     final_lr: float = 0.01
     clip: float = 1.0
     average_decay: float = 0.999
+    average_ramp: int = 10
     seed: int = 0
     scale: tuple[float, float] = (0.7, 2.5)
     colour: float = 0.3
@@ -104,7 +108,8 @@ def train(
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     views = source_of_views(kept(records, config.hold_out), config, task, process)
     optimiser = make_optimiser(model, config)
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    averaged = deepcopy(model).requires_grad_(False)
+    average = averaged.state_dict()  # the same tensors: what moves the average moves the network of it
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
     if (out / STATE_FILE).exists():
         card = restore_state(out, model, average, optimiser)
@@ -122,7 +127,7 @@ def train(
 
     try:
         for step, batch in batches(views, spec_of(model), config, process, card["step"]):
-            numbers = train_step(task, model, batch, optimiser, config, process, step)
+            numbers = train_step(task, model, averaged, batch, optimiser, config, process, step)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
             card["seconds"] = before + time.monotonic() - began
@@ -205,6 +210,7 @@ def phase_at(config: TrainConfig, step: int) -> Phase:
 def train_step(
     task: Task[Any],
     model: nn.Module,
+    averaged: nn.Module,
     batch: Batch,
     optimiser: torch.optim.Optimizer,
     config: TrainConfig,
@@ -218,7 +224,7 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
         pixels = normalised(batch.pixels_BSS3, spec_of(model))
-        loss, numbers = task.loss(model, pixels, batch.truth, config.objective, rng)
+        loss, numbers = task.loss(model, averaged, pixels, batch.truth, config.objective, rng)
     loss.backward()
     average_gradients(model, process)
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)
@@ -262,7 +268,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], model: nn.Module, config: TrainConfig, step: int) -> None:
     """Exponential average of the weights, faster at first."""
-    keep = min(config.average_decay, (1 + step) / (10 + step))
+    keep = min(config.average_decay, (1 + step) / (config.average_ramp + step))
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             average[name].lerp_(tensor, 1 - keep)

@@ -34,6 +34,8 @@ class Objective:
     `look_again`: how often the first correction is none: the same question with its answer, as in a second
     look at a window of the image. `blur`: an answer that is fed back was drawn up to so many times coarser,
     as it is when a window is looked at.
+    `teacher`: weight of the distance to what the slowly moving average of the weights answers to the same
+    prompts on the same embedding.
     `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
     """
 
@@ -47,11 +49,17 @@ class Objective:
     probability: float = 0.1
     single_when_ambiguous: float = 0.3
     all_candidates: float = 0.05
+    teacher: float = 0.0
     paper_focal: bool = False
 
 
 def session_loss(
-    model: Segmenter, pixels_B3SS: Tensor, truth_BKmm: Tensor, objective: Objective, rng: Generator
+    model: Segmenter,
+    teacher: Segmenter,
+    pixels_B3SS: Tensor,
+    truth_BKmm: Tensor,
+    objective: Objective,
+    rng: Generator,
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch (`truth_BKmm`: bool, on the device of the pixels) and the numbers worth logging."""
     objects, target_Pmm = truth_BKmm.shape[1], truth_BKmm.flatten(0, 1)
@@ -62,6 +70,7 @@ def session_loss(
     prompts = first_prompts(target_Pmm, stride, objective.first, rng)
     answer = decode(model, embedding, prompts)
     loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first")
+    loss = loss + teacher_loss(answer, teacher, embedding, prompts, objective)
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
     look_again = rng.random() < objective.look_again
     for number in range(corrections):
@@ -73,7 +82,8 @@ def session_loss(
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             answer = decode(model, embedding, prompts)
     correction_loss, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
-    return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
+    loss = loss + correction_loss + teacher_loss(answer, teacher, embedding, prompts, objective)
+    return loss, {**numbers, **more, "corrections": float(corrections)}
 
 
 def repeated(map_BChw: Tensor, objects: int) -> Tensor:
@@ -86,6 +96,18 @@ def repeated(map_BChw: Tensor, objects: int) -> Tensor:
 def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> Decoded:
     given = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
     return model.decode(embedding, *given)
+
+
+def teacher_loss(
+    answer: Decoded, teacher: Segmenter, embedding: dict[str, Tensor], prompts: Prompts, objective: Objective
+) -> Tensor:
+    """How far all masks of an answer are from the teacher's (Tarvainen and Valpola 2017, "Mean teachers")."""
+    given = answer.low_res_masks_P4mm.float()
+    if not objective.teacher:
+        return given.new_zeros(())
+    with torch.no_grad():
+        wanted = decode(teacher, embedding, prompts).low_res_masks_P4mm.float().sigmoid()
+    return objective.teacher * F.binary_cross_entropy_with_logits(given, wanted)
 
 
 def corrected(

@@ -88,12 +88,15 @@ def polish(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """As `polish`, but only the decoder learns, and what draws detail for it: a box head that reads the
-    encoder stays true.
+    encoder stays true. The average of the weights is its teacher.
     """
     model, config = polish(start)
     if isinstance(model, Lite):
         freeze_what_boxes_read(model)
-    return model, replace(config, steps=2500, lr=3e-4, warmup=50, seed=2)
+    return model, replace(
+        config, steps=2500, lr=3e-4, warmup=50, seed=2, average_decay=0.99, average_ramp=1,
+        objective=replace(config.objective, teacher=0.5),
+    )  # fmt: skip
 
 
 def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:

@@ -52,7 +52,8 @@ class Task(Generic[V]):
     """`needs`: what a photo must have to be of use, in words. `draw` gives None when a view shows nothing.
     `truth`: what is known about a batch of views, on the device.
 
-    `loss(model, pixels_B3SS, truth, objective, rng)`: of a batch, and the numbers worth logging.
+    `loss(model, teacher, pixels_B3SS, truth, objective, rng)`: of a batch, and the numbers worth logging; the
+    teacher is the model with the average of its weights.
     `resident`: the same views drawn from photos that all lie on the device, where a task has that.
     """
 
@@ -60,7 +61,7 @@ class Task(Generic[V]):
     is_usable: Callable[[Record], bool]
     draw: Callable[[Record, ViewConfig, Generator], V | None]
     truth: Callable[[list[V], torch.device], Any]
-    loss: Callable[[Any, Tensor, Any, Any, Generator], tuple[Tensor, dict[str, float]]]
+    loss: Callable[[Any, Any, Tensor, Any, Any, Generator], tuple[Tensor, dict[str, float]]]
     resident: Callable[[RecordSource, Choice, torch.device], Views] | None = None
 
 
