@@ -191,6 +191,24 @@ def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path:
     assert all(facts[name] == given[name] for name in ("boxes", "boxes_proof", "boxes_training"))
 
 
+@pytest.mark.slow
+def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from typer.testing import CliRunner
+
+    import anymask
+    from anymask.cli import app
+
+    scenes, small = write_scenes(tmp_path / "scenes"), {"steps": 1, "phases": (Phase(1.0, 128, 1, 1),)}
+    run_recipe("refine", [scenes], tmp_path / "run", device="cpu", **small)
+    told = ["export", str(tmp_path / "run"), "--boxes", "lite", "--out", str(tmp_path / "model")]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    default, refined = anymask.load(), anymask.load(str(tmp_path / "model" / "lite.json"))
+    assert refined.zooms and refined.clicks_hold and refined.automatic == default.automatic
+    assert refined.box_finder is not None
+    assert refined.fingerprint != default.fingerprint
+
+
 def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
     from anymask.inference.export_boxes import carry_boxes
     from anymask.inference.model_files import ModelFiles

@@ -11,12 +11,15 @@ from typing import Any
 from anymask.errors import WeightsError
 from anymask.inference.export import export_model
 from anymask.inference.export_boxes import export_boxes
+from anymask.inference.model_files import read_card
+from anymask.inference.zoo import find_model
 from anymask.model.box_head import BoxNetwork
 from anymask.model.lite import Lite
 from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
 
 KEPT = ("step", "images", "seconds")
+ASKED = ("zoom", "clicks_hold", "automatic")  # on the default model's card: how often it looks, thresholds
 
 
 def is_run(path: Path) -> bool:
@@ -27,13 +30,21 @@ def export_runs(
     runs: Sequence[Path], out: Path, *, half: bool = True, facts: Mapping[str, Any] | None = None
 ) -> Path:
     """Export the averaged weights of a run, or the mean of several; the card tells how long each trained and
-    with which settings.
+    with which settings. It is asked as the default model is, unless `facts` say otherwise.
 
     Returns the card's path. Raises WeightsError, Failure, StorageError.
     """
     told = [training_of(run) for run in runs]
     training = told[0] if len(told) == 1 else {"mean_of": told}
-    return export_model(run_weights(*runs), out, half=half, facts={"training": training, **(facts or {})})
+    return export_model(
+        run_weights(*runs), out, half=half, facts={"training": training, **how_it_is_asked(), **(facts or {})}
+    )
+
+
+def how_it_is_asked() -> dict[str, Any]:
+    """What the default model's card says about using it: true of every model of its kind."""
+    facts = read_card(find_model("lite")).facts
+    return {name: facts[name] for name in ASKED if name in facts}
 
 
 def add_boxes(run: Path, card: Path) -> Path:
