@@ -193,7 +193,7 @@ def one_run(name: str, out: Path, options: argparse.Namespace) -> None:
     model, config = arm.recipe(options.start)
     config = replace(
         config, steps=options.steps, phases=(Phase(1.0, 448, 3, 3),), lr=3e-4, trunk_lr=6e-5, warmup=30,
-        average_decay=0.99, average_ramp=10, seed=7, hold_out=HELD_OUT, bf16=False,
+        average_decay=0.99, average_ramp=10, seed=7, bf16=False,
         objective=replace(config.objective, teacher=0.0),
     )  # fmt: skip
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -275,7 +275,7 @@ def main() -> None:
     if RUN in os.environ:
         name, out = os.environ[RUN].split(" ", 1)
         return one_run(name, Path(out), options)
-    if options.boxes and RUN not in os.environ and not (options.out / "made").exists():
+    if options.boxes and not (options.out / "made").exists():
         made_masks(options.boxes, options.start, options.out / "made")
     base = None
     for name in options.arms.split(","):

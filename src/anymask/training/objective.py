@@ -102,12 +102,12 @@ def teacher_loss(
     answer: Decoded, teacher: Segmenter, embedding: dict[str, Tensor], prompts: Prompts, objective: Objective
 ) -> Tensor:
     """How far all masks of an answer are from the teacher's (Tarvainen and Valpola 2017, "Mean teachers")."""
-    given = answer.low_res_masks_P4mm.float()
+    given = answer.low_res_masks_P4mm
     if not objective.teacher:
         return given.new_zeros(())
     with torch.no_grad():
         wanted = decode(teacher, embedding, prompts).low_res_masks_P4mm.float().sigmoid()
-    return objective.teacher * F.binary_cross_entropy_with_logits(given, wanted)
+    return objective.teacher * F.binary_cross_entropy_with_logits(given.float(), wanted)
 
 
 def corrected(
