@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anymask.core.geometry import box_iou
+from anymask.evaluation.statistics import intervals
 from anymask.inference.predictor import load
 from anymask.store.records import Record, RecordSource, open_records
 from anymask.store.splits import kept
@@ -246,17 +247,10 @@ def compared(rows: dict[str, Any], base: dict[str, Any]) -> dict[str, str]:
         for name, (what, column) in MEASURES.items():
             ours, theirs = rows[f"{what}, {where}"], base[f"{what}, {where}"]
             values, before = (np.array([float(r[column]) for r in table]) for table in (ours, theirs))
-            low, high = interval(values - before, [r["key"] for r in ours])
+            photos = np.array([r["key"] for r in ours])
+            low, high = intervals({name: values - before}, photos)[name]
             told[f"{name}, {where}"] = f"{values.mean():.4f} ({low:+.4f} .. {high:+.4f})"
     return told
-
-
-def interval(differences_S: np.ndarray, photos_S: list[str]) -> tuple[float, float]:
-    _, photo_S = np.unique(photos_S, return_inverse=True)
-    sums, counts = np.bincount(photo_S, differences_S), np.bincount(photo_S)
-    draws = np.random.default_rng(0).integers(0, len(sums), (2000, len(sums)))
-    low, high = np.percentile(sums[draws].sum(1) / counts[draws].sum(1), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def main() -> None:
