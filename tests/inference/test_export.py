@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -21,6 +22,7 @@ from anymask.inference.backend import DecodeInput, open_backend
 from anymask.inference.export import example_image, example_prompts, export_model, export_weights, prove
 from anymask.inference.model_files import ModelFiles, check_files, read_card
 from anymask.inference.onnx_backend import OnnxBackend
+from anymask.inference.zoo import find_model
 from anymask.model.checkpoints import load_weights, save_weights
 
 COUNTS = [(prompts, points) for prompts in (1, 2, 64) for points in (1, 2, 7)]
@@ -105,6 +107,20 @@ def test_graphs_that_answer_differently_are_not_left(
     with pytest.raises(Failure, match="differ"):
         export_model(tiny_network, tmp_path)
     assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_activations_run_inside_the_convolutions_before_them(tmp_path: Path) -> None:
+    """Left alone, each costs more than its convolution: the map is put in order for it, and back."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    encoder = ModelFiles.of(find_model("lite")).encoder
+    assert "Clip" in operators_of(encoder)
+    onnxruntime.InferenceSession(str(encoder), options, providers=["CPUExecutionProvider"])
+    assert not {"Clip", "Pad"} & operators_of(tmp_path / "loaded.onnx")
+
+
+def operators_of(graph: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(graph, load_external_data=False).graph.node}
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder", "weights"])

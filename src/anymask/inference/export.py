@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxscript.optimizer
 import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
@@ -39,6 +41,7 @@ from anymask.model.segmenter import Segmenter
 OPSET = 20
 TOLERANCE = 1e-4  # of the largest value of an output
 PROOF_SIZES = ((1, 0), (1, 1), (2, 7), (5, 2))  # prompts, points
+FOLDED_SIZE = 64  # values; a constant of more is a weight, which must keep its name
 MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not know them
 NETWORK = "network."  # what the graphs' weights are called beyond their own names
 ONNX_KINDS = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
@@ -210,6 +213,7 @@ def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: P
         )
     assert program is not None
     strip_notes(program.model)
+    fold_constants(program.model)
     link_weights(program.model, weights)
     try:
         ir.save(program.model, path)
@@ -240,6 +244,20 @@ def strip_notes(model: ir.Model) -> None:
         node.doc_string = None
         for value in node.outputs:
             value.metadata_props.clear()
+
+
+def fold_constants(model: ir.Model) -> None:
+    """Compute what follows from small constants alone. The exporter leaves the bounds of a clipped activation
+    to be cast; ONNX Runtime joins it to its convolution only where the bounds are plain numbers, and without
+    that reorders the whole map twice: an encoder of ReLU6 takes 1.6 times as long.
+    """
+    onnxscript.optimizer.fold_constants(
+        model,
+        input_size_limit=FOLDED_SIZE,
+        output_size_limit=FOLDED_SIZE,
+        should_fold=lambda node: False if node.op_type == "Transpose" else None,  # else weights of any size
+    )
+    RemoveUnusedNodesPass()(model)
 
 
 def link_weights(model: ir.Model, weights: Path) -> None:

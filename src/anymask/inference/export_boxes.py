@@ -18,6 +18,7 @@ from anymask.inference.export import (
     OPSET,
     TOLERANCE,
     complete_card,
+    fold_constants,
     quietly,
     relative_difference,
     store_half,
@@ -64,6 +65,7 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
         )  # fmt: skip
     assert program is not None
     strip_notes(program.model)
+    fold_constants(program.model)
     graph, weights = program.model.graph, {f"head.{name}" for name in head.state_dict()}
     for name, value in list(graph.initializers.items()):
         if name in weights and value.const_value is not None:
