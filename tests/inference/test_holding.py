@@ -1,4 +1,4 @@
-"""Clicks hold: the mask says at a click what the click says."""
+"""Clicks hold: the mask says at a click what the click says. Boxes hold: it stays in its box."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anymask
 from anymask.core.candidates import Candidates
 from anymask.core.geometry import ResizeLongest
 from anymask.core.prompt import Prompt
-from anymask.inference.holding import holding
+from anymask.inference.holding import MARGIN, holding, within_box
 
 
 def answer_of(logits_mm: np.ndarray, frame: ResizeLongest) -> Candidates:
@@ -64,3 +64,56 @@ def test_the_default_model_never_ignores_a_click(look: str) -> None:
         points, labels = [*points, (x + 0.5, y + 0.5)], [*labels, int(not inside)]  # always the contrary
         answer = image.segment(points=points, labels=labels, mask=answer)
         assert answer.best.array[y, x] != inside
+
+
+everything_128 = np.full((32, 32), 5.0)
+
+
+@given(
+    st.tuples(st.integers(20, 300), st.integers(20, 300)),
+    st.tuples(*[st.floats(0, 1)] * 4),
+)
+def test_a_mask_stays_in_its_box_and_is_never_all_cut_away(
+    size_hw: tuple[int, int], corners: tuple[float, float, float, float]
+) -> None:
+    frame = ResizeLongest(size_hw, 128)
+    (x0, x1), (y0, y1) = sorted(corners[:2]), sorted(corners[2:])
+    height, width = size_hw
+    box = np.array([x0 * (width - 1), y0 * (height - 1), x1 * (width - 1) + 1, y1 * (height - 1) + 1])
+    kept = within_box(answer_of(everything_128, frame), Prompt.of(box=box), frame)
+    ys, xs = np.nonzero(kept.best.array)
+    cell = 4 * max(size_hw) / 128  # pixels: a margin of one, and upscaling reaches over one more
+    reach_xy = np.maximum(MARGIN * (box[2:] - box[:2]), cell) + cell + 1
+    assert len(xs)
+    assert (np.array([xs.min(), ys.min()]) >= box[:2] - reach_xy).all()
+    assert (np.array([xs.max(), ys.max()]) <= box[2:] + reach_xy).all()
+
+
+@pytest.mark.parametrize(("label", "kept"), [(1, True), (0, False)])
+def test_a_click_of_what_is_meant_outside_a_box_widens_it(label: int, kept: bool) -> None:
+    frame = ResizeLongest((128, 128), 128)
+    prompt = Prompt.of([(120, 120)], [label], box=(10, 10, 60, 60))
+    assert within_box(answer_of(everything_128, frame), prompt, frame).best.array[90, 90] == kept
+
+
+def test_inside_a_box_and_without_one_nothing_changes() -> None:
+    frame = ResizeLongest((128, 128), 128)
+    answer = answer_of(np.random.default_rng(0).normal(0, 3, (32, 32)), frame)
+    whole = within_box(answer, Prompt.of(box=(0, 0, 128, 128)), frame)
+    np.testing.assert_array_equal(whole.low_res_logits, answer.low_res_logits)
+    assert within_box(answer, Prompt.of([(40, 40)]), frame) is answer
+
+
+@pytest.mark.parametrize("look", ["encode", "zoom"])
+def test_masks_of_the_default_model_stay_in_their_boxes(look: str) -> None:
+    photo = anymask.read_image("examples/coffee.jpg")
+    image = getattr(anymask.load(), look)(photo)
+    height, width = photo.shape[:2]
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        (x0, x1), (y0, y1) = (np.sort(rng.choice(side, 2, replace=False)) for side in (width, height))
+        x1, y1 = max(x1, x0 + 20), max(y1, y0 + 20)
+        mask = image.segment(box=(x0, y0, x1, y1)).best.array
+        reach_x, reach_y = (max(MARGIN * side, 2) + 3 for side in (x1 - x0, y1 - y0))
+        mask[max(0, int(y0 - reach_y)) : int(y1 + reach_y), max(0, int(x0 - reach_x)) : int(x1 + reach_x)] = 0
+        assert not mask.any()

@@ -1,8 +1,9 @@
-"""A click holds: where a person clicked, the mask is what the click says.
+"""What a person says holds: where they clicked, the mask is what the click says; it stays in their box.
 
 A network answers most clicks so by itself, but not every one; a person whose click does nothing clicks again
 and again. So where an answer says otherwise its logits are bent around the click, two or three of their own
-pixels wide; everywhere else the answer is the network's.
+pixels wide; everywhere else the answer is the network's. A box is drawn around the whole thing, so nothing
+far beyond it belongs to the mask.
 Legend: m side of the low-resolution masks, M candidates.
 """
 
@@ -20,6 +21,33 @@ from anymask.core.prompt import Prompt
 
 SURE = 0.5  # logit at a click, at least
 REACH = 1.25  # of a bend, in low-resolution pixels: all that upscaling looks at, two or three each way
+
+
+MARGIN = 0.04  # of a box's side: people draw too small a box rather than too large a one
+BEYOND = -4.0  # logit outside a box, at most
+
+
+def within_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
+    """`answer` to `prompt` without what lies beyond its box and a margin of at least a cell.
+
+    A click inside of what is meant that lies out there itself says that the box is too small: then the answer
+    stays as it is.
+    """
+    if prompt.box_xyxy is None:
+        return answer
+    side = answer.low_res_logits.shape[-1]
+    scale = side / frame.input_size
+    first_xy, last_xy = frame.to_model_boxes(prompt.box_xyxy).reshape(2, 2) * scale
+    margin_xy = np.maximum(MARGIN * (last_xy - first_xy), 1.0)
+    first_xy, last_xy = first_xy - margin_xy, last_xy + margin_xy
+    meant_xy = frame.to_model_points(prompt.points_xy[prompt.labels == 1]) * scale
+    if ((meant_xy < first_xy) | (meant_xy > last_xy)).any():
+        return answer
+    cells = np.arange(side)[:, None] + 0.5
+    columns, rows = ((cells >= first_xy) & (cells <= last_xy)).T
+    inside_mm = rows[:, None] & columns
+    logits = np.where(inside_mm, answer.low_res_logits, np.minimum(answer.low_res_logits, BEYOND))
+    return replace(answer, low_res_logits=logits.astype(np.float32))
 
 
 def holding(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:

@@ -30,7 +30,7 @@ from anymask.core.window import redraw
 from anymask.errors import BadInput, BadOption, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
 from anymask.inference.box_finder import BoxFinder, FoundBoxes
-from anymask.inference.holding import holding
+from anymask.inference.holding import holding, within_box
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
@@ -55,8 +55,8 @@ class Model:
     too small to share a processor's cores, run at a time. `box_path`: the graph that finds where things are,
     see `BoxFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
-    `clicks_hold`: its masks are bent to what the clicks say, see `holding`. `temperature`: what makes its
-    probabilities calibrated, see `tempered`.
+    `clicks_hold`: its masks are bent to what the clicks say, see `holding`; `boxes_hold`: they stay in their
+    box, see `within_box`. `temperature`: what makes its probabilities calibrated, see `tempered`.
     """
 
     backend: Backend
@@ -68,6 +68,7 @@ class Model:
     box_path: Path | None = None
     zooms: bool = False
     clicks_hold: bool = False
+    boxes_hold: bool = False
     temperature: float = 1.0
 
     @cached_property
@@ -186,6 +187,8 @@ class EncodedImage:
     def _answer(self, decoded: DecodedArrays, row: int, prompt: Prompt) -> Candidates:
         temperature = self.model.temperature
         answer = candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature)
+        if self.model.boxes_hold:
+            answer = within_box(answer, prompt, self.transform)
         return holding(answer, prompt, self.transform) if self.model.clicks_hold else answer
 
     def find_boxes(self, at_most: int = 100, at_least: float = 0.05) -> FoundBoxes:
@@ -291,7 +294,7 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
-    zooms, holds = (card.facts.get(fact) is True for fact in ("zoom", "clicks_hold"))
+    zooms, clicks, inside = (card.facts.get(fact) is True for fact in ("zoom", "clicks_hold", "boxes_hold"))
     boxes = ModelFiles.of(path).boxes
     model = Model(
         opened,
@@ -299,7 +302,8 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         automatic,
         box_path=boxes if boxes.is_file() else None,
         zooms=zooms,
-        clicks_hold=holds,
+        clicks_hold=clicks,
+        boxes_hold=inside,
         temperature=card.temperature,
     )
     if not grid or not (twin := path.with_name(str(grid))).is_file():

@@ -19,7 +19,7 @@ from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
 
 KEPT = ("step", "images", "seconds")
-ASKED = ("zoom", "clicks_hold", "automatic")  # on the default model's card: how often it looks, thresholds
+ASKED = ("zoom", "clicks_hold", "boxes_hold", "automatic")  # how the default model is asked
 
 
 def is_run(path: Path) -> bool:
