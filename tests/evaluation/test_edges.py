@@ -16,7 +16,7 @@ from anymask.errors import BadInput
 from anymask.evaluation import EDGE_FLOORS, MaskEdges, describe, evaluate_edges
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import THRESHOLDS, edge_scores
-from anymask.evaluation.edge_sources import scaled
+from anymask.evaluation.edge_sources import corner_windows, scaled
 from anymask.evaluation.edges import count_matches
 from anymask.evaluation.thinning import keep_ridges, thin
 
@@ -188,6 +188,28 @@ def test_the_edges_of_masks_are_their_outlines(tmp_path: Path) -> None:
     assert {"dataset", "model", "images", "ods", "ois", "ap", "r50", "ci", "seconds_per_image"} == set(report)
     assert json.loads(json.dumps(report)) == report and "ODS" in describe(report)
     assert (tmp_path / "rows.csv").read_text().splitlines()[1].startswith("photo,2,")
+
+
+@pytest.mark.parametrize("size_hw", [(160, 160), (33, 20), (2, 7)])
+def test_windows_in_the_corners_cover_the_photo(size_hw: tuple[int, int]) -> None:
+    seen = np.zeros(size_hw, int)
+    for window in corner_windows(size_hw):
+        seen[window] += 1
+    assert seen.min() >= 1 and len(corner_windows(size_hw)) == 4
+
+
+class FarSighted(SquareModel):
+    """Sees the square in the whole photo and nothing in a part of it."""
+
+    def everything(self, source: np.ndarray, /, **options: Any) -> list[SquareModel]:
+        found = super().everything(source, **options)
+        return found if source.shape == (160, 160, 3) else []
+
+
+def test_a_closer_look_is_a_vote_that_counts(tmp_path: Path) -> None:
+    write_square(tmp_path, 16)
+    assert evaluate_edges(tmp_path, MaskEdges(FarSighted()))["ods"] > 0.97
+    assert evaluate_edges(tmp_path, MaskEdges(FarSighted(), closer=True))["ods"] == 0.0
 
 
 def test_a_photo_without_edges_has_none_of_brightness(tmp_path: Path) -> None:

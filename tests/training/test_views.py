@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("cv2")
 from scenes import write_scenes
 
 from anymask.errors import BadInput
-from anymask.store.records import open_records
+from anymask.store.records import RecordSource, open_records
 from anymask.training.augment import ViewConfig, random_frame
 from anymask.training.dataset import View
 from anymask.training.objective import CLICKS
@@ -58,17 +59,12 @@ def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingVie
         assert masks.any((1, 2)).all()
 
 
-def test_sources_are_drawn_by_their_weight(tmp_path: Path) -> None:
-    records = open_records(write_scenes(tmp_path / "scenes"))
+@pytest.mark.parametrize("empty", [{}, {"segmentation": None}, {"segmentation": []}])
+def test_photos_without_masks_are_not_trained_on(tmp_path: Path, empty: dict[str, Any]) -> None:
+    (scene,) = open_records(write_scenes(tmp_path / "scenes", 1))
+    bare = {"image": {"width": 8, "height": 8}, "annotations": [{"bbox": [0, 0, 4, 4], **empty}]}
     with pytest.raises(BadInput, match="no masks"):
-        Choice(records_without_masks(records), {}, 0, CLICKS)
-
-
-def records_without_masks(records):  # type: ignore[no-untyped-def]
-    from anymask.store.records import RecordSource
-
-    bare = {"image": {"width": 8, "height": 8}, "annotations": [{"bbox": [0, 0, 4, 4]}]}
-    return RecordSource("bare", [("a", records[0].blob, bare)])
+        Choice(RecordSource("bare", [("a", scene.blob, bare)]), {}, 0, CLICKS)
 
 
 @pytest.mark.parametrize("size_hw", [(20, 400), (400, 20), (64, 64), (1, 1)])

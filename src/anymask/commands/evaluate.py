@@ -154,6 +154,7 @@ def edges(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
+    zoom: Zoom = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,
@@ -166,8 +167,14 @@ def edges(
     """
     with needs_extra("eval"):
         from anymask.evaluation import EDGE_FLOORS, MaskEdges, evaluate_edges
-    source = EDGE_FLOORS[model]() if model in EDGE_FLOORS else MaskEdges(_proposer(model, backend))
-    _run(evaluate_edges, photos_of(data, held_out), source, as_json, limit=limit, csv_path=csv_path)
+    if model in EDGE_FLOORS:
+        source, looks = _looking(EDGE_FLOORS[model](), zoom)
+    else:
+        proposer = _proposer(model, backend)
+        looks = _looking(proposer, zoom)[1]
+        source = MaskEdges(proposer, closer=looks > 1)
+    options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
+    _run(evaluate_edges, photos_of(data, held_out), source, as_json, looks=looks, **options)
 
 
 @evaluate.command()

@@ -29,7 +29,7 @@ class View:
 
 
 def has_mask(record: Record) -> bool:
-    return any("segmentation" in a.fields for a in record.annotations)
+    return bool(with_mask(record))
 
 
 def with_mask(record: Record) -> list[Annotation]:
