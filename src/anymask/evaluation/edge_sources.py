@@ -1,13 +1,15 @@
 """Where edge maps come from: from the masks a model finds, and from the photo alone as a floor.
 
 From masks (Segment Anything, section 7.2 and App. D.2): three masks at each point of a 16 x 16 grid, none
-filtered by score; the Sobel gradient of each mask's probabilities along the outer edge of that mask; scaled
-to 0..1; only ridges kept. What differs from the paper was measured on training photos (docs/LOG.md):
+filtered by score; the Sobel gradient of each mask's probabilities along the outer edge of that mask; only
+ridges kept. What differs from the paper was measured on training photos (docs/LOG.md):
 
 - An edge is as strong as the geometric mean of the largest gradient over all masks, which the paper takes
   alone, and of the mean gradient: one sharp mask does not make an edge, nor do many blurred ones.
 - The photo may be looked at once more in four overlapping windows, and that is one more vote.
 - Both maps are smoothed by a pixel, since masks differ by as much.
+- Strengths are brought into 0..1 in the same way for every photo, not from its weakest to its strongest: a
+  photo in which nothing is sure has no sure edges.
 - Near-copies of masks stay: no two have quite the same edge.
 
 Legend: H W image pixels.
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from anymask.core.geometry import ResizeLongest
 from anymask.evaluation.opencv import cv2
 from anymask.evaluation.thinning import Floats, keep_ridges
+from anymask.inference.scoring import image_window, tight_cells
 
 GRID = {
     "points_per_side": 16,
@@ -43,6 +46,10 @@ GRID = {
 CLOSER_SIDE = 0.625  # of the photo's sides: a window in each corner
 CLOSER_GRID = {**GRID, "points_per_side": 8}
 BLUR = 1.0  # pixels
+MIDDLING = 0.5  # the strength that comes out as one half
+
+
+Part = tuple[slice, slice]
 
 
 class SoftMask(Protocol):
@@ -83,16 +90,17 @@ class MaskEdges:
         if self._closer:
             maps = [*maps, *self._seen_closer(pixels_HW3)]
         votes = np.stack([cv2.GaussianBlur(map_HW, (0, 0), BLUR) for map_HW in maps])
-        return keep_ridges(scaled(votes.prod(0) ** (1 / len(votes))))
+        strength_HW = votes.prod(0) ** (1 / len(votes))
+        return keep_ridges(strength_HW / (strength_HW + MIDDLING))
 
     def _seen(self, pixels_HW3: NDArray[np.uint8], grid: Mapping[str, Any]) -> list[Floats]:
         """The strongest and the mean edge over all masks, each (H, W)."""
         found = self._model.everything(pixels_HW3, preset="paper", keep_logits=True, **grid)
         strongest, total = np.zeros((2, *pixels_HW3.shape[:2]), np.float32)
         for mask in found:
-            edge_HW = mask_edges(mask)
-            np.maximum(strongest, edge_HW, out=strongest)
-            total += edge_HW
+            part, edge_hw = mask_edges(mask)
+            np.maximum(strongest[part], edge_hw, out=strongest[part])
+            total[part] += edge_hw
         return [strongest, total / max(1, len(found))]
 
     def _seen_closer(self, pixels_HW3: NDArray[np.uint8]) -> list[Floats]:
@@ -106,7 +114,7 @@ class MaskEdges:
         return [strongest, total / windows]
 
 
-def corner_windows(size_hw: tuple[int, ...]) -> list[tuple[slice, slice]]:
+def corner_windows(size_hw: tuple[int, ...]) -> list[Part]:
     """Rows and columns of a window in each corner; together they cover the photo."""
     sides = [(side, ceil(CLOSER_SIDE * side)) for side in size_hw]
     rows, columns = ((slice(0, part), slice(side - part, side)) for side, part in sides)
@@ -123,13 +131,22 @@ class SobelEdges:
         return keep_ridges(scaled(gradient(grey)))
 
 
-def mask_edges(found: SoftMask) -> Floats:
-    """(H, W): how steeply the probability changes along the outer edge of a mask, 0 elsewhere."""
-    assert found.low_res_logits is not None and found.transform is not None, "logits were asked for"
-    logits_HW = found.transform.to_image_logits(found.low_res_logits[None])[0]
-    inside = (logits_HW > 0).astype(np.uint8)
-    outer = cv2.dilate(inside, np.ones((3, 3), np.uint8)) != inside
-    return np.where(outer, gradient(1 / (1 + np.exp(-logits_HW.clip(-30, 30)))), 0).astype(np.float32)
+def mask_edges(found: SoftMask) -> tuple[Part, Floats]:
+    """How steeply the probability changes along the outer edge of a mask, 0 beside it: in a part of the
+    photo around the mask, which is returned first.
+    """
+    logits_mm, frame = found.low_res_logits, found.transform
+    assert logits_mm is not None and frame is not None, "logits were asked for"
+    side = len(logits_mm)
+    cells = tight_cells(logits_mm > 0)
+    window = cells and image_window(frame, side, cells.grown(1, (side, side)))
+    if window is None:
+        return (slice(0), slice(0)), np.zeros((0, 0), np.float32)
+    logits_hw = frame.to_image_window(logits_mm, *window.slices)
+    inside_hw = (logits_hw > 0).astype(np.uint8)
+    outer_hw = cv2.dilate(inside_hw, np.ones((3, 3), np.uint8)) != inside_hw
+    chance_hw = 1 / (1 + np.exp(-logits_hw.clip(-30, 30)))
+    return window.slices, np.where(outer_hw, gradient(chance_hw), 0).astype(np.float32)
 
 
 def gradient(map_HW: Floats) -> Floats:
