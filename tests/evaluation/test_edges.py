@@ -16,7 +16,7 @@ from anymask.errors import BadInput
 from anymask.evaluation import EDGE_FLOORS, MaskEdges, describe, evaluate_edges
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import THRESHOLDS, edge_scores
-from anymask.evaluation.edge_sources import corner_windows, scaled
+from anymask.evaluation.edge_sources import scaled, windows_of
 from anymask.evaluation.edges import count_matches
 from anymask.evaluation.thinning import keep_ridges, thin
 
@@ -190,12 +190,14 @@ def test_the_edges_of_masks_are_their_outlines(tmp_path: Path) -> None:
     assert (tmp_path / "rows.csv").read_text().splitlines()[1].startswith("photo,2,")
 
 
-@pytest.mark.parametrize("size_hw", [(160, 160), (33, 20), (2, 7)])
-def test_windows_in_the_corners_cover_the_photo(size_hw: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size_hw", [(160, 160), (33, 20), (2, 7), (1, 1)])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_windows_cover_the_photo(size_hw: tuple[int, int], count: int) -> None:
     seen = np.zeros(size_hw, int)
-    for window in corner_windows(size_hw):
+    windows = windows_of(size_hw, count)
+    for window in windows:
         seen[window] += 1
-    assert seen.min() >= 1 and len(corner_windows(size_hw)) == 4
+    assert seen.min() >= 1 and len(windows) == count**2
 
 
 class FarSighted(SquareModel):

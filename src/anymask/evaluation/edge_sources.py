@@ -6,7 +6,7 @@ ridges kept. What differs from the paper was measured on training photos (docs/L
 
 - An edge is as strong as the geometric mean of the largest gradient over all masks, which the paper takes
   alone, and of the mean gradient: one sharp mask does not make an edge, nor do many blurred ones.
-- The photo may be looked at once more in four overlapping windows, and that is one more vote.
+- The photo may be looked at again in 2 x 2 and in 3 x 3 overlapping windows, and these are votes as well.
 - Both maps are smoothed by a pixel, since masks differ by as much.
 - Strengths are brought into 0..1 in the same way for every photo, not from its weakest to its strongest: a
   photo in which nothing is sure has no sure edges.
@@ -17,7 +17,7 @@ Legend: H W image pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from math import ceil
 from typing import Any, Protocol
@@ -43,8 +43,8 @@ GRID = {
     "scoring": "low_res",
 }
 """What differs from the `paper` preset when edges are measured as in App. D.2; 768 answers."""
-CLOSER_SIDE = 0.625  # of the photo's sides: a window in each corner
-CLOSER_GRID = {**GRID, "points_per_side": 8}
+LOOKS = ((1, 16), (2, 8), (3, 6))  # windows along a side of the photo, grid points along a side of each
+OVERLAP = 1.25  # sides of windows, by those that would just cover the photo
 BLUR = 1.0  # pixels
 MIDDLING = 0.5  # the strength that comes out as one half
 
@@ -79,46 +79,44 @@ class EdgeSource(Protocol):
 
 
 class MaskEdges:
-    """The edges of everything a model finds; `closer`: in the whole photo and in four windows of it."""
+    """The edges of everything a model finds; `closer`: in windows of the photo too."""
 
     def __init__(self, model: SoftProposer, closer: bool = False) -> None:
-        self._model, self._closer = model, closer
+        self._model, self._looks = model, LOOKS if closer else LOOKS[:1]
         self.name = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
-        maps = self._seen(pixels_HW3, GRID)
-        if self._closer:
-            maps = [*maps, *self._seen_closer(pixels_HW3)]
+        maps = [map_HW for look in self._looks for map_HW in self._seen(pixels_HW3, *look)]
         votes = np.stack([cv2.GaussianBlur(map_HW, (0, 0), BLUR) for map_HW in maps])
         strength_HW = votes.prod(0) ** (1 / len(votes))
         return keep_ridges(strength_HW / (strength_HW + MIDDLING))
 
-    def _seen(self, pixels_HW3: NDArray[np.uint8], grid: Mapping[str, Any]) -> list[Floats]:
-        """The strongest and the mean edge over all masks, each (H, W)."""
-        found = self._model.everything(pixels_HW3, preset="paper", keep_logits=True, **grid)
-        strongest, total = np.zeros((2, *pixels_HW3.shape[:2]), np.float32)
-        for mask in found:
-            part, edge_hw = mask_edges(mask)
-            np.maximum(strongest[part], edge_hw, out=strongest[part])
-            total[part] += edge_hw
-        return [strongest, total / max(1, len(found))]
-
-    def _seen_closer(self, pixels_HW3: NDArray[np.uint8]) -> list[Floats]:
-        """The same of the windows; where they overlap the strongest of all and the mean of their means."""
-        strongest, total, windows = np.zeros((3, *pixels_HW3.shape[:2]), np.float32)
-        for part in corner_windows(pixels_HW3.shape[:2]):
-            found, mean = self._seen(np.ascontiguousarray(pixels_HW3[part]), CLOSER_GRID)
-            strongest[part] = np.maximum(strongest[part], found)
-            total[part] += mean
-            windows[part] += 1
-        return [strongest, total / windows]
+    def _seen(self, pixels_HW3: NDArray[np.uint8], windows: int, points: int) -> list[Floats]:
+        """The strongest edge of all masks of all windows, and the mean of a window's masks; each (H, W)."""
+        strongest, total, shown = np.zeros((3, *pixels_HW3.shape[:2]), np.float32)
+        for window in windows_of(pixels_HW3.shape[:2], windows):
+            pixels = np.ascontiguousarray(pixels_HW3[window])
+            grid = {**GRID, "points_per_side": points}
+            found = self._model.everything(pixels, preset="paper", keep_logits=True, **grid)
+            for mask in found:
+                part, edge_hw = mask_edges(mask)
+                strong, mean = strongest[window][part], total[window][part]  # views
+                np.maximum(strong, edge_hw, out=strong)
+                mean += edge_hw / len(found)
+            shown[window] += 1
+        return [strongest, total / shown]
 
 
-def corner_windows(size_hw: tuple[int, ...]) -> list[Part]:
-    """Rows and columns of a window in each corner; together they cover the photo."""
-    sides = [(side, ceil(CLOSER_SIDE * side)) for side in size_hw]
-    rows, columns = ((slice(0, part), slice(side - part, side)) for side, part in sides)
+def windows_of(size_hw: tuple[int, ...], count: int) -> list[Part]:
+    """Rows and columns of `count` x `count` overlapping windows that cover a photo."""
+    rows, columns = (parts_of(side, count) for side in size_hw)
     return list(product(rows, columns))
+
+
+def parts_of(side: int, count: int) -> list[slice]:
+    length = min(side, ceil(OVERLAP * side / count))
+    firsts = np.linspace(0, side - length, count).astype(int).tolist()
+    return [slice(first, first + length) for first in firsts]
 
 
 class SobelEdges:
