@@ -14,8 +14,8 @@ import anymask
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
-WITH_EXAMPLES = [ROOT / "README.md", ROOT / "README.ko.md", ROOT / "docs" / "tutorial.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WITH_EXAMPLES = [path for path in DOCS if BLOCK.search(path.read_text("utf-8"))]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 WEIGHTS = ROOT / "src" / "anymask" / "weights" / "lite.encoder.onnx"
 weights_shipped = pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights in this checkout")
