@@ -66,7 +66,7 @@ def test_the_default_model_never_ignores_a_click(look: str) -> None:
         assert answer.best.array[y, x] != inside
 
 
-everything_128 = np.full((32, 32), 5.0)
+EVERYWHERE = np.full((32, 32), 5.0)
 
 
 @given(
@@ -80,7 +80,7 @@ def test_a_mask_stays_in_its_box_and_is_never_all_cut_away(
     (x0, x1), (y0, y1) = sorted(corners[:2]), sorted(corners[2:])
     height, width = size_hw
     box = np.array([x0 * (width - 1), y0 * (height - 1), x1 * (width - 1) + 1, y1 * (height - 1) + 1])
-    kept = within_box(answer_of(everything_128, frame), Prompt.of(box=box), frame)
+    kept = within_box(answer_of(EVERYWHERE, frame), Prompt.of(box=box), frame)
     ys, xs = np.nonzero(kept.best.array)
     cell = 4 * max(size_hw) / 128  # pixels: a margin of one, and upscaling reaches over one more
     reach_xy = np.maximum(MARGIN * (box[2:] - box[:2]), cell) + cell + 1
@@ -93,7 +93,7 @@ def test_a_mask_stays_in_its_box_and_is_never_all_cut_away(
 def test_a_click_of_what_is_meant_outside_a_box_widens_it(label: int, kept: bool) -> None:
     frame = ResizeLongest((128, 128), 128)
     prompt = Prompt.of([(120, 120)], [label], box=(10, 10, 60, 60))
-    assert within_box(answer_of(everything_128, frame), prompt, frame).best.array[90, 90] == kept
+    assert within_box(answer_of(EVERYWHERE, frame), prompt, frame).best.array[90, 90] == kept
 
 
 def test_inside_a_box_and_without_one_nothing_changes() -> None:

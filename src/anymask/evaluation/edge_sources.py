@@ -31,7 +31,6 @@ from anymask.evaluation.thinning import Floats, keep_ridges
 from anymask.inference.scoring import image_window, tight_cells
 
 GRID = {
-    "points_per_side": 16,
     "pred_iou_thresh": -1e9,
     "stability_score_thresh": 0.0,
     "box_nms_thresh": 1.0,
@@ -42,12 +41,11 @@ GRID = {
     "skip_covered": 0,
     "scoring": "low_res",
 }
-"""What differs from the `paper` preset when edges are measured as in App. D.2; 768 answers."""
+"""What differs, beside the number of points, from the `paper` preset when edges are measured (App. D.2)."""
 LOOKS = ((1, 16), (2, 8), (3, 6))  # windows along a side of the photo, grid points along a side of each
 OVERLAP = 1.25  # sides of windows, by those that would just cover the photo
 BLUR = 1.0  # pixels
 MIDDLING = 0.5  # the strength that comes out as one half
-
 
 Part = tuple[slice, slice]
 
@@ -96,8 +94,8 @@ class MaskEdges:
         strongest, total, shown = np.zeros((3, *pixels_HW3.shape[:2]), np.float32)
         for window in windows_of(pixels_HW3.shape[:2], windows):
             pixels = np.ascontiguousarray(pixels_HW3[window])
-            grid = {**GRID, "points_per_side": points}
-            found = self._model.everything(pixels, preset="paper", keep_logits=True, **grid)
+            grid = {**GRID, "points_per_side": points, "keep_logits": True}
+            found = self._model.everything(pixels, preset="paper", **grid)
             for mask in found:
                 part, edge_hw = mask_edges(mask)
                 strong, mean = strongest[window][part], total[window][part]  # views

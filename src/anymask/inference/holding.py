@@ -21,9 +21,7 @@ from anymask.core.prompt import Prompt
 
 SURE = 0.5  # logit at a click, at least
 REACH = 1.25  # of a bend, in low-resolution pixels: all that upscaling looks at, two or three each way
-
-
-MARGIN = 0.04  # of a box's side: people draw too small a box rather than too large a one
+MARGIN = 0.04  # of a box's side: people do not draw boxes to the pixel
 BEYOND = -4.0  # logit outside a box, at most
 
 
@@ -46,8 +44,9 @@ def within_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Cand
     cells = np.arange(side)[:, None] + 0.5
     columns, rows = ((cells >= first_xy) & (cells <= last_xy)).T
     inside_mm = rows[:, None] & columns
-    logits = np.where(inside_mm, answer.low_res_logits, np.minimum(answer.low_res_logits, BEYOND))
-    return replace(answer, low_res_logits=logits.astype(np.float32))
+    logits_Mmm = answer.low_res_logits
+    held_Mmm = np.where(inside_mm, logits_Mmm, np.minimum(logits_Mmm, np.float32(BEYOND)))
+    return replace(answer, low_res_logits=held_Mmm)
 
 
 def holding(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
