@@ -127,8 +127,8 @@ class SceneBehind:
         self.backend, self.encoding, self.replacing = backend, encoding, replacing
         self.spec, self.batch_size = backend.spec, backend.batch_size
 
-    def encode(self, pixels_13SS: Any) -> Any:
-        return self.encoding.timed(lambda: self.backend.encode(pixels_13SS))
+    def encode(self, pixels_13hw: Any) -> Any:
+        return self.encoding.timed(lambda: self.backend.encode(pixels_13hw))
 
     def decode(self, embedding: Mapping[str, Any], prompts: Any) -> Any:
         from anymask.inference.backend import DecodedArrays

@@ -93,11 +93,14 @@ class Sam(nn.Module):
         return {"masks": masks, "iou_predictions": iou[:, slots], "low_res_logits": low_res}
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Normalise (... x 3 x h x w, 0..255) and pad to the square of the model."""
+        """Normalise (... x 3 x h x w, 0..255) and pad to the frame of the model: a square, of `lite` what the
+        image needs of it.
+        """
         spec = self.network.spec
         mean, std = (x.new_tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
-        height, width = x.shape[-2:]
-        return F.pad((x - mean) / std, (0, spec.input_size - width, 0, spec.input_size - height))
+        height, width = int(x.shape[-2]), int(x.shape[-1])
+        frame_height, frame_width = spec.frame_hw((height, width))
+        return F.pad((x - mean) / std, (0, frame_width - width, 0, frame_height - height))
 
     def postprocess_masks(self, masks: Tensor, input_size: SizeHW, original_size: SizeHW) -> Tensor:
         """Logits B x C x m x m of the padded square to B x C x H x W: enlarged, cut, resized."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anymask.core.geometry import ResizeLongest, box_iou, normalise_and_pad
+from anymask.core.spec import LEAST_PADDING, ModelSpec
 
 SIDES = st.integers(1, 6000)
+SPEC = ModelSpec("any", "lite", 512, 256, (0, 0, 0), (1, 1, 1), 0.0)
 SHARES = st.floats(0, 1)
 TRANSFORMS = st.builds(ResizeLongest, st.tuples(SIDES, SIDES), st.sampled_from([512, 1024]))
 
@@ -74,11 +77,23 @@ def test_a_line_of_pixels_fits_the_square(size_hw: tuple[int, int]) -> None:
     assert transform.to_image_mask(np.ones((128, 128), np.float32)).all()
 
 
+@given(TRANSFORMS, st.sampled_from([0, 32, 64]))
+def test_a_frame_holds_the_image_and_some_padding_or_is_the_square(
+    transform: ResizeLongest, multiple: int
+) -> None:
+    spec = replace(SPEC, input_size=transform.input_size, frame_multiple=multiple)
+    for side, shown in zip(spec.frame_hw(transform.size_hw_model), transform.size_hw_model, strict=True):
+        if multiple and side < transform.input_size:
+            assert side % multiple == 0 and LEAST_PADDING <= side - shown < LEAST_PADDING + multiple
+        else:
+            assert side == transform.input_size
+
+
 def test_pixels_are_normalised_before_they_are_padded() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    network = normalise_and_pad(pixels, mean, std, 8)
-    assert network.shape == (1, 3, 8, 8) and network.dtype == np.float32
+    network = normalise_and_pad(pixels, mean, std, (4, 8))
+    assert network.shape == (1, 3, 4, 8) and network.dtype == np.float32
     inside = network[0, :, :3, :5].transpose(1, 2, 0)
     np.testing.assert_allclose(inside, (pixels - mean) / std, rtol=1e-5, atol=1e-6)
     assert not network[0, :, 3:].any() and not network[0, :, :, 5:].any()

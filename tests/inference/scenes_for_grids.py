@@ -92,7 +92,7 @@ class SceneBackend:
     def __init__(self, scene: Scene, batch_size: int = 1) -> None:
         self.scene, self.batch_size, self.asked = scene, batch_size, 0
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> Embedding:
         return {"image_embeddings": np.zeros((1, 1, 1, 1), np.float32)}
 
     def decode(self, embedding: Mapping[str, Floats], prompts: DecodeInput) -> DecodedArrays:

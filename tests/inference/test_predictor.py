@@ -13,6 +13,7 @@ import pytest
 import anymask
 from anymask.core.candidates import Candidates
 from anymask.core.prompt import Prompt
+from anymask.core.window import OUTSIDE
 from anymask.errors import BadImage, BadInput, BadOption, BadPrompt, ModelNotFound, StorageError, WeightsError
 from anymask.inference.backend import DecodedArrays
 from anymask.inference.predictor import EncodedImage, Model, probabilities
@@ -68,6 +69,20 @@ def test_probabilities_sum_to_one_with_none_of_these(image: EncodedImage) -> Non
 def test_a_batch_of_unequal_prompts_gets_the_single_answers(image: EncodedImage) -> None:
     for prompt, answer in zip(PROMPTS * 3, image.segment_batch(PROMPTS * 3), strict=True):
         assert_same(answer, image.segment_batch([prompt])[0])
+
+
+def test_the_default_model_is_not_shown_what_a_photo_leaves_empty(
+    default_card: Path, photo: np.ndarray
+) -> None:
+    model = anymask.load(str(default_card))
+    wide, tall = model.encode(photo), model.encode(np.ascontiguousarray(photo.transpose(1, 0, 2)))
+    assert wide.embedding["image_embeddings"].shape[2:] == (26, 32)  # 384 of 512 rows and some more
+    assert tall.embedding["image_embeddings"].shape[2:] == (32, 26)
+    for image in (wide, tall):
+        logits_mm = image.segment(box=(30, 20, 80, 60)).low_res_logits[0]
+        height, width = (8 * n for n in image.embedding["image_embeddings"].shape[2:])
+        assert (logits_mm[height:] == OUTSIDE).all() and (logits_mm[:, width:] == OUTSIDE).all()
+        assert (logits_mm[:height, :width] != OUTSIDE).all()
 
 
 def test_the_same_question_gets_the_same_answer(image: EncodedImage) -> None:

@@ -31,10 +31,10 @@ class BrightBackend:
     def __init__(self) -> None:
         self.looks = 0
 
-    def encode(self, pixels_13SS: np.ndarray) -> dict[str, np.ndarray]:
+    def encode(self, pixels_13hw: np.ndarray) -> dict[str, np.ndarray]:
         self.looks += 1
         side = self.spec.low_res_size
-        grey = pixels_13SS.mean(1)[0].reshape(side, 2, side, 2).mean((1, 3))
+        grey = pixels_13hw.mean(1)[0].reshape(side, 2, side, 2).mean((1, 3))
         return {"image_embeddings": grey[None, None].astype(np.float32)}
 
     def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from anymask.core.window import OUTSIDE
 from anymask.model.lite import Lite, freeze_early_layers
 from anymask.model.lite_decoder import draw_prompts
 from anymask.model.lite_trunk import LiteTrunk, fold_batch_norm
@@ -82,6 +83,23 @@ def test_prompts_of_one_call_do_not_disturb_each_other(model: Lite, embedding: d
             torch.testing.assert_close(
                 together.low_res_masks_P4mm[p], alone.low_res_masks_P4mm[0], atol=1e-4, rtol=1e-4
             )
+
+
+def test_a_part_of_the_frame_is_answered_in_the_square(model: Lite) -> None:
+    with torch.no_grad():
+        embedding = model.encode_image(torch.randn(1, 3, 96, 128))
+        part = model.decode(embedding, *prompts(3))
+        without_masks = model.decode(embedding, *prompts(3)[:2])
+    assert part.low_res_masks_P4mm.shape == (3, 4, 64, 64)
+    assert (part.low_res_masks_P4mm[:, :, 48:] == OUTSIDE).all()
+    assert not (part.low_res_masks_P4mm[:, :, :48] == OUTSIDE).any()
+    torch.testing.assert_close(part.low_res_masks_P4mm, without_masks.low_res_masks_P4mm)
+
+
+def test_places_are_the_same_in_a_part_of_the_frame(model: Lite, embedding: dict[str, Any]) -> None:
+    part = {name: tensor[:, :, : tensor.shape[2] // 2] for name, tensor in embedding.items()}
+    square, upper = (model.prompt_encoder.dense_pe(e, 64) for e in (embedding, part))
+    assert torch.equal(upper, square[:, :, :4])
 
 
 def test_a_shared_embedding_equals_one_repeated_per_prompt(model: Lite, embedding: dict[str, Any]) -> None:

@@ -108,7 +108,8 @@ def test_masks_of_any_image_size_equal_the_published_predictor(
     point = np.array([[size_hw[1] * 0.4, size_hw[0] * 0.6]])
     box = np.array([size_hw[1] * 0.2, size_hw[0] * 0.1, size_hw[1] * 0.9, size_hw[0] * 0.8])
     spec = full_frame.spec
-    model_pixels = normalise_and_pad(frame.resize_image(pixels), spec.mean, spec.std, spec.input_size)
+    small, square_hw = frame.resize_image(pixels), spec.frame_hw(frame.size_hw_model)
+    model_pixels = normalise_and_pad(small, spec.mean, spec.std, square_hw)
     embedding = {"image_embeddings": image_embedding(full_frame, torch.from_numpy(model_pixels))}
     full_frame_reference.set_image(pixels)
     masks, iou, low_res = full_frame_reference.predict(point, np.array([1]), box, multimask_output=True)

@@ -183,16 +183,16 @@ def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], Floats]:
 
 
 def normalise_and_pad(
-    pixels_model_HW3: Pixels, mean: tuple[float, ...], std: tuple[float, ...], input_size: int
+    pixels_model_HW3: Pixels, mean: tuple[float, ...], std: tuple[float, ...], frame_hw: SizeHW
 ) -> Floats:
-    """(1, 3, S, S) float32: (pixels - mean) / std per channel, then zeros to the right and below."""
+    """(1, 3, *frame_hw) float32: (pixels - mean) / std per channel, then zeros to the right and below."""
     height, width = pixels_model_HW3.shape[:2]
-    network_13SS = np.zeros((1, 3, input_size, input_size), np.float32)
-    image_3HW = network_13SS[0, :, :height, :width]
+    network_13hw = np.zeros((1, 3, *frame_hw), np.float32)
+    image_3HW = network_13hw[0, :, :height, :width]
     image_3HW[...] = pixels_model_HW3.transpose(2, 0, 1)
     image_3HW -= np.asarray(mean, np.float32)[:, None, None]
     image_3HW /= np.asarray(std, np.float32)[:, None, None]
-    return network_13SS
+    return network_13hw
 
 
 def box_iou(boxes_xyxy_a: ArrayLike, boxes_xyxy_b: ArrayLike) -> NDArray[np.float64]:

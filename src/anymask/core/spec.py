@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any, Literal
 
 Family = Literal["sam", "mobile_sam", "lite"]
 BOXES_READ = ("image_embeddings", "skip_8")  # of the embedding, by a box head
+LEAST_PADDING = 16  # pixels beyond an image that does not fill its frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class ModelSpec:
     `mean`, `std`: per channel, in 0..255 units; applied before the frame is padded with zeros.
     `pixel_offset`: added to model coordinates before they reach the network (-0.5 where the network itself
     moves pixel indices to pixel centres, as the published Segment Anything code does; 0 otherwise).
+    `frame_multiple`: the encoder takes any part of the square whose sides are multiples of this, and the
+    decoder answers about the square all the same; 0 where it takes the whole square alone.
     """
 
     name: str
@@ -28,6 +32,15 @@ class ModelSpec:
     std: tuple[float, float, float]
     pixel_offset: float
     embedding_names: tuple[str, ...] = ("image_embeddings",)
+    frame_multiple: int = 0
+
+    def frame_hw(self, size_hw_model: tuple[int, int]) -> tuple[int, int]:
+        """How much of the square the encoder is shown of an image that takes up `size_hw_model` of it."""
+        if not self.frame_multiple:
+            return self.input_size, self.input_size
+        cells = (ceil((side + LEAST_PADDING) / self.frame_multiple) for side in size_hw_model)
+        height, width = (min(n * self.frame_multiple, self.input_size) for n in cells)
+        return height, width
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

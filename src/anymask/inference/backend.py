@@ -3,7 +3,8 @@
 The only seam between a network and everything above it: arrays on both sides. A backend is chosen once, by
 name, from `BACKENDS`; nobody below asks which one it is. Knows the model frame; no images, no policies.
 
-Legend: P prompts, N points, S side of the model frame, m side of the low-resolution masks.
+Legend: P prompts, N points, h w of the part of the model frame that is shown, m side of the
+low-resolution masks.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Backend(Protocol):
     @property
     def spec(self) -> ModelSpec: ...
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
-        """The arrays `spec.embedding_names` of one normalised, padded image."""
+    def encode(self, pixels_13hw: Floats) -> Embedding:
+        """The arrays `spec.embedding_names` of one normalised, padded image: h x w is `spec.frame_hw`."""
         ...
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays: ...

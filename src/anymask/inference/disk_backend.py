@@ -40,8 +40,8 @@ class DiskBackend:
     def __init__(self, model: Path | None = None, threads: int = 1) -> None:
         del model, threads
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
-        return {"image_embeddings": pixels_13SS.mean(axis=(2, 3), keepdims=True)}
+    def encode(self, pixels_13hw: Floats) -> Embedding:
+        return {"image_embeddings": pixels_13hw.mean(axis=(2, 3), keepdims=True)}
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
         cell = self.spec.input_size / self.spec.low_res_size

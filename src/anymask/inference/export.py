@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import Failure, StorageError, WeightsError
-from anymask.inference.backend import DecodeInput
+from anymask.inference.backend import DecodedArrays, DecodeInput
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_backend import OnnxBackend
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
@@ -142,8 +142,10 @@ def export_model(
     card = save_weights(state, weights, preset or network.spec.name, network.spec, facts)
     files = ModelFiles.of(card)
     try:
-        write_graph(EncoderGraph(stored), (example_image(stored.spec, seed=1),), None, files.encoder, weights)
-        inputs, axes = decoder_example(stored), decoder_axes(stored.spec)
+        pixels = example_image(stored.spec, seed=1)
+        write_graph(EncoderGraph(stored), (pixels,), frame_axes(stored.spec, pixels), files.encoder, weights)
+        inputs = decoder_example(stored)
+        axes = decoder_axes(stored.spec, *inputs)
         write_graph(DecoderGraph(stored), inputs, axes, files.decoder, weights)
         if stored.spec.family in POINTS_FAMILIES:
             fewer = (axes[0][:-2],)
@@ -172,9 +174,10 @@ def write_grid_twin(stored: Segmenter, files: ModelFiles) -> Path:
     its = ModelFiles.of(files.card.with_name(f"{name}.json"))
     about = f"The weights of {stored.spec.name} for a frame of {GRID_SIZE} pixels: answers grids of points."
     its.card.write_text(json.dumps({"spec": twin.spec.to_dict(), "about": about}), "utf-8")
-    write_graph(EncoderGraph(twin), (example_image(twin.spec, seed=1),), None, its.encoder, files.weights)
+    pixels = example_image(twin.spec, seed=1)
+    write_graph(EncoderGraph(twin), (pixels,), frame_axes(twin.spec, pixels), its.encoder, files.weights)
     inputs = decoder_example(twin)
-    write_graph(DecoderGraph(twin), inputs, decoder_axes(twin.spec), its.decoder, files.weights)
+    write_graph(DecoderGraph(twin), inputs, decoder_axes(twin.spec, *inputs), its.decoder, files.weights)
     complete_card(its, {"proof": prove(twin, its.card)})
     return its.card
 
@@ -315,9 +318,10 @@ def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
         raise StorageError(f"cannot write {files.card}: {error.strerror or error}") from error
 
 
-def example_image(spec: ModelSpec, seed: int) -> Tensor:
+def example_image(spec: ModelSpec, seed: int, size_hw: tuple[int, int] | None = None) -> Tensor:
+    """`size_hw`: of the part of the frame; all of it where it is not given."""
     draw = torch.Generator().manual_seed(seed)
-    return torch.randn(1, 3, spec.input_size, spec.input_size, generator=draw)
+    return torch.randn(1, 3, *(size_hw or (spec.input_size, spec.input_size)), generator=draw)
 
 
 def example_prompts(spec: ModelSpec, prompts: int, points: int, seed: int = 0) -> DecodeInput:
@@ -338,13 +342,22 @@ def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
     return (*(embedding[name] for name in network.spec.embedding_names), *map(torch.from_numpy, arrays))
 
 
-def decoder_axes(spec: ModelSpec) -> tuple[tuple[dict[int, Any], ...]]:
+def frame_axes(spec: ModelSpec, *maps_BChw: Tensor) -> tuple[dict[int, Any], ...]:
+    """Of maps of a whole frame: height and width are free, in steps, where a part of it can be encoded."""
+    if not spec.frame_multiple:
+        return ({},) * len(maps_BChw)
+    most = spec.input_size // spec.frame_multiple
+    rows, columns = (torch.export.Dim(name, min=1, max=most) for name in ("rows", "columns"))
+    steps = (x.shape[-1] * spec.frame_multiple // spec.input_size for x in maps_BChw)
+    return tuple({2: step * rows, 3: step * columns} for step in steps)
+
+
+def decoder_axes(spec: ModelSpec, *inputs: Tensor) -> tuple[tuple[dict[int, Any], ...]]:
     """Numbers of prompts and points are free, and the same in every input that has them."""
     prompts = torch.export.Dim("prompts", min=1, max=MAX_PROMPTS)
     points = torch.export.Dim("points", min=1, max=MAX_POINTS)
     both, first = {0: prompts, 1: points}, {0: prompts}
-    fixed: tuple[dict[int, Any], ...] = ({},) * len(spec.embedding_names)
-    return ((*fixed, both, both, first, first),)
+    return ((*frame_axes(spec, *inputs[: len(spec.embedding_names)]), both, both, first, first),)
 
 
 def prove(
@@ -358,24 +371,44 @@ def prove(
     Returns the largest relative difference of every output; raises Failure when one is above `tolerance`.
     """
     ours, theirs = OnnxBackend(card, 2), TorchBackend.of(network)
-    pixels = example_image(network.spec, seed=2).numpy()
-    wanted, got = theirs.encode(pixels), ours.encode(pixels)
-    differences = {name: relative_difference(wanted[name], got[name]) for name in wanted}
-    for prompts, points in sizes:
-        some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
-        for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
-            a, b = theirs.decode(wanted, asked), ours.decode(wanted, asked)
-            pairs = (
-                (a.low_res_masks_P4mm, b.low_res_masks_P4mm),
-                (a.iou_P4, b.iou_P4),
-                (a.probability_logits_P5, b.probability_logits_P5),
-            )
-            for name, (x, y) in zip(DECODER_OUTPUTS, pairs, strict=True):
-                if x is not None and y is not None:
-                    differences[name] = max(differences.get(name, 0.0), relative_difference(x, y))
+    differences: dict[str, float] = {}
+    for frame_hw in proof_frames(network.spec):
+        pixels = example_image(network.spec, 2, frame_hw).numpy()
+        wanted, got = theirs.encode(pixels), ours.encode(pixels)
+        note_differences(differences, {name: (wanted[name], got[name]) for name in wanted})
+        for prompts, points in sizes:
+            some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
+            for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
+                answers = theirs.decode(wanted, asked), ours.decode(wanted, asked)
+                note_differences(differences, dict(zip(DECODER_OUTPUTS, arrays_of(*answers), strict=True)))
     if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
         raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
     return differences
+
+
+def proof_frames(spec: ModelSpec) -> list[tuple[int, int]]:
+    """The whole frame and, where a part of it can be encoded, a wide one and a tall one."""
+    side, part = spec.input_size, spec.frame_multiple
+    return [(side, side), *([(side - part, side), (side, part)] if part else [])]
+
+
+Pair = tuple[np.ndarray | None, np.ndarray | None]
+
+
+def arrays_of(wanted: DecodedArrays, got: DecodedArrays) -> tuple[Pair, Pair, Pair]:
+    """Each output twice, in the order of DECODER_OUTPUTS."""
+    return (
+        (wanted.low_res_masks_P4mm, got.low_res_masks_P4mm),
+        (wanted.iou_P4, got.iou_P4),
+        (wanted.probability_logits_P5, got.probability_logits_P5),
+    )
+
+
+def note_differences(largest: dict[str, float], outputs: Mapping[str, Pair]) -> None:
+    for name, (wanted, got) in outputs.items():
+        if wanted is not None and got is not None:
+            worse = np.maximum(largest.get(name, 0.0), relative_difference(wanted, got))
+            largest[name] = float(worse)  # not a number stays so: `max` would forget it
 
 
 def relative_difference(wanted: np.ndarray, got: np.ndarray) -> float:

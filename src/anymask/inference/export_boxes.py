@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from anymask.core.geometry import SizeHW
 from anymask.core.spec import BOXES_READ
 from anymask.errors import Failure, StorageError, WeightsError
 from anymask.inference.export import (
     OPSET,
     TOLERANCE,
     complete_card,
+    example_image,
     fold_constants,
+    frame_axes,
+    note_differences,
+    proof_frames,
     quietly,
-    relative_difference,
     store_half,
     strip_notes,
 )
@@ -57,11 +61,12 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
     check_encoder(network.network, files.weights)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
-    example, other = (example_maps(network, seed) for seed in (1, 2))
+    example = example_maps(network, 1)
     with quietly(), torch.no_grad():
         program = torch.onnx.export(
             BoxGraph(head), example, dynamo=True, opset_version=OPSET, input_names=list(BOXES_READ),
             output_names=list(BOX_OUTPUTS), optimize=False, verbose=False,
+            dynamic_shapes=(frame_axes(network.spec, *example),),
         )  # fmt: skip
     assert program is not None
     strip_notes(program.model)
@@ -75,7 +80,8 @@ def export_boxes(network: BoxNetwork, card: Path, facts: Mapping[str, Any] | Non
     except OSError as error:
         raise StorageError(f"cannot write {files.boxes}: {error.strerror or error}") from error
     try:
-        complete_card(files, {"boxes_proof": prove_boxes(head, files.boxes, other), **(facts or {})})
+        others = [example_maps(network, 2, frame_hw) for frame_hw in proof_frames(network.spec)]
+        complete_card(files, {"boxes_proof": prove_boxes(head, files.boxes, others), **(facts or {})})
     except BaseException:
         files.boxes.unlink(missing_ok=True)
         raise
@@ -119,23 +125,22 @@ def lite_of(weights: Path) -> Lite:
     return network
 
 
-def example_maps(network: BoxNetwork, seed: int) -> tuple[Tensor, ...]:
+def example_maps(network: BoxNetwork, seed: int, size_hw: SizeHW | None = None) -> tuple[Tensor, ...]:
     """What the head reads, of a random image."""
-    size = network.spec.input_size
-    pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        embedding = network.network.encode_image(pixels)
+        embedding = network.network.encode_image(example_image(network.spec, seed, size_hw))
     return tuple(embedding[name].contiguous() for name in BOXES_READ)
 
 
-def prove_boxes(head: BoxHead, path: Path, maps: tuple[Tensor, ...]) -> dict[str, float]:
+def prove_boxes(head: BoxHead, path: Path, examples: Sequence[tuple[Tensor, ...]]) -> dict[str, float]:
     """Largest relative difference of each output between the graph and the head. Raises Failure."""
-    with torch.no_grad():
-        wanted = [tensor.numpy() for tensor in BoxGraph(head)(*maps)]
-    inputs = {name: tensor.numpy() for name, tensor in zip(BOXES_READ, maps, strict=True)}
-    got = open_session(path, 2).run(list(BOX_OUTPUTS), inputs)
-    pairs = zip(BOX_OUTPUTS, wanted, got, strict=True)
-    differences = {name: relative_difference(a, np.asarray(b)) for name, a, b in pairs}
+    session, differences = open_session(path, 2), dict[str, float]()
+    for maps in examples:
+        with torch.no_grad():
+            wanted = [tensor.numpy() for tensor in BoxGraph(head)(*maps)]
+        inputs = {name: tensor.numpy() for name, tensor in zip(BOXES_READ, maps, strict=True)}
+        got = map(np.asarray, session.run(list(BOX_OUTPUTS), inputs))
+        note_differences(differences, dict(zip(BOX_OUTPUTS, zip(wanted, got, strict=True), strict=True)))
     if worst := {name: d for name, d in differences.items() if not d <= TOLERANCE}:
         raise Failure(f"the graph of the boxes differs from the head: {worst} (allowed {TOLERANCE})")
     return differences

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,10 +19,8 @@ ERRORS_ONLY = 3
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 GPU_BATCH = 16
 PROMPTS_A_THREAD = 4  # of a call with many prompts without masks, each of which one thread answers
-# Networks of larger images: their encoders give memory back (13 % slower, hundreds of megabytes less), and
-# this fusion, slower on a processor than what it replaces, is off. Small ones keep it: with it their answers
-# were the same to the bit for any number of threads.
-SMALL_SIDE, SLOW_FUSION = 512, "SkipLayerNormFusion"
+SMALL_SIDE = 512  # encoders of larger images give memory back: 13 % slower, hundreds of megabytes less
+SLOW_FUSION = "SkipLayerNormFusion"  # takes twice as long on a processor as what it replaces
 
 
 class OnnxBackend:
@@ -36,11 +33,10 @@ class OnnxBackend:
             raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
         check_files(model)
         self._is_small = self.spec.input_size <= SMALL_SIDE
-        without = () if self._is_small else (SLOW_FUSION,)
-        self._encoder = open_session(files.encoder, threads, without, arena=self._is_small)
-        self._decoder = open_session(files.decoder, threads, without)
-        self._points = open_session(files.points, threads, without) if files.points.is_file() else None
-        self._open_alone = partial(open_session, files.points, 1, without)
+        self._encoder = open_session(files.encoder, threads, arena=self._is_small)
+        self._decoder = open_session(files.decoder, threads)
+        self._points = open_session(files.points, threads) if files.points.is_file() else None
+        self._open_alone = partial(open_session, files.points, 1)
         on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
         self._side_by_side = 1 if on_gpu or self._points is None else threads
         self.batch_size = GPU_BATCH if on_gpu else 1
@@ -49,9 +45,9 @@ class OnnxBackend:
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> Embedding:
         names = list(self.spec.embedding_names)
-        embedding = dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13SS}), strict=True))
+        embedding = dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13hw}), strict=True))
         if not self._is_small:
             give_back_free_memory()
         return embedding
@@ -89,13 +85,8 @@ class OnnxBackend:
         return self._open_alone()
 
 
-def open_session(
-    path: Path, threads: int, without: Sequence[str] = (), arena: bool = True
-) -> onnxruntime.InferenceSession:
-    """`without`: names of optimisations. `arena`: keep memory for the next run.
-
-    Raises WeightsError when the file is no graph.
-    """
+def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.InferenceSession:
+    """`arena`: keep memory for the next run. Raises WeightsError when the file is no graph."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
@@ -107,7 +98,7 @@ def open_session(
     try:
         providers = [p for p in PROVIDERS if p in available]
         return onnxruntime.InferenceSession(
-            str(path), options, providers=providers, disabled_optimizers=[*without]
+            str(path), options, providers=providers, disabled_optimizers=[SLOW_FUSION]
         )
     except Exception as error:  # ONNX Runtime has bare classes of its own for damaged files
         raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

@@ -41,8 +41,8 @@ class OpenVinoBackend:
         self._points = compile_graph(core, files.points, hints) if files.points.is_file() else None
         self.batch_size = 1 if self._points is None else POINTS_BATCH
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
-        answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13SS})
+    def encode(self, pixels_13hw: Floats) -> Embedding:
+        answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13hw})
         embedding = {name: np.array(answer[name]) for name in self.spec.embedding_names}
         del answer
         give_back_free_memory()

@@ -99,7 +99,9 @@ class Model:
         transform = ResizeLongest((height, width), self.spec.input_size)
         digest, small = content_hash(pixels), transform.resize_image(pixels)
         del pixels  # a large photo need not lie in memory while the network works
-        framed = normalise_and_pad(small, self.spec.mean, self.spec.std, self.spec.input_size)
+        framed = normalise_and_pad(
+            small, self.spec.mean, self.spec.std, self.spec.frame_hw(transform.size_hw_model)
+        )
         return EncodedImage(self, self.backend.encode(framed), transform, digest)
 
     def zoom(self, source: Any, /) -> ZoomImage:

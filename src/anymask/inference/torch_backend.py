@@ -49,9 +49,9 @@ class TorchBackend:
     def spec(self) -> ModelSpec:
         return self.network.spec
 
-    def encode(self, pixels_13SS: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> Embedding:
         with torch.inference_mode():
-            return {n: to_array(t) for n, t in self.network.encode_image(self._tensor(pixels_13SS)).items()}
+            return {n: to_array(t) for n, t in self.network.encode_image(self._tensor(pixels_13hw)).items()}
 
     def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
         arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)

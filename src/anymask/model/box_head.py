@@ -46,7 +46,7 @@ class BoxHead(nn.Module):
             map_BChw = self.shared(map_BChw)
             sides_B4hw = F.softplus((self.sides(map_BChw) * self.scale[level]).float() + 1) * (REACH * stride)
             sides_BA4 = sides_B4hw.flatten(2).transpose(1, 2)
-            centres_A2 = cell_centres(map_BChw.shape[-1], stride).to(sides_BA4)
+            centres_A2 = cell_centres(map_BChw.shape[-2], map_BChw.shape[-1], stride).to(sides_BA4)
             scores.append(self.score(map_BChw).flatten(1).float())
             boxes.append(torch.cat([centres_A2 - sides_BA4[..., :2], centres_A2 + sides_BA4[..., 2:]], -1))
         return torch.cat(scores, 1), torch.cat(boxes, 1)
@@ -57,15 +57,16 @@ def block(in_chans: int, out_chans: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(conv, nn.GroupNorm(8, out_chans), nn.ReLU())
 
 
-def cell_centres(side: int, stride: int) -> Tensor:
-    """x, y of every cell of a square map, in pixels of the model frame, row by row."""
-    along = (torch.arange(side) + 0.5) * stride
-    return torch.stack([along.repeat(side), along.repeat_interleave(side)], -1)
+def cell_centres(height: int, width: int, stride: int) -> Tensor:
+    """x, y of every cell of a map, in pixels of the model frame, row by row."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], -1) * stride
 
 
 def all_centres(input_size: int) -> Tensor:
     """A x 2, in the order of the head's answers."""
-    return torch.cat([cell_centres(input_size // stride, stride) for stride in STRIDES])
+    squares = ((input_size // stride, stride) for stride in STRIDES)
+    return torch.cat([cell_centres(side, side, stride) for side, stride in squares])
 
 
 class BoxNetwork(nn.Module):

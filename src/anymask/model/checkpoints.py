@@ -18,6 +18,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,9 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def spec_of(card: Mapping[str, Any], built: ModelSpec, path: Path) -> ModelSpec:
-    """The card's spec: it may have a name of its own, not another family or frame."""
+    """The card's spec: it may have a name of its own, not another family or frame. Which parts of the frame
+    can be encoded alone, the network knows.
+    """
     try:
         spec = ModelSpec.from_dict(card["spec"])
     except (TypeError, AttributeError) as error:
@@ -205,7 +208,7 @@ def spec_of(card: Mapping[str, Any], built: ModelSpec, path: Path) -> ModelSpec:
             f"the card of {path} says {spec.family} at {spec.input_size} pixels, "
             f"the network is {built.family} at {built.input_size}"
         )
-    return spec
+    return replace(spec, frame_multiple=built.frame_multiple)
 
 
 def sha256_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 `Lite` composes the trunk, one global block at stride 32, a feature pyramid neck and the decoder of
 `lite_decoder.py`. It answers the same `Segmenter` protocol as the published models.
 
-Legend: B images, P prompts, N points, C channels, S input size, m low-res mask size (S / 2).
+Legend: B images, P prompts, N points, C channels, S input size, h w part of it, m low-res mask size (S / 2).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.core.spec import ModelSpec
+from anymask.core.window import OUTSIDE
 from anymask.model.lite_decoder import MASK_STRIDE, STRIDE, LiteDecoder, LitePromptEncoder
 from anymask.model.lite_trunk import TAP_CHANNELS, LiteTrunk
 from anymask.model.segmenter import Decoded
@@ -25,6 +26,7 @@ LITE_SPEC = ModelSpec(
     std=(128.0, 128.0, 128.0),
     pixel_offset=0.0,
     embedding_names=("image_embeddings", "skip_8", "skip_4", "skip_2"),
+    frame_multiple=32,
 )
 EMBED_DIM = 128
 SKIP_CHANNELS = (48, 32, 16)  # strides 8, 4, 2
@@ -101,7 +103,11 @@ def upsample_2x(x: Tensor) -> Tensor:
 
 
 class Lite(nn.Module):
-    """The default model. Any input size that is a multiple of 32 works; `spec` names the shipped one."""
+    """The default model. Any input size that is a multiple of 32 works; `spec` names the shipped one.
+
+    Of a square of that size the encoder takes any part h x w from the upper left corner whose sides are
+    multiples of 32 and one of which is S: what is beyond the image need not be computed.
+    """
 
     spec = LITE_SPEC
 
@@ -111,9 +117,9 @@ class Lite(nn.Module):
         self.prompt_encoder = LitePromptEncoder(EMBED_DIM, SKIP_CHANNELS)
         self.mask_decoder = LiteDecoder(EMBED_DIM, SKIP_CHANNELS)
 
-    def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
-        """Embedding B x 128 x S/16 x S/16 and three skips of a normalised, zero-padded batch."""
-        return self.image_encoder(pixels_B3SS)  # type: ignore[no-any-return]
+    def encode_image(self, pixels_B3hw: Tensor) -> dict[str, Tensor]:
+        """Embedding B x 128 x h/16 x w/16 and three skips of a normalised, zero-padded batch."""
+        return self.image_encoder(pixels_B3hw)  # type: ignore[no-any-return]
 
     def decode(
         self,
@@ -123,13 +129,22 @@ class Lite(nn.Module):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Answer P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt)."""
+        """Answer P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt).
+
+        Masks are those of the square, also where a part of it was encoded: beyond it, they say OUTSIDE.
+        """
+        height, width = (n * (STRIDE // MASK_STRIDE) for n in embedding["image_embeddings"].shape[-2:])
         if masks_P1mm is None or has_mask_P is None:
-            side = embedding["image_embeddings"].shape[-1] * (STRIDE // MASK_STRIDE)
+            side = max(height, width)
             masks_P1mm = points_PN2.new_zeros(len(points_PN2), 1, side, side)
             has_mask_P = points_PN2.new_zeros(len(points_PN2))
-        sparse, maps = self.prompt_encoder(points_PN2, labels_PN, masks_P1mm, has_mask_P)
-        return self.mask_decoder(embedding, self.prompt_encoder.dense_pe(embedding), sparse, maps)  # type: ignore[no-any-return]
+        side = masks_P1mm.shape[-1]
+        shown_P1hw = masks_P1mm[..., :height, :width]
+        sparse, maps = self.prompt_encoder(points_PN2, labels_PN, shown_P1hw, has_mask_P, side)
+        dense = self.prompt_encoder.dense_pe(embedding, side)
+        masks, iou, probability = self.mask_decoder(embedding, dense, sparse, maps)
+        beyond = (0, side - width, 0, side - height)
+        return Decoded(F.pad(masks, beyond, value=OUTSIDE), iou, probability)
 
 
 def initialise(model: Lite, imagenet_state: dict[str, Tensor] | None) -> Lite:

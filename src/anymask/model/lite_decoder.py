@@ -4,7 +4,7 @@ Points and boxes enter twice: as the paper's sparse tokens, and as maps drawn at
 previous mask, so that a click acts on the very pixels it lands on. Image side work is shared: skips come
 ready from the encoder.
 
-Legend: P prompts, N points, T output tokens, C channels, h w grid at stride 16, m mask side (stride 2).
+Legend: P prompts, N points, T output tokens, C channels, h w of a map, m mask side (stride 2).
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ class LitePromptEncoder(nn.Module):
         self.map_16 = nn.Conv2d(s8, embed_dim, 3, 2, 1)
 
     def forward(
-        self, points_PN2: Tensor, labels_PN: Tensor, masks_P1mm: Tensor, has_mask_P: Tensor
+        self, points_PN2: Tensor, labels_PN: Tensor, masks_P1hw: Tensor, has_mask_P: Tensor, side: int
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """Returns sparse tokens P x N x C and maps at strides 16, 8, 4."""
-        size = masks_P1mm.shape[-1]
-        sparse = self.embed_points(points_PN2 / (size * MASK_STRIDE), labels_PN)
-        drawn = draw_prompts(points_PN2 / MASK_STRIDE, labels_PN, masks_P1mm, has_mask_P)
+        """Returns sparse tokens P x N x C and maps at strides 16, 8, 4; `side`: m of the whole square."""
+        sparse = self.embed_points(points_PN2 / (side * MASK_STRIDE), labels_PN)
+        drawn = draw_prompts(points_PN2 / MASK_STRIDE, labels_PN, masks_P1hw, has_mask_P)
         at_4 = F.relu(self.map_4(drawn))
         at_8 = F.relu(self.map_8(at_4))
         return sparse, (self.map_16(at_8), at_8, at_4)
@@ -60,43 +59,50 @@ class LitePromptEncoder(nn.Module):
         angles = 2 * math.pi * ((2 * unit_xy - 1) @ self.frequencies_2C)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
-    def dense_pe(self, embedding: dict[str, Tensor]) -> Tensor:
-        """Features of every grid centre at stride 16, 1 x C x h x w."""
+    def dense_pe(self, embedding: dict[str, Tensor], side: int) -> Tensor:
+        """Features of every grid centre at stride 16, 1 x C x h x w, in a square of `side` mask cells: of all
+        of it first, which a graph works out once.
+        """
         image = embedding["image_embeddings"]
-        h, w = image.shape[-2:]
-        rows = (torch.arange(h, device=image.device, dtype=image.dtype) + 0.5) / h
-        columns = (torch.arange(w, device=image.device, dtype=image.dtype) + 0.5) / w
-        y, x = torch.meshgrid(rows, columns, indexing="ij")
-        return self.position(torch.stack([x, y], dim=-1)).permute(2, 0, 1).unsqueeze(0)
+        height, width = image.shape[-2:]
+        cells = side * MASK_STRIDE // STRIDE
+        along = (torch.arange(cells, device=image.device, dtype=image.dtype) + 0.5) / cells
+        y, x = torch.meshgrid(along, along, indexing="ij")
+        square = self.position(torch.stack([x, y], dim=-1)).permute(2, 0, 1).unsqueeze(0)
+        return square[..., :height, :width]
 
 
-def draw_prompts(cells_PN2: Tensor, labels_PN: Tensor, masks_P1mm: Tensor, has_mask_P: Tensor) -> Tensor:
-    """Maps P x 5 x m x m: positive disks, negative disks, box interior, previous mask, "there is a previous
+def draw_prompts(cells_PN2: Tensor, labels_PN: Tensor, masks_P1hw: Tensor, has_mask_P: Tensor) -> Tensor:
+    """Maps P x 5 x h x w: positive disks, negative disks, box interior, previous mask, "there is a previous
     mask".
     """
-    size = masks_P1mm.shape[-1]
-    centres = torch.arange(size, device=cells_PN2.device, dtype=cells_PN2.dtype) + 0.5
-    dx_PNm, dy_PNm = (centres - cells_PN2[..., i, None] for i in (0, 1))
-    distance = (dx_PNm.square().unsqueeze(-2) + dy_PNm.square().unsqueeze(-1)).sqrt()
-    disks_PNmm = (DISK_RADIUS + 0.5 - distance).clamp(0, 1)
-    positive, negative = (_sum_where(disks_PNmm, labels_PN == label) for label in (1, 0))
-    has_mask = has_mask_P.to(masks_P1mm.dtype)[:, None, None, None]
-    previous = (masks_P1mm / 4).tanh() * has_mask
-    box = _box_interior(dx_PNm, dy_PNm, labels_PN).unsqueeze(1)
+    height, width = masks_P1hw.shape[-2:]
+    dx_PNw, dy_PNh = (
+        torch.arange(n, device=cells_PN2.device, dtype=cells_PN2.dtype) + 0.5 - cells_PN2[..., i, None]
+        for i, n in enumerate((width, height))
+    )
+    distance = (dx_PNw.square().unsqueeze(-2) + dy_PNh.square().unsqueeze(-1)).sqrt()
+    disks_PNhw = (DISK_RADIUS + 0.5 - distance).clamp(0, 1)
+    positive, negative = (_sum_where(disks_PNhw, labels_PN == label) for label in (1, 0))
+    has_mask = has_mask_P.to(masks_P1hw.dtype)[:, None, None, None]
+    previous = (masks_P1hw / 4).tanh() * has_mask
+    box = _box_interior(dx_PNw, dy_PNh, labels_PN).unsqueeze(1)
     return torch.cat([positive, negative, box, previous, has_mask.expand_as(previous)], dim=1)
 
 
-def _sum_where(disks_PNmm: Tensor, keep_PN: Tensor) -> Tensor:
-    kept = disks_PNmm * keep_PN.to(disks_PNmm.dtype)[..., None, None]
-    return kept.sum(1, keepdim=True).clamp(max=1)
+def _sum_where(disks_PNhw: Tensor, keep_PN: Tensor) -> Tensor:
+    """Sum of the disks that are kept, as one product; at most 1."""
+    kept_P1N = keep_PN.to(disks_PNhw.dtype).unsqueeze(1)
+    total_P1hw: Tensor = (kept_P1N @ disks_PNhw.flatten(2)).unflatten(2, disks_PNhw.shape[-2:])
+    return total_P1hw.clamp(max=1)
 
 
-def _box_interior(dx_PNm: Tensor, dy_PNm: Tensor, labels_PN: Tensor) -> Tensor:
+def _box_interior(dx_PNw: Tensor, dy_PNh: Tensor, labels_PN: Tensor) -> Tensor:
     """1 inside the box whose corners carry labels 2 and 3, 0 outside and where there is no box."""
-    first, last = ((labels_PN == label).to(dx_PNm.dtype).unsqueeze(-1) for label in (2, 3))
+    first, last = ((labels_PN == label).to(dx_PNw.dtype).unsqueeze(-1) for label in (2, 3))
     inside_x, inside_y = (
         ((d * first).sum(1) + 0.5).clamp(0, 1) * ((-d * last).sum(1) + 0.5).clamp(0, 1)
-        for d in (dx_PNm, dy_PNm)
+        for d in (dx_PNw, dy_PNh)
     )
     has_box_P = first.sum(1).clamp(max=1).unsqueeze(-1)
     return inside_y.unsqueeze(-1) * inside_x.unsqueeze(-2) * has_box_P

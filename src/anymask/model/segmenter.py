@@ -25,13 +25,13 @@ class Decoded(NamedTuple):
 
 
 class Segmenter(Protocol):
-    """B images, P prompts, N points (labels 1 positive, 0 negative, 2 and 3 box corners, -1 padding), S input
-    size, m low-res size.
+    """B images, P prompts, N points (labels 1 positive, 0 negative, 2 and 3 box corners, -1 padding), h w of
+    the frame (`spec.frame_hw`), m low-res size.
     """
 
     spec: ModelSpec
 
-    def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]: ...
+    def encode_image(self, pixels_B3hw: Tensor) -> dict[str, Tensor]: ...
 
     def decode(
         self,
