@@ -16,7 +16,9 @@ from anymask.inference.model_files import ModelFiles, check_files, read_card
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 
 ERRORS_ONLY = 3
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+GPU, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# Left alone, the GPU tries every way to compute a convolution for each size of frame it meets: seconds each.
+PROVIDERS = {GPU: {"cudnn_conv_algo_search": "HEURISTIC"}, CPU: {}}
 GPU_BATCH = 16
 PROMPTS_A_THREAD = 4  # of a call with many prompts without masks, each of which one thread answers
 SMALL_SIDE = 512  # encoders of larger images give memory back: 13 % slower, hundreds of megabytes less
@@ -37,7 +39,7 @@ class OnnxBackend:
         self._decoder = open_session(files.decoder, threads)
         self._points = open_session(files.points, threads) if files.points.is_file() else None
         self._open_alone = partial(open_session, files.points, 1)
-        on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
+        on_gpu = GPU in onnxruntime.get_available_providers()
         self._side_by_side = 1 if on_gpu or self._points is None else threads
         self.batch_size = GPU_BATCH if on_gpu else 1
         if self._side_by_side > 1:
@@ -96,7 +98,7 @@ def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.In
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
     try:
-        providers = [p for p in PROVIDERS if p in available]
+        providers = [(name, facts) for name, facts in PROVIDERS.items() if name in available]
         return onnxruntime.InferenceSession(
             str(path), options, providers=providers, disabled_optimizers=[SLOW_FUSION]
         )
