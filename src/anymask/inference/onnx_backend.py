@@ -17,8 +17,15 @@ from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, named_i
 
 ERRORS_ONLY = 3
 GPU, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-# Left alone, the GPU tries every way to compute a convolution for each size of frame it meets: seconds each.
+# Left alone, a GPU tries every way to compute a convolution for each size of frame it meets: seconds each.
 PROVIDERS = {GPU: {"cudnn_conv_algo_search": "HEURISTIC"}, CPU: {}}
+# Threads wait awake for their part of the next operator, but not long, and sleep between runs: a sixth sooner
+# on an idle machine, no later on a busy one. ONNX Runtime before 1.26 does not know the last of these.
+THREADS_WAIT = {
+    "session.intra_op.allow_spinning": "1",
+    "session.force_spinning_stop": "1",
+    "session.intra_op.spin_duration_us": "500",
+}
 GPU_BATCH = 16
 PROMPTS_A_THREAD = 4  # of a call with many prompts without masks, each of which one thread answers
 SMALL_SIDE = 512  # encoders of larger images give memory back: 13 % slower, hundreds of megabytes less
@@ -94,8 +101,8 @@ def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.In
     options.enable_cpu_mem_arena = arena
     options.enable_mem_pattern = threads > 1
     options.log_severity_level = ERRORS_ONLY
-    # Spinning threads answer a little sooner on an idle machine and much later on a busy one.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, value in THREADS_WAIT.items():
+        options.add_session_config_entry(name, value)
     available = onnxruntime.get_available_providers()
     try:
         providers = [(name, facts) for name, facts in PROVIDERS.items() if name in available]
