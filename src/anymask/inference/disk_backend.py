@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from anymask.core.spec import ModelSpec
+from anymask.core.window import OUTSIDE
 from anymask.inference.backend import DecodedArrays, DecodeInput, Embedding, Floats
 
 DISK_SPEC = ModelSpec(
@@ -28,7 +29,6 @@ RADII = (0.15, 0.08, 0.15, 0.3)  # of the model frame, one per slot
 IOU = (0.8, 0.7, 0.9, 0.6)
 PROBABILITY = (0.9, 0.3, 0.4, 0.2, 0.1)  # of the slots and of "none of these", before they are normalised
 SLOPE = 0.5  # logits per low-resolution cell
-OUTSIDE = -10.0
 
 
 class DiskBackend:

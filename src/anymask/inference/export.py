@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import Failure, StorageError, WeightsError
-from anymask.inference.backend import DecodedArrays, DecodeInput
+from anymask.inference.backend import DecodedArrays, DecodeInput, Floats
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_backend import OnnxBackend
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
@@ -142,14 +142,7 @@ def export_model(
     card = save_weights(state, weights, preset or network.spec.name, network.spec, facts)
     files = ModelFiles.of(card)
     try:
-        pixels = example_image(stored.spec, seed=1)
-        write_graph(EncoderGraph(stored), (pixels,), frame_axes(stored.spec, pixels), files.encoder, weights)
-        inputs = decoder_example(stored)
-        axes = decoder_axes(stored.spec, *inputs)
-        write_graph(DecoderGraph(stored), inputs, axes, files.decoder, weights)
-        if stored.spec.family in POINTS_FAMILIES:
-            fewer = (axes[0][:-2],)
-            write_graph(PointsGraph(stored), inputs[:-2], fewer, files.points, weights)
+        write_graphs(stored, files, weights)
         twin = (
             {}
             if (preset or network.spec.name) != GRID_FAMILY
@@ -174,10 +167,7 @@ def write_grid_twin(stored: Segmenter, files: ModelFiles) -> Path:
     its = ModelFiles.of(files.card.with_name(f"{name}.json"))
     about = f"The weights of {stored.spec.name} for a frame of {GRID_SIZE} pixels: answers grids of points."
     its.card.write_text(json.dumps({"spec": twin.spec.to_dict(), "about": about}), "utf-8")
-    pixels = example_image(twin.spec, seed=1)
-    write_graph(EncoderGraph(twin), (pixels,), frame_axes(twin.spec, pixels), its.encoder, files.weights)
-    inputs = decoder_example(twin)
-    write_graph(DecoderGraph(twin), inputs, decoder_axes(twin.spec, *inputs), its.decoder, files.weights)
+    write_graphs(twin, its, files.weights)
     complete_card(its, {"proof": prove(twin, its.card)})
     return its.card
 
@@ -193,6 +183,17 @@ def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tens
     state = {k: v.half() if half and k in parameters else v for k, v in stored.state_dict().items()}
     stored.load_state_dict(state)  # copies into the network's own precision
     return stored, state
+
+
+def write_graphs(network: Segmenter, files: ModelFiles, weights: Path) -> None:
+    """Encoder, decoder and, where it pays, the decoder for prompts without masks. Raises StorageError."""
+    spec, pixels = network.spec, example_image(network.spec, seed=1)
+    write_graph(EncoderGraph(network), (pixels,), frame_axes(spec, pixels), files.encoder, weights)
+    inputs = decoder_example(network)
+    axes = decoder_axes(spec, *inputs)
+    write_graph(DecoderGraph(network), inputs, axes, files.decoder, weights)
+    if spec.family in POINTS_FAMILIES:
+        write_graph(PointsGraph(network), inputs[:-2], (axes[0][:-2],), files.points, weights)
 
 
 def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: Path, weights: Path) -> None:
@@ -375,12 +376,12 @@ def prove(
     for frame_hw in proof_frames(network.spec):
         pixels = example_image(network.spec, 2, frame_hw).numpy()
         wanted, got = theirs.encode(pixels), ours.encode(pixels)
-        note_differences(differences, {name: (wanted[name], got[name]) for name in wanted})
+        note_differences(differences, wanted, got)
         for prompts, points in sizes:
             some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
             for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
-                answers = theirs.decode(wanted, asked), ours.decode(wanted, asked)
-                note_differences(differences, dict(zip(DECODER_OUTPUTS, arrays_of(*answers), strict=True)))
+                answers = (named_outputs(backend.decode(wanted, asked)) for backend in (theirs, ours))
+                note_differences(differences, *answers)
     if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
         raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
     return differences
@@ -392,23 +393,18 @@ def proof_frames(spec: ModelSpec) -> list[tuple[int, int]]:
     return [(side, side), *([(side - part, side), (side, part)] if part else [])]
 
 
-Pair = tuple[np.ndarray | None, np.ndarray | None]
+def named_outputs(decoded: DecodedArrays) -> dict[str, Floats]:
+    """As the graphs call them, without that of a head the network does not have."""
+    arrays = (decoded.low_res_masks_P4mm, decoded.iou_P4, decoded.probability_logits_P5)
+    return {name: a for name, a in zip(DECODER_OUTPUTS, arrays, strict=True) if a is not None}
 
 
-def arrays_of(wanted: DecodedArrays, got: DecodedArrays) -> tuple[Pair, Pair, Pair]:
-    """Each output twice, in the order of DECODER_OUTPUTS."""
-    return (
-        (wanted.low_res_masks_P4mm, got.low_res_masks_P4mm),
-        (wanted.iou_P4, got.iou_P4),
-        (wanted.probability_logits_P5, got.probability_logits_P5),
-    )
-
-
-def note_differences(largest: dict[str, float], outputs: Mapping[str, Pair]) -> None:
-    for name, (wanted, got) in outputs.items():
-        if wanted is not None and got is not None:
-            worse = np.maximum(largest.get(name, 0.0), relative_difference(wanted, got))
-            largest[name] = float(worse)  # not a number stays so: `max` would forget it
+def note_differences(
+    largest: dict[str, float], wanted: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
+) -> None:
+    for name, array in wanted.items():
+        worse = np.maximum(largest.get(name, 0.0), relative_difference(array, got[name]))
+        largest[name] = float(worse)  # not a number stays so: `max` would forget it
 
 
 def relative_difference(wanted: np.ndarray, got: np.ndarray) -> float:

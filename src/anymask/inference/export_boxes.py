@@ -140,7 +140,7 @@ def prove_boxes(head: BoxHead, path: Path, examples: Sequence[tuple[Tensor, ...]
             wanted = [tensor.numpy() for tensor in BoxGraph(head)(*maps)]
         inputs = {name: tensor.numpy() for name, tensor in zip(BOXES_READ, maps, strict=True)}
         got = map(np.asarray, session.run(list(BOX_OUTPUTS), inputs))
-        note_differences(differences, dict(zip(BOX_OUTPUTS, zip(wanted, got, strict=True), strict=True)))
+        note_differences(differences, *(dict(zip(BOX_OUTPUTS, a, strict=True)) for a in (wanted, got)))
     if worst := {name: d for name, d in differences.items() if not d <= TOLERANCE}:
         raise Failure(f"the graph of the boxes differs from the head: {worst} (allowed {TOLERANCE})")
     return differences
