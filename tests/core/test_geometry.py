@@ -19,6 +19,8 @@ SIDES = st.integers(1, 6000)
 SPEC = ModelSpec("any", "lite", 512, 256, (0, 0, 0), (1, 1, 1), 0.0)
 SHARES = st.floats(0, 1)
 TRANSFORMS = st.builds(ResizeLongest, st.tuples(SIDES, SIDES), st.sampled_from([512, 1024]))
+SMALL_SIDES = st.integers(1, 300)
+SMALL = st.builds(ResizeLongest, st.tuples(SMALL_SIDES, SMALL_SIDES), st.sampled_from([64, 512]))
 
 
 @given(TRANSFORMS)
@@ -129,6 +131,27 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = transform.to_image_logits(logits)
     monkeypatch.setattr("anymask.core.geometry.BLOCK_VALUES", 200)
     assert np.array_equal(transform.to_image_logits(logits), whole)
+
+
+@given(SMALL, st.integers(0, 2**32 - 1))
+def test_masks_and_windows_are_what_the_logits_say(transform: ResizeLongest, seed: int) -> None:
+    """Only where cells are above the threshold is anything worked out."""
+    height, width = transform.size_hw_image
+    rng = np.random.default_rng(seed)
+    logits_hw = np.full((16, 16), -5, np.float32)
+    (y0, y1), (x0, x1) = (np.sort(rng.integers(0, 17, 2)) for _ in range(2))
+    logits_hw[y0:y1, x0:x1] = rng.normal(0, 5, (y1 - y0, x1 - x0))
+    logits_HW = transform.to_image_logits(logits_hw[None])[0]
+    for threshold in (-6.0, -1.0, 0.0, 4.0):
+        assert np.array_equal(transform.to_image_mask(logits_hw, threshold), logits_HW > threshold)
+    rows, columns = (slice(int(rng.integers(side)), side) for side in (height, width))
+    assert np.array_equal(transform.to_image_window(logits_hw, rows, columns), logits_HW[rows, columns])
+    changed_hw = logits_hw.copy()
+    changed_hw[y0:y1, x0:x1] += 1
+    rows, columns = (transform.reached(16, axis, *part) for axis, part in enumerate(((y0, y1), (x0, x1))))
+    untouched = transform.to_image_logits(changed_hw[None])[0] == logits_HW
+    untouched[rows, columns] = True
+    assert untouched.all()
 
 
 def test_no_candidates_give_no_logits() -> None:

@@ -18,7 +18,9 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SizeHW = tuple[int, int]
 
-BLOCK_VALUES = 1 << 18  # upscaled at a time: 1 MiB of float32, which stays in the cache
+BLOCK_VALUES = 1 << 16  # upscaled at a time: 256 KiB of float32, which stays in the cache
+
+Step = tuple[NDArray[np.intp], Floats]  # of each new line the line before it, and the weight of the one after
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +79,47 @@ class ResizeLongest:
 
         The published two steps: up to the model's square, cut off the padding, then to the size of the image.
         """
-        height, width = self.size_hw_image
-        logits_MHW = np.empty((len(low_res_Mhw), height, width), np.float32)
+        rows, columns = (slice(0, side) for side in self.size_hw_image)
+        logits_MHW = np.empty((len(low_res_Mhw), *self.size_hw_image), np.float32)
         for low_res_hw, out_HW in zip(low_res_Mhw, logits_MHW, strict=True):
-            for rows, block in self._image_logit_blocks(low_res_hw):
-                out_HW[rows] = block
+            for part, block in self._image_logit_blocks(low_res_hw, rows, columns):
+                out_HW[part] = block
         return logits_MHW
 
     def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]:
-        """(H, W): where the logits of the image are above `threshold`; without holding them all at once."""
-        mask_HW = np.empty(self.size_hw_image, np.bool_)
-        for rows, block in self._image_logit_blocks(low_res_hw):
-            np.greater(block, threshold, out=mask_HW[rows])
+        """(H, W): where the logits of the image are above `threshold`; without holding them all at once.
+
+        Logits of the image lie between those of the cells around them, so only where a cell is above it.
+        """
+        mask_HW = np.zeros(self.size_hw_image, np.bool_)
+        above_hw = low_res_hw > threshold
+        cells_y, cells_x = (np.flatnonzero(above_hw.any(1 - axis)) for axis in (0, 1))
+        if not len(cells_y):
+            return mask_HW
+        rows = self.reached(len(low_res_hw), 0, cells_y[0], cells_y[-1] + 1)
+        columns = self.reached(len(low_res_hw), 1, cells_x[0], cells_x[-1] + 1)
+        inside = mask_HW[rows, columns]
+        if inside.size:
+            for part, block in self._image_logit_blocks(low_res_hw, rows, columns):
+                np.greater(block, threshold, out=inside[part])
         return mask_HW
 
     def to_image_window(self, low_res_hw: Floats, rows: slice, columns: slice) -> Floats:
         """The part `[rows, columns]` of the logits of the image, worked out alone; equal to the whole."""
-        (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
-        side = len(low_res_hw)
-        x_steps = _two_steps(side, self.input_size, width_model, width, columns.start, columns.stop)
-        y_steps = _two_steps(side, self.input_size, height_model, height, rows.start, rows.stop)
-        (first, last), _, _ = y_steps
-        wide = _stepped(np.ascontiguousarray(low_res_hw[first:last].T), x_steps)
-        return _stepped(np.ascontiguousarray(wide.T), ((0, last - first), *y_steps[1:]))
+        logits = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+        for part, block in self._image_logit_blocks(low_res_hw, rows, columns):
+            logits[part] = block
+        return logits
+
+    def reached(self, low_res_size: int, axis: int, start: int, stop: int) -> slice:
+        """The part of an axis of the image in whose logits the low-resolution cells start..stop have a share;
+        empty where they lie in the padding.
+        """
+        image, model = self.size_hw_image[axis], self.size_hw_model[axis]
+        cell = self.input_size / low_res_size * image / model
+        reach = cell + image / model  # from the middle of a cell: one of its own size, then a model's pixel
+        first, last = (start + 0.5) * cell - reach, (stop - 0.5) * cell + reach
+        return slice(max(0, math.floor(first)), min(image, math.ceil(last)))
 
     def low_res_extent(self, low_res_size: int) -> SizeHW:
         """How many rows and columns of the low-resolution square show the image; the rest is padding."""
@@ -107,77 +127,62 @@ class ResizeLongest:
         height, width = (math.ceil(side * share) for side in self.size_hw_model)
         return height, width
 
-    def _image_logit_blocks(self, low_res_hw: Floats) -> Iterator[tuple[slice, Floats]]:
+    def _image_logit_blocks(
+        self, low_res_hw: Floats, rows: slice, columns: slice
+    ) -> Iterator[tuple[slice, Floats]]:
         """Both steps along x, while there are few rows; then both along y: the axes are independent."""
-        (height, width), (height_model, width_model) = self.size_hw_image, self.size_hw_model
-        columns = _resized_rows(_resized_rows(low_res_hw.T, self.input_size, width_model), width, width)
-        wide = _resized_rows(np.ascontiguousarray(columns.T), self.input_size, height_model)
-        return _resized_row_blocks(wide, height, height)
+        top_bottom, *y_steps = self._steps(len(low_res_hw), 0, rows)
+        left_right, *x_steps = self._steps(len(low_res_hw), 1, columns)
+        lines = low_res_hw[slice(*top_bottom), slice(*left_right)].T
+        for step in x_steps:
+            lines = _lines_between(lines, step)
+        lines = np.ascontiguousarray(lines.T)
+        return _line_blocks(_lines_between(lines, y_steps[0]), y_steps[1])
+
+    def _steps(self, size: int, axis: int, part: slice) -> tuple[tuple[int, int], Step, Step]:
+        """For a part of an axis of the image: the cells that count, and both steps from them."""
+        model, image = self.size_hw_model[axis], self.size_hw_image[axis]
+        before_2, weight_2 = _neighbours(model, image, part)
+        first, last = int(before_2[0]), min(int(before_2[-1]) + 1, model - 1) + 1
+        before_1, weight_1 = _neighbours(size, self.input_size, slice(first, last))
+        low, high = int(before_1[0]), min(int(before_1[-1]) + 1, size - 1) + 1
+        return (low, high), (before_1 - low, weight_1), (before_2 - first, weight_2)
 
 
-def _resized_rows(image_hw: Floats, new_height: int, keep: int) -> Floats:
-    resized = np.empty((keep, image_hw.shape[1]), np.float32)
-    for rows, block in _resized_row_blocks(image_hw, new_height, keep):
-        resized[rows] = block
-    return resized
+def _lines_between(lines_Nw: Floats, step: Step) -> Floats:
+    blocks = np.empty((len(step[0]), lines_Nw.shape[1]), np.float32)
+    for part, block in _line_blocks(lines_Nw, step):
+        blocks[part] = block
+    return blocks
 
 
-def _resized_row_blocks(image_hw: Floats, new_height: int, keep: int) -> Iterator[tuple[slice, Floats]]:
-    """The first `keep` of `new_height` rows, some at a time; each block is valid until the next is asked for.
+def _line_blocks(lines_Nw: Floats, step: Step) -> Iterator[tuple[slice, Floats]]:
+    """New lines between lines, some at a time; each block is valid until the next is asked for.
 
     Bilinear between pixel centres, without antialias also where it shrinks (PyTorch's `align_corners=False`).
-    The rows that lie between the same two make a block: one product and one sum, while they are in the cache.
     """
-    height, width = image_hw.shape
-    before, weight = (values[:keep] for values in _neighbours(height, new_height))
-    starts = np.flatnonzero(np.diff(before, prepend=-1))
-    most = max(1, BLOCK_VALUES // width)
-    buffer = np.empty((min(most, int(np.diff(starts, append=keep).max())), width), np.float32)
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), keep], strict=True):
-        upper = image_hw[before[start]]
-        rise = image_hw[min(before[start] + 1, height - 1)] - upper
-        for first in range(start, stop, most):
-            rows = slice(first, min(first + most, stop))
-            block = buffer[: rows.stop - first]
-            np.multiply(weight[rows, None], rise, out=block)
-            block += upper
-            yield rows, block
+    before, weight = step
+    rise_Nw = np.zeros_like(lines_Nw, order="C")
+    np.subtract(lines_Nw[1:], lines_Nw[:-1], out=rise_Nw[:-1])
+    most = max(1, BLOCK_VALUES // lines_Nw.shape[1])
+    block, upper = np.empty((2, min(most, len(before)), lines_Nw.shape[1]), np.float32)
+    for start in range(0, len(before), most):
+        part = slice(start, min(start + most, len(before)))
+        count = part.stop - start
+        np.take(rise_Nw, before[part], axis=0, out=block[:count], mode="clip")  # "raise" copies once more
+        np.take(lines_Nw, before[part], axis=0, out=upper[:count], mode="clip")
+        block[:count] *= weight[part, None]
+        block[:count] += upper[:count]
+        yield part, block[:count]
 
 
-Step = tuple[NDArray[np.intp], Floats]
-
-
-def _two_steps(
-    size: int, square: int, model: int, image: int, start: int, stop: int
-) -> tuple[tuple[int, int], Step, Step]:
-    """Along one axis, for image pixels start..stop: the low-resolution range that counts, and both steps."""
-    before_2, weight_2 = _neighbours(model, image)
-    before_2, weight_2 = before_2[start:stop], weight_2[start:stop]
-    first, last = int(before_2[0]), min(int(before_2[-1]) + 1, model - 1) + 1
-    before_1, weight_1 = _neighbours(size, square)
-    before_1, weight_1 = before_1[first:last], weight_1[first:last]
-    low, high = int(before_1[0]), min(int(before_1[-1]) + 1, size - 1) + 1
-    return (low, high), (before_1 - low, weight_1), (before_2 - first, weight_2)
-
-
-def _stepped(lines_Nw: Floats, steps: tuple[tuple[int, int], Step, Step]) -> Floats:
-    """Both steps along the first axis, the lines outside the range left out."""
-    (low, high), *both = steps
-    lines = lines_Nw[low:high]
-    for before, weight in both:
-        upper = lines[before]
-        lines = weight[:, None] * (lines[np.minimum(before + 1, len(lines) - 1)] - upper)
-        lines += upper
-    return lines
-
-
-def _neighbours(size: int, new_size: int) -> tuple[NDArray[np.intp], Floats]:
-    """For each new pixel of one axis: the pixel before, and the weight of the one after.
+def _neighbours(size: int, new_size: int, part: slice) -> Step:
+    """For each new pixel in a part of one axis: the pixel before, and the weight of the one after.
 
     Rounded to float32 where the reference is: in large images the fourth digit of the weights depends on it.
     """
     scale = float(np.float32(size) / np.float32(new_size))
-    position = (scale * (np.arange(new_size) + 0.5) - 0.5).astype(np.float32).clip(0)
+    position = (scale * (np.arange(part.start, part.stop) + 0.5) - 0.5).astype(np.float32).clip(0)
     before = np.minimum(position.astype(np.intp), size - 1)
     return before, np.clip(position - before.astype(np.float32), 0, 1)
 

@@ -135,7 +135,7 @@ def mask_edges(found: SoftMask) -> tuple[Part, Floats]:
     assert logits_mm is not None and frame is not None, "logits were asked for"
     side = len(logits_mm)
     cells = tight_cells(logits_mm > 0)
-    window = cells and image_window(frame, side, cells.grown(1, (side, side)))
+    window = cells and image_window(frame, side, cells.grown(2, (side, side)))
     if window is None:
         return (slice(0), slice(0)), np.zeros((0, 0), np.float32)
     logits_hw = frame.to_image_window(logits_mm, *window.slices)

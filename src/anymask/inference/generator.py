@@ -40,7 +40,7 @@ from anymask.inference.backend import DecodedArrays, DecodeInput
 from anymask.inference.filters import Judge, Proposal
 from anymask.inference.predictor import SEVERAL, SINGLE, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
-from anymask.inference.scoring import Cells, ImageScorer, image_window, strips
+from anymask.inference.scoring import ImageScorer
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -311,7 +311,7 @@ class Search:
         self, proposal: Proposal, transform: ResizeLongest, side: int, crop: Crop, size_hw: SizeHW
     ) -> AutomaticMask:
         low_res = proposal.low_res(side)
-        mask = mask_of(low_res, proposal.cells, transform).placed(size_hw, crop[:2])
+        mask = Mask.from_array(transform.to_image_mask(low_res)).placed(size_hw, crop[:2])
         stability = proposal.stability
         if self._settings.scoring == "image":
             stability = ImageScorer(transform, side, self._settings.stability_score_offset).exact_stability(
@@ -389,12 +389,3 @@ def _shifted(prompts: DecodeInput, by: float) -> DecodeInput:
         return prompts
     moved = prompts.points_PN2 + by * (prompts.labels_PN == POSITIVE)[..., None].astype(np.float32)
     return replace(prompts, points_PN2=moved.astype(np.float32))
-
-
-def mask_of(low_res_mm: Floats, cells: Cells, transform: ResizeLongest) -> Mask:
-    """The mask of the crop; upscaled only where `cells`, all of its inside, has a say."""
-    inside_HW = np.zeros(transform.size_hw_image, np.bool_)
-    window = image_window(transform, len(low_res_mm), cells)
-    for rows, columns in strips(window) if window else ():
-        inside_HW[rows, columns] = transform.to_image_window(low_res_mm, rows, columns) > 0
-    return Mask.from_array(inside_HW)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -97,12 +98,14 @@ class Model:
         pixels = read_image(source)
         height, width = pixels.shape[:2]
         transform = ResizeLongest((height, width), self.spec.input_size)
-        digest, small = content_hash(pixels), transform.resize_image(pixels)
+        with ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(content_hash, pixels)
+            small = transform.resize_image(pixels)
         del pixels  # a large photo need not lie in memory while the network works
         framed = normalise_and_pad(
             small, self.spec.mean, self.spec.std, self.spec.frame_hw(transform.size_hw_model)
         )
-        return EncodedImage(self, self.backend.encode(framed), transform, digest)
+        return EncodedImage(self, self.backend.encode(framed), transform, digest.result())
 
     def zoom(self, source: Any, /) -> ZoomImage:
         """Encode an image to be looked at twice: see `ZoomImage`. Raises BadImage."""

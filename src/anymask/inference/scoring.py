@@ -151,12 +151,9 @@ class ImageScorer(LowResScorer):
 
 def image_window(transform: ResizeLongest, low_res_size: int, cells: Cells) -> Cells | None:
     """The pixels of the image that a window of the low-resolution square can have a say in."""
-    grown = cells.grown(MARGIN_CELLS, (low_res_size, low_res_size))
-    height, width = transform.size_hw_image
-    (model_height, model_width), stride = transform.size_hw_model, transform.input_size / low_res_size
-    y0, y1 = (v * stride * height / model_height for v in (grown.y0, grown.y1))
-    x0, x1 = (v * stride * width / model_width for v in (grown.x0, grown.x1))
-    window = Cells(int(y0), int(x0), min(height, int(np.ceil(y1))), min(width, int(np.ceil(x1))))
+    rows = transform.reached(low_res_size, 0, cells.y0, cells.y1)
+    columns = transform.reached(low_res_size, 1, cells.x0, cells.x1)
+    window = Cells(rows.start, columns.start, rows.stop, columns.stop)
     return window if window.y0 < window.y1 and window.x0 < window.x1 else None
 
 
