@@ -71,6 +71,18 @@ def test_an_image_is_resized_as_the_published_code_does() -> None:
     assert ResizeLongest((90, 131), 131).resize_image(pixels) is pixels
 
 
+@pytest.mark.parametrize("size_hw", [(90, 131), (131, 90), (140, 20), (20, 140)])
+def test_strips_do_not_change_the_result(size_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    transform = ResizeLongest(size_hw, 64)
+    height, width = transform.size_hw_model
+    narrow = Image.fromarray(pixels).resize((width, size_hw[0]), Image.Resampling.BILINEAR)
+    expected = np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
+    monkeypatch.setattr("anymask.core.geometry.LARGE", 100)
+    monkeypatch.setattr("anymask.core.geometry.STRIP_PIXELS", 1000)
+    assert np.array_equal(transform.resize_image(pixels), expected)
+
+
 @pytest.mark.parametrize("size_hw", [(100_000, 1), (1, 100_000)])
 def test_a_line_of_pixels_fits_the_square(size_hw: tuple[int, int]) -> None:
     transform = ResizeLongest(size_hw, 512)

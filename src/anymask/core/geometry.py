@@ -8,7 +8,9 @@ Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the mode
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,8 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SizeHW = tuple[int, int]
 
+LARGE = 1 << 22  # pixels of an image from which on strips are sooner
+STRIP_PIXELS = 1 << 20
 BLOCK_VALUES = 1 << 16  # upscaled at a time: 256 KiB of float32, which stays in the cache
 
 Step = tuple[NDArray[np.intp], Floats]  # of each new line the line before it, and the weight of the one after
@@ -64,15 +68,15 @@ class ResizeLongest:
     def resize_image(self, pixels_HW3: Pixels) -> Pixels:
         """uint8 of `size_hw_image` -> uint8 of `size_hw_model`: bilinear with antialias, rounded.
 
-        Rounded to whole values before they are normalised, as the published reference does.
+        Rounded to whole values before they are normalised, as the published reference does. A large image
+        along x first, in strips: they share the processor's cores, and no copy of it all is needed.
         """
-        from PIL import Image
-
         height, width = self.size_hw_model
         if pixels_HW3.shape[:2] == (height, width):
             return pixels_HW3
-        resized = Image.fromarray(pixels_HW3).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(resized)
+        if pixels_HW3.shape[0] * pixels_HW3.shape[1] > LARGE:
+            pixels_HW3 = _narrowed(pixels_HW3, width)
+        return _resized(pixels_HW3, (height, width))
 
     def to_image_logits(self, low_res_Mhw: Floats) -> Floats:
         """Low-resolution logits of the whole square -> (M, H, W) float32 of the image.
@@ -147,6 +151,27 @@ class ResizeLongest:
         before_1, weight_1 = _neighbours(size, self.input_size, slice(first, last))
         low, high = int(before_1[0]), min(int(before_1[-1]) + 1, size - 1) + 1
         return (low, high), (before_1 - low, weight_1), (before_2 - first, weight_2)
+
+
+def _narrowed(pixels_HW3: Pixels, width: int) -> Pixels:
+    """Resized along x alone."""
+    height, width_before = pixels_HW3.shape[:2]
+    narrow = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // width_before)
+
+    def narrow_strip(start: int) -> None:
+        strip = slice(start, min(start + rows, height))
+        narrow[strip] = _resized(pixels_HW3[strip], (strip.stop - start, width))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(narrow_strip, range(0, height, rows)))
+    return narrow
+
+
+def _resized(pixels_HW3: Pixels, size_hw: SizeHW) -> Pixels:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels_HW3).resize(size_hw[::-1], Image.Resampling.BILINEAR))
 
 
 def _lines_between(lines_Nw: Floats, step: Step) -> Floats:
