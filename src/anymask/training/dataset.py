@@ -5,6 +5,7 @@ Knows nothing of prompts or networks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +68,7 @@ def aim(
     return frame, [focus, *(others[int(i)] for i in rng.permutation(len(others)))][: 2 * config.objects]
 
 
-def stacked_masks(views: list[View], device: torch.device) -> Tensor:
+def stacked_masks(views: Sequence[View], device: torch.device) -> Tensor:
     """bool B x K x m x m."""
     return torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
 

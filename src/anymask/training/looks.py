@@ -1,0 +1,182 @@
+"""Photos as a model in use gets to see them: whole for a first answer, and a window around one thing for the
+second look and every correction (`inference/zoom.py`). Nothing is cropped at random.
+
+Photos are drawn at several sizes, because what a user has is sharper than a training photo that was enlarged.
+
+Legend: B images, K objects each, P = B x K prompts, S view side, m mask side.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from anymask.model.segmenter import Segmenter
+from anymask.store.records import Record
+from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
+from anymask.training.dataset import (
+    MAX_COVER,
+    MIN_CELLS,
+    View,
+    has_mask,
+    mask_array,
+    stacked_masks,
+    with_mask,
+)
+from anymask.training.interaction import first_prompts
+from anymask.training.objective import (
+    Objective,
+    answer_loss,
+    corrected,
+    decode,
+    looked_again,
+    repeated,
+    teacher_loss,
+)
+from anymask.training.task import Task
+
+CLOSER = 1 / 3  # of the views show a window
+ROOM = (1.15, 2.0)  # a window's sides relative to those of the thing
+LEAST_SIDE = (110.0, 190.0)  # of a window, in pixels
+OFF_CENTRE = 0.08  # of the thing's sides
+
+
+@dataclass(frozen=True, slots=True)
+class Look(View):
+    """`closer`: whether it is a window."""
+
+    closer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`masks_BKmm`: bool. `closer_B`: which views are windows."""
+
+    masks_BKmm: Tensor
+    closer_B: list[bool]
+
+
+def draw_look(record: Record, config: ViewConfig, rng: Generator) -> Look | None:
+    """A whole photo with some of its things, or one of them from close by; None when nothing is visible."""
+    annotations = with_mask(record)
+    closer = bool(rng.random() < CLOSER)
+    order = rng.permutation(len(annotations))[: 1 if closer else 2 * config.objects]
+    height, width = record.size_hw
+    whole: Box = (0, 0, width, height)
+    focus = annotations[int(order[0])].box_xyxy
+    shown = random_window(focus, record.size_hw, rng) if closer else whole
+    frame = fitted(shown, config, flip=bool(rng.random() < 0.5))
+    drawn = (frame.draw_mask(mask_array(annotations[int(i)]), config.stride) for i in order)
+    masks = [m for m in drawn if MIN_CELLS <= m.sum() <= MAX_COVER * m.size][: config.objects]
+    if not masks:
+        return None
+    picture = Colour.draw(rng, config.colour).applied(frame.draw_pixels(record.read_pixels(), config.fill))
+    chosen = [masks[i % len(masks)] for i in range(config.objects)]
+    return Look(np.asarray(picture), np.stack(chosen), closer)
+
+
+def random_window(box_xyxy: Box, size_hw: tuple[int, int], rng: Generator) -> Box:
+    """Around a thing, with more or less room, not quite in the middle, cut at the edges of the photo."""
+    edges = []
+    for low, high, side in zip(box_xyxy[:2], box_xyxy[2:], size_hw[::-1], strict=True):
+        room = math.exp(rng.uniform(math.log(ROOM[0]), math.log(ROOM[1])))
+        reach = max((high - low) * room, rng.uniform(*LEAST_SIDE)) / 2
+        middle = (low + high) / 2 + rng.uniform(-OFF_CENTRE, OFF_CENTRE) * (high - low)
+        edges.append((max(0, int(middle - reach)), min(side, math.ceil(middle + reach))))
+    (x0, x1), (y0, y1) = edges
+    return x0, y0, x1, y1
+
+
+def fitted(shown_xyxy: Box, config: ViewConfig, flip: bool) -> ViewFrame:
+    """A part of a photo at the top left of the square, top right when flipped; its long side fills it."""
+    x0, y0, x1, y1 = shown_xyxy
+    scale, stride = config.size / max(x1 - x0, y1 - y0), config.stride
+    height, width = (
+        min(config.size, max(stride, round(side * scale / stride) * stride)) for side in (y1 - y0, x1 - x0)
+    )
+    return ViewFrame(shown_xyxy, (height, width), (0, 0), config.size, flip)
+
+
+def seen(views: list[Look], device: torch.device) -> Seen:
+    return Seen(stacked_masks(views, device), [view.closer for view in views])
+
+
+def looks_loss(
+    model: Segmenter,
+    teacher: Segmenter,
+    pixels_B3SS: Tensor,
+    truth: Seen,
+    objective: Objective,
+    rng: Generator,
+) -> tuple[Tensor, dict[str, float]]:
+    """Of a batch: whole photos and windows each by their share of the views."""
+    masks_BKmm = truth.masks_BKmm
+    embedding = model.encode_image(pixels_B3SS)
+    stride = pixels_B3SS.shape[-1] // masks_BKmm.shape[-1]
+    loss = pixels_B3SS.new_zeros(())
+    numbers: dict[str, float] = {}
+    for closer, part_loss in ((False, first_look_loss), (True, second_look_loss)):
+        rows = [i for i, is_closer in enumerate(truth.closer_B) if is_closer == closer]
+        if not rows:
+            continue
+        of_rows = {name: repeated(t[rows], masks_BKmm.shape[1]) for name, t in embedding.items()}
+        target_Pmm = masks_BKmm[rows].flatten(0, 1)
+        part, more = part_loss(model, teacher, of_rows, target_Pmm, stride, objective, rng)
+        loss = loss + part * (len(rows) / len(truth.closer_B))
+        numbers |= more
+    return loss, numbers
+
+
+def first_look_loss(
+    model: Segmenter,
+    teacher: Segmenter,
+    embedding: dict[str, Tensor],
+    target_Pmm: Tensor,
+    stride: int,
+    objective: Objective,
+    rng: Generator,
+) -> tuple[Tensor, dict[str, float]]:
+    """Of the answer to a first prompt."""
+    prompts = first_prompts(target_Pmm, stride, objective.first, rng)
+    answer = decode(model, embedding, prompts)
+    loss, numbers = answer_loss(answer, target_Pmm[:, None], prompts, objective, "first")
+    return loss + teacher_loss(answer, teacher, embedding, prompts, objective), numbers
+
+
+def second_look_loss(
+    model: Segmenter,
+    teacher: Segmenter,
+    embedding: dict[str, Tensor],
+    target_Pmm: Tensor,
+    stride: int,
+    objective: Objective,
+    rng: Generator,
+) -> tuple[Tensor, dict[str, float]]:
+    """Of the same question asked with its answer, and of the last of some corrections, if there are any."""
+    target_P1mm = target_Pmm[:, None]
+    prompts = first_prompts(target_Pmm, stride, objective.first, rng)
+    with torch.no_grad():
+        answer = decode(model, embedding, prompts)
+    prompts = looked_again(prompts, answer, target_P1mm, objective, rng)
+    answer = decode(model, embedding, prompts)
+    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "look")
+    loss = loss + teacher_loss(answer, teacher, embedding, prompts, objective)
+    corrections = int(rng.choice(len(objective.corrections), p=objective.corrections))
+    for number in range(corrections):
+        prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
+        with torch.set_grad_enabled(number == corrections - 1 and torch.is_grad_enabled()):
+            answer = decode(model, embedding, prompts)
+    if corrections:
+        last, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
+        loss = loss + last + teacher_loss(answer, teacher, embedding, prompts, objective)
+        numbers |= more
+    return loss, numbers
+
+
+LOOKS = Task("masks", has_mask, draw_look, seen, looks_loss)
+"""Promptable segmentation as it is used: what the default model does last."""
