@@ -33,26 +33,16 @@ from anymask.training.objective import CLICKS, Objective
 from anymask.training.task import Batch, Choice, Task, TrainingViews, Views
 
 GIANT = 1_000_003  # separates the random streams of steps and ranks
-SIZE_STEP = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the run: up to `until` (share of all steps), `batch` views of `size` pixels per process.
-
-    `least`: the smallest size where each step draws its own, in steps of `SIZE_STEP`.
-    """
+    """A part of the run: up to `until` (share of all steps), `batch` views of `size` pixels per process."""
 
     until: float
     size: int
     batch: int
     objects: int
-    least: int | None = None
-
-    def size_of(self, seed: int, step: int) -> int:
-        """The same in all processes."""
-        sizes = range(self.size if self.least is None else self.least, self.size + 1, SIZE_STEP)
-        return sizes[int(np.random.default_rng([seed, step]).integers(len(sizes)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +189,7 @@ def batches(
 
     def prepared(step: int) -> Any:
         phase = phase_at(config, step)
-        size = phase.size_of(config.seed + 2, step)
-        how = ViewConfig(size, stride, phase.objects, config.scale, config.colour, fill)
+        how = ViewConfig(phase.size, stride, phase.objects, config.scale, config.colour, fill)
         first = (step * process.count + process.rank) * GIANT
         return views.prepare(range(first, first + phase.batch), how)
 

@@ -22,10 +22,8 @@ from anymask.store.records import open_records
 from anymask.training.boxes import BOXES
 from anymask.training.checkpoint import STATE_FILE, averaged_weights
 from anymask.training.interaction import FirstPrompt
-from anymask.training.looks import LOOKS
 from anymask.training.loop import Phase, TrainConfig, spec_of, train
 from anymask.training.objective import CLICKS, Objective
-from anymask.training.task import Task
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
@@ -101,19 +99,6 @@ def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     )  # fmt: skip
 
 
-def looks(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The last stage of the default model: as `refine`, on photos as a model in use gets to see them, see
-    `looks.py`.
-    """
-    model, config = refine(start)
-    objective = replace(
-        config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.06, 0.04, 0.03, 0.02), drop_mask=0.0,
-        blur=5.0, first=FirstPrompt(point=0.65, box=0.35),
-    )  # fmt: skip
-    phases = (Phase(1.0, 512, 3, 3, least=256),)
-    return model, replace(config, steps=2000, phases=phases, warmup=40, seed=3, objective=objective)
-
-
 def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The third stage of the default model: its box head, on the finished encoder. Photos with boxes alone
     teach it too.
@@ -174,11 +159,11 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 RECIPES = {
-    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "looks": looks,
-    "finetune": finetune, "sam_paper": sam_paper, "smoke": smoke,
+    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "finetune": finetune,
+    "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
-STARTED = ("polish", "boxes", "refine", "looks", "finetune")  # from weights that exist
-TASKS: dict[str, Task[Any]] = {"boxes": BOXES, "looks": LOOKS}  # what is not about views at random
+STARTED = ("polish", "boxes", "refine", "finetune")  # from weights that exist
+TASKS = {"boxes": BOXES}  # what is not about clicks
 
 
 def run_recipe(

@@ -1,15 +1,22 @@
-"""Photos as a model in use gets to see them: whole for a first answer, and a window around one thing for the
-second look and every correction (`inference/zoom.py`). Nothing is cropped at random.
+"""Does a decoder gain by photos as a model in use gets to see them? Whole for a first answer, and a window
+around one thing for second looks and corrections (`inference/zoom.py`); nothing is cropped at random.
 
-Photos are drawn at several sizes, because what a user has is sharper than a training photo that was enlarged.
+    torchrun --standalone --nproc-per-node 2 benchmarks/looks.py OUT DATA.tar [DATA.tar ...]
+        [--start lite] [--steps 3000] [--least 384]
+    anymask export OUT --boxes lite --out EXPORTED
+
+Goes on from a state in OUT. Sizes from `--least` to 512 pixels take turns, because what a user has is sharper
+than a training photo that was enlarged. Part of no recipe: docs/LOG.md says what it gave.
 
 Legend: B images, K objects each, P = B x K prompts, S view side, m mask side.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +24,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from anymask.model.segmenter import Segmenter
-from anymask.store.records import Record
+from anymask.store.records import Record, open_records
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
 from anymask.training.dataset import (
     MAX_COVER,
@@ -28,7 +35,8 @@ from anymask.training.dataset import (
     stacked_masks,
     with_mask,
 )
-from anymask.training.interaction import first_prompts
+from anymask.training.interaction import FirstPrompt, first_prompts
+from anymask.training.loop import Phase, train
 from anymask.training.objective import (
     Objective,
     answer_loss,
@@ -38,12 +46,14 @@ from anymask.training.objective import (
     repeated,
     teacher_loss,
 )
+from anymask.training.recipes import refine
 from anymask.training.task import Task
 
 CLOSER = 1 / 3  # of the views show a window
 ROOM = (1.15, 2.0)  # a window's sides relative to those of the thing
 LEAST_SIDE = (110.0, 190.0)  # of a window, in pixels
 OFF_CENTRE = 0.08  # of the thing's sides
+SIZE_STEP, TURNS = 64, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,5 +188,29 @@ def second_look_loss(
     return loss, numbers
 
 
-LOOKS = Task("masks", has_mask, draw_look, seen, looks_loss)
-"""Promptable segmentation as it is used: what the default model does last."""
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--start", default="lite")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--least", type=int, default=384)
+    options = parser.parse_args()
+    model, config = refine(options.start)
+    objective = replace(
+        config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.06, 0.04, 0.03, 0.02), drop_mask=0.0,
+        blur=5.0, first=FirstPrompt(point=0.65, box=0.35),
+    )  # fmt: skip
+    sizes = range(options.least, 513, SIZE_STEP)
+    phases = tuple(Phase((i + 1) / TURNS, sizes[i % len(sizes)], 3, 3) for i in range(TURNS))
+    config = replace(
+        config, steps=options.steps, phases=phases, warmup=40, seed=3, bf16=False, objective=objective
+    )
+    task = Task("masks", has_mask, draw_look, seen, looks_loss)
+    train(model, open_records(*options.data), config, options.out, "cpu", task)
+
+
+if __name__ == "__main__":
+    main()
