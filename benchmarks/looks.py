@@ -23,7 +23,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from anymask.model.segmenter import Segmenter
+from anymask.model.segmenter import Decoded, Segmenter
 from anymask.store.records import Record, open_records
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
 from anymask.training.dataset import (
@@ -35,7 +35,7 @@ from anymask.training.dataset import (
     stacked_masks,
     with_mask,
 )
-from anymask.training.interaction import FirstPrompt, first_prompts
+from anymask.training.interaction import FirstPrompt, Prompts, first_prompts
 from anymask.training.loop import Phase, train
 from anymask.training.objective import (
     Objective,
@@ -135,56 +135,58 @@ def looks_loss(
         if not rows:
             continue
         of_rows = {name: repeated(t[rows], masks_BKmm.shape[1]) for name, t in embedding.items()}
-        target_Pmm = masks_BKmm[rows].flatten(0, 1)
-        part, more = part_loss(model, teacher, of_rows, target_Pmm, stride, objective, rng)
+        asked = Asked(model, teacher, of_rows, masks_BKmm[rows].flatten(0, 1), objective)
+        part, more = part_loss(
+            asked, first_prompts(asked.target_Pmm, stride, objective.first, rng), stride, rng
+        )
         loss = loss + part * (len(rows) / len(truth.closer_B))
         numbers |= more
     return loss, numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Objects in views of one kind, and who answers for them."""
+
+    model: Segmenter
+    teacher: Segmenter
+    embedding: dict[str, Tensor]
+    target_Pmm: Tensor
+    objective: Objective
+
+    def answer(self, prompts: Prompts) -> Decoded:
+        return decode(self.model, self.embedding, prompts)
+
+    def loss(self, answer: Decoded, prompts: Prompts, name: str) -> tuple[Tensor, dict[str, float]]:
+        loss, numbers = answer_loss(answer, self.target_Pmm[:, None], prompts, self.objective, name)
+        return loss + teacher_loss(answer, self.teacher, self.embedding, prompts, self.objective), numbers
+
+
 def first_look_loss(
-    model: Segmenter,
-    teacher: Segmenter,
-    embedding: dict[str, Tensor],
-    target_Pmm: Tensor,
-    stride: int,
-    objective: Objective,
-    rng: Generator,
+    asked: Asked, prompts: Prompts, stride: int, rng: Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """Of the answer to a first prompt."""
-    prompts = first_prompts(target_Pmm, stride, objective.first, rng)
-    answer = decode(model, embedding, prompts)
-    loss, numbers = answer_loss(answer, target_Pmm[:, None], prompts, objective, "first")
-    return loss + teacher_loss(answer, teacher, embedding, prompts, objective), numbers
+    return asked.loss(asked.answer(prompts), prompts, "first")
 
 
 def second_look_loss(
-    model: Segmenter,
-    teacher: Segmenter,
-    embedding: dict[str, Tensor],
-    target_Pmm: Tensor,
-    stride: int,
-    objective: Objective,
-    rng: Generator,
+    asked: Asked, prompts: Prompts, stride: int, rng: Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """Of the same question asked with its answer, and of the last of some corrections, if there are any."""
-    target_P1mm = target_Pmm[:, None]
-    prompts = first_prompts(target_Pmm, stride, objective.first, rng)
+    target_Pmm, objective = asked.target_Pmm, asked.objective
     with torch.no_grad():
-        answer = decode(model, embedding, prompts)
-    prompts = looked_again(prompts, answer, target_P1mm, objective, rng)
-    answer = decode(model, embedding, prompts)
-    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "look")
-    loss = loss + teacher_loss(answer, teacher, embedding, prompts, objective)
+        answer = asked.answer(prompts)
+    prompts = looked_again(prompts, answer, target_Pmm[:, None], objective, rng)
+    answer = asked.answer(prompts)
+    loss, numbers = asked.loss(answer, prompts, "look")
     corrections = int(rng.choice(len(objective.corrections), p=objective.corrections))
     for number in range(corrections):
         prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
         with torch.set_grad_enabled(number == corrections - 1 and torch.is_grad_enabled()):
-            answer = decode(model, embedding, prompts)
+            answer = asked.answer(prompts)
     if corrections:
-        last, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
-        loss = loss + last + teacher_loss(answer, teacher, embedding, prompts, objective)
-        numbers |= more
+        last, more = asked.loss(answer, prompts, "last")
+        loss, numbers = loss + last, {**numbers, **more}
     return loss, numbers
 
 

@@ -79,7 +79,7 @@ def test_strips_do_not_change_the_result(size_hw: tuple[int, int], monkeypatch: 
     narrow = Image.fromarray(pixels).resize((width, size_hw[0]), Image.Resampling.BILINEAR)
     expected = np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
     monkeypatch.setattr("anymask.core.geometry.LARGE", 100)
-    monkeypatch.setattr("anymask.core.geometry.STRIP_PIXELS", 1000)
+    monkeypatch.setattr("anymask.core.pixels.STRIP_PIXELS", 1000)
     assert np.array_equal(transform.resize_image(pixels), expected)
 
 

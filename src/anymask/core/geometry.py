@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anymask.core.pixels import strips
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SizeHW = tuple[int, int]
 
 LARGE = 1 << 22  # pixels of an image from which on strips are sooner
-STRIP_PIXELS = 1 << 20
 BLOCK_VALUES = 1 << 16  # upscaled at a time: 256 KiB of float32, which stays in the cache
 
 Step = tuple[NDArray[np.intp], Floats]  # of each new line the line before it, and the weight of the one after
@@ -86,8 +87,7 @@ class ResizeLongest:
         rows, columns = (slice(0, side) for side in self.size_hw_image)
         logits_MHW = np.empty((len(low_res_Mhw), *self.size_hw_image), np.float32)
         for low_res_hw, out_HW in zip(low_res_Mhw, logits_MHW, strict=True):
-            for part, block in self._image_logit_blocks(low_res_hw, rows, columns):
-                out_HW[part] = block
+            _filled(out_HW, self._image_logit_blocks(low_res_hw, rows, columns))
         return logits_MHW
 
     def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]:
@@ -111,9 +111,7 @@ class ResizeLongest:
     def to_image_window(self, low_res_hw: Floats, rows: slice, columns: slice) -> Floats:
         """The part `[rows, columns]` of the logits of the image, worked out alone; equal to the whole."""
         logits = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
-        for part, block in self._image_logit_blocks(low_res_hw, rows, columns):
-            logits[part] = block
-        return logits
+        return _filled(logits, self._image_logit_blocks(low_res_hw, rows, columns))
 
     def reached(self, low_res_size: int, axis: int, start: int, stop: int) -> slice:
         """The part of an axis of the image in whose logits the low-resolution cells start..stop have a share;
@@ -157,14 +155,12 @@ def _narrowed(pixels_HW3: Pixels, width: int) -> Pixels:
     """Resized along x alone."""
     height, width_before = pixels_HW3.shape[:2]
     narrow = np.empty((height, width, 3), np.uint8)
-    rows = max(1, STRIP_PIXELS // width_before)
 
-    def narrow_strip(start: int) -> None:
-        strip = slice(start, min(start + rows, height))
-        narrow[strip] = _resized(pixels_HW3[strip], (strip.stop - start, width))
+    def narrow_strip(rows: slice) -> None:
+        narrow[rows] = _resized(pixels_HW3[rows], (rows.stop - rows.start, width))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(narrow_strip, range(0, height, rows)))
+        list(pool.map(narrow_strip, strips(height, width_before)))
     return narrow
 
 
@@ -175,10 +171,13 @@ def _resized(pixels_HW3: Pixels, size_hw: SizeHW) -> Pixels:
 
 
 def _lines_between(lines_Nw: Floats, step: Step) -> Floats:
-    blocks = np.empty((len(step[0]), lines_Nw.shape[1]), np.float32)
-    for part, block in _line_blocks(lines_Nw, step):
-        blocks[part] = block
-    return blocks
+    return _filled(np.empty((len(step[0]), lines_Nw.shape[1]), np.float32), _line_blocks(lines_Nw, step))
+
+
+def _filled(lines: Floats, blocks: Iterator[tuple[slice, Floats]]) -> Floats:
+    for part, block in blocks:
+        lines[part] = block
+    return lines
 
 
 def _line_blocks(lines_Nw: Floats, step: Step) -> Iterator[tuple[slice, Floats]]:
