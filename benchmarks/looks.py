@@ -47,7 +47,7 @@ from anymask.training.objective import (
     teacher_loss,
 )
 from anymask.training.recipes import refine
-from anymask.training.task import Task
+from anymask.training.task import Numbers, Task
 
 CLOSER = 1 / 3  # of the views show a window
 ROOM = (1.15, 2.0)  # a window's sides relative to those of the thing
@@ -123,13 +123,13 @@ def looks_loss(
     truth: Seen,
     objective: Objective,
     rng: Generator,
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Numbers]:
     """Of a batch: whole photos and windows each by their share of the views."""
     masks_BKmm = truth.masks_BKmm
     embedding = model.encode_image(pixels_B3SS)
     stride = pixels_B3SS.shape[-1] // masks_BKmm.shape[-1]
     loss = pixels_B3SS.new_zeros(())
-    numbers: dict[str, float] = {}
+    numbers: Numbers = {}
     for closer, part_loss in ((False, first_look_loss), (True, second_look_loss)):
         rows = [i for i, is_closer in enumerate(truth.closer_B) if is_closer == closer]
         if not rows:
@@ -157,21 +157,17 @@ class Asked:
     def answer(self, prompts: Prompts) -> Decoded:
         return decode(self.model, self.embedding, prompts)
 
-    def loss(self, answer: Decoded, prompts: Prompts, name: str) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, answer: Decoded, prompts: Prompts, name: str) -> tuple[Tensor, Numbers]:
         loss, numbers = answer_loss(answer, self.target_Pmm[:, None], prompts, self.objective, name)
         return loss + teacher_loss(answer, self.teacher, self.embedding, prompts, self.objective), numbers
 
 
-def first_look_loss(
-    asked: Asked, prompts: Prompts, stride: int, rng: Generator
-) -> tuple[Tensor, dict[str, float]]:
+def first_look_loss(asked: Asked, prompts: Prompts, stride: int, rng: Generator) -> tuple[Tensor, Numbers]:
     """Of the answer to a first prompt."""
     return asked.loss(asked.answer(prompts), prompts, "first")
 
 
-def second_look_loss(
-    asked: Asked, prompts: Prompts, stride: int, rng: Generator
-) -> tuple[Tensor, dict[str, float]]:
+def second_look_loss(asked: Asked, prompts: Prompts, stride: int, rng: Generator) -> tuple[Tensor, Numbers]:
     """Of the same question asked with its answer, and of the last of some corrections, if there are any."""
     target_Pmm, objective = asked.target_Pmm, asked.objective
     with torch.no_grad():

@@ -89,7 +89,7 @@ def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
     things = torch.tensor([[0.0, 0.0, 24.0, 24.0], [32.0, 32.0, 64.0, 60.0]])
     boxes = torch.cat([centres - 4, centres + 4], -1)
     boxes[9] = things[0]  # cell (1, 1) of the first map knows the first thing exactly
-    who, wanted = assign(torch.zeros(len(centres)), boxes, things, centres)
+    who, wanted = (t[0] for t in assign(torch.zeros(1, len(centres)), boxes[None], things[None], centres))
     assert who[9] == 0
     assert wanted[9] == pytest.approx(1)
     for thing in range(2):
@@ -113,7 +113,8 @@ def test_a_view_without_things_has_a_loss() -> None:
     nothing = np.zeros((0, 4), np.float32)
     view = BoxView(np.zeros((64, 64, 3), np.uint8), nothing, np.array([[0, 0, 32, 32]], np.float32), 1.0)
     rng = np.random.default_rng(0)
-    loss, numbers = BOXES.loss(network, network, torch.zeros(1, 3, 64, 64), [view], None, rng)
+    truth = BOXES.truth([view], torch.device("cpu"))
+    loss, numbers = BOXES.loss(network, network, torch.zeros(1, 3, 64, 64), truth, None, rng)
     assert torch.isfinite(loss)
     assert numbers["box"] == 0
 

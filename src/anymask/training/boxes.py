@@ -8,6 +8,7 @@ Legend: B views, K things, A cells.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ from torch.nn import functional as F
 from anymask.model.box_head import BoxNetwork, all_centres
 from anymask.store.records import Annotation, Record
 from anymask.training.augment import Colour, ViewConfig, ViewFrame, random_frame
-from anymask.training.task import Task
+from anymask.training.device import sent
+from anymask.training.task import Numbers, Task
 
 VISIBLE, SMALLEST = 0.3, 100.0  # share of a box, and pixels, that must be in the view
 CELLS = 9  # that answer for one thing
@@ -41,6 +43,15 @@ class BoxView:
     things_K4: np.ndarray
     ignored_K4: np.ndarray
     empty_weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """What a batch of views shows, as `BoxView` has it; empty boxes where a view has fewer."""
+
+    things_BK4: Tensor
+    ignored_BK4: Tensor
+    empty_weight_B: Tensor
 
 
 def has_thing(record: Record) -> bool:
@@ -91,60 +102,51 @@ def box_loss(
     model: BoxNetwork,
     _teacher: BoxNetwork,
     pixels_B3SS: Tensor,
-    views: list[BoxView],
+    truth: Boxes,
     _objective: Any,
     _rng: Generator,
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Numbers]:
     """Loss of one batch and the numbers worth logging."""
-    scores_BA, boxes_BA4 = model(pixels_B3SS)
-    centres_A2 = all_centres(views[0].pixels_SS3.shape[0]).to(boxes_BA4)
-    parts = [view_loss(s, b, v, centres_A2) for s, b, v in zip(scores_BA, boxes_BA4, views, strict=True)]
-    score, box, certainty = (torch.stack(part).sum() for part in zip(*parts, strict=True))
-    norm = certainty.clamp(min=1)
-    score, box = score / norm, box / norm
-    return 2 * (score + box), {"score": float(score.detach()), "box": float(box.detach())}
-
-
-def view_loss(
-    score_A: Tensor, box_A4: Tensor, view: BoxView, centres_A2: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of the scores, of the boxes, and how much is to be found: sums over the cells."""
-    things_K4 = torch.from_numpy(view.things_K4).to(box_A4)
-    who_A, wanted_A = assign(score_A.detach(), box_A4.detach(), things_K4, centres_A2)
-    answers_A = who_A >= 0
-    chance_A = score_A.detach().sigmoid()
-    weight_A = torch.where(answers_A, (wanted_A - chance_A).abs(), chance_A * view.empty_weight) ** FOCUS
-    ignored_K4 = torch.from_numpy(view.ignored_K4).to(box_A4)
-    weight_A = weight_A * ~(is_inside(centres_A2, ignored_K4).any(0) & ~answers_A)
-    score = (F.binary_cross_entropy_with_logits(score_A, wanted_A, reduction="none") * weight_A).sum()
-    miss = 1 - overlap(box_A4[answers_A], things_K4[who_A[answers_A]], enclosed=True)
-    return score, (miss * wanted_A[answers_A]).sum(), wanted_A.sum()
+    score_BA, box_BA4 = model(pixels_B3SS)
+    centres_A2 = all_centres(pixels_B3SS.shape[-1]).to(box_BA4)
+    who_BA, wanted_BA = assign(score_BA.detach(), box_BA4.detach(), truth.things_BK4, centres_A2)
+    answers_BA, chance_BA = who_BA >= 0, score_BA.detach().sigmoid()
+    empty_BA = chance_BA * truth.empty_weight_B[:, None]
+    weight_BA = torch.where(answers_BA, (wanted_BA - chance_BA).abs(), empty_BA) ** FOCUS
+    weight_BA = weight_BA * ~(is_inside(centres_A2, truth.ignored_BK4).any(1) & ~answers_BA)
+    score = (F.binary_cross_entropy_with_logits(score_BA, wanted_BA, reduction="none") * weight_BA).sum()
+    meant_BA4 = truth.things_BK4.gather(1, who_BA.clamp(min=0)[..., None].expand(-1, -1, 4))
+    box = ((1 - overlap(box_BA4, meant_BA4, enclosed=True)) * wanted_BA).sum()
+    certainty = wanted_BA.sum().clamp(min=1)
+    score, box = score / certainty, box / certainty
+    return 2 * (score + box), {"score": score.detach(), "box": box.detach()}
 
 
 @torch.no_grad()
-def assign(score_A: Tensor, box_A4: Tensor, things_K4: Tensor, centres_A2: Tensor) -> tuple[Tensor, Tensor]:
+def assign(
+    score_BA: Tensor, box_BA4: Tensor, things_BK4: Tensor, centres_A2: Tensor
+) -> tuple[Tensor, Tensor]:
     """Which thing each cell answers for (-1: none), and the score it should have: the IoU of the thing's
     best cell, less where a cell fits less.
     """
-    if not len(things_K4):
-        return torch.full_like(score_A, -1, dtype=torch.long), torch.zeros_like(score_A)
-    iou_KA = overlap(things_K4[:, None], box_A4[None])
-    inside_KA = is_inside(centres_A2, things_K4)
-    fit_KA = (score_A.sigmoid()[None] ** SCORE_POWER * iou_KA**IOU_POWER + 1e-9) * inside_KA
-    best_KA = torch.zeros_like(inside_KA).scatter_(1, fit_KA.topk(CELLS, 1).indices, True) & inside_KA
-    iou_KA = torch.where(best_KA, iou_KA, -torch.ones_like(iou_KA))
-    top_A, who_A = iou_KA.max(0)
-    fit_KA = torch.where(best_KA, fit_KA, torch.zeros_like(fit_KA))
-    relative_KA = fit_KA / fit_KA.amax(1, keepdim=True).clamp(min=1e-12)
-    cells = torch.arange(len(score_A), device=score_A.device)
-    wanted_A = relative_KA[who_A, cells] * iou_KA.amax(1).clamp(min=0)[who_A]
-    answers_A = top_A >= 0
-    return torch.where(answers_A, who_A, -1), torch.where(answers_A, wanted_A, 0.0)
+    iou_BKA = overlap(things_BK4[:, :, None], box_BA4[:, None])
+    inside_BKA = is_inside(centres_A2, things_BK4)
+    fit_BKA = (score_BA.sigmoid()[:, None] ** SCORE_POWER * iou_BKA**IOU_POWER + 1e-9) * inside_BKA
+    best_BKA = torch.zeros_like(inside_BKA).scatter_(2, fit_BKA.topk(CELLS, 2).indices, True) & inside_BKA
+    iou_BKA = torch.where(best_BKA, iou_BKA, -1.0)
+    top_BA, who_BA = iou_BKA.max(1)
+    fit_BKA = torch.where(best_BKA, fit_BKA, 0.0)
+    relative_BKA = fit_BKA / fit_BKA.amax(2, keepdim=True).clamp(min=1e-12)
+    best_iou_BA = iou_BKA.amax(2).clamp(min=0).gather(1, who_BA)
+    wanted_BA = relative_BKA.gather(1, who_BA[:, None])[:, 0] * best_iou_BA
+    answers_BA = top_BA >= 0
+    return torch.where(answers_BA, who_BA, -1), torch.where(answers_BA, wanted_BA, 0.0)
 
 
-def is_inside(centres_A2: Tensor, boxes_K4: Tensor) -> Tensor:
-    """K x A."""
-    after, before = centres_A2[None] > boxes_K4[:, None, :2], centres_A2[None] < boxes_K4[:, None, 2:]
+def is_inside(centres_A2: Tensor, boxes_BK4: Tensor) -> Tensor:
+    """B x K x A; nothing is inside an empty box."""
+    after = centres_A2 > boxes_BK4[..., None, :2]
+    before = centres_A2 < boxes_BK4[..., None, 2:]
     return (after & before).all(-1)
 
 
@@ -162,9 +164,22 @@ def area(low: Tensor, high: Tensor) -> Tensor:
     return (high - low).clamp(min=0).prod(-1)
 
 
-def as_they_are(views: list[BoxView], device: torch.device) -> list[BoxView]:
-    return views
+def stacked_boxes(views: Sequence[BoxView], device: torch.device) -> Boxes:
+    weights = np.array([view.empty_weight for view in views], np.float32)
+    return Boxes(
+        sent(padded([view.things_K4 for view in views]), device),
+        sent(padded([view.ignored_K4 for view in views]), device),
+        sent(weights, device),
+    )
 
 
-BOXES = Task("boxes", has_thing, draw_box_view, as_they_are, box_loss)
+def padded(boxes: list[np.ndarray]) -> np.ndarray:
+    """float32 B x K x 4 with K of the longest, at least 1; empty boxes make up the rest."""
+    all_boxes = np.zeros((len(boxes), max(1, *map(len, boxes)), 4), np.float32)
+    for row, own in zip(all_boxes, boxes, strict=True):
+        row[: len(own)] = own
+    return all_boxes
+
+
+BOXES = Task("boxes", has_thing, draw_box_view, stacked_boxes, box_loss)
 """Where things are, without a prompt."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from anymask.training.device import can_join, joined
+
 ROWS = 16  # worked out at once
 
 
@@ -43,14 +45,23 @@ def _where_it_is(region_mm: np.ndarray) -> np.ndarray:
 
 
 def all_at_once(region_Pmm: Tensor) -> Tensor:
-    side = region_Pmm.shape[-1]
-    along = torch.arange(side, device=region_Pmm.device)
+    along = torch.arange(region_Pmm.shape[-1], device=region_Pmm.device)
     down = along[:, None] - last_outside(region_Pmm, along[:, None])
     up = (along[:, None] - last_outside(region_Pmm.flip(1), along[:, None])).flip(1)
     column_Pmm = torch.minimum(down, up).float().square()
+    return (
+        along_rows(column_Pmm)
+        if can_join(column_Pmm)
+        else torch.cat([along_rows(part) for part in column_Pmm.split(ROWS, 1)], 1)
+    )
+
+
+@joined
+def along_rows(column_Prm: Tensor) -> Tensor:
+    """From squared distances within columns to distances: in each row the nearest, over all columns."""
+    along = torch.arange(column_Prm.shape[-1], device=column_Prm.device)
     across_mm = (along[:, None] - along[None]).float().square()
-    rows = [(part[:, :, None] + across_mm).amin(-1) for part in column_Pmm.split(ROWS, 1)]
-    return torch.cat(rows, 1).sqrt()
+    return (column_Prm[:, :, None] + across_mm).amin(-1).sqrt()
 
 
 def last_outside(region_Pmm: Tensor, row_m1: Tensor) -> Tensor:

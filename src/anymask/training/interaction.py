@@ -15,6 +15,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from anymask.training.device import sent
 from anymask.training.distance import depth
 
 PAD, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -76,12 +77,14 @@ def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Genera
     cells_P2 = pick_cells(target_Pmm, depth(target_Pmm), how.centre, rng)
     used = (labels != PAD).any(0)
     used[2] |= not used.any()
-    labels_PN = torch.from_numpy(labels[:, used]).to(device)
-    points = torch.cat([corners_P22, cells_P2[:, None]], 1)[:, torch.from_numpy(used).to(device)] * stride
+    labels_PN = sent(np.ascontiguousarray(labels[:, used]), device)
+    columns = sent(np.flatnonzero(used), device)
+    points = torch.cat([corners_P22, cells_P2[:, None]], 1)[:, columns] * stride
     masks = torch.zeros_like(target_Pmm, dtype=torch.float32)
-    if len(given := np.flatnonzero(kinds == MASK)):
+    if (kinds == MASK).any():
+        given = sent(np.flatnonzero(kinds == MASK), device)
         masks[given] = loose_masks(target_Pmm[given], rng)
-    has_mask = torch.from_numpy((kinds == MASK).astype(np.float32)).to(device)
+    has_mask = sent((kinds == MASK).astype(np.float32), device)
     return Prompts(points * (labels_PN != PAD)[..., None], labels_PN, masks[:, None], has_mask)
 
 
@@ -92,7 +95,7 @@ def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
 
 
 def drawn(values: np.ndarray, beside: Tensor) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(beside.device)
+    return sent(values.astype(np.float32), beside.device)
 
 
 def pick_cells(region_Pmm: Tensor, depth_Pmm: Tensor, centre: float, rng: Generator) -> Tensor:
@@ -101,7 +104,7 @@ def pick_cells(region_Pmm: Tensor, depth_Pmm: Tensor, centre: float, rng: Genera
     In an empty region a corner of the frame.
     """
     count, side = len(region_Pmm), region_Pmm.shape[-1]
-    central_P = torch.from_numpy(rng.random(count) < centre).to(region_Pmm.device)
+    central_P = sent(rng.random(count) < centre, region_Pmm.device)
     so_far = region_Pmm.flatten(1).cumsum(1)
     which = (drawn(rng.random(count), region_Pmm) * so_far[:, -1]).long().clamp(max=so_far[:, -1] - 1) + 1
     anywhere = torch.searchsorted(so_far, which[:, None])[:, 0].clamp(max=side * side - 1)
@@ -133,7 +136,7 @@ def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
     count, side = len(region_Pmm), region_Pmm.shape[-1]
     reach_P = (0.15 * region_Pmm.sum((1, 2)).sqrt()).floor().clamp(min=1)
     by_P11 = (1 + (drawn(rng.random(count), region_Pmm) * reach_P).floor())[:, None, None]
-    grows_P11 = torch.from_numpy(rng.random(count) < 0.5).to(region_Pmm.device)[:, None, None]
+    grows_P11 = sent(rng.random(count) < 0.5, region_Pmm.device)[:, None, None]
     changed = torch.where(grows_P11, depth(~region_Pmm, False) <= by_P11, depth(region_Pmm) > by_P11)
     shift_2P = (drawn(rng.uniform(-1, 1, (2, count)), region_Pmm) * (reach_P + 0.5)).round().long()
     rows, columns = (
@@ -155,9 +158,9 @@ def correction_clicks(
     Returns points P x 2 in model pixels and labels P.
     """
     missing, surplus = target_Pmm & ~predicted_Pmm, predicted_Pmm & ~target_Pmm
-    lack_Pmm, excess_Pmm = depth(missing), depth(surplus)
+    lack_Pmm, excess_Pmm = depth(torch.cat([missing, surplus])).chunk(2)
     lacks_P11 = (lack_Pmm.amax((1, 2)) > excess_Pmm.amax((1, 2)))[:, None, None]
-    choosy_P11 = torch.from_numpy(rng.random(len(target_Pmm)) < centre).to(missing.device)[:, None, None]
+    choosy_P11 = sent(rng.random(len(target_Pmm)) < centre, missing.device)[:, None, None]
     region = torch.where(choosy_P11, torch.where(lacks_P11, missing, surplus), missing | surplus)
     cells_P2 = pick_cells(region, (lack_Pmm + excess_Pmm) * region, centre, rng)
     column, row = cells_P2.long().unbind(1)

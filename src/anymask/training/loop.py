@@ -28,6 +28,7 @@ from anymask.store.splits import kept
 from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
 from anymask.training.depthwise import with_quick_gradients
+from anymask.training.device import sent
 from anymask.training.logs import RunLog
 from anymask.training.objective import CLICKS, Objective
 from anymask.training.task import Batch, Choice, Task, TrainingViews, Views
@@ -167,7 +168,8 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": p, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()]
+        [{"params": p, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()],
+        fused=next(model.parameters()).is_cuda,
     )
 
 
@@ -231,12 +233,13 @@ def train_step(
     if torch.isfinite(norm):
         optimiser.step()
     skipped = float(not torch.isfinite(norm))
-    return {"loss": float(loss.detach()), "gradient": float(norm), "skipped": skipped, **numbers}
+    numbers = {"loss": loss.detach(), "gradient": norm, "skipped": skipped, **numbers}
+    return {name: float(number) for name, number in numbers.items()}
 
 
 def normalised(pixels_BSS3: Tensor, spec: ModelSpec) -> Tensor:
     """float32 B x 3 x S x S, channels last."""
-    mean, std = (torch.tensor(v, device=pixels_BSS3.device)[:, None, None] for v in (spec.mean, spec.std))
+    mean, std = (sent(v, pixels_BSS3.device)[:, None, None] for v in (spec.mean, spec.std))
     pixels = (pixels_BSS3.permute(0, 3, 1, 2).float() - mean) / std
     return pixels.contiguous(memory_format=torch.channels_last)
 
@@ -269,8 +272,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
 def update_average(average: dict[str, Tensor], model: nn.Module, config: TrainConfig, step: int) -> None:
     """Exponential average of the weights, faster at first."""
     keep = min(config.average_decay, (1 + step) / (config.average_ramp + step))
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            average[name].lerp_(tensor, 1 - keep)
-        else:
-            average[name].copy_(tensor)
+    now = model.state_dict()
+    moving = [name for name, tensor in now.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([average[name] for name in moving], [now[name] for name in moving], 1 - keep)
+    for name in now.keys() - set(moving):
+        average[name].copy_(now[name])

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from anymask.training.device import joined
+
 NONE_BELOW = 0.5  # under this IoU no candidate counts as the one meant
 
 
+@joined
 def normalised_focal(logits_PMmm: Tensor, target_P1mm: Tensor, gamma: float = 2.0) -> Tensor:
     """Focal loss whose weights are rescaled, per mask, to sum to the number of pixels (RITM); P x M.
 
@@ -31,6 +34,7 @@ def focal(logits_PMmm: Tensor, target_P1mm: Tensor, gamma: float = 2.0, alpha: f
     return -(balance * (1 - log_likelihood.exp()) ** gamma * log_likelihood).mean((2, 3))
 
 
+@joined
 def dice(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:
     """1 - soft dice per mask, P x M, smoothed by one pixel."""
     probability, target = logits_PMmm.sigmoid(), target_P1mm.to(logits_PMmm.dtype)

@@ -23,7 +23,7 @@ from anymask.training.dataset import draw_view, has_mask, stacked_masks
 from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
 from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
 from anymask.training.resident import ResidentViews
-from anymask.training.task import Task
+from anymask.training.task import Numbers, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def session_loss(
     truth_BKmm: Tensor,
     objective: Objective,
     rng: Generator,
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Numbers]:
     """Loss of one batch (`truth_BKmm`: bool, on the device of the pixels) and the numbers worth logging."""
     objects, target_Pmm = truth_BKmm.shape[1], truth_BKmm.flatten(0, 1)
     target_P1mm = target_Pmm.unsqueeze(1)
@@ -164,7 +164,7 @@ def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
 
 def answer_loss(
     answer: Decoded, target_P1mm: Tensor, prompts: Prompts, objective: Objective, name: str
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Numbers]:
     """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities."""
     logits = answer.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
@@ -182,7 +182,7 @@ def answer_loss(
         scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
         loss = loss + objective.probability * scores.mean()
     seen = iou.gather(1, chosen_slots(answer, ambiguous)[:, None]).mean()
-    return loss, {f"{name}_iou": float(seen), f"{name}_mask_loss": float(masks.detach())}
+    return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
 CLICKS = Task("masks", has_mask, draw_view, stacked_masks, session_loss, ResidentViews)

@@ -40,6 +40,10 @@ BOX_WEIGHTS = {
     "tunnel-devices": 0.0,
 }  # fmt: skip
 
+LONG_SIZES = (256, 320, 384, 448, 512)
+LONG_TURNS = 240
+LONG_PIXELS = 96 * 448**2  # of a step
+
 
 def lite() -> tuple[nn.Module, TrainConfig]:
     """The first stage of the default model, for two processes of one CPU core each: ImageNet trunk, small
@@ -96,6 +100,26 @@ def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     return model, replace(
         config, steps=2500, lr=3e-4, warmup=50, seed=2, average_decay=0.99, average_ramp=1,
         objective=replace(config.objective, teacher=0.5),
+    )  # fmt: skip
+
+
+def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """The whole network, for one accelerator: as `polish`, but sizes take turns, because photos made larger
+    are softer than those of users, and each step sees as many pixels.
+    """
+    model, config = starting_weights(start).requires_grad_(True), polish()[1]
+    turns = [LONG_SIZES[:3] if turn < LONG_TURNS / 2 else LONG_SIZES[1:] for turn in range(LONG_TURNS)]
+    sizes = [of_turn[-1 - turn % len(of_turn)] for turn, of_turn in enumerate(turns)]
+    phases = tuple(
+        Phase((turn + 1) / LONG_TURNS, size, LONG_PIXELS // size**2, 3) for turn, size in enumerate(sizes)
+    )
+    objective = replace(
+        config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.4,
+        first=FirstPrompt(point=0.55, box=0.4),
+    )  # fmt: skip
+    return model, replace(
+        config, steps=3000, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=4, scale=(0.7, 3.0),
+        average_decay=0.998, objective=objective, workers=2,
     )  # fmt: skip
 
 
@@ -159,10 +183,10 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 RECIPES = {
-    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "finetune": finetune,
+    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "long": long, "finetune": finetune,
     "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
-STARTED = ("polish", "boxes", "refine", "finetune")  # from weights that exist
+STARTED = ("polish", "boxes", "refine", "long", "finetune")  # from weights that exist
 TASKS = {"boxes": BOXES}  # what is not about clicks
 
 

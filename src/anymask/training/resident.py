@@ -1,10 +1,11 @@
 """The views of a data set, drawn from photos and masks that lie on the device whole.
 
 Where each view looks is drawn from the same chance as on the processor (`dataset.aim`), so both show the
-same; only cutting, scaling and colouring happen on the device. A second sample in each direction stands in
-for the wider filter a smaller picture asks for.
+same; only cutting, scaling and colouring happen on the device, for a whole batch at once. A second sample in
+each direction stands in for the wider filter a smaller picture asks for.
 
-Legend: B views, K objects, C channels, S view side, m mask side, H W pixels of a photo.
+Legend: N photos, M masks of all photos, B views, K objects, L masks looked at, S view side, m mask side, H W
+the largest photo, u samples along a view.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from anymask.errors import BadOption
 from anymask.store.records import Record, RecordSource
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
 from anymask.training.dataset import MAX_COVER, MIN_CELLS, aim, mask_array, with_mask
+from anymask.training.device import sent
 from anymask.training.task import Batch, Choice
 
 ROOM = 0.7  # share of free memory that photos may take
@@ -32,73 +34,95 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """`pixels_3HW`, `masks_KHW`: uint8 on the device, masks 0 or 1."""
+    """What the processor keeps of a photo: where it and its masks are found, and what a view is aimed by."""
 
-    pixels_3HW: Tensor
-    masks_KHW: Tensor
+    row: int
+    first_mask: int
+    size_hw: tuple[int, int]
     boxes_xyxy: list[Box]
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        return self.pixels_3HW.shape[1], self.pixels_3HW.shape[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A view before it is drawn."""
+    """A view before it is drawn. `masks`: rows of the masks it may show."""
 
-    photo: int
+    photo: Photo
     frame: ViewFrame
-    order: list[int]
+    masks: list[int]
     colour: Colour
     config: ViewConfig
 
 
 class ResidentViews:
-    """Reads every photo of `choice` once. Raises BadOption when they do not fit the device."""
+    """Reads every photo of `choice` once. Raises BadOption when they do not fit the device.
+
+    `pixels_N3HW`, `masks_MHW`: uint8, masks 0 or 1; the last mask is empty and stands for none.
+    """
 
     def __init__(self, records: RecordSource, choice: Choice, device: torch.device) -> None:
         self.choice = choice
-        numbers = choice.indices.tolist()
-        check_room(records, numbers, device)
+        chosen = [records[number] for number in choice.indices.tolist()]
+        counts = [len(with_mask(record)) for record in chosen]
+        height, width = np.array([record.size_hw for record in chosen]).max(0).tolist()
+        check_room(len(chosen) * 3 * height * width + (sum(counts) + 1) * height * width, device)
+        self.pixels_N3HW = torch.zeros(len(chosen), 3, height, width, dtype=torch.uint8, device=device)
+        self.masks_MHW = torch.zeros(sum(counts) + 1, height, width, dtype=torch.uint8, device=device)
+        firsts = np.cumsum([0, *counts]).tolist()
         with ThreadPoolExecutor(READERS) as pool:
-            photos = pool.map(lambda number: read(records[number], device), numbers)
-            self.photos = dict(zip(numbers, photos, strict=True))
+            photos = pool.map(self._read, chosen, range(len(chosen)), firsts)
+            self.photos = dict(zip(choice.indices.tolist(), photos, strict=True))
+
+    def _read(self, record: Record, row: int, first_mask: int) -> Photo:
+        annotations, (height, width) = with_mask(record), record.size_hw
+        pixels = torch.from_numpy(record.read_pixels()).permute(2, 0, 1)
+        self.pixels_N3HW[row, :, :height, :width] = pixels
+        masks = torch.from_numpy(np.stack([mask_array(annotation) for annotation in annotations]))
+        self.masks_MHW[first_mask : first_mask + len(masks), :height, :width] = masks
+        return Photo(row, first_mask, record.size_hw, [annotation.box_xyxy for annotation in annotations])
 
     def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[Plan]:
         return [self._plan(number, config) for number in numbers]
 
     def _plan(self, number: int, config: ViewConfig) -> Plan:
         rng = self.choice.rng(number)
-        chosen = self.choice.photo(rng)
-        photo = self.photos[chosen]
+        photo = self.photos[self.choice.photo(rng)]
         frame, order = aim(photo.boxes_xyxy, photo.size_hw, config, rng)
-        return Plan(chosen, frame, order, Colour.draw(rng, config.colour), config)
+        masks = [photo.first_mask + i for i in order]
+        return Plan(photo, frame, masks, Colour.draw(rng, config.colour), config)
 
     def batch(self, prepared: list[Plan], device: torch.device) -> Batch:
         """A view that shows no object gives its place to one of the others."""
-        drawn = [draw(self.photos[plan.photo], plan) for plan in prepared]
-        pixels, masks, shows = zip(*drawn, strict=True)
-        shows_B = torch.stack(shows)
-        views = torch.arange(len(prepared), device=shows_B.device)
-        which = torch.where(shows_B, views, shows_B.int().argmax())
-        return Batch(torch.stack(pixels)[which], torch.stack(masks)[which])
+        pixels_BSS3, cells_BLmm = self.drawn(prepared)
+        masks_BKmm, shows_B = visible(cells_BLmm, prepared[0].config.objects)
+        which_B = torch.where(shows_B, torch.arange(len(prepared), device=device), shows_B.int().argmax())
+        return Batch(pixels_BSS3[which_B], masks_BKmm[which_B])
+
+    def drawn(self, plans: list[Plan]) -> tuple[Tensor, Tensor]:
+        """uint8 B x S x S x 3, and bool B x L x m x m: cells covered by at least half."""
+        device, config, frames = self.pixels_N3HW.device, plans[0].config, [plan.frame for plan in plans]
+        layers = torch.cat([self.pixels_N3HW[self._rows(plans)], self.masks_MHW[self._masks(plans)]], 1)
+        sizes_hw = [plan.photo.size_hw for plan in plans]
+        grid_BSS2, inside_B1SS = grid_of(frames, sizes_hw, layers.shape[-2:], device)
+        seen = F.grid_sample(layers.float(), grid_BSS2, mode="bilinear", align_corners=False)
+        seen = F.avg_pool2d(seen, FINER)
+        cells_BLmm = F.avg_pool2d(seen[:, 3:] * inside_B1SS, config.stride) >= 0.5
+        fill = sent([config.fill], device)[..., None, None]
+        pixels = torch.where(inside_B1SS, seen[:, :3], fill)
+        return coloured(pixels, [plan.colour for plan in plans]).permute(0, 2, 3, 1), cells_BLmm
+
+    def _rows(self, plans: list[Plan]) -> Tensor:
+        return sent([plan.photo.row for plan in plans], self.pixels_N3HW.device).long()
+
+    def _masks(self, plans: list[Plan]) -> Tensor:
+        """B x L; the empty one where a view has fewer."""
+        most, none = 2 * plans[0].config.objects, len(self.masks_MHW) - 1
+        rows = [plan.masks + [none] * (most - len(plan.masks)) for plan in plans]
+        return sent(rows, self.masks_MHW.device).long()
 
 
-def read(record: Record, device: torch.device) -> Photo:
-    annotations = with_mask(record)
-    masks = np.stack([mask_array(annotation) for annotation in annotations])
-    pixels = torch.from_numpy(record.read_pixels()).permute(2, 0, 1).contiguous()
-    boxes = [annotation.box_xyxy for annotation in annotations]
-    return Photo(pixels.to(device), torch.from_numpy(masks).to(torch.uint8).to(device), boxes)
-
-
-def check_room(records: RecordSource, numbers: Sequence[int], device: torch.device) -> None:
+def check_room(needed: int, device: torch.device) -> None:
     if device.type != "cuda":
         return
-    needed = sum(
-        r.size_hw[0] * r.size_hw[1] * (3 + len(with_mask(r))) for r in map(records.__getitem__, numbers)
-    )
     free = torch.cuda.mem_get_info(device)[0]
     if needed > ROOM * free:
         raise BadOption(
@@ -107,56 +131,66 @@ def check_room(records: RecordSource, numbers: Sequence[int], device: torch.devi
         )
 
 
-def draw(photo: Photo, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-    """uint8 S x S x 3; bool K x m x m, cells covered by at least half; and whether anything is to be seen."""
-    frame, stride = plan.frame, plan.config.stride
-    layers = torch.cat([photo.pixels_3HW, photo.masks_KHW[plan.order]])
-    part_Chw = F.avg_pool2d(sampled(layers, frame), FINER)
-    masks = F.avg_pool2d(part_Chw[3:], stride) >= 0.5
-    (y, x), (h, w), side = frame.origin_yx, frame.drawn_hw, frame.size
-    fill = torch.tensor(plan.config.fill, device=layers.device, dtype=torch.float32)
-    pixels = fill[:, None, None].repeat(1, side, side)
-    pixels[:, y : y + h, x : x + w] = part_Chw[:3]
-    cells = masks.new_zeros(len(masks), side // stride, side // stride)
-    cells[:, y // stride : (y + h) // stride, x // stride : (x + w) // stride] = masks
-    if frame.flip:
-        pixels, cells = pixels.flip(-1), cells.flip(-1)
-    chosen, some = visible(cells, plan.config.objects)
-    return coloured(pixels, plan.colour).permute(1, 2, 0), chosen, some
-
-
-def sampled(layers_CHW: Tensor, frame: ViewFrame) -> Tensor:
-    """The crop of a frame at `FINER` times its drawn size, bilinear, float32."""
-    height, width = layers_CHW.shape[1:]
-    (x0, y0, x1, y1), (h, w) = frame.crop_xyxy, frame.drawn_hw
-    left, top = int(x0), int(y0)
-    right, bottom = min(width, int(np.ceil(x1))), min(height, int(np.ceil(y1)))
-    part = layers_CHW[:, top:bottom, left:right].float()[None]
-    scale = ((x1 - x0) / (right - left), (y1 - y0) / (bottom - top))
-    shift = ((x0 + x1 - 2 * left) / (right - left) - 1, (y0 + y1 - 2 * top) / (bottom - top) - 1)
-    theta = torch.tensor([[[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]], device=part.device)
-    grid = F.affine_grid(theta, [1, part.shape[1], FINER * h, FINER * w], align_corners=False)
-    return F.grid_sample(part, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-
-
-def visible(masks_Kmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-    """The first `objects` masks that are neither too small nor nearly everything, again from the first when
-    there are fewer; and whether there are any.
+def grid_of(
+    frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Where in the stored photos the samples of views lie, B x u x u x 2 in -1..1, and which pixels of a view
+    show a part of the photo, bool B x 1 x S x S.
     """
-    cells_K = masks_Kmm.sum((1, 2))
-    fits_K = (cells_K >= MIN_CELLS) & (cells_K <= MAX_COVER * masks_Kmm[0].numel())
-    first = torch.argsort((~fits_K).int(), stable=True)
-    turn = torch.arange(objects, device=masks_Kmm.device) % fits_K.sum().clamp(1, objects)
-    return masks_Kmm[first[turn]], fits_K.any()
+    numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
+    x0, y0, x1, y1, top, left, tall, wide, flip = sent(numbers, device).double()[..., None].unbind(1)
+    heights, widths = sent(sizes_hw, device)[..., None].unbind(1)
+    side = frames[0].size
+    fine_u = (torch.arange(FINER * side, device=device, dtype=torch.float64) + 0.5) / FINER
+    from_left = torch.where(flip > 0, side - fine_u, fine_u)
+    at_x = along(from_left, left, wide, x0, x1, widths, stored_hw[1])
+    at_y = along(fine_u, top, tall, y0, y1, heights, stored_hw[0])
+    grid = torch.stack(
+        [at_x[:, None].expand(-1, len(fine_u), -1), at_y[..., None].expand(-1, -1, len(fine_u))], -1
+    )
+    shown_x, shown_y = (
+        ((at > low) & (at < low + length))[:, ::FINER]
+        for at, low, length in ((from_left, left, wide), (fine_u, top, tall))
+    )
+    return grid, (shown_y[..., None] & shown_x[:, None])[:, None]
 
 
-def coloured(pixels_3SS: Tensor, colour: Colour) -> Tensor:
+def along(
+    at_Bu: Tensor, start: Tensor, length: Tensor, low: Tensor, high: Tensor, size: Tensor, stored: int
+) -> Tensor:
+    """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show
+    `low`..`high` of a photo of `size` pixels. The outermost pixels go on beyond the edge.
+    """
+    place = low + (at_Bu - start) / length * (high - low)
+    place = torch.minimum(place.clamp(min=0.5), size - 0.5)
+    return (2 * place / stored - 1).float()
+
+
+def visible(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
+    """Of each view the first `objects` masks that are neither too small nor nearly everything, again from the
+    first when there are fewer; and whether there are any.
+    """
+    cells_BL = masks_BLmm.sum((2, 3))
+    fits_BL = (cells_BL >= MIN_CELLS) & (cells_BL <= MAX_COVER * masks_BLmm[0, 0].numel())
+    first_BL = torch.argsort((~fits_BL).int(), dim=1, stable=True)
+    turn_BK = torch.arange(objects, device=masks_BLmm.device) % fits_BL.sum(1, keepdim=True).clamp(1, objects)
+    views = torch.arange(len(masks_BLmm), device=masks_BLmm.device)[:, None]
+    return masks_BLmm[views, first_BL.gather(1, turn_BK)], fits_BL.any(1)
+
+
+def coloured(pixels_B3SS: Tensor, colours: list[Colour]) -> Tensor:
     """uint8; as `Colour.applied`, but for rounding."""
-    weights = torch.tensor(LUMA, device=pixels_3SS.device)[:, None, None]
-    if not colour.grey:
-        pixels_3SS = (pixels_3SS * colour.brightness).clamp(0, 255)
-        mean = (pixels_3SS * weights).sum(0).mean()
-        pixels_3SS = (mean + (pixels_3SS - mean) * colour.contrast).clamp(0, 255)
-    luma = (pixels_3SS * weights).sum(0)
-    saturation = 0.0 if colour.grey else colour.saturation
-    return (luma + (pixels_3SS - luma) * saturation).clamp(0, 255).round().to(torch.uint8)
+    factors = [(1, 1, 0) if c.grey else (c.brightness, c.contrast, c.saturation) for c in colours]
+    brightness, contrast, saturation = (
+        sent(factors, pixels_B3SS.device).float()[..., None, None, None].unbind(1)
+    )
+    pixels = (pixels_B3SS * brightness).clamp(0, 255)
+    mean = luma(pixels).mean((1, 2, 3), keepdim=True)
+    pixels = (mean + (pixels - mean) * contrast).clamp(0, 255)
+    grey = luma(pixels)
+    return (grey + (pixels - grey) * saturation).clamp(0, 255).round().to(torch.uint8)
+
+
+def luma(pixels_B3SS: Tensor) -> Tensor:
+    weights = sent(LUMA, pixels_B3SS.device)[:, None, None]
+    return (pixels_B3SS * weights).sum(1, keepdim=True)

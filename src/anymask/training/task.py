@@ -29,6 +29,8 @@ class Pictured(Protocol):
 
 
 V = TypeVar("V", bound=Pictured)
+Numbers = dict[str, Tensor | float]
+"""Worth logging; on the device until a step is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Task(Generic[V]):
     is_usable: Callable[[Record], bool]
     draw: Callable[[Record, ViewConfig, Generator], V | None]
     truth: Callable[[list[V], torch.device], Any]
-    loss: Callable[[Any, Any, Tensor, Any, Any, Generator], tuple[Tensor, dict[str, float]]]
+    loss: Callable[[Any, Any, Tensor, Any, Any, Generator], tuple[Tensor, Numbers]]
     resident: Callable[[RecordSource, Choice, torch.device], Views] | None = None
 
 
