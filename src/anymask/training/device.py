@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
+from shutil import which
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._triton import has_triton
+
+C_COMPILERS = ("cc", "gcc", "clang")
 
 
 def sent(values: np.ndarray | Sequence[Any], device: torch.device) -> Tensor:
@@ -31,4 +34,5 @@ def joined(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def can_join(beside: Tensor) -> bool:
-    return beside.device.type == "cuda" and has_triton()
+    """Kernels are compiled by Triton, which calls a C compiler."""
+    return beside.device.type == "cuda" and has_triton() and any(map(which, C_COMPILERS))

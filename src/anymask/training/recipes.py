@@ -118,7 +118,7 @@ def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
         first=FirstPrompt(point=0.55, box=0.4),
     )  # fmt: skip
     return model, replace(
-        config, steps=3000, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=4, scale=(0.7, 3.0),
+        config, steps=1600, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=4, scale=(0.7, 3.0),
         average_decay=0.998, objective=objective, workers=2,
     )  # fmt: skip
 
