@@ -41,7 +41,7 @@ GRID, STRIDE = 32, 2
 THINGS = 4  # of a photo, at most
 CENTRE = 0.7  # share of clicks at the innermost place
 BATCH, LR, DECAY = 512, 3e-4, 0.05
-OF_BASE = {"image_encoder": 0.25, "prompt_encoder": 0.4, "mask_decoder": 0.4}  # shares of its weights
+OF_BASE = {"image_encoder": 0.25, "prompt_encoder": 0.5, "mask_decoder": 0.5}  # shares of its weights
 
 
 def mixed(model: Lite, base: Lite) -> Lite:

@@ -126,7 +126,9 @@ def recipe(card: Mapping[str, Any]) -> str:
 def stages_of(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What is known of the training of the network, then of its boxes."""
     training = card.get("training", {})
-    return [*training.get("mean_of", [training]), card.get("boxes_training", {})]
+    boxes = card.get("boxes_training", {})
+    before = [boxes["goes_on_from"]] if "goes_on_from" in boxes else []
+    return [*training.get("mean_of", [training]), *before, boxes]
 
 
 def code(name: str, value: Any) -> str:

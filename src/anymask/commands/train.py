@@ -17,7 +17,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="lite|polish|boxes|refine|finetune|sam_paper|smoke", help="What is trained, and how."
+            metavar="lite|polish|boxes|refine|long|finetune|sam_paper|smoke", help="What is trained, and how."
         ),
     ],
     data: Annotated[
