@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from anymask.model.lite import Lite
 from anymask.store.records import Record, open_records
-from anymask.training.augment import ViewFrame
+from anymask.training.augment import ViewConfig, fitted_frame
 from anymask.training.checkpoint import save_state
 from anymask.training.dataset import MIN_CELLS, mask_array, with_mask
 from anymask.training.distance import depth
@@ -59,9 +59,8 @@ def asked(model: Lite, record: Record, rng: np.random.Generator) -> tuple[Tensor
     """
     height, width = record.size_hw
     side = min(model.spec.input_size, round(max(height, width) / GRID) * GRID)
-    scale = side / max(height, width)
-    drawn = [min(side, max(STRIDE, round(n * scale / STRIDE) * STRIDE)) for n in (height, width)]
-    frame = ViewFrame((0, 0, width, height), (drawn[0], drawn[1]), (0, 0), side, bool(rng.random() < 0.5))
+    config = ViewConfig(side, STRIDE, THINGS)
+    frame = fitted_frame((0, 0, width, height), config, flip=bool(rng.random() < 0.5))
     annotations = with_mask(record)
     order = rng.permutation(len(annotations))[:THINGS]
     masks = [frame.draw_mask(mask_array(annotations[int(i)]), STRIDE) for i in order]
@@ -70,7 +69,7 @@ def asked(model: Lite, record: Record, rng: np.random.Generator) -> tuple[Tensor
         return None
     masks_Pmm = torch.from_numpy(np.stack(masks))
     points_P2 = pick_cells(masks_Pmm, depth(masks_Pmm), CENTRE, rng) * STRIDE
-    picture = np.array(frame.draw_pixels(record.read_pixels(), (127, 127, 127)))
+    picture = np.array(frame.draw_pixels(record.read_pixels(), config.fill))
     pixels = normalised(torch.from_numpy(picture)[None], model.spec)
     return said_of(model, pixels, points_P2, masks_Pmm)
 

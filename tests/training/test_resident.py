@@ -62,9 +62,8 @@ def test_colours_change_as_on_the_processor(seed: int) -> None:
     colour = Colour(True) if seed == 0 else replace(Colour.draw(rng, 0.4), grey=False)
     expected = np.asarray(colour.applied(Image.fromarray(pixels))).astype(int)
     given = coloured(torch.from_numpy(pixels).permute(2, 0, 1)[None].float(), [colour])[0]
-    assert (
-        np.abs(expected - given.permute(1, 2, 0).numpy()).max() <= 3
-    )  # the library rounds after every change
+    off = np.abs(expected - given.permute(1, 2, 0).numpy())
+    assert off.max() <= 3  # the library rounds after every change
 
 
 def test_hardly_visible_objects_make_room_for_others() -> None:

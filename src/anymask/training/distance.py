@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from anymask.training.device import can_join, joined
 
-ROWS = 16  # worked out at once
+ROWS = 16  # worked out at once where their sums are written
 
 
 def depth(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
@@ -49,11 +49,8 @@ def all_at_once(region_Pmm: Tensor) -> Tensor:
     down = along[:, None] - last_outside(region_Pmm, along[:, None])
     up = (along[:, None] - last_outside(region_Pmm.flip(1), along[:, None])).flip(1)
     column_Pmm = torch.minimum(down, up).float().square()
-    return (
-        along_rows(column_Pmm)
-        if can_join(column_Pmm)
-        else torch.cat([along_rows(part) for part in column_Pmm.split(ROWS, 1)], 1)
-    )
+    at_once = len(along) if can_join(column_Pmm) else ROWS
+    return torch.cat([along_rows(part) for part in column_Pmm.split(at_once, 1)], 1)
 
 
 @joined

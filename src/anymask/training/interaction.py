@@ -81,8 +81,8 @@ def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Genera
     columns = sent(np.flatnonzero(used), device)
     points = torch.cat([corners_P22, cells_P2[:, None]], 1)[:, columns] * stride
     masks = torch.zeros_like(target_Pmm, dtype=torch.float32)
-    if (kinds == MASK).any():
-        given = sent(np.flatnonzero(kinds == MASK), device)
+    if len(rows := np.flatnonzero(kinds == MASK)):
+        given = sent(rows, device)
         masks[given] = loose_masks(target_Pmm[given], rng)
     has_mask = sent((kinds == MASK).astype(np.float32), device)
     return Prompts(points * (labels_PN != PAD)[..., None], labels_PN, masks[:, None], has_mask)
