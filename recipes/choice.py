@@ -1,14 +1,14 @@
-"""Teaches a trained network which of its candidates is meant, on photos as it gets to see them in use.
+"""Teaches a trained network how probable its answers are, by what comes true of them in use.
 
-    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--views 2000] [--steps 1500]
+    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--views 1200] [--steps 400]
 
 START: a run's folder or a weights file. BASE: what that run started from; a part of it is mixed in first,
-which answers first clicks better than either (Wortsman et al. 2022, "Model soups"). Each view is a whole
-photo, never made larger, with one click on each of a few of its things. The masks stay as they are: only the
-last layers that give candidates their chances learn, from what the network says of them and how well each
-fits. OUT becomes the folder of a run.
+which answers first clicks better than either (Wortsman et al. 2022, "Model soups"). A few things of each
+photo are asked for as they are measured (`evaluation/calibration.py`): by two clicks and two boxes, with both
+looks. The masks stay as they are: only the last layers that give answers their chances learn, from what the
+network says at the first look and how well each mask fits after the second. OUT becomes the folder of a run.
 
-Legend: P prompts, C channels of what is said about an answer, m mask side.
+Legend: A answers, C channels of what is said about an answer.
 """
 
 from __future__ import annotations
@@ -17,96 +17,93 @@ import argparse
 import time
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from anymask.evaluation.calibration import Forecast, forecasts
+from anymask.evaluation.samples import samples_of
+from anymask.inference.predictor import Model
+from anymask.inference.torch_backend import TorchBackend
 from anymask.model.lite import Lite
-from anymask.store.records import Record, open_records
-from anymask.training.augment import ViewConfig, fitted_frame
+from anymask.store.records import open_records
+from anymask.store.splits import is_held_out
 from anymask.training.checkpoint import save_state
-from anymask.training.dataset import MIN_CELLS, mask_array, with_mask
-from anymask.training.distance import depth
-from anymask.training.interaction import pick_cells
-from anymask.training.loop import normalised
-from anymask.training.losses import mask_iou, probability_loss
+from anymask.training.losses import probability_loss
 from anymask.training.objective import CLICKS
 from anymask.training.recipes import LITE_WEIGHTS, starting_weights
 from anymask.training.task import Choice
 
-GRID, STRIDE = 32, 2
-THINGS = 4  # of a photo, at most
-CENTRE = 0.7  # share of clicks at the innermost place
-BATCH, LR, DECAY = 512, 3e-4, 0.05
-OF_BASE = {"image_encoder": 0.25, "prompt_encoder": 0.5, "mask_decoder": 0.5}  # shares of its weights
+THINGS = 2  # of a photo, at most
+LEAST_AREA = 64  # pixels of a thing
+ASIDE = 0.1  # share of the photos that tell how well it went
+BATCH, LR, DECAY = 512, 2e-4, 0.05
+OF_BASE = 0.25  # share of its weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What is said at the first look, the IoU of each slot's mask after the second (-1: not in use), and
+    whether several slots are; one row each.
+    """
+
+    said_AC: Tensor
+    iou_A4: Tensor
+    ambiguous_A: Tensor
+
+    @classmethod
+    def joined(cls, parts: list[Answers]) -> Answers:
+        return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
 
 def mixed(model: Lite, base: Lite) -> Lite:
     others, result = base.state_dict(), Lite()
-    shares = {name: OF_BASE[name.split(".")[0]] for name in others}
-    result.load_state_dict(
-        {name: own.lerp(others[name], shares[name]) for name, own in model.state_dict().items()}
-    )
+    result.load_state_dict({n: own.lerp(others[n], OF_BASE) for n, own in model.state_dict().items()})
     return result
 
 
-def asked(model: Lite, record: Record, rng: np.random.Generator) -> tuple[Tensor, Tensor] | None:
-    """Of one click on each of a few things: what the network says of its answers, P x C, and the IoU of each
-    mask, P x 4; None when nothing is large enough to be clicked.
-    """
-    height, width = record.size_hw
-    side = min(model.spec.input_size, round(max(height, width) / GRID) * GRID)
-    config = ViewConfig(side, STRIDE, THINGS)
-    frame = fitted_frame((0, 0, width, height), config, flip=bool(rng.random() < 0.5))
-    annotations = with_mask(record)
-    order = rng.permutation(len(annotations))[:THINGS]
-    masks = [frame.draw_mask(mask_array(annotations[int(i)]), STRIDE) for i in order]
-    masks = [mask for mask in masks if mask.sum() >= MIN_CELLS]
-    if not masks:
-        return None
-    masks_Pmm = torch.from_numpy(np.stack(masks))
-    points_P2 = pick_cells(masks_Pmm, depth(masks_Pmm), CENTRE, rng) * STRIDE
-    picture = np.array(frame.draw_pixels(record.read_pixels(), config.fill))
-    pixels = normalised(torch.from_numpy(picture)[None], model.spec)
-    return said_of(model, pixels, points_P2, masks_Pmm)
-
-
-@torch.no_grad()
-def said_of(model: Lite, pixels: Tensor, points_P2: Tensor, masks_Pmm: Tensor) -> tuple[Tensor, Tensor]:
-    said: list[Tensor] = []
-    hook = model.mask_decoder.probability_head.register_forward_pre_hook(
-        lambda _, given: said.append(given[0])
-    )
-    labels = torch.ones(len(points_P2), 1, dtype=torch.long)
-    answer = model.decode(model.encode_image(pixels), points_P2[:, None], labels)
-    hook.remove()
-    return said[0], mask_iou(answer.low_res_masks_P4mm, masks_Pmm[:, None])
-
-
-def collected(model: Lite, data: list[str], views: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """What is said, IoUs, and the weight of each: all views count alike."""
-    records = open_records(*data)
+def answers(network: Lite, data: list[str], views: int) -> Iterator[tuple[str, Answers]]:
+    """The key of a photo and what is answered on it. Photos are chosen as in training."""
+    records, said = open_records(*data), list[Tensor]()
     choice = Choice(records, LITE_WEIGHTS, 6, CLICKS)
-    for number in tqdm(range(views), unit="view", mininterval=5):
+    head = network.mask_decoder.probability_head
+    hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
+    model = Model(TorchBackend.of(network), zooms=True, clicks_hold=True, boxes_hold=True)
+    for number in tqdm(range(views), unit="photo", mininterval=5):
         rng = choice.rng(number)
-        found = asked(model, records[choice.photo(rng)], rng)
-        if found is not None:
-            yield (*found, torch.full((len(found[0]),), 1 / len(found[0])))
+        record = records[photo := choice.photo(rng)]
+        samples = [s for s in samples_of(record, photo) if s.area >= LEAST_AREA]
+        image = model.zoom(record.read_pixels())
+        for which in rng.permutation(len(samples))[:THINGS]:
+            said.clear()
+            for forecast in forecasts(samples[int(which)], image):
+                yield record.key, by_slot(forecast, said[0].clone(), head)
+                said.clear()
+    hook.remove()
 
 
-def learn(
-    head: nn.Module, said_PC: Tensor, iou_P4: Tensor, weight_P: Tensor, steps: int
-) -> torch.optim.Optimizer:
+def by_slot(forecast: Forecast, said_1C: Tensor, head: nn.Module) -> Answers:
+    """A forecast whose candidates, best ranked first, are back in their slots."""
+    several, slots = len(forecast.iou_M) > 1, [0]
+    if several:
+        with torch.no_grad():
+            slots = (1 + head(said_1C)[0, 1:4].argsort(descending=True, stable=True)).tolist()
+    iou_14 = torch.full((1, 4), -1.0)
+    iou_14[0, slots] = torch.tensor(forecast.iou_M, dtype=torch.float32)
+    return Answers(said_1C, iou_14, torch.tensor([several]))
+
+
+def learn(head: nn.Module, known: Answers, steps: int) -> torch.optim.Optimizer:
     optimiser = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=DECAY)
     slope = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
     chance = torch.Generator().manual_seed(0)
     for _ in range(steps):
-        rows = torch.multinomial(weight_P, BATCH, replacement=True, generator=chance)
-        one_click = torch.ones(BATCH, dtype=torch.bool)
-        loss = probability_loss(head(said_PC[rows]), iou_P4[rows], one_click).mean()
+        rows = torch.randint(len(known.said_AC), (BATCH,), generator=chance)
+        given = known.iou_A4[rows], known.ambiguous_A[rows]
+        loss = probability_loss(head(known.said_AC[rows]), *given).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -114,10 +111,14 @@ def learn(
     return optimiser
 
 
-def chosen_iou(head: nn.Module, said_PC: Tensor, iou_P4: Tensor, weight_P: Tensor) -> float:
-    with torch.no_grad():
-        likeliest = 1 + head(said_PC)[:, 1:4].argmax(1)
-    return float((iou_P4.gather(1, likeliest[:, None])[:, 0] * weight_P).sum() / weight_P.sum())
+@torch.no_grad()
+def quality(head: nn.Module, asked: Answers) -> str:
+    """The mean log score, and the IoU of the candidate that is chosen where there are several."""
+    logits = head(asked.said_AC)
+    score = probability_loss(logits, asked.iou_A4, asked.ambiguous_A).mean()
+    likeliest = 1 + logits[:, 1:4].argmax(1)
+    iou = asked.iou_A4.gather(1, likeliest[:, None])[asked.ambiguous_A].mean()
+    return f"log score {score:.4f}, IoU of the chosen candidate {iou:.4f}"
 
 
 def lite_of(start: str) -> Lite:
@@ -134,20 +135,19 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--mix")
-    parser.add_argument("--views", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--views", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     began, model = time.monotonic(), lite_of(options.start)
     model = mixed(model, lite_of(options.mix)) if options.mix else model
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    said, iou, weight = (
-        torch.cat(part) for part in zip(*collected(model, options.data, options.views), strict=True)
-    )
-    head, kept = model.mask_decoder.probability_head, len(said) // 5  # a fifth tells how well it went
-    before = chosen_iou(head, said[:kept], iou[:kept], weight[:kept])
-    optimiser = learn(head, said[kept:], iou[kept:], weight[kept:], options.steps)
-    after = chosen_iou(head, said[:kept], iou[:kept], weight[:kept])
-    print(f"IoU of the chosen candidate on {kept} clicks left out: {before:.4f} before, {after:.4f} after")
+    found = list(answers(model, options.data, options.views))
+    known = Answers.joined([a for key, a in found if not is_held_out(key, ASIDE)])
+    asked = Answers.joined([a for key, a in found if is_held_out(key, ASIDE)] or [known])
+    head = model.mask_decoder.probability_head
+    print(f"on {len(asked.said_AC)} answers left out, before: {quality(head, asked)}")
+    optimiser = learn(head, known, options.steps)
+    print(f"after: {quality(head, asked)}")
     card = {
         "step": options.steps, "images": options.views, "seconds": time.monotonic() - began,
         "config": {"recipe": "choice", "start": options.start, "mix": options.mix},

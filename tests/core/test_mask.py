@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import label
 
 from anymask.core.mask import Mask, iou_matrix
 from anymask.errors import BadInput
@@ -157,6 +158,14 @@ def test_a_ring_with_an_island_has_a_hole_and_a_second_piece() -> None:
     assert ring[0].tolist() == [[0, 0], [9, 0], [9, 7], [0, 7]]
     assert ring[1].tolist() == [[1, 1], [8, 1], [8, 6], [1, 6]]
     assert [r.tolist() for r in island] == [[[4, 3], [5, 3], [5, 4], [4, 4]]]
+
+
+@given(ARRAYS, st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_the_piece_at_a_pixel_is_that_of_a_labelling(inside: np.ndarray, right: float, down: float) -> None:
+    y, x = int(down * inside.shape[0]), int(right * inside.shape[1])
+    labels, _ = label(inside, np.ones((3, 3)))
+    expected = (labels == labels[y, x]) & inside[y, x]
+    np.testing.assert_array_equal(Mask.from_array(inside).piece_at(x, y).to_array(), expected)
 
 
 def test_pixels_that_touch_at_a_corner_are_two_pieces() -> None:

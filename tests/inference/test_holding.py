@@ -11,7 +11,7 @@ import anymask
 from anymask.core.candidates import Candidates
 from anymask.core.geometry import ResizeLongest
 from anymask.core.prompt import Prompt
-from anymask.inference.holding import MARGIN, holding, within_box
+from anymask.inference.holding import MARGIN, holding, one_piece, within_box
 
 
 def answer_of(logits_mm: np.ndarray, frame: ResizeLongest) -> Candidates:
@@ -50,6 +50,44 @@ def test_an_answer_that_agrees_is_left_as_it_is() -> None:
     answer = answer_of(np.full((32, 32), 3.0), frame)
     held = holding(answer, Prompt.of([(40, 40)]), frame)
     np.testing.assert_array_equal(held.low_res_logits, answer.low_res_logits)
+
+
+def two_pieces() -> np.ndarray:
+    logits = np.full((32, 32), -4.0)
+    logits[4:12, 4:12] = logits[20:30, 20:30] = 4.0
+    return logits
+
+
+def test_one_click_asks_for_the_piece_it_lies_on() -> None:
+    frame = ResizeLongest((128, 128), 128)
+    answer = one_piece(answer_of(two_pieces(), frame), Prompt.of([(32, 32)]), frame)
+    inside = answer.best.array
+    assert inside[20:44, 20:44].all()
+    assert not inside[60:].any()
+
+
+def test_pieces_that_touch_at_a_corner_are_one() -> None:
+    frame = ResizeLongest((128, 128), 128)
+    logits = two_pieces()
+    logits[12:20, 12:20] = 4.0
+    answer = one_piece(answer_of(logits, frame), Prompt.of([(32, 32)]), frame)
+    np.testing.assert_array_equal(answer.low_res_logits[0], logits)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt.of([(32, 32), (100, 100)]),
+        Prompt.of([(32, 32)], box=(0, 0, 128, 128)),
+        Prompt.of([(32, 32)], [0]),
+        Prompt.of([(60, 60)]),
+    ],
+    ids=["two clicks", "a box", "a click outside", "a click beside all pieces"],
+)
+def test_other_prompts_keep_all_pieces(prompt: Prompt) -> None:
+    frame = ResizeLongest((128, 128), 128)
+    answer = one_piece(answer_of(two_pieces(), frame), prompt, frame)
+    np.testing.assert_array_equal(answer.low_res_logits[0], two_pieces())
 
 
 @pytest.mark.parametrize("look", ["encode", "zoom"])

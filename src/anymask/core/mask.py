@@ -149,6 +149,19 @@ class Mask:
             cleaned = filled.largest_connected_component(connectivity=8)
         return self if cleaned == self._rle else Mask(cleaned)
 
+    def piece_at(self, x: int, y: int) -> Mask:
+        """The piece in which pixel (x, y) lies, without the others; empty when it lies in none. Diagonal
+        neighbours belong together.
+        """
+
+        def reaches(_areas: Any, boxes_xywh: NDArray[np.integer], _centres: Any) -> NDArray[np.bool_]:
+            inside = boxes_xywh[:, :2] <= (x, y)
+            return np.asarray((inside & (boxes_xywh[:, :2] + boxes_xywh[:, 2:] > (x, y))).all(1))
+
+        pieces = self._rle.connected_components(connectivity=8, filter_fn=reaches)
+        held = [piece for piece in pieces if piece[y, x]]
+        return Mask(held[0] if held else _library().zeros(self.size_hw))
+
     def placed(self, size_hw: tuple[int, int], offset_xy: tuple[int, int]) -> Mask:
         """This mask of a crop as a mask of the whole image; `offset_xy`: where the crop's corner lies.
 

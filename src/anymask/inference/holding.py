@@ -1,8 +1,10 @@
-"""What a person says holds: where they clicked, the mask is what the click says; it stays in their box.
+"""What a person says holds: where they clicked, the mask is what the click says; a first click asks for the
+piece it lies on; the mask stays in their box.
 
 A network answers most clicks so by itself, but not every one; a person whose click does nothing clicks again
 and again. So where an answer says otherwise its logits are bent around the click, two or three of their own
-pixels wide; everywhere else the answer is the network's. A box is drawn around the whole thing, so nothing
+pixels wide; everywhere else the answer is the network's. Photos of several people teach it that all of them
+are one thing, but who clicks on one of two means that one. A box is drawn around the whole thing, so nothing
 far beyond it belongs to the mask.
 Legend: m side of the low-resolution masks, M candidates.
 """
@@ -15,14 +17,15 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.candidates import Candidates
+from anymask.core.candidates import THRESHOLD, Candidates
 from anymask.core.geometry import Floats, ResizeLongest
+from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 
 SURE = 0.5  # logit at a click, at least
 REACH = 1.25  # of a bend, in low-resolution pixels: all that upscaling looks at, two or three each way
 MARGIN = 0.04  # of a box's side: people do not draw boxes to the pixel
-BEYOND = -4.0  # logit outside a box, at most
+BEYOND = -4.0  # logit of what is not meant, at most
 
 
 def within_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
@@ -47,6 +50,24 @@ def within_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Cand
     logits_Mmm = answer.low_res_logits
     held_Mmm = np.where(inside_mm, logits_Mmm, np.minimum(logits_Mmm, np.float32(BEYOND)))
     return replace(answer, low_res_logits=held_Mmm)
+
+
+def one_piece(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
+    """`answer` to a single click inside of what is meant: each candidate without the pieces that the click
+    does not lie on. A candidate that the click lies beside stays as it is.
+    """
+    if not prompt.is_ambiguous or prompt.labels[0] != 1:
+        return answer
+    side = answer.low_res_logits.shape[-1]
+    at_xy = frame.to_model_points(prompt.points_xy)[0] * (side / frame.input_size)
+    x, y = (int(at) for at in at_xy.clip(0, side - 1))
+    logits_Mmm = answer.low_res_logits.copy()
+    for logits_mm in logits_Mmm:
+        inside_mm = logits_mm > THRESHOLD
+        if inside_mm[y, x]:
+            other_mm = inside_mm & ~Mask.from_array(inside_mm).piece_at(x, y).to_array()
+            logits_mm[other_mm] = BEYOND
+    return replace(answer, low_res_logits=logits_Mmm)
 
 
 def holding(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:

@@ -31,7 +31,7 @@ from anymask.core.window import redraw
 from anymask.errors import BadInput, BadOption, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
 from anymask.inference.box_finder import BoxFinder, FoundBoxes
-from anymask.inference.holding import holding, within_box
+from anymask.inference.holding import holding, one_piece, within_box
 from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
@@ -56,8 +56,9 @@ class Model:
     too small to share a processor's cores, run at a time. `box_path`: the graph that finds where things are,
     see `BoxFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
-    `clicks_hold`: its masks are bent to what the clicks say, see `holding`; `boxes_hold`: they stay in their
-    box, see `within_box`. `temperature`: what makes its probabilities calibrated, see `tempered`.
+    `clicks_hold`: its masks are bent to what the clicks say, and one click asks for one piece, see `holding`;
+    `boxes_hold`: they stay in their box, see `within_box`. `temperature`: what makes its probabilities
+    calibrated, see `tempered`.
     """
 
     backend: Backend
@@ -194,7 +195,9 @@ class EncodedImage:
         answer = candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature)
         if self.model.boxes_hold:
             answer = within_box(answer, prompt, self.transform)
-        return holding(answer, prompt, self.transform) if self.model.clicks_hold else answer
+        if self.model.clicks_hold:
+            answer = holding(one_piece(answer, prompt, self.transform), prompt, self.transform)
+        return answer
 
     def find_boxes(self, at_most: int = 100, at_least: float = 0.05) -> FoundBoxes:
         """Where things are: boxes to ask for masks, at most so many with at least such a score, best first.
