@@ -90,6 +90,25 @@ def test_a_model_with_half_of_its_files_is_not_found(own_card: Path, left: set[s
         find_model("own")
 
 
+@pytest.mark.parametrize(
+    ("gone", "asked", "message"),
+    [
+        (".json", ".safetensors", "own.safetensors: its card own.json is not beside it"),
+        (".safetensors", ".json", "own.json: neither own.safetensors nor ONNX files are beside it"),
+        (".json", ".json", "own.json: no such file"),
+        (".json", None, r"expected a folder with one card \(.json\), found 0"),
+    ],
+)
+def test_a_path_that_is_no_model_says_what_it_lacks(
+    own_card: Path, gone: str, asked: str | None, message: str
+) -> None:
+    for suffix in (gone, ".encoder.onnx"):
+        own_card.with_name(f"own{suffix}").unlink()
+    path = own_card.with_name(f"own{asked}") if asked else own_card.parent
+    with pytest.raises(ModelNotFound, match=message):
+        find_model(str(path))
+
+
 def test_offline_nothing_is_fetched_and_the_message_says_where_to_put_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

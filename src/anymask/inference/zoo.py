@@ -106,6 +106,8 @@ def find_model(name: str, backend: str = "auto") -> Path:
     found = _find_path(Path(name)) if _is_path(name) else _find_name(name)
     if found is not None:
         return found
+    if _is_path(name):
+        raise ModelNotFound(f"{name}: {_missing(Path(name))}")
     if name in ZOO:
         size = ZOO[name].remote.size / 1e6
         raise ModelNotFound(f"{name} is not here yet: `anymask models pull {name}` ({size:.0f} MB)")
@@ -185,6 +187,18 @@ def _find_path(path: Path) -> Path | None:
     if path.suffix in PUBLISHED_SUFFIXES:
         return path if path.is_file() else None
     return _usable_card(ModelFiles.of(path).card)
+
+
+def _missing(path: Path) -> str:
+    """What a path lacks to be a model."""
+    if path.is_dir():
+        return f"expected a folder with one card (.json), found {len(list(path.glob('*.json')))}"
+    files = ModelFiles.of(path)
+    if not path.is_file() or path.suffix in PUBLISHED_SUFFIXES:
+        return "no such file"
+    if not files.card.is_file():
+        return f"its card {files.card.name} is not beside it; `anymask export` writes both"
+    return f"neither {files.weights.name} nor ONNX files are beside it"
 
 
 def _find_name(name: str) -> Path | None:
