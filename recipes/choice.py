@@ -1,6 +1,6 @@
 """Teaches a trained network how probable its answers are, by what comes true of them in use.
 
-    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--views 1200] [--steps 400]
+    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--views 1500] [--steps 400]
 
 START: a run's folder or a weights file. BASE: what that run started from; a part of it is mixed in first,
 which answers first clicks better than either (Wortsman et al. 2022, "Model soups"). A few things of each
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--mix")
-    parser.add_argument("--views", type=int, default=1200)
+    parser.add_argument("--views", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     began, model = time.monotonic(), lite_of(options.start)

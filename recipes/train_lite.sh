@@ -25,7 +25,7 @@ train --recipe polish --set weights_from="$out/first" --out "$out/second"
 anymask export "$out/first" --mean-with "$out/second" --out "$out/mean"
 
 # The whole network once more, on an accelerator. With a part of what it started from it is better than either; last it
-# learns which candidate is meant, on photos as in use, while the masks stay as they are.
+# learns how probable its answers are, from what comes true of them in use, while the masks stay as they are.
 anymask train "${shards[@]}" --recipe long --set weights_from="$out/mean/lite.safetensors" --out "$out/long"
 python "$(dirname "$0")/choice.py" "$out/long" "$out/choice" "$data"/train/train-*.tar "$data"/train/duts-*.tar \
   --mix "$out/mean/lite.safetensors"

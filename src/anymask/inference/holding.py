@@ -25,7 +25,7 @@ from anymask.core.prompt import Prompt
 SURE = 0.5  # logit at a click, at least
 REACH = 1.25  # of a bend, in low-resolution pixels: all that upscaling looks at, two or three each way
 MARGIN = 0.04  # of a box's side: people do not draw boxes to the pixel
-BEYOND = -4.0  # logit of what is not meant, at most
+BEYOND = -4.0  # logit outside a box, at most
 
 
 def within_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
@@ -66,7 +66,7 @@ def one_piece(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candi
         inside_mm = logits_mm > THRESHOLD
         if inside_mm[y, x]:
             other_mm = inside_mm & ~Mask.from_array(inside_mm).piece_at(x, y).to_array()
-            logits_mm[other_mm] = BEYOND
+            logits_mm[other_mm] *= -1  # as sure to be outside: hardly inside becomes hardly outside
     return replace(answer, low_res_logits=logits_Mmm)
 
 
