@@ -25,7 +25,7 @@ from torch import Tensor
 
 from anymask.model.segmenter import Decoded, Segmenter
 from anymask.store.records import Record, open_records
-from anymask.training.augment import Box, Colour, ViewConfig, fitted_frame
+from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
 from anymask.training.dataset import (
     MAX_COVER,
     MIN_CELLS,
@@ -80,7 +80,7 @@ def draw_look(record: Record, config: ViewConfig, rng: Generator) -> Look | None
     whole: Box = (0, 0, width, height)
     focus = annotations[int(order[0])].box_xyxy
     shown = random_window(focus, record.size_hw, rng) if closer else whole
-    frame = fitted_frame(shown, config, flip=bool(rng.random() < 0.5))
+    frame = fitted(shown, config, flip=bool(rng.random() < 0.5))
     drawn = (frame.draw_mask(mask_array(annotations[int(i)]), config.stride) for i in order)
     masks = [m for m in drawn if MIN_CELLS <= m.sum() <= MAX_COVER * m.size][: config.objects]
     if not masks:
@@ -100,6 +100,16 @@ def random_window(box_xyxy: Box, size_hw: tuple[int, int], rng: Generator) -> Bo
         edges.append((max(0, int(middle - reach)), min(side, math.ceil(middle + reach))))
     (x0, x1), (y0, y1) = edges
     return x0, y0, x1, y1
+
+
+def fitted(shown_xyxy: Box, config: ViewConfig, flip: bool) -> ViewFrame:
+    """A part of a photo at the top left of the square, top right when flipped; its long side fills it."""
+    x0, y0, x1, y1 = shown_xyxy
+    scale, stride = config.size / max(x1 - x0, y1 - y0), config.stride
+    height, width = (
+        min(config.size, max(stride, round(side * scale / stride) * stride)) for side in (y1 - y0, x1 - x0)
+    )
+    return ViewFrame(shown_xyxy, (height, width), (0, 0), config.size, flip)
 
 
 def seen(views: list[Look], device: torch.device) -> Seen:

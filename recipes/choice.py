@@ -61,10 +61,10 @@ class Answers:
         return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
 
-def mixed(model: Lite, base: Lite) -> Lite:
-    others, result = base.state_dict(), Lite()
-    result.load_state_dict({n: own.lerp(others[n], OF_BASE) for n, own in model.state_dict().items()})
-    return result
+def blend(own: nn.Module, other: nn.Module, share: float) -> None:
+    """In place: `share` of the weights of `other`, the rest of its own."""
+    others = other.state_dict()
+    own.load_state_dict({name: tensor.lerp(others[name], share) for name, tensor in own.state_dict().items()})
 
 
 def answers(network: Lite, data: list[str], views: int) -> Iterator[tuple[str, Answers]]:
@@ -112,9 +112,7 @@ def learn(head: nn.Module, known: Answers, steps: int) -> torch.optim.Optimizer:
         loss.backward()
         optimiser.step()
         slope.step()
-    with torch.no_grad():
-        for own, before in zip(head.parameters(), start.parameters(), strict=True):
-            own.lerp_(before, 1 - HALF_WAY)
+    blend(head, start, 1 - HALF_WAY)
     return optimiser
 
 
@@ -146,7 +144,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     began, model = time.monotonic(), lite_of(options.start)
-    model = mixed(model, lite_of(options.mix)) if options.mix else model
+    if options.mix:
+        blend(model, lite_of(options.mix), OF_BASE)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = list(answers(model, options.data, options.views))
     known = Answers.joined([a for key, a in found if not is_held_out(key, ASIDE)])

@@ -59,16 +59,6 @@ class ViewFrame:
         return drawn[:, ::-1].copy() if self.flip else drawn
 
 
-def fitted_frame(shown_xyxy: Box, config: ViewConfig, flip: bool) -> ViewFrame:
-    """A part of a photo at the top left of the square, top right when flipped; its long side fills it."""
-    x0, y0, x1, y1 = shown_xyxy
-    scale, stride = config.size / max(x1 - x0, y1 - y0), config.stride
-    height, width = (
-        min(config.size, max(stride, round(side * scale / stride) * stride)) for side in (y1 - y0, x1 - x0)
-    )
-    return ViewFrame(shown_xyxy, (height, width), (0, 0), config.size, flip)
-
-
 def random_frame(
     size_hw: tuple[int, int],
     focus_xyxy: Box,
