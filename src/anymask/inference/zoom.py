@@ -17,15 +17,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
-from anymask.core.geometry import Pixels, box_iou
+from anymask.core.geometry import Floats, Pixels, box_iou
 from anymask.core.prompt import Prompt
-from anymask.core.window import Edges, Frame, Window, redraw
+from anymask.core.window import Edges, Window, redraw
 from anymask.inference.predictor import EncodedImage, Model
+from anymask.inference.prompt_arrays import mask_logits
 
 ROOM = 1.4  # a window's sides relative to those of what it shows
 LEAST_SIDE = 160  # of a window, in pixels: below, there is nothing more to see
 SAME = 0.8  # IoU of two candidates from which on they are one answer, drawn twice
 ALIKE = 0.5  # IoU of two windows above which the one that is encoded already will do
+CUT_OFF = 0.02  # of a window's side: a mask that reaches along more of it goes on outside
+LOOKS = 3  # at most, in ever larger windows, while they cut the mask off
 REMEMBERED = 4  # windows of an image that are kept encoded
 
 
@@ -75,43 +78,82 @@ class ZoomImage:
     def segment_batch(self, prompts: Sequence[Prompt]) -> list[Candidates]:
         """As `EncodedImage.segment_batch`; each prompt is looked at closer by itself. Raises BadPrompt."""
         checked = self.whole.check(prompts)
-        first = iter(self.whole.segment_batch([p for p in checked if p.mask is None]))
-        return [self._closer(p, next(first) if p.mask is None else None) for p in checked]
+        first = iter(self.whole.segment_batch([p for p in checked if not _is_mask_alone(p)]))
+        return [self._redrawn(p) if _is_mask_alone(p) else self._closer(p, next(first)) for p in checked]
 
-    def _closer(self, prompt: Prompt, first: Candidates | None) -> Candidates:
+    def _closer(self, prompt: Prompt, first: Candidates) -> Candidates:
         """Every candidate drawn again. Whether it was meant and how good it is, the first look says:
         the second is given a mask and sees little else, so it would judge how well that is redrawn.
         """
-        if first is None:
-            return self._second_look(prompt)
-        windows: list[Window] = []
+        windows = [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
         drawn = []
         for candidate in first:
-            again = replace(prompt, mask=candidate.low_res_logits, mask_frame=candidate.transform)
-            window = self._window(again, windows)
+            window = self._window(prompt, candidate.array, windows)
             windows += [window] if window else []
-            best = self._ask(again, window).best if window else candidate
+            best = self._look(prompt, candidate, window).best if window else candidate
             drawn.append(replace(best, iou=candidate.iou, probability=candidate.probability))
         return _together(drawn, first.none_probability)
 
-    def _second_look(self, prompt: Prompt) -> Candidates:
-        seen = [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
-        window = self._window(prompt, seen)
-        return self._ask(prompt, window) if window else self.whole.segment_batch([prompt])[0]
+    def _redrawn(self, prompt: Prompt) -> Candidates:
+        """A mask and nothing else needs no first look."""
+        window = self._window(prompt, self._shown(prompt), [])
+        return self._look(prompt, None, window) if window else self.whole.segment_batch([prompt])[0]
 
-    def _window(self, prompt: Prompt, known: Sequence[Window]) -> Window | None:
+    def _shown(self, prompt: Prompt) -> NDArray[np.bool_]:
+        """The prompt's mask, (H, W) bool."""
+        if prompt.mask is None or prompt.mask.dtype == np.bool_:
+            return np.asarray(prompt.mask, np.bool_)
+        return (prompt.mask_frame or self.whole.transform).to_image_mask(prompt.mask.astype(np.float32))
+
+    def _window(self, prompt: Prompt, mask_HW: NDArray[np.bool_], known: Sequence[Window]) -> Window | None:
         """Around the mask and what the prompt names; one of the known if it will do; None: nothing there."""
-        shown = _extent(prompt, self.whole.transform)
+        shown = _extent(prompt, mask_HW)
         if shown is None:
             return None
         wanted = Window(self.size_hw, _with_room(shown, self.size_hw), self.whole.transform.input_size)
         alike = (w for w in known if _holds(w.edges_xyxy, shown) and _iou(w, wanted) > ALIKE)
         return next(alike, wanted)
 
-    def _ask(self, prompt: Prompt, window: Window) -> Candidates:
-        moved = _moved(prompt, window, self.whole.transform)
-        answer = self._encoded(window).segment_batch([moved])[0]
-        return replace(answer, transforms=(window,) * len(answer))
+    def _look(self, prompt: Prompt, first: Candidate | None, window: Window) -> Candidates:
+        """The answer in a window, or in a larger one if it is cut off by the window's edges."""
+        for _ in range(LOOKS):
+            moved = self._moved(prompt, first, window)
+            answer = self._encoded(window).segment_batch([moved])[0]
+            answer = replace(answer, transforms=(window,) * len(answer))
+            larger = _larger(window, answer.best.low_res_logits)
+            if larger == window:
+                break
+            window = larger
+        return answer
+
+    def _moved(self, prompt: Prompt, first: Candidate | None, window: Window) -> Prompt:
+        """The prompt in the window's own pixels; clicks outside of it say nothing about what it shows."""
+        (x0, y0, x1, y1), origin = window.edges_xyxy, np.array(window.origin_xy, np.float32)
+        xy = prompt.points_xy
+        near = (xy >= (x0, y0)).all(1) & (xy <= (x1, y1)).all(1)
+        box = None if prompt.box_xyxy is None else prompt.box_xyxy - np.tile(origin, 2)
+        return Prompt(xy[near] - origin, prompt.labels[near], box, self._given(prompt, first, window))
+
+    def _given(self, prompt: Prompt, first: Candidate | None, window: Window) -> Floats:
+        """Logits for the second look to start from: those of the first look and of an earlier answer. That
+        rests on one prompt less, so the more there are, the less the first look, which is coarse, changes.
+        """
+        earlier = self._earlier(prompt, window)
+        if first is None:
+            assert earlier is not None, "a mask alone"
+            return earlier
+        seen = redraw(first.low_res_logits, first.transform, window)
+        if earlier is None:
+            return seen
+        share = np.float32(1 / max(1, _count(prompt) - 1))
+        return share * seen + (1 - share) * earlier
+
+    def _earlier(self, prompt: Prompt, window: Window) -> Floats | None:
+        if prompt.mask is None:
+            return None
+        if prompt.mask.dtype == np.bool_:
+            return mask_logits(window.cut(prompt.mask), self.model.spec, window.inside)
+        return redraw(prompt.mask.astype(np.float32), prompt.mask_frame or self.whole.transform, window)
 
     def _encode(self, window: Window) -> EncodedImage:
         if window.edges_xyxy == (0, 0, *self.size_hw[::-1]):
@@ -156,13 +198,17 @@ def _same(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
     return np.asarray(alike_MM & framed_MM)
 
 
-def _extent(prompt: Prompt, whole: Frame) -> Edges | None:
+def _count(prompt: Prompt) -> int:
+    return len(prompt.points_xy) + (prompt.box_xyxy is not None)
+
+
+def _is_mask_alone(prompt: Prompt) -> bool:
+    return prompt.mask is not None and not _count(prompt)
+
+
+def _extent(prompt: Prompt, mask_HW: NDArray[np.bool_]) -> Edges | None:
     """The pixels that hold the mask, the points inside of what is meant and the box; None without a mask."""
-    assert prompt.mask is not None
-    mask = prompt.mask
-    if mask.dtype != np.bool_:
-        mask = (prompt.mask_frame or whole).to_image_mask(mask.astype(np.float32))
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(mask_HW.any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
     low = [np.array([columns[0], rows[0]])]
@@ -186,6 +232,23 @@ def _with_room(shown_xyxy: Edges, size_hw: tuple[int, int]) -> Edges:
     return x0, y0, x1, y1
 
 
+def _larger(window: Window, logits_mm: Floats) -> Window:
+    """Twice as far to the sides at which the window cuts the mask off; the same where it cuts off nothing."""
+    high, wide = (max(1, int(s * len(logits_mm) / window.input_size)) for s in window.inside.size_hw_model)
+    inside_hw = logits_mm[:high, :wide] > THRESHOLD
+    sides = (inside_hw[:, 0], inside_hw[0], inside_hw[:, -1], inside_hw[-1])
+    cut = [float(side.mean()) > CUT_OFF for side in sides]
+    (x0, y0, x1, y1), (height, width) = window.edges_xyxy, window.size_hw_image
+    by_x, by_y = x1 - x0, y1 - y0
+    edges = (
+        max(0, x0 - cut[0] * by_x),
+        max(0, y0 - cut[1] * by_y),
+        min(width, x1 + cut[2] * by_x),
+        min(height, y1 + cut[3] * by_y),
+    )
+    return replace(window, edges_xyxy=edges)
+
+
 def _holds(edges_xyxy: Edges, shown_xyxy: Edges) -> bool:
     (x0, y0, x1, y1), (a0, b0, a1, b1) = edges_xyxy, shown_xyxy
     return x0 <= a0 and y0 <= b0 and a1 <= x1 and b1 <= y1
@@ -193,17 +256,3 @@ def _holds(edges_xyxy: Edges, shown_xyxy: Edges) -> bool:
 
 def _iou(a: Window, b: Window) -> float:
     return float(box_iou(a.edges_xyxy, b.edges_xyxy)[0, 0])
-
-
-def _moved(prompt: Prompt, window: Window, whole: Frame) -> Prompt:
-    """The prompt in the window's own pixels; clicks outside of it say nothing about what it shows."""
-    assert prompt.mask is not None
-    (x0, y0, x1, y1), origin = window.edges_xyxy, np.array(window.origin_xy, np.float32)
-    xy = prompt.points_xy
-    near = (xy >= (x0, y0)).all(1) & (xy <= (x1, y1)).all(1)
-    if prompt.mask.dtype == np.bool_:
-        mask: np.ndarray = window.cut(prompt.mask)
-    else:
-        mask = redraw(prompt.mask.astype(np.float32), prompt.mask_frame or whole, window)
-    box = None if prompt.box_xyxy is None else prompt.box_xyxy - np.tile(origin, 2)
-    return Prompt(xy[near] - origin, prompt.labels[near], box, mask)
