@@ -11,12 +11,12 @@ import pytest
 import anymask
 from anymask.core.candidates import Candidate, Candidates
 from anymask.core.prompt import Prompt
-from anymask.core.window import Window
+from anymask.core.window import Window, redraw
 from anymask.errors import BadPrompt
 from anymask.inference.backend import DecodedArrays
 from anymask.inference.disk_backend import DISK_SPEC
 from anymask.inference.predictor import Model
-from anymask.inference.zoom import LEAST_SIDE, ZoomImage, Zooming, _together
+from anymask.inference.zoom import LEAST_SIDE, LOOKS, ZoomImage, Zooming, _together
 
 HEIGHT, WIDTH = 900, 1200
 MIDDLE = (620.0, 420.0)
@@ -30,6 +30,7 @@ class BrightBackend:
 
     def __init__(self) -> None:
         self.looks = 0
+        self.given: list[np.ndarray] = []
 
     def encode(self, pixels_13hw: np.ndarray) -> dict[str, np.ndarray]:
         self.looks += 1
@@ -38,6 +39,7 @@ class BrightBackend:
         return {"image_embeddings": grey[None, None].astype(np.float32)}
 
     def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:
+        self.given += list(prompts.masks_P1mm[:, 0])
         count = len(prompts.labels_PN)
         logits = 20 * (embedding["image_embeddings"][0, 0] - 0.5)
         masks = np.stack([np.stack([logits] * 4)] * count).astype(np.float32)
@@ -135,6 +137,56 @@ def test_a_click_outside_of_the_window_opens_a_larger_one(image: ZoomImage, back
     frame = second.transforms[0]
     assert isinstance(frame, Window)
     assert frame.edges_xyxy[0] < 100 and frame.edges_xyxy[1] < 100
+
+
+def test_a_mask_that_its_window_cuts_off_is_looked_at_in_a_larger_one(backend: BrightBackend) -> None:
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    photo[400:440, 300:900] = 255
+    part = np.zeros((HEIGHT, WIDTH), bool)
+    part[400:440, 560:640] = True
+    answer = Model(backend).zoom(photo).segment(mask=part)
+    assert iou(answer.best.array, photo) > 0.95
+    frame = answer.transforms[0]
+    assert isinstance(frame, Window)
+    x0, y0, x1, y1 = frame.edges_xyxy
+    assert x0 < 300 and x1 > 900 and y0 > 300 and y1 < 540  # larger only where the mask was cut
+    assert backend.looks == 1 + 3
+
+
+def test_a_mask_that_goes_on_everywhere_is_not_looked_at_for_ever(backend: BrightBackend) -> None:
+    part = np.zeros((HEIGHT, WIDTH), bool)
+    part[440:460, 590:610] = True
+    bright = Model(backend).zoom(np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
+    assert bright.segment(mask=part).best.array.all()
+    assert backend.looks <= 1 + LOOKS
+
+
+@pytest.mark.parametrize(("clicks", "share"), [(2, 1.0), (3, 1 / 2), (5, 1 / 4)])
+def test_the_more_clicks_an_answer_rests_on_the_less_a_first_look_changes_it(
+    image: ZoomImage, backend: BrightBackend, clicks: int, share: float
+) -> None:
+    window = Window((HEIGHT, WIDTH), (500, 300, 740, 540), DISK_SPEC.input_size)
+    side = DISK_SPEC.low_res_size
+    earlier = Candidate(np.full((side, side), 4.0, np.float32), 0.5, 0.5, window)
+    points = [(600 + 10 * i, 390) for i in range(clicks)]
+    frame, first = (
+        image.segment(points=points, mask=earlier).transforms[0],
+        image.whole.segment(points=points),
+    )
+    seen = redraw(first.low_res_logits[0], first.transforms[0], frame)
+    before = redraw(earlier.low_res_logits, window, frame)
+    assert backend.given[1] == pytest.approx(share * seen + (1 - share) * before, abs=1e-4)
+
+
+def test_a_mask_of_unknown_origin_counts_as_much_as_the_first_look_at_a_click(
+    image: ZoomImage, backend: BrightBackend
+) -> None:
+    nothing = np.zeros((HEIGHT, WIDTH), bool)
+    answer = image.segment(points=[(620, 390)], mask=nothing)
+    frame, first = answer.transforms[0], image.whole.segment(points=[(620, 390), (620, 391)])
+    seen = redraw(first.low_res_logits[0], first.transforms[0], frame)
+    inside = np.arange(len(seen)) < len(seen) * min(frame.inside.size_hw_model) // DISK_SPEC.input_size
+    assert backend.given[1][inside][:, inside] == pytest.approx((seen[inside][:, inside] - 6) / 2, abs=1e-4)
 
 
 def test_an_answer_of_two_looks_can_be_asked_about_with_one(image: ZoomImage, comb: np.ndarray) -> None:

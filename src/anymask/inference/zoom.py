@@ -1,8 +1,9 @@
 """Looking twice: at the whole image, then closer at what the first answer shows.
 
 A small network sees a large photo coarsely. So what it found is cut out with some room around it, encoded
-alone and asked again: the same prompt with the first answer as its mask. The networks for which the click
-protocol was written are measured so too ("zoom-in": Sofiiuk et al. 2022, RITM).
+alone and asked again: the same prompt with the first answer as its mask. A mask that the edges of what was
+cut out cut off is asked for in more of the photo. The networks for which the click protocol was written are
+measured so too ("zoom-in": Sofiiuk et al. 2022, RITM).
 Legend: H W image pixels, h w low-resolution pixels.
 """
 
@@ -29,6 +30,7 @@ SAME = 0.8  # IoU of two candidates from which on they are one answer, drawn twi
 ALIKE = 0.5  # IoU of two windows above which the one that is encoded already will do
 CUT_OFF = 0.02  # of a window's side: a mask that reaches along more of it goes on outside
 LOOKS = 3  # at most, in ever larger windows, while they cut the mask off
+UNTOLD = 2  # prompts that a mask counts for if those that it rests on are not told
 REMEMBERED = 4  # windows of an image that are kept encoded
 
 
@@ -36,8 +38,8 @@ REMEMBERED = 4  # windows of an image that are kept encoded
 class ZoomImage:
     """An image that is looked at twice. Asked and answered as an `EncodedImage`.
 
-    Keeps the photo, and the last few windows encoded. An earlier answer (`mask`) stands for the first look,
-    so that clicks that correct it cost one look each; a window is encoded anew when the mask outgrows it.
+    Keeps the photo, and the last few windows encoded: a correction is looked at in the window of the earlier
+    answer (`mask`), unless the mask outgrows it.
     """
 
     whole: EncodedImage
@@ -88,7 +90,8 @@ class ZoomImage:
         windows = [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
         drawn = []
         for candidate in first:
-            window = self._window(prompt, candidate.array, windows)
+            shown_HW = candidate.transform.to_image_mask(candidate.low_res_logits)
+            window = self._window(prompt, shown_HW, windows)
             windows += [window] if window else []
             best = self._look(prompt, candidate, window).best if window else candidate
             drawn.append(replace(best, iou=candidate.iou, probability=candidate.probability))
@@ -135,8 +138,9 @@ class ZoomImage:
         return Prompt(xy[near] - origin, prompt.labels[near], box, self._given(prompt, first, window))
 
     def _given(self, prompt: Prompt, first: Candidate | None, window: Window) -> Floats:
-        """Logits for the second look to start from: those of the first look and of an earlier answer. That
-        rests on one prompt less, so the more there are, the less the first look, which is coarse, changes.
+        """Logits for the second look to start from: those of the first look and of an earlier answer.
+
+        The more prompts that rests on, the less the first look, which is coarse, changes it.
         """
         earlier = self._earlier(prompt, window)
         if first is None:
@@ -145,7 +149,7 @@ class ZoomImage:
         seen = redraw(first.low_res_logits, first.transform, window)
         if earlier is None:
             return seen
-        share = np.float32(1 / max(1, _count(prompt) - 1))
+        share = np.float32(1 / (_count(prompt) - 1 or UNTOLD))
         return share * seen + (1 - share) * earlier
 
     def _earlier(self, prompt: Prompt, window: Window) -> Floats | None:
