@@ -104,7 +104,8 @@ class ZoomImage:
 
     def _shown(self, prompt: Prompt) -> NDArray[np.bool_]:
         """The prompt's mask, (H, W) bool."""
-        if prompt.mask is None or prompt.mask.dtype == np.bool_:
+        assert prompt.mask is not None, "a mask alone"
+        if prompt.mask.dtype == np.bool_:
             return np.asarray(prompt.mask, np.bool_)
         return (prompt.mask_frame or self.whole.transform).to_image_mask(prompt.mask.astype(np.float32))
 
