@@ -129,6 +129,17 @@ def test_a_correction_costs_no_new_look_while_the_mask_stays_in_its_window(
     assert second.transforms[0] == first.transforms[0]
 
 
+def test_an_answer_drawn_again_by_itself_costs_no_new_look(image: ZoomImage, backend: BrightBackend) -> None:
+    window = Window((HEIGHT, WIDTH), (520, 340, 720, 520), DISK_SPEC.input_size)
+    bright = np.full((DISK_SPEC.low_res_size,) * 2, -4.0, np.float32)
+    bright[30:90, 30:90] = 4
+    answer = image.segment(mask=Candidate(bright, 0.5, 0.5, window))
+    assert answer.transforms[0] == window
+    looks = backend.looks
+    image.segment(mask=answer)
+    assert backend.looks == looks
+
+
 def test_a_click_outside_of_the_window_opens_a_larger_one(image: ZoomImage, backend: BrightBackend) -> None:
     first = image.segment(points=[(620, 390)])
     looks = backend.looks
@@ -169,10 +180,8 @@ def test_the_more_clicks_an_answer_rests_on_the_less_a_first_look_changes_it(
     side = DISK_SPEC.low_res_size
     earlier = Candidate(np.full((side, side), 4.0, np.float32), 0.5, 0.5, window)
     points = [(600 + 10 * i, 390) for i in range(clicks)]
-    frame, first = (
-        image.segment(points=points, mask=earlier).transforms[0],
-        image.whole.segment(points=points),
-    )
+    frame = image.segment(points=points, mask=earlier).transforms[0]
+    first = image.whole.segment(points=points)
     seen = redraw(first.low_res_logits[0], first.transforms[0], frame)
     before = redraw(earlier.low_res_logits, window, frame)
     assert backend.given[1] == pytest.approx(share * seen + (1 - share) * before, abs=1e-4)

@@ -87,8 +87,7 @@ class ZoomImage:
         """Every candidate drawn again. Whether it was meant and how good it is, the first look says:
         the second is given a mask and sees little else, so it would judge how well that is redrawn.
         """
-        windows = [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
-        drawn = []
+        windows, drawn = _known(prompt), []
         for candidate in first:
             shown_HW = candidate.transform.to_image_mask(candidate.low_res_logits)
             window = self._window(prompt, shown_HW, windows)
@@ -99,7 +98,7 @@ class ZoomImage:
 
     def _redrawn(self, prompt: Prompt) -> Candidates:
         """A mask and nothing else needs no first look."""
-        window = self._window(prompt, self._shown(prompt), [])
+        window = self._window(prompt, self._shown(prompt), _known(prompt))
         return self._look(prompt, None, window) if window else self.whole.segment_batch([prompt])[0]
 
     def _shown(self, prompt: Prompt) -> NDArray[np.bool_]:
@@ -201,6 +200,11 @@ def _same(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
     alike_MM = shared_MM >= SAME * (cells_M[:, None] + cells_M - shared_MM)
     framed_MM = np.array([[a.transform == b.transform for b in candidates] for a in candidates])
     return np.asarray(alike_MM & framed_MM)
+
+
+def _known(prompt: Prompt) -> list[Window]:
+    """In which an earlier answer was drawn."""
+    return [prompt.mask_frame] if isinstance(prompt.mask_frame, Window) else []
 
 
 def _count(prompt: Prompt) -> int:
