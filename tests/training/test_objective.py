@@ -7,12 +7,14 @@ import torch
 
 from anymask.model.lite import Lite
 from anymask.model.segmenter import Decoded
+from anymask.training.dataset import Shown
 from anymask.training.interaction import PAD, POSITIVE, Prompts
 from anymask.training.objective import (
     Objective,
+    answer_loss,
+    asked_next,
     blurred,
     decode,
-    looked_again,
     session_loss,
     teacher_loss,
 )
@@ -33,11 +35,45 @@ def test_a_second_look_gets_the_candidate_that_was_meant_and_no_new_click() -> N
     labels = torch.tensor([[PAD, PAD, POSITIVE], [2, 3, PAD]])  # a point alone; a box
     prompts = Prompts(torch.zeros(2, 3, 2), labels, torch.zeros(2, 1, SIDE, SIDE), torch.zeros(2))
     answer = Decoded(masks, torch.zeros(2, 4), None)
-    again = looked_again(prompts, answer, target, Objective(), np.random.default_rng(0))
-    assert torch.equal(again.labels_PN, labels)
+    every = torch.tensor([True, True])
+    again = asked_next(prompts, answer, target[:, 0], every, 2, Objective(), np.random.default_rng(0))
+    assert torch.equal(again.labels_PN[:, :3], labels)
+    assert again.labels_PN[:, 3].tolist() == [PAD, PAD]
     assert again.has_mask_P.tolist() == [1, 1]
     assert torch.equal(again.masks_P1mm[0, 0], square(16))
     assert torch.equal(again.masks_P1mm[1, 0], square(4)), "a box has one answer: slot 0"
+
+
+def test_what_is_a_window_is_looked_at_again_while_the_rest_is_corrected() -> None:
+    masks = torch.stack([torch.stack([square(4)] * 4)] * 2)
+    target = torch.stack([square(16), square(16)]) > 0
+    prompts = Prompts(
+        torch.zeros(2, 1, 2), torch.full((2, 1), POSITIVE), torch.zeros(2, 1, SIDE, SIDE), torch.zeros(2)
+    )
+    how, window = Objective(drop_mask=1.0), torch.tensor([True, False])
+    answer = Decoded(masks, torch.zeros(2, 4), None)
+    asked = asked_next(prompts, answer, target, window, 2, how, np.random.default_rng(0))
+    assert asked.labels_PN.tolist() == [[POSITIVE, PAD], [POSITIVE, POSITIVE]]
+    assert asked.points_PN2[0, 1].tolist() == [0, 0]
+    assert asked.has_mask_P.tolist() == [1, 0], "a second look always has its mask"
+
+
+def test_answers_that_do_not_count_change_nothing() -> None:
+    target = (torch.stack([square(16), square(16), square(8)]) > 0)[:, None]
+    prompts = Prompts(
+        torch.zeros(3, 1, 2), torch.full((3, 1), POSITIVE), torch.zeros(3, 1, SIDE, SIDE), torch.zeros(3)
+    )
+
+    def loss(last: int, counts: list[bool] | None) -> torch.Tensor:
+        masks = torch.stack([torch.stack([square(size)] * 4) for size in (14, 12, last)])
+        given = None if counts is None else torch.tensor(counts)
+        return answer_loss(Decoded(masks, torch.zeros(3, 4), None), target, prompts, Objective(), "x", given)[
+            0
+        ]
+
+    assert loss(30, [True, True, False]) == loss(2, [True, True, False])
+    assert loss(30, None) == loss(30, [True, True, True]) > loss(8, None)
+    assert loss(30, [False, False, False]) == 0
 
 
 def test_blurring_moves_edges_and_keeps_the_inside() -> None:
@@ -57,8 +93,9 @@ def test_no_blur_changes_nothing() -> None:
 def test_a_teacher_draws_answers_to_its_own() -> None:
     torch.manual_seed(0)
     model, teacher = Lite(), Lite().requires_grad_(False)
-    pixels, truth = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 32, 32, dtype=torch.bool)
-    truth[..., 8:24, 8:24] = True
+    pixels, masks = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    masks[..., 8:24, 8:24] = True
+    truth = Shown(masks, torch.tensor([False]))
 
     def total(weight: float) -> torch.Tensor:
         how = Objective(corrections=(1.0,), teacher=weight)

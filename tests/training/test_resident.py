@@ -39,10 +39,20 @@ def test_the_same_numbers_give_the_same_views(both: tuple[TrainingViews[View], R
     assert resident_views.pixels_BSS3.shape == plain.pixels_BSS3.shape
     assert resident_views.pixels_BSS3.dtype == torch.uint8
     off_B = (plain.pixels_BSS3.float() - resident_views.pixels_BSS3).abs().mean((1, 2, 3))
-    a, b = plain.truth.flatten(0, 1), resident_views.truth.flatten(0, 1)
+    a, b = (batch.truth.masks_BKmm.flatten(0, 1) for batch in (plain, resident_views))
     iou = (a & b).sum((1, 2)) / (a | b).sum((1, 2))
     assert off_B.median() < 4  # of 255, on noise enlarged and made smaller
     assert (iou > 0.9).float().mean() > 0.95 and iou.median() > 0.98
+
+
+def test_the_same_views_are_windows(both: tuple[TrainingViews[View], ResidentViews]) -> None:
+    config = replace(CONFIG, closer=0.5, stretch=0.5)
+    plain, resident_views = (views.batch(views.prepare(range(40), config), CPU) for views in both)
+    assert torch.equal(plain.truth.closer_B, resident_views.truth.closer_B)
+    assert 10 < plain.truth.closer_B.sum() < 30
+    a, b = (batch.truth.masks_BKmm[:, 0] for batch in (plain, resident_views))
+    iou = (a & b).sum((1, 2)) / (a | b).sum((1, 2))
+    assert (iou > 0.9).float().mean() > 0.95 and iou.median() > 0.97
 
 
 def test_a_number_is_the_same_view_in_any_batch(both: tuple[TrainingViews[View], ResidentViews]) -> None:
@@ -50,7 +60,7 @@ def test_a_number_is_the_same_view_in_any_batch(both: tuple[TrainingViews[View],
     alone = views.batch(views.prepare([7], CONFIG), CPU)
     among = views.batch(views.prepare(range(5, 9), CONFIG), CPU)
     assert torch.equal(alone.pixels_BSS3[0], among.pixels_BSS3[2])
-    assert torch.equal(alone.truth[0], among.truth[2])
+    assert torch.equal(alone.truth.masks_BKmm[0], among.truth.masks_BKmm[2])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scenes import write_scenes
 
 from anymask.errors import BadInput
 from anymask.store.records import RecordSource, open_records
-from anymask.training.augment import ViewConfig, random_frame
+from anymask.training.augment import ViewConfig, random_frame, window_frame
 from anymask.training.dataset import View
 from anymask.training.objective import CLICKS
 from anymask.training.task import Choice, TrainingViews
@@ -71,8 +72,36 @@ def test_photos_without_masks_are_not_trained_on(tmp_path: Path, empty: dict[str
 def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
-        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), 64, (0.2, 4.0), rng)
+        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), 64, (0.2, 4.0), rng, stretch=0.5)
         x0, y0, x1, y1 = frame.crop_xyxy
         assert 0 <= x0 < x1 <= size_hw[1] + 1e-6 and 0 <= y0 < y1 <= size_hw[0] + 1e-6
         assert all(0 < side <= 64 and side % 4 == 0 for side in frame.drawn_hw)
         assert all(o % 4 == 0 and o + d <= 64 for o, d in zip(frame.origin_yx, frame.drawn_hw, strict=True))
+
+
+def test_a_stretched_view_keeps_its_area() -> None:
+    rng = np.random.default_rng(0)
+    whole = (0.0, 0.0, 64.0, 64.0)
+    frames = [random_frame((64, 64), whole, 512, (0.5, 0.5), rng, stretch=0.5) for _ in range(50)]
+    ratios = [wide / high for high, wide in (frame.drawn_hw for frame in frames)]
+    assert 0.65 < min(ratios) < 0.75 and 1.35 < max(ratios) < 1.55
+    assert all(abs(high * wide - 256**2) < 0.03 * 256**2 for high, wide in (f.drawn_hw for f in frames))
+
+
+def test_a_window_shows_its_thing_with_some_room_and_fills_the_view() -> None:
+    rng = np.random.default_rng(0)
+    thing = (200.0, 100.0, 320.0, 180.0)
+    for _ in range(50):
+        frame = window_frame((400, 600), thing, 128, rng)
+        x0, y0, x1, y1 = frame.crop_xyxy
+        assert 0 <= x0 <= thing[0] and 0 <= y0 <= thing[1] and thing[2] <= x1 <= 600 and thing[3] <= y1 <= 400
+        assert max(frame.drawn_hw) == 128 and frame.origin_yx == (0, 0) and frame.closer
+
+
+def test_windows_are_as_many_as_asked_for_and_show_one_thing(views: TrainingViews[View]) -> None:
+    config = replace(CONFIG, closer=0.5)
+    drawn = [views.view(number, config) for number in range(60)]
+    closer = [view for view in drawn if view.closer]
+    assert 20 < len(closer) < 40
+    assert all(np.array_equal(*view.masks_Kmm) for view in closer)
+    assert not all(np.array_equal(*view.masks_Kmm) for view in drawn if not view.closer)

@@ -14,11 +14,20 @@ from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
 Box = tuple[float, float, float, float]
+GRID = 4  # drawn sizes and origins of views are multiples of so many pixels
+
+# Windows as second looks have them (`inference/zoom.py`), give or take.
+ROOM = (1.15, 2.0)  # a window's sides relative to those of the thing
+LEAST_SIDE = (110.0, 190.0)  # of a window, in pixels
+OFF_CENTRE = 0.08  # of the thing's sides
 
 
 @dataclass(frozen=True, slots=True)
 class ViewConfig:
-    """`size`: side of a view in pixels. `stride`: pixels per mask cell. `objects`: masks per view."""
+    """`size`: side of a view in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `closer`:
+    share of the views that are windows around one thing, as a second look sees it. `stretch`: the others are
+    made wider or taller by up to so much (log-uniform, their area stays).
+    """
 
     size: int
     stride: int
@@ -26,12 +35,14 @@ class ViewConfig:
     scale: tuple[float, float] = (0.7, 2.5)
     colour: float = 0.3
     fill: tuple[int, int, int] = (127, 127, 127)
+    closer: float = 0.0
+    stretch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ViewFrame:
     """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side
-    `size`.
+    `size`. `closer`: it is a window around one thing.
     """
 
     crop_xyxy: Box
@@ -39,6 +50,7 @@ class ViewFrame:
     origin_yx: tuple[int, int]
     size: int
     flip: bool
+    closer: bool = False
 
     def draw_pixels(self, pixels_HW3: np.ndarray, fill: tuple[int, int, int]) -> Image.Image:
         canvas = Image.new("RGB", (self.size, self.size), fill)
@@ -65,16 +77,22 @@ def random_frame(
     size: int,
     scale: tuple[float, float],
     rng: Generator,
-    grid: int = 4,
+    stretch: float = 0.0,
+    grid: int = GRID,
 ) -> ViewFrame:
-    """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`.
+    """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`, but for
+    the `stretch`.
 
     The crop holds a random point of `focus_xyxy`. Drawn sizes and origins are multiples of `grid`.
     """
     height, width = size_hw
     zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
-    drawn = [max(grid, min(size, round(side * zoom / grid) * grid)) for side in (height, width)]
-    crop_hw = [min(side, d / zoom) for side, d in zip((height, width), drawn, strict=True)]
+    wider = math.exp(rng.uniform(-1, 1) * math.log1p(stretch) / 2) if stretch else 1.0
+    zoom_hw = zoom / wider, zoom * wider
+    drawn, crop_hw = [], []
+    for side, by in zip(size_hw, zoom_hw, strict=True):
+        drawn.append(max(grid, min(size, round(side * by / grid) * grid)))
+        crop_hw.append(min(side, drawn[-1] / by))
     y0, x0 = (
         _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
         for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
@@ -84,6 +102,22 @@ def random_frame(
     )
     crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
     return ViewFrame(crop, (drawn[0], drawn[1]), (origin[0], origin[1]), size, bool(rng.random() < 0.5))
+
+
+def window_frame(size_hw: tuple[int, int], thing_xyxy: Box, size: int, rng: Generator) -> ViewFrame:
+    """A window around a thing, with more or less room, not quite in the middle, cut at the edges of the
+    photo; its long side fills the view, from the upper left corner on.
+    """
+    edges = []
+    for low, high, side in zip(thing_xyxy[:2], thing_xyxy[2:], size_hw[::-1], strict=True):
+        room = math.exp(rng.uniform(math.log(ROOM[0]), math.log(ROOM[1])))
+        reach = max((high - low) * room, rng.uniform(*LEAST_SIDE)) / 2
+        middle = (low + high) / 2 + rng.uniform(-OFF_CENTRE, OFF_CENTRE) * (high - low)
+        edges.append((max(0, int(middle - reach)), min(side, math.ceil(middle + reach))))
+    (x0, x1), (y0, y1) = edges
+    scale = size / max(x1 - x0, y1 - y0)
+    height, width = (min(size, max(GRID, round(side * scale / GRID) * GRID)) for side in (y1 - y0, x1 - x0))
+    return ViewFrame((x0, y0, x1, y1), (height, width), (0, 0), size, bool(rng.random() < 0.5), closer=True)
 
 
 def _crop_start(side: float, length: float, low: float, high: float, rng: Generator) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anymask.core.mask import Mask
 from anymask.store.records import Annotation, Record
-from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame, random_frame
+from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame, random_frame, window_frame
 
 MIN_CELLS = 12  # a visible object covers at least so many mask cells
 MAX_COVER = 0.95  # and at most this part of the view
@@ -23,10 +23,21 @@ MAX_COVER = 0.95  # and at most this part of the view
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`pixels_SS3`: uint8. `masks_Kmm`: bool, one per object, at the mask stride."""
+    """`pixels_SS3`: uint8. `masks_Kmm`: bool, one per object, at the mask stride. `closer`: a window around
+    one thing.
+    """
 
     pixels_SS3: np.ndarray
     masks_Kmm: np.ndarray
+    closer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the views of a batch show: `masks_BKmm`, bool, and `closer_B`, bool: which are windows."""
+
+    masks_BKmm: Tensor
+    closer_B: Tensor
 
 
 def has_mask(record: Record) -> bool:
@@ -53,24 +64,26 @@ def draw_view(record: Record, config: ViewConfig, rng: Generator) -> View | None
     colour = Colour.draw(rng, config.colour)
     picture = colour.applied(frame.draw_pixels(record.read_pixels(), config.fill))
     chosen = [masks[i % len(masks)] for i in range(config.objects)]
-    return View(np.asarray(picture), np.stack(chosen))
+    return View(np.asarray(picture), np.stack(chosen), frame.closer)
 
 
 def aim(
     boxes_xyxy: list[Box], size_hw: tuple[int, int], config: ViewConfig, rng: Generator
 ) -> tuple[ViewFrame, list[int]]:
     """A view around a random object, and the numbers of objects to show: this one first, then others whose
-    boxes reach into it, up to twice as many as wanted, since some are hardly visible.
+    boxes reach into it, up to twice as many as wanted, since some are hardly visible. A window shows one.
     """
     focus = int(rng.integers(len(boxes_xyxy)))
-    frame = random_frame(size_hw, boxes_xyxy[focus], config.size, config.scale, rng)
+    if config.closer and rng.random() < config.closer:
+        return window_frame(size_hw, boxes_xyxy[focus], config.size, rng), [focus]
+    frame = random_frame(size_hw, boxes_xyxy[focus], config.size, config.scale, rng, config.stretch)
     others = [i for i, box in enumerate(boxes_xyxy) if i != focus and _overlaps(box, frame.crop_xyxy)]
     return frame, [focus, *(others[int(i)] for i in rng.permutation(len(others)))][: 2 * config.objects]
 
 
-def stacked_masks(views: Sequence[View], device: torch.device) -> Tensor:
-    """bool B x K x m x m."""
-    return torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
+def shown(views: Sequence[View], device: torch.device) -> Shown:
+    masks_BKmm = torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
+    return Shown(masks_BKmm, torch.tensor([view.closer for view in views], device=device))
 
 
 def mask_array(annotation: Annotation) -> np.ndarray:

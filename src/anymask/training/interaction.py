@@ -57,9 +57,8 @@ class Prompts:
         points = torch.cat([self.points_PN2, points_P2[:, None]], 1)
         return replace(self, points_PN2=points, labels_PN=torch.cat([self.labels_PN, labels_P[:, None]], 1))
 
-    def with_masks(self, logits_Pmm: Tensor, kept: bool) -> Prompts:
-        has_mask = torch.full_like(self.has_mask_P, float(kept))
-        return replace(self, masks_P1mm=logits_Pmm[:, None], has_mask_P=has_mask)
+    def with_masks(self, logits_Pmm: Tensor, kept_P: Tensor) -> Prompts:
+        return replace(self, masks_P1mm=logits_Pmm[:, None], has_mask_P=kept_P.to(self.has_mask_P.dtype))
 
 
 def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:

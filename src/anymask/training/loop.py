@@ -53,6 +53,8 @@ class TrainConfig:
     `average_ramp`: the average of the weights follows faster over the first so many steps; 1: never, for runs
     that start from weights worth keeping.
     `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
+    `closer`: share of views that are windows around one thing, as a second look sees it. `stretch`: by how
+    much the others are made wider or taller at most.
     `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
     """
 
@@ -69,6 +71,8 @@ class TrainConfig:
     seed: int = 0
     scale: tuple[float, float] = (0.7, 2.5)
     colour: float = 0.3
+    closer: float = 0.0
+    stretch: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     hold_out: float = 0.0
     objective: Objective = field(default_factory=Objective)
@@ -191,7 +195,16 @@ def batches(
 
     def prepared(step: int) -> Any:
         phase = phase_at(config, step)
-        how = ViewConfig(phase.size, stride, phase.objects, config.scale, config.colour, fill)
+        how = ViewConfig(
+            phase.size,
+            stride,
+            phase.objects,
+            config.scale,
+            config.colour,
+            fill,
+            config.closer,
+            config.stretch,
+        )
         first = (step * process.count + process.rank) * GIANT
         return views.prepare(range(first, first + phase.batch), how)
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anymask.model.segmenter import Decoded, Segmenter
-from anymask.training.dataset import draw_view, has_mask, stacked_masks
-from anymask.training.interaction import FirstPrompt, Prompts, correction_clicks, first_prompts
+from anymask.training.dataset import Shown, draw_view, has_mask, shown
+from anymask.training.interaction import PAD, FirstPrompt, Prompts, correction_clicks, first_prompts
 from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
 from anymask.training.resident import ResidentViews
 from anymask.training.task import Numbers, Task
@@ -32,8 +32,9 @@ class Objective:
 
     `corrections`: odds of 1, 2, 3 ... corrections. `drop_mask`: how often a correction sees no previous mask.
     `look_again`: how often the first correction is none: the same question with its answer, as in a second
-    look at a window of the image. `blur`: an answer that is fed back was drawn up to so many times coarser,
-    as it is when a window is looked at.
+    look at a window of the image; always so where a window is what is seen, and the first answer there counts
+    only if it is not to a click alone, which nobody asks of a window. `blur`: an answer that is fed back was
+    drawn up to so many times coarser, as it is when a window is looked at.
     `teacher`: weight of the distance to what the slowly moving average of the weights answers to the same
     prompts on the same embedding.
     `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
@@ -57,27 +58,27 @@ def session_loss(
     model: Segmenter,
     teacher: Segmenter,
     pixels_B3SS: Tensor,
-    truth_BKmm: Tensor,
+    truth: Shown,
     objective: Objective,
     rng: Generator,
 ) -> tuple[Tensor, Numbers]:
-    """Loss of one batch (`truth_BKmm`: bool, on the device of the pixels) and the numbers worth logging."""
-    objects, target_Pmm = truth_BKmm.shape[1], truth_BKmm.flatten(0, 1)
-    target_P1mm = target_Pmm.unsqueeze(1)
+    """Loss of one batch (`truth`: on the device of the pixels) and the numbers worth logging."""
+    objects, target_Pmm = truth.masks_BKmm.shape[1], truth.masks_BKmm.flatten(0, 1)
+    target_P1mm, closer_P = target_Pmm.unsqueeze(1), truth.closer_B.repeat_interleave(objects)
     stride = pixels_B3SS.shape[-1] // target_Pmm.shape[-1]
     embedding = model.encode_image(pixels_B3SS)
     embedding = {name: repeated(t, objects) for name, t in embedding.items()}
     prompts = first_prompts(target_Pmm, stride, objective.first, rng)
     answer = decode(model, embedding, prompts)
-    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first")
+    counts_P = ~(closer_P & prompts.ambiguous_P)
+    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first", counts_P)
     loss = loss + teacher_loss(answer, teacher, embedding, prompts, objective)
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
-    look_again = rng.random() < objective.look_again
+    again_P = closer_P | (rng.random() < objective.look_again)
     for number in range(corrections):
-        if look_again and number == 0:
-            prompts = looked_again(prompts, answer, target_P1mm, objective, rng)
-        else:
-            prompts = corrected(prompts, answer, target_Pmm, stride, objective, rng)
+        if number:
+            again_P = torch.zeros_like(again_P)
+        prompts = asked_next(prompts, answer, target_Pmm, again_P, stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             answer = decode(model, embedding, prompts)
@@ -110,32 +111,27 @@ def teacher_loss(
     return objective.teacher * F.binary_cross_entropy_with_logits(given.float(), wanted)
 
 
-def corrected(
+def asked_next(
     prompts: Prompts,
     answer: Decoded,
     target_Pmm: Tensor,
+    again_P: Tensor,
     stride: int,
     objective: Objective,
     rng: Generator,
 ) -> Prompts:
-    """The annotator's next click on the answer a user would see, with that answer's logits fed back."""
-    logits = of_slots(answer, chosen_slots(answer, prompts.ambiguous_P))
-    clicked = prompts.with_clicks(
-        *correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
-    )
-    kept = rng.random() >= objective.drop_mask
-    return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept)
+    """The annotator's next click on the answer a user would see, with that answer's logits fed back.
 
-
-def looked_again(
-    prompts: Prompts, answer: Decoded, target_P1mm: Tensor, objective: Objective, rng: Generator
-) -> Prompts:
-    """The same prompts with an answer fed back: of several candidates the one that fits the target best, so
-    that what is learned is to draw that candidate better and not to choose another.
+    Where `again_P`, the same question instead, with an answer fed back: of several candidates the one that
+    fits the target best, so that what is learned is to draw that candidate better and not to choose another.
     """
-    best = 1 + mask_iou(answer.low_res_masks_P4mm.detach().float(), target_P1mm)[:, 1:].argmax(1)
-    logits = of_slots(answer, torch.where(prompts.ambiguous_P, best, 0))
-    return prompts.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), True)
+    ambiguous_P = prompts.ambiguous_P
+    best_P = 1 + mask_iou(answer.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
+    logits = of_slots(answer, torch.where(again_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P)))
+    points_P2, labels_P = correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
+    clicked = prompts.with_clicks(points_P2 * ~again_P[:, None], labels_P.masked_fill(again_P, PAD))
+    kept_P = again_P | (rng.random() >= objective.drop_mask)
+    return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept_P)
 
 
 def of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
@@ -163,9 +159,17 @@ def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
 
 
 def answer_loss(
-    answer: Decoded, target_P1mm: Tensor, prompts: Prompts, objective: Objective, name: str
+    answer: Decoded,
+    target_P1mm: Tensor,
+    prompts: Prompts,
+    objective: Objective,
+    name: str,
+    counts_P: Tensor | None = None,
 ) -> tuple[Tensor, Numbers]:
-    """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities."""
+    """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities, of the
+    answers that count (None: all).
+    """
+    share_P = weights_of(prompts.has_mask_P, counts_P)
     logits = answer.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
     focal_P4 = (
@@ -174,16 +178,24 @@ def answer_loss(
     per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
     candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
     several = candidates + objective.single_when_ambiguous * per_slot[:, 0]
-    masks = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates).mean()
+    per_prompt = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates)
+    masks = (per_prompt * share_P).sum()
     iou = mask_iou(logits, target_P1mm)
     off = answer.iou_P4.float() - iou
-    loss = masks + objective.iou * (off.square() if objective.paper_focal else off.abs()).mean()
+    misjudged_P = (off.square() if objective.paper_focal else off.abs()).mean(1)
+    loss = masks + objective.iou * (misjudged_P * share_P).sum()
     if answer.probability_logits_P5 is not None:
         scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
-        loss = loss + objective.probability * scores.mean()
-    seen = iou.gather(1, chosen_slots(answer, ambiguous)[:, None]).mean()
+        loss = loss + objective.probability * (scores * share_P).sum()
+    seen = (iou.gather(1, chosen_slots(answer, ambiguous)[:, None])[:, 0] * share_P).sum()
     return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
-CLICKS = Task("masks", has_mask, draw_view, stacked_masks, session_loss, ResidentViews)
+def weights_of(like_P: Tensor, counts_P: Tensor | None) -> Tensor:
+    """float32, those that count alike, summing to 1 (or to nothing, if none does)."""
+    counts_P = torch.ones_like(like_P) if counts_P is None else counts_P.float()
+    return counts_P / counts_P.sum().clamp(min=1)
+
+
+CLICKS = Task("masks", has_mask, draw_view, shown, session_loss, ResidentViews)
 """Promptable segmentation: what the model is."""

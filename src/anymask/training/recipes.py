@@ -40,7 +40,7 @@ BOX_WEIGHTS = {
     "tunnel-devices": 0.0,
 }  # fmt: skip
 
-LONG_SIZES = (256, 320, 384, 448, 512)
+LONG_SIZES = (256, 384, 512)
 LONG_TURNS = 240
 LONG_PIXELS = 96 * 448**2  # of a step
 
@@ -104,22 +104,23 @@ def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 
 def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The whole network, for one accelerator: as `polish`, but sizes take turns, because photos made larger
-    are softer than those of users, and each step sees as many pixels.
+    """The whole network, for one accelerator, asked as in use: about whole photos first, in windows around
+    one thing again (`inference/zoom.py`). Sizes take turns, because photos made larger are softer than those
+    of users, and each step sees as many pixels.
     """
     model, config = starting_weights(start).requires_grad_(True), polish()[1]
-    turns = [LONG_SIZES[:3] if turn < LONG_TURNS / 2 else LONG_SIZES[1:] for turn in range(LONG_TURNS)]
+    turns = [LONG_SIZES[:2] if turn < LONG_TURNS / 2 else LONG_SIZES[1:] for turn in range(LONG_TURNS)]
     sizes = [of_turn[-1 - turn % len(of_turn)] for turn, of_turn in enumerate(turns)]
     phases = tuple(
         Phase((turn + 1) / LONG_TURNS, size, LONG_PIXELS // size**2, 3) for turn, size in enumerate(sizes)
     )
     objective = replace(
-        config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.4,
-        first=FirstPrompt(point=0.55, box=0.4),
+        config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.1, blur=5.0,
+        first=FirstPrompt(point=0.6, box=0.35),
     )  # fmt: skip
     return model, replace(
-        config, steps=1600, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=4, scale=(0.7, 3.0),
-        average_decay=0.998, objective=objective, workers=2,
+        config, steps=3600, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=5, scale=(0.75, 2.0),
+        closer=0.4, stretch=0.5, average_decay=0.998, objective=objective, workers=2,
     )  # fmt: skip
 
 

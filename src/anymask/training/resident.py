@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from anymask.errors import BadOption
 from anymask.store.records import Record, RecordSource
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
-from anymask.training.dataset import MAX_COVER, MIN_CELLS, aim, mask_array, with_mask
+from anymask.training.dataset import MAX_COVER, MIN_CELLS, Shown, aim, mask_array, with_mask
 from anymask.training.device import sent
 from anymask.training.task import Batch, Choice
 
@@ -95,7 +95,8 @@ class ResidentViews:
         pixels_BSS3, cells_BLmm = self.drawn(prepared)
         masks_BKmm, shows_B = visible(cells_BLmm, prepared[0].config.objects)
         which_B = torch.where(shows_B, torch.arange(len(prepared), device=device), shows_B.int().argmax())
-        return Batch(pixels_BSS3[which_B], masks_BKmm[which_B])
+        closer_B = sent([plan.frame.closer for plan in prepared], device)
+        return Batch(pixels_BSS3[which_B], Shown(masks_BKmm[which_B], closer_B[which_B]))
 
     def drawn(self, plans: list[Plan]) -> tuple[Tensor, Tensor]:
         """uint8 B x S x S x 3, and bool B x L x m x m: cells covered by at least half."""
