@@ -1,13 +1,13 @@
 """Teaches a trained network how probable its answers are, by what comes true of them in use.
 
-    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--views 1500] [--steps 400]
+    python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--held-out 0.08] [--steps 400]
 
 START: a run's folder or a weights file. BASE: what that run started from; a part of it is mixed in first,
 which answers first clicks better than either (Wortsman et al. 2022, "Model soups"). A few things of each
-photo are asked for as they are measured (`evaluation/calibration.py`): by two clicks and two boxes, with both
-looks. The masks stay as they are: only the last layers that give answers their chances learn, from what the
-network says at the first look and how well each mask fits after the second; of what they learn they go half
-the way, which serves photos of one thing better. OUT becomes the folder of a run.
+photo that the run held out are asked for as they are measured (`evaluation/calibration.py`): by two clicks
+and two boxes, with all looks. The masks stay as they are: only the last layers that give answers their
+chances learn, from what the network says at the first look and how well each mask fits in the end. OUT
+becomes the folder of a run.
 
 Legend: A answers, C channels of what is said about an answer.
 """
@@ -21,6 +21,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -30,20 +31,17 @@ from anymask.evaluation.samples import samples_of
 from anymask.inference.predictor import Model
 from anymask.inference.torch_backend import TorchBackend
 from anymask.model.lite import Lite
-from anymask.store.records import open_records
-from anymask.store.splits import is_held_out
+from anymask.store.records import RecordSource, open_records
+from anymask.store.splits import held_out, is_held_out
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
-from anymask.training.objective import CLICKS
-from anymask.training.recipes import LITE_WEIGHTS, starting_weights
-from anymask.training.task import Choice
+from anymask.training.recipes import HELD_OUT, starting_weights
 
-THINGS = 2  # of a photo, at most
+THINGS = 6  # of a photo, at most
 LEAST_AREA = 64  # pixels of a thing
-ASIDE = 0.1  # share of the photos that tell how well it went
+ASIDE = 0.1  # share of these photos that tell how well it went
 BATCH, LR, DECAY = 512, 2e-4, 0.05
 OF_BASE = 0.25  # share of its weights
-HALF_WAY = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,19 +65,16 @@ def blend(own: nn.Module, other: nn.Module, share: float) -> None:
     own.load_state_dict({name: tensor.lerp(others[name], share) for name, tensor in own.state_dict().items()})
 
 
-def answers(network: Lite, data: list[str], views: int) -> Iterator[tuple[str, Answers]]:
-    """The key of a photo and what is answered on it. Photos are chosen as in training."""
-    records, said = open_records(*data), list[Tensor]()
-    choice = Choice(records, LITE_WEIGHTS, 6, CLICKS)
+def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]]:
+    """The key of a photo and what is answered on it."""
+    said = list[Tensor]()
     head = network.mask_decoder.probability_head
     hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
     model = Model(TorchBackend.of(network), zooms=True, clicks_hold=True, boxes_hold=True)
-    for number in tqdm(range(views), unit="photo", mininterval=5):
-        rng = choice.rng(number)
-        record = records[photo := choice.photo(rng)]
-        samples = [s for s in samples_of(record, photo) if s.area >= LEAST_AREA]
+    for number, record in enumerate(tqdm(photos, unit="photo", mininterval=5)):
+        samples = [s for s in samples_of(record, number) if s.area >= LEAST_AREA]
         image = model.zoom(record.read_pixels())
-        for which in rng.permutation(len(samples))[:THINGS]:
+        for which in np.random.default_rng(number).permutation(len(samples))[:THINGS]:
             said.clear()
             for forecast in forecasts(samples[int(which)], image):
                 yield record.key, by_slot(forecast, said[0].clone(), head)
@@ -100,7 +95,6 @@ def by_slot(forecast: Forecast, said_1C: Tensor, head: nn.Module) -> Answers:
 
 def learn(head: nn.Module, known: Answers, steps: int) -> torch.optim.Optimizer:
     """In place; returns what optimised it."""
-    start = deepcopy(head)
     optimiser = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=DECAY)
     slope = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
     chance = torch.Generator().manual_seed(0)
@@ -112,7 +106,6 @@ def learn(head: nn.Module, known: Answers, steps: int) -> torch.optim.Optimizer:
         loss.backward()
         optimiser.step()
         slope.step()
-    blend(head, start, 1 - HALF_WAY)
     return optimiser
 
 
@@ -140,22 +133,23 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--mix")
-    parser.add_argument("--views", type=int, default=1500)
+    parser.add_argument("--held-out", type=float, default=HELD_OUT)
     parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     began, model = time.monotonic(), lite_of(options.start)
     if options.mix:
         blend(model, lite_of(options.mix), OF_BASE)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found = list(answers(model, options.data, options.views))
-    known = Answers.joined([a for key, a in found if not is_held_out(key, ASIDE)])
-    asked = Answers.joined([a for key, a in found if is_held_out(key, ASIDE)] or [known])
+    photos = held_out(open_records(*options.data), options.held_out)
+    found, aside = list(answers(model, photos)), ASIDE * options.held_out
+    known = Answers.joined([a for key, a in found if not is_held_out(key, aside)])
+    asked = Answers.joined([a for key, a in found if is_held_out(key, aside)] or [known])
     head = model.mask_decoder.probability_head
     print(f"on {len(asked.said_AC)} answers left out, before: {quality(head, asked)}")
     optimiser = learn(head, known, options.steps)
     print(f"after: {quality(head, asked)}")
     card = {
-        "step": options.steps, "images": options.views, "seconds": time.monotonic() - began,
+        "step": options.steps, "images": len(photos), "seconds": time.monotonic() - began,
         "config": {"recipe": "choice", "start": options.start, "mix": options.mix},
     }  # fmt: skip
     save_state(options.out, model, deepcopy(model).state_dict(), optimiser, card)

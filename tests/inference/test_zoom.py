@@ -198,6 +198,24 @@ def test_a_mask_of_unknown_origin_counts_as_much_as_the_first_look_at_a_click(
     assert backend.given[1][inside][:, inside] == pytest.approx((seen[inside][:, inside] - 6) / 2, abs=1e-4)
 
 
+@pytest.mark.parametrize("prompt", [{"points": [(620, 390)]}, {"box": (540, 360, 700, 490)}])
+def test_a_first_answer_is_asked_once_more_with_itself(
+    image: ZoomImage, backend: BrightBackend, prompt: dict[str, Any]
+) -> None:
+    answer = image.segment(**prompt)
+    candidates = len(answer)
+    assert len(backend.given) == 1 + 2 * candidates
+    assert np.array_equal(backend.given[-1], answer.low_res_logits[-1])
+    assert not np.array_equal(backend.given[-2], answer.low_res_logits[-1])
+
+
+def test_a_correction_is_not(image: ZoomImage, backend: BrightBackend) -> None:
+    first = image.segment(points=[(620, 390)])
+    asked = len(backend.given)
+    image.segment(points=[(620, 390), (622, 460)], labels=[1, 0], mask=first)
+    assert len(backend.given) == asked + 2  # the whole photo, and the window
+
+
 def test_an_answer_of_two_looks_can_be_asked_about_with_one(image: ZoomImage, comb: np.ndarray) -> None:
     """The disk model answers a mask with itself: what it is fed is seen in what it returns."""
     answer = image.segment(points=[(620, 390)])

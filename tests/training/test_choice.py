@@ -18,6 +18,7 @@ from scenes import write_scenes
 
 from anymask.model.checkpoints import save_weights
 from anymask.model.lite import LITE_SPEC, Lite
+from anymask.store.records import open_records
 from anymask.training.checkpoint import averaged_weights
 
 SCRIPT = Path(__file__).resolve().parents[2] / "recipes" / "choice.py"
@@ -45,7 +46,7 @@ def test_only_what_tells_candidates_apart_learns(
     own, base = (written(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2))
     scenes = write_scenes(tmp_path / "scenes", size_hw=(60, 96))
     arguments = [str(own), str(tmp_path / "run"), str(scenes), "--mix", str(base)]
-    monkeypatch.setattr(sys, "argv", ["choice.py", *arguments, "--views", "6", "--steps", "3"])
+    monkeypatch.setattr(sys, "argv", ["choice.py", *arguments, "--held-out", "0.5", "--steps", "3"])
     choice.main()
     result, a, b = averaged_weights(tmp_path / "run"), load_file(own), load_file(base)
     moved = set()
@@ -85,8 +86,10 @@ def test_what_comes_true_is_told_of_the_slot_that_drew_it(choice: ModuleType, tm
     torch.manual_seed(3)
     network = Lite().eval()
     scenes = write_scenes(tmp_path / "scenes", size_hw=(64, 96))
-    found = [answer for _, answer in choice.answers(network, [str(scenes)], views=2)]
-    assert len(found) == 2 * choice.THINGS * 4  # two clicks and two boxes each
+    photos = open_records(scenes).only([0, 1])
+    things = sum(min(choice.THINGS, len(photo.annotations)) for photo in photos)
+    found = [answer for _, answer in choice.answers(network, photos)]
+    assert len(found) == things * 4 > 0  # two clicks and two boxes each
     for answer in found:
         in_use = answer.iou_A4[0] >= 0
         expected = [False, True, True, True] if answer.ambiguous_A else [True, False, False, False]

@@ -118,16 +118,23 @@ class ZoomImage:
         return next(alike, wanted)
 
     def _look(self, prompt: Prompt, first: Candidate | None, window: Window) -> Candidates:
-        """The answer in a window, or in a larger one if it is cut off by the window's edges."""
+        """The answer in a window, or in a larger one if it is cut off by the window's edges. It is asked once
+        more with itself, unless it corrects an earlier one, which gains nothing by that.
+        """
+        larger = window
         for _ in range(LOOKS):
-            moved = self._moved(prompt, first, window)
-            answer = self._encoded(window).segment_batch([moved])[0]
-            answer = replace(answer, transforms=(window,) * len(answer))
+            window, moved = larger, self._moved(prompt, first, larger)
+            answer = self._asked(moved, window)
             larger = _larger(window, answer.best.low_res_logits)
             if larger == window:
                 break
-            window = larger
-        return answer
+        if prompt.mask is not None:
+            return answer
+        return self._asked(replace(moved, mask=answer.best.low_res_logits), window)
+
+    def _asked(self, moved: Prompt, window: Window) -> Candidates:
+        answer = self._encoded(window).segment_batch([moved])[0]
+        return replace(answer, transforms=(window,) * len(answer))
 
     def _moved(self, prompt: Prompt, first: Candidate | None, window: Window) -> Prompt:
         """The prompt in the window's own pixels; clicks outside of it say nothing about what it shows."""

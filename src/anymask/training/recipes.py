@@ -43,6 +43,7 @@ BOX_WEIGHTS = {
 LONG_SIZES = (256, 384, 512)
 LONG_TURNS = 240
 LONG_PIXELS = 96 * 448**2  # of a step
+HELD_OUT = 0.08  # of the photos, on which it learns how probable its answers are (`recipes/choice.py`)
 
 
 def lite() -> tuple[nn.Module, TrainConfig]:
@@ -120,7 +121,7 @@ def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     )  # fmt: skip
     return model, replace(
         config, steps=3600, phases=phases, lr=2e-3, trunk_lr=5e-4, warmup=150, seed=5, scale=(0.75, 2.0),
-        closer=0.4, stretch=0.5, average_decay=0.998, objective=objective, workers=2,
+        closer=0.4, stretch=0.5, average_decay=0.998, hold_out=HELD_OUT, objective=objective, workers=2,
     )  # fmt: skip
 
 
