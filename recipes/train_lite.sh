@@ -4,8 +4,8 @@
 #   recipes/train_lite.sh DATA OUT      DATA: folder with train/*.tar and val/*.tar;  OUT: folder of the run
 #
 # Two processes with one thread each use two cores better than one process with two: they meet once per step instead of
-# at every operator. PROCESSES=<cores> on larger machines. The stage `long` is for one accelerator (eight minutes on an H200);
-# on two cores it takes days.
+# at every operator. PROCESSES=<cores> on larger machines. The stage `long` is for one accelerator (thirteen minutes on an
+# H200); on two cores it takes days.
 set -euo pipefail
 data=${1:?folder with train/ and val/}
 out=${2:?folder for the run}
@@ -25,7 +25,8 @@ train --recipe polish --set weights_from="$out/first" --out "$out/second"
 anymask export "$out/first" --mean-with "$out/second" --out "$out/mean"
 
 # The whole network once more, on an accelerator. With a part of what it started from it is better than either; last it
-# learns how probable its answers are, from what comes true of them in use, while the masks stay as they are.
+# learns how probable its answers are, from what comes true of them in use on photos it has not seen, while the masks stay
+# as they are.
 anymask train "${shards[@]}" --recipe long --set weights_from="$out/mean/lite.safetensors" --out "$out/long"
 python "$(dirname "$0")/choice.py" "$out/long" "$out/choice" "$data"/train/train-*.tar "$data"/train/duts-*.tar \
   --mix "$out/mean/lite.safetensors"

@@ -77,6 +77,7 @@ def test_a_head_learns_which_mask_fits_and_whether_any_does(
 
     assert max(right()) < 0.75
     monkeypatch.setattr(choice, "LR", 0.05)
+    monkeypatch.setattr(choice, "WAY", 1.0)
     choice.learn(head, known, 200)
     assert min(right()) > 0.9
 
