@@ -67,9 +67,8 @@ def test_answers_that_do_not_count_change_nothing() -> None:
     def loss(last: int, counts: list[bool] | None) -> torch.Tensor:
         masks = torch.stack([torch.stack([square(size)] * 4) for size in (14, 12, last)])
         given = None if counts is None else torch.tensor(counts)
-        return answer_loss(Decoded(masks, torch.zeros(3, 4), None), target, prompts, Objective(), "x", given)[
-            0
-        ]
+        answer = Decoded(masks, torch.zeros(3, 4), None)
+        return answer_loss(answer, target, prompts, Objective(), "first", given)[0]
 
     assert loss(30, [True, True, False]) == loss(2, [True, True, False])
     assert loss(30, None) == loss(30, [True, True, True]) > loss(8, None)

@@ -7,6 +7,7 @@ Legend: H W image pixels, h w low-resolution pixels of the model's square, M mas
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,16 @@ class Window:
     def _slices(self) -> tuple[slice, slice]:
         x0, y0, x1, y1 = self.edges_xyxy
         return slice(y0, y1), slice(x0, x1)
+
+
+def around(
+    low: float, high: float, side: int, room: float, least: float, off: float = 0.0
+) -> tuple[int, int]:
+    """The first and last edge, along one axis of an image of `side` pixels, of a window around low..high:
+    `room` times as long, at least `least` pixels, moved by `off`, cut at the edges of the image.
+    """
+    middle, reach = (low + high) / 2 + off, max((high - low) * room, least) / 2
+    return max(0, int(middle - reach)), min(side, math.ceil(middle + reach))
 
 
 def redraw(low_res_hw: Floats, drawn_in: Frame, frame: Frame) -> Floats:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Floats, Pixels, box_iou
 from anymask.core.prompt import Prompt
-from anymask.core.window import Edges, Window, redraw
+from anymask.core.window import Edges, Window, around, redraw
 from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.prompt_arrays import mask_logits
 
@@ -239,12 +239,8 @@ def _extent(prompt: Prompt, mask_HW: NDArray[np.bool_]) -> Edges | None:
 
 def _with_room(shown_xyxy: Edges, size_hw: tuple[int, int]) -> Edges:
     """Around the same centre, cut at the edges of the image."""
-    edges = []
-    for low, high, side in zip(shown_xyxy[:2], shown_xyxy[2:], size_hw[::-1], strict=True):
-        reach = max((high - low) * ROOM, LEAST_SIDE) / 2
-        middle = (low + high) / 2
-        edges.append((max(0, int(middle - reach)), min(side, int(np.ceil(middle + reach)))))
-    (x0, x1), (y0, y1) = edges
+    (a0, b0, a1, b1), (height, width) = shown_xyxy, size_hw
+    (x0, x1), (y0, y1) = around(a0, a1, width, ROOM, LEAST_SIDE), around(b0, b1, height, ROOM, LEAST_SIDE)
     return x0, y0, x1, y1
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
+from anymask.core.window import around
+
 Box = tuple[float, float, float, float]
 GRID = 4  # drawn sizes and origins of views are multiples of so many pixels
 
@@ -78,12 +80,11 @@ def random_frame(
     scale: tuple[float, float],
     rng: Generator,
     stretch: float = 0.0,
-    grid: int = GRID,
 ) -> ViewFrame:
     """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`, but for
     the `stretch`.
 
-    The crop holds a random point of `focus_xyxy`. Drawn sizes and origins are multiples of `grid`.
+    The crop holds a random point of `focus_xyxy`. Drawn sizes and origins are multiples of GRID.
     """
     height, width = size_hw
     zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
@@ -91,14 +92,14 @@ def random_frame(
     zoom_hw = zoom / wider, zoom * wider
     drawn, crop_hw = [], []
     for side, by in zip(size_hw, zoom_hw, strict=True):
-        drawn.append(max(grid, min(size, round(side * by / grid) * grid)))
+        drawn.append(_on_grid(side * by, size))
         crop_hw.append(min(side, drawn[-1] / by))
     y0, x0 = (
         _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
         for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
     )
     origin = tuple(
-        int(rng.integers(0, (size - d) // grid + 1)) * grid * int(rng.random() < 0.5) for d in drawn
+        int(rng.integers(0, (size - d) // GRID + 1)) * GRID * int(rng.random() < 0.5) for d in drawn
     )
     crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
     return ViewFrame(crop, (drawn[0], drawn[1]), (origin[0], origin[1]), size, bool(rng.random() < 0.5))
@@ -111,13 +112,16 @@ def window_frame(size_hw: tuple[int, int], thing_xyxy: Box, size: int, rng: Gene
     edges = []
     for low, high, side in zip(thing_xyxy[:2], thing_xyxy[2:], size_hw[::-1], strict=True):
         room = math.exp(rng.uniform(math.log(ROOM[0]), math.log(ROOM[1])))
-        reach = max((high - low) * room, rng.uniform(*LEAST_SIDE)) / 2
-        middle = (low + high) / 2 + rng.uniform(-OFF_CENTRE, OFF_CENTRE) * (high - low)
-        edges.append((max(0, int(middle - reach)), min(side, math.ceil(middle + reach))))
+        least, off = rng.uniform(*LEAST_SIDE), rng.uniform(-OFF_CENTRE, OFF_CENTRE) * (high - low)
+        edges.append(around(low, high, side, room, least, off))
     (x0, x1), (y0, y1) = edges
     scale = size / max(x1 - x0, y1 - y0)
-    height, width = (min(size, max(GRID, round(side * scale / GRID) * GRID)) for side in (y1 - y0, x1 - x0))
-    return ViewFrame((x0, y0, x1, y1), (height, width), (0, 0), size, bool(rng.random() < 0.5), closer=True)
+    drawn_hw = _on_grid((y1 - y0) * scale, size), _on_grid((x1 - x0) * scale, size)
+    return ViewFrame((x0, y0, x1, y1), drawn_hw, (0, 0), size, bool(rng.random() < 0.5), closer=True)
+
+
+def _on_grid(length: float, most: int) -> int:
+    return max(GRID, min(most, round(length / GRID) * GRID))
 
 
 def _crop_start(side: float, length: float, low: float, high: float, rng: Generator) -> float:

@@ -76,9 +76,7 @@ def session_loss(
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
     again_P = closer_P | (rng.random() < objective.look_again)
     for number in range(corrections):
-        if number:
-            again_P = torch.zeros_like(again_P)
-        prompts = asked_next(prompts, answer, target_Pmm, again_P, stride, objective, rng)
+        prompts = asked_next(prompts, answer, target_Pmm, again_P & (number == 0), stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             answer = decode(model, embedding, prompts)
