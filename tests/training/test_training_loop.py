@@ -10,7 +10,9 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -22,6 +24,7 @@ from anymask.core.spec import BOXES_READ
 from anymask.errors import BadOption, WeightsError
 from anymask.model.lite import Lite
 from anymask.store.records import open_records
+from anymask.training import loop
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.loop import Phase, TrainConfig, learning_rate_factor, train
 from anymask.training.objective import Objective
@@ -54,12 +57,10 @@ def test_a_resumed_run_takes_the_identical_next_steps(scenes: Path, tmp_path: Pa
 
 def interrupt_after(steps: int, config: TrainConfig, scenes: Path, out: Path) -> None:
     """Ctrl-C in the middle of a run: the loop saves before it leaves."""
-    from anymask.training import loop
-
     real = loop.train_step
 
     def stopping(*args: object, **kwargs: object) -> dict[str, float]:
-        if args[-1] == steps:
+        if args[-2] == steps:
             raise KeyboardInterrupt
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
@@ -206,8 +207,62 @@ def test_a_damaged_state_is_reported(tmp_path: Path) -> None:
 
 def test_the_rate_warms_up_and_falls() -> None:
     config = replace(smoke()[1], steps=100, warmup=10, final_lr=0.01)
-    factors = [learning_rate_factor(config, s) for s in range(100)]
+    factors = [learning_rate_factor(config, s, s / 100) for s in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == factors[9] or max(factors) == factors[10]
     assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
     assert factors[-1] == pytest.approx(0.01, abs=0.005)
+
+
+def test_a_run_of_some_minutes_ends_by_the_clock_and_so_do_its_phases_and_rate(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock on which a step takes six seconds: ten steps a minute, the second half of them larger."""
+    ticks = TickingClock(monkeypatch, 6.0)
+    phases = (Phase(0.5, 64, 2, 2), Phase(1.0, 96, 1, 2))
+    config = replace(TINY, steps=2, minutes=1.0, phases=phases, warmup=1, final_lr=0.0)
+    run(scenes, tmp_path / "run", config)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert np.diff([0] + [row["images"] for row in rows]).tolist() == [2] * 5 + [1] * 5
+    assert rows[-1]["seconds"] == pytest.approx(60)
+    assert ticks.rates == pytest.approx([0.5 * (1 + np.cos(np.pi * s / 10)) for s in range(10)])
+
+
+def test_minutes_count_on_when_a_run_is_resumed(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TickingClock(monkeypatch, 6.0)
+    interrupt_after(4, replace(TINY, minutes=1.0), scenes, tmp_path / "run")
+    run(scenes, tmp_path / "run", replace(TINY, minutes=1.0))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 11))
+
+
+class TickingClock:
+    """In the place of the loop's clock: stands still but for a step, which takes so many seconds; keeps the
+    rates that were set.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now, self.rates = 0.0, list[float]()
+        real_step, real_rate = loop.train_step, loop.set_learning_rate
+
+        def step(*args: Any) -> dict[str, float]:
+            numbers = real_step(*args)
+            self.now += seconds
+            return numbers
+
+        def rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
+            self.rates.append(factor)
+            real_rate(optimiser, factor)
+
+        monkeypatch.setattr(loop, "train_step", step)
+        monkeypatch.setattr(loop, "set_learning_rate", rate)
+        monkeypatch.setattr(loop.time, "monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_minutes_that_are_none_are_refused(scenes: Path, tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(BadOption, match="minutes: expected more than 0"):
+        run(scenes, tmp_path / "run", replace(TINY, minutes=minutes))

@@ -32,6 +32,10 @@ def train(
         typer.Option(help="Go on where the run in the output folder ends, or refuse a folder with a run."),
     ] = True,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="How long the whole run takes, instead of steps: all that fit."),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
     settings: Annotated[
         list[str] | None,
@@ -43,10 +47,14 @@ def train(
     """Train a network by a recipe (needs the extra train).
 
     The state is saved every few minutes and at Ctrl-C; the same command continues with the identical next
-    step. On several devices: `torchrun --nproc-per-node 2 -m anymask train ...`.
+    step (with --minutes, by the clock, not quite identical). On several devices:
+    `torchrun --nproc-per-node 2 -m anymask train ...`.
     """
     overrides = dict(map(parse_setting, settings or ()))
+    if steps is not None and minutes is not None:
+        raise BadOption("--steps and --minutes: a run ends by either; give one")
     overrides |= {} if steps is None else {"steps": steps}
+    overrides |= {} if minutes is None else {"minutes": minutes}
     with needs_extra("train"):
         from anymask.training.checkpoint import STATE_FILE
         from anymask.training.recipes import run_recipe

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
+from anymask.errors import BadOption
 from anymask.store.records import RecordSource
 from anymask.store.splits import kept
 from anymask.training.augment import ViewConfig
@@ -38,7 +40,7 @@ GIANT = 1_000_003  # separates the random streams of steps and ranks
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the run: up to `until` (share of all steps), `batch` views of `size` pixels per process."""
+    """A part of the run: up to `until` (share of all of it), `batch` views of `size` pixels per process."""
 
     until: float
     size: int
@@ -50,6 +52,8 @@ class Phase:
 class TrainConfig:
     """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1.
 
+    `minutes`: the run takes so long instead, however many steps that is; its phases and the rate go by the
+    clock, so the next step of a resumed run is no longer the identical one.
     `average_ramp`: the average of the weights follows faster over the first so many steps; 1: never, for runs
     that start from weights worth keeping.
     `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
@@ -60,6 +64,7 @@ class TrainConfig:
 
     steps: int
     phases: tuple[Phase, ...]
+    minutes: float | None = None
     lr: float = 1e-3
     trunk_lr: float = 2e-4
     weight_decay: float = 0.05
@@ -104,10 +109,13 @@ def train(
     device: str = "auto",
     task: Task[Any] = CLICKS,
 ) -> Path:
-    """Train until `config.steps`, resuming from `out` when a state lies there. Returns the state file.
+    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
+    state file. Raises BadOption for minutes that are none.
 
     Ctrl-C saves the state before it leaves.
     """
+    if config.minutes is not None and not config.minutes > 0:
+        raise BadOption(f"minutes: expected more than 0, got {config.minutes}")
     process = join_processes(device)
     model = with_quick_gradients(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -118,25 +126,29 @@ def train(
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
     if (out / STATE_FILE).exists():
         card = restore_state(out, model, average, optimiser)
-    log, saved, began, before = (
-        RunLog(out, process.leads, config.steps),
-        time.monotonic(),
-        time.monotonic(),
-        card["seconds"],
-    )
     card |= {"config": asdict(config)}
+    before, began = card["seconds"], time.monotonic()
+
+    def over(step: int) -> float:
+        return share_over(config, step, before + time.monotonic() - began)
 
     def save() -> None:
         if process.leads:
             save_state(out, model, average, optimiser, card)
 
+    share = agreed(over(card["step"]), process)
+    log, saved = RunLog(out, process.leads, share), began
     try:
-        for step, batch in batches(views, spec_of(model), config, process, card["step"]):
-            numbers = train_step(task, model, averaged, batch, optimiser, config, process, step)
+        for step, batch in batches(views, spec_of(model), config, process, card["step"], over):
+            if share >= 1:
+                break
+            numbers = train_step(task, model, averaged, batch, optimiser, config, process, step, share)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
             card["seconds"] = before + time.monotonic() - began
-            log.add(step, {**numbers, "images": card["images"], "seconds": card["seconds"]}, config.log_every)
+            share = agreed(over(step + 1), process)
+            numbers |= {"images": card["images"], "seconds": card["seconds"]}
+            log.add(step, numbers, config.log_every, share)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
@@ -163,6 +175,20 @@ def join_processes(device: str) -> Process:
     return Process(rank, count, torch.device(device))
 
 
+def share_over(config: TrainConfig, step: int, seconds: float) -> float:
+    """How much of the run is over when `step` begins: 1 at its end."""
+    return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
+
+
+def agreed(share: float, process: Process) -> float:
+    """By the clock of the process that leads: all must end, and learn, at the same rate."""
+    if process.count == 1:
+        return share
+    told = torch.tensor([share], dtype=torch.float64, device=process.device)
+    dist.broadcast(told, 0)
+    return float(told)
+
+
 def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW; a lower rate for the pretrained trunk, no decay on vectors (biases, norms)."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -187,14 +213,21 @@ def source_of_views(records: RecordSource, config: TrainConfig, task: Task[Any],
 
 
 def batches(
-    views: Views, spec: ModelSpec, config: TrainConfig, process: Process, start: int
+    views: Views,
+    spec: ModelSpec,
+    config: TrainConfig,
+    process: Process,
+    start: int,
+    over: Callable[[int], float],
 ) -> Iterator[tuple[int, Batch]]:
-    """(step, batch of this process) from `start` on; `config.workers` threads prepare some steps ahead."""
+    """(step, batch of this process) from `start` on, for ever where the clock ends the run; `config.workers`
+    threads prepare some steps ahead. `over`: how much of the run is over when a step begins.
+    """
     stride = spec.input_size // spec.low_res_size
     fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
 
     def prepared(step: int) -> Any:
-        phase = phase_at(config, step)
+        phase = phase_at(config, over(step))
         how = ViewConfig(
             phase.size,
             stride,
@@ -210,16 +243,17 @@ def batches(
 
     with ThreadPoolExecutor(max(1, config.workers)) as pool:
         ahead: dict[int, Future[Any]] = {}
-        for step in range(start, config.steps):
-            for later in range(step, min(step + config.workers + 1, config.steps)):
+        end = config.steps if config.minutes is None else sys.maxsize
+        for step in range(start, end):
+            for later in range(step, min(step + config.workers + 1, end)):
                 if later not in ahead and config.workers:
                     ahead[later] = pool.submit(prepared, later)
             ready = ahead.pop(step).result() if config.workers else prepared(step)
             yield step, views.batch(ready, process.device)
 
 
-def phase_at(config: TrainConfig, step: int) -> Phase:
-    return next((p for p in config.phases if step < p.until * config.steps), config.phases[-1])
+def phase_at(config: TrainConfig, share: float) -> Phase:
+    return next((p for p in config.phases if share < p.until), config.phases[-1])
 
 
 def train_step(
@@ -231,11 +265,14 @@ def train_step(
     config: TrainConfig,
     process: Process,
     step: int,
+    share: float,
 ) -> dict[str, float]:
-    """One update; returns the numbers to log. A step whose gradient is not finite is skipped and counted."""
+    """One update when `share` of the run is over; returns the numbers to log. A step whose gradient is not
+    finite is skipped and counted.
+    """
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
-    set_learning_rate(optimiser, learning_rate_factor(config, step))
+    set_learning_rate(optimiser, learning_rate_factor(config, step, share))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
         pixels = normalised(batch.pixels_BSS3, spec_of(model))
@@ -269,10 +306,10 @@ def average_gradients(model: nn.Module, process: Process) -> None:
         parameter.grad = grad.view(parameter.shape)
 
 
-def learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then a cosine down to `final_lr`."""
+def learning_rate_factor(config: TrainConfig, step: int, share: float) -> float:
+    """Linear warm-up over steps, then a cosine over the run down to `final_lr`."""
     warm = min(1.0, (step + 1) / max(1, config.warmup))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     return warm * (config.final_lr + (1 - config.final_lr) * cosine)
 
 
