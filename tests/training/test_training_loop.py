@@ -100,10 +100,22 @@ def test_frozen_layers_do_not_move(scenes: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
-    script = tmp_path / "job.py"
+    card = run_on_two_processes(scenes, tmp_path, "")
+    assert card["images"] == 4 * 2 * 2
+
+
+@pytest.mark.slow
+def test_two_processes_that_go_by_the_clock_end_together(scenes: Path, tmp_path: Path) -> None:
+    card = run_on_two_processes(scenes, tmp_path, "minutes=0.05")
+    assert card["seconds"] >= 3 and card["images"] == card["step"] * 2 * 2
+
+
+def run_on_two_processes(scenes: Path, folder: Path, settings: str) -> dict[str, Any]:
+    """The card of a run of the smoke recipe."""
+    script = folder / "job.py"
     script.write_text(
         "import sys\nfrom anymask.training.recipes import run_recipe\n"
-        "run_recipe('smoke', [sys.argv[1]], sys.argv[2])\n"
+        f"run_recipe('smoke', [sys.argv[1]], sys.argv[2], {settings})\n"
     )
     command = [
         sys.executable,
@@ -115,12 +127,11 @@ def test_two_processes_train_one_model(scenes: Path, tmp_path: Path) -> None:
         str(script),
     ]
     done = subprocess.run(
-        [*command, str(scenes), str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
+        [*command, str(scenes), str(folder / "run")], capture_output=True, text=True, timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    card = read_state(tmp_path / "run" / "state.safetensors")[1]
-    assert card["images"] == 4 * 2 * 2
+    return read_state(folder / "run" / "state.safetensors")[1]
 
 
 @pytest.mark.slow
