@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from anymask.core.prompt import Prompt
 from anymask.core.window import Window, redraw
 from anymask.errors import BadPrompt
 from anymask.inference.backend import DecodedArrays
+from anymask.inference.differing import SAME
 from anymask.inference.disk_backend import DISK_SPEC
 from anymask.inference.predictor import Model
 from anymask.inference.zoom import LEAST_SIDE, LOOKS, ZoomImage, Zooming, _together
@@ -46,6 +48,14 @@ class BrightBackend:
         iou = np.tile(np.array([0.8, 0.7, 0.9, 0.6], np.float32), (count, 1))
         chances = np.log(np.array([0.9, 0.3, 0.4, 0.2, 0.1], np.float32))
         return DecodedArrays(masks, iou, np.tile(chances, (count, 1)))
+
+
+class FaithfulBackend(BrightBackend):
+    """Keeps to the mask that it is given."""
+
+    def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:
+        answer, given_P1mm = super().decode(embedding, prompts), prompts.masks_P1mm
+        return replace(answer, low_res_masks_P4mm=given_P1mm.repeat(4, 1)) if given_P1mm.any() else answer
 
 
 @pytest.fixture
@@ -100,6 +110,24 @@ def test_candidates_that_differ_keep_their_probability() -> None:
     moved = ((whole, 0.4, frame), (half, 0.25, frame), (whole, 0.2, elsewhere))
     answer = _together([Candidate(logits, 0.5, chance, where) for logits, chance, where in moved], 0.15)
     assert answer.probability.tolist() == pytest.approx([0.4, 0.25, 0.2], abs=1e-6)
+
+
+def test_candidates_that_came_out_alike_give_way_to_others_where_the_model_is_made_for_it() -> None:
+    """A patch whose brightness falls off, so that it can be cut smaller and larger."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    far = np.hypot(rows - 420, columns - 620)
+    photo = np.repeat((255 * np.clip(1 - far / 500, 0, 1)).astype(np.uint8)[..., None], 3, 2)
+    model = Model(FaithfulBackend())
+    same = model.zoom(photo).segment(points=[MIDDLE])
+    differ = replace(model, candidates_differ=True).zoom(photo).segment(points=[MIDDLE])
+    assert [iou_of(same, a, b) > 0.95 for a, b in ((0, 1), (0, 2))] == [True, True]
+    assert len(differ) == 3
+    assert max(iou_of(differ, a, b) for a, b in ((0, 1), (0, 2), (1, 2))) < SAME
+    assert float(differ.probability.sum()) + differ.none_probability == pytest.approx(1)
+
+
+def iou_of(answer: Candidates, a: int, b: int) -> float:
+    return answer[a].mask.iou(answer[b].mask)
 
 
 def test_a_window_holds_the_mask_the_clicks_and_the_box_with_room(image: ZoomImage) -> None:

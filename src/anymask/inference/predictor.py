@@ -57,7 +57,8 @@ class Model:
     see `BoxFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, and one click asks for one piece, see `holding`;
-    `boxes_hold`: they stay in their box, see `within_box`. `temperature`: what makes its probabilities
+    `boxes_hold`: they stay in their box, see `within_box`. `candidates_differ`: where several are asked for,
+    copies give way to something else, see `differing`. `temperature`: what makes its probabilities
     calibrated, see `tempered`.
     """
 
@@ -71,6 +72,7 @@ class Model:
     zooms: bool = False
     clicks_hold: bool = False
     boxes_hold: bool = False
+    candidates_differ: bool = False
     temperature: float = 1.0
 
     @cached_property
@@ -192,7 +194,10 @@ class EncodedImage:
 
     def _answer(self, decoded: DecodedArrays, row: int, prompt: Prompt) -> Candidates:
         temperature = self.model.temperature
-        answer = candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature)
+        return self.held(candidates(decoded, row, prompt.is_ambiguous, self.transform, temperature), prompt)
+
+    def held(self, answer: Candidates, prompt: Prompt) -> Candidates:
+        """What a person says holds in an answer of the whole image, if it does with this model."""
         if self.model.boxes_hold:
             answer = within_box(answer, prompt, self.transform)
         if self.model.clicks_hold:
@@ -302,7 +307,8 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
-    zooms, clicks, inside = (card.facts.get(fact) is True for fact in ("zoom", "clicks_hold", "boxes_hold"))
+    facts = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ")
+    zooms, clicks, inside, differ = (card.facts.get(fact) is True for fact in facts)
     boxes = ModelFiles.of(path).boxes
     model = Model(
         opened,
@@ -312,6 +318,7 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         zooms=zooms,
         clicks_hold=clicks,
         boxes_hold=inside,
+        candidates_differ=differ,
         temperature=card.temperature,
     )
     if not grid or not (twin := path.with_name(str(grid))).is_file():

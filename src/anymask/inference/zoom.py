@@ -21,12 +21,12 @@ from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Floats, Pixels, box_iou
 from anymask.core.prompt import Prompt
 from anymask.core.window import Edges, Window, around, redraw
+from anymask.inference.differing import are_alike, differing, joined, others_of
 from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.prompt_arrays import mask_logits
 
 ROOM = 1.4  # a window's sides relative to those of what it shows
 LEAST_SIDE = 160  # of a window, in pixels: below, there is nothing more to see
-SAME = 0.8  # IoU of two candidates from which on they are one answer, drawn twice
 ALIKE = 0.5  # IoU of two windows above which the one that is encoded already will do
 CUT_OFF = 0.02  # of a window's side: a mask that reaches along more of it goes on outside
 LOOKS = 3  # at most, in ever larger windows, while they cut the mask off
@@ -87,14 +87,20 @@ class ZoomImage:
         """Every candidate drawn again. Whether it was meant and how good it is, the first look says:
         the second is given a mask and sees little else, so it would judge how well that is redrawn.
         """
-        windows, drawn = _known(prompt), []
-        for candidate in first:
+        windows = _known(prompt)
+
+        def draw(candidate: Candidate) -> Candidate:
             shown_HW = candidate.transform.to_image_mask(candidate.low_res_logits)
             window = self._window(prompt, shown_HW, windows)
-            windows += [window] if window else []
-            best = self._look(prompt, candidate, window).best if window else candidate
-            drawn.append(replace(best, iou=candidate.iou, probability=candidate.probability))
-        return _together(drawn, first.none_probability)
+            if window is None:
+                return candidate
+            windows.append(window)
+            best = self._look(prompt, candidate, window).best
+            return replace(best, iou=candidate.iou, probability=candidate.probability)
+
+        if len(first) > 1 and self.model.candidates_differ:
+            return differing(first, self.whole.held(others_of(first), prompt), draw)
+        return _together([draw(candidate) for candidate in first], first.none_probability)
 
     def _redrawn(self, prompt: Prompt) -> Candidates:
         """A mask and nothing else needs no first look."""
@@ -189,24 +195,10 @@ class Zooming:
 
 def _together(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
     """In the order of the first look, whose probabilities those share that came out alike."""
-    chance_M = shared(np.array([c.probability for c in candidates]), _same(candidates))
-    return Candidates(
-        np.stack([c.low_res_logits for c in candidates]),
-        np.array([c.iou for c in candidates], np.float32),
-        chance_M.astype(np.float32),
-        none_probability,
-        tuple(c.transform for c in candidates),
-    )
-
-
-def _same(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
-    """Which are drawn in the same window and hardly differ there."""
-    inside_MK = np.stack([c.low_res_logits.ravel() > THRESHOLD for c in candidates]).astype(np.float32)
-    shared_MM = (inside_MK @ inside_MK.T).astype(np.float64)  # counts of cells, exact
-    cells_M = shared_MM.diagonal()
-    alike_MM = shared_MM >= SAME * (cells_M[:, None] + cells_M - shared_MM)
-    framed_MM = np.array([[a.transform == b.transform for b in candidates] for a in candidates])
-    return np.asarray(alike_MM & framed_MM)
+    alike_MM = np.array([[are_alike(a, b) for b in candidates] for a in candidates])
+    chance_M = shared(np.array([c.probability for c in candidates]), alike_MM)
+    sharing = zip(candidates, chance_M.tolist(), strict=True)
+    return joined([replace(c, probability=chance) for c, chance in sharing], none_probability)
 
 
 def _known(prompt: Prompt) -> list[Window]:

@@ -19,7 +19,8 @@ from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
 
 KEPT = ("step", "images", "seconds")
-ASKED = ("zoom", "clicks_hold", "boxes_hold", "automatic")  # how the default model is asked
+# How the default model is asked.
+ASKED = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ", "automatic")
 
 
 def is_run(path: Path) -> bool:

@@ -1,0 +1,130 @@
+"""Answers to one click that differ, or there would be nothing to choose among.
+
+A click may mean a part, a thing or a group, and the network answers with three masks. Drawn again from
+closer, two or all three of them often come out alike. A copy gives way to something else that was seen at
+the first look: the most probable mask cut at a higher logit, where it is surer (often a part of the thing),
+or at a lower one (more than it). What gives way leaves its probability to the answer it is alike.
+Legend: M candidates, O others, A both, K low-resolution pixels of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.candidates import THRESHOLD, Candidate, Candidates
+
+SAME = 0.8  # IoU of two masks in one frame from which on they are one answer, drawn twice
+SHIFTS = np.array([-4.0, 4.0], np.float32)  # of the logits: the surer part first
+OTHER = 0.16  # the chance of an answer that took the place of a copy to be the one meant (docs/LOG.md)
+
+Draw = Callable[[Candidate], Candidate]
+
+
+@dataclass(slots=True)
+class Group:
+    """Answers that came out alike, the first one first. `chance`: that one of them is meant."""
+
+    drawn: list[Candidate]
+    chance: float
+    other: bool
+    shown: int = field(default=1)
+
+    def each(self, left: float) -> float:
+        """The probability of each that is shown, where the network's own answers have `left` to share."""
+        return (left * self.chance + OTHER * self.other) / self.shown
+
+
+def others_of(first: Candidates) -> Candidates:
+    """What the most probable candidate might also have been: its logits, shifted. Their predicted IoU: that
+    of the candidate as far as they overlap it. Probabilities: 0.
+    """
+    logits_Ohw = first.best.low_res_logits + SHIFTS[:, None, None]
+    overlap_O = _overlaps(np.concatenate([first.low_res_logits[:1], logits_Ohw]))[0, 1:]
+    iou_O = (first.best.iou * overlap_O).astype(np.float32)
+    count = len(SHIFTS)
+    return Candidates(logits_Ohw, iou_O, np.zeros(count, np.float32), 0.0, first.transforms[:1] * count)
+
+
+def differing(first: Candidates, others: Candidates, draw: Draw) -> Candidates:
+    """As many answers as the first look has, drawn again: those that differ, then copies if there is room.
+
+    All of `first` and `others` lie in one frame. What is a copy at the first look already is drawn only if
+    nothing else is there to fill its place. The first answer and all predicted IoU are those of the first
+    look, the others come by their probability.
+    """
+    wanted, proposed = len(first), [*first, *others]
+    own, new, copies = _sorted_out(np.stack([c.low_res_logits for c in proposed]), wanted)
+    groups, homes, copied = list[Group](), dict[int, Group](), list[tuple[Group, Candidate]]()
+    for number in [*own, *new, *copies]:
+        if len(groups) == wanted or (number in copies and len(groups) + len(copied) >= wanted):
+            break
+        drawn = draw(proposed[number])
+        home = next((group for group in groups if are_alike(drawn, group.drawn[0])), None)
+        if home is None:
+            home = Group([], 0.0, number >= wanted)
+            groups.append(home)
+        else:
+            copied.append((home, drawn))
+        home.drawn.append(drawn)
+        home.chance += proposed[number].probability
+        homes[number] = home
+    for number in copies.keys() - homes.keys():
+        homes[copies[number]].chance += first[number].probability
+    return _put_together(groups, copied[: wanted - len(groups)], first.none_probability)
+
+
+def _sorted_out(logits_Ahw: NDArray[np.float32], wanted: int) -> tuple[list[int], list[int], dict[int, int]]:
+    """Of the first `wanted`: which differ, and which are copies of which of those; of the others, which are
+    something (not empty) that none of the first is.
+    """
+    alike_AA = _overlaps(logits_Ahw) >= SAME
+    own, copies = list[int](), dict[int, int]()
+    for m in range(wanted):
+        like = [n for n in own if alike_AA[m, n]]
+        if like:
+            copies[m] = like[0]
+        else:
+            own.append(m)
+    others = range(wanted, len(alike_AA))
+    return own, [o for o in others if alike_AA[o, o] and not alike_AA[o, :wanted].any()], copies
+
+
+def _put_together(
+    groups: Sequence[Group], copied: Sequence[tuple[Group, Candidate]], none_probability: float
+) -> Candidates:
+    for group, _ in copied:
+        group.shown += 1
+    left = 1 - OTHER * sum(group.other for group in groups)
+    shown = [(group, group.drawn[0]) for group in groups] + list(copied)
+    best, *rest = [replace(c, probability=group.each(left)) for group, c in shown]
+    return joined([best, *sorted(rest, key=lambda c: -c.probability)], left * none_probability)
+
+
+def joined(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
+    """In their order."""
+    return Candidates(
+        np.stack([c.low_res_logits for c in candidates]),
+        np.array([c.iou for c in candidates], np.float32),
+        np.array([c.probability for c in candidates], np.float32),
+        none_probability,
+        tuple(c.transform for c in candidates),
+    )
+
+
+def are_alike(a: Candidate, b: Candidate) -> bool:
+    """Drawn in the same frame, and hardly different there."""
+    if a.transform != b.transform:
+        return False
+    return bool(_overlaps(np.stack([a.low_res_logits, b.low_res_logits]))[0, 1] >= SAME)
+
+
+def _overlaps(logits_Mhw: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(M, M) IoU of the masks; 0 with one that is empty."""
+    inside_MK = (logits_Mhw.reshape(len(logits_Mhw), -1) > THRESHOLD).astype(np.float32)
+    both_MM = (inside_MK @ inside_MK.T).astype(np.float64)  # counts of cells, exact
+    cells_M = both_MM.diagonal()
+    return np.asarray(both_MM / np.maximum(cells_M[:, None] + cells_M - both_MM, 1))
