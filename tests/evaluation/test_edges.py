@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluation_fakes import write_record
+from PIL import Image
 
 from anymask.core.geometry import ResizeLongest
 from anymask.errors import BadInput
 from anymask.evaluation import EDGE_FLOORS, MaskEdges, describe, evaluate_edges
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import THRESHOLDS, edge_scores
-from anymask.evaluation.edge_sources import scaled, windows_of
+from anymask.evaluation.edge_sources import contrast, scaled, windows_of
 from anymask.evaluation.edges import count_matches
 from anymask.evaluation.thinning import keep_ridges, thin
 
@@ -170,12 +171,15 @@ class SquareModel:
 
 
 def write_square(folder: Path, corner: int) -> None:
-    """A photo of 160 x 160 with the outline of a square that two people drew alike."""
+    """A photo of 160 x 160 of a light square, whose outline two people drew alike."""
     first, last = round(corner * 2.5), round((corner + 24) * 2.5)
     outline = np.zeros((160, 160), bool)
     outline[[first, last - 1], first:last] = outline[first:last, [first, last - 1]] = True
     write_record(folder, "photo", [{"mask": outline}])
     np.savez(folder / "photo.boundaries.npz", boundaries=np.stack([outline, outline]))
+    pixels = np.full((160, 160, 3), 90, np.uint8)
+    pixels[first:last, first:last] = 200
+    Image.fromarray(pixels).save(folder / "photo.png")
 
 
 def test_the_edges_of_masks_are_their_outlines(tmp_path: Path) -> None:
@@ -208,6 +212,25 @@ class FarSighted(SquareModel):
         return found if source.shape == (160, 160, 3) else []
 
 
+def test_contrast_is_where_colours_change_and_nowhere_else() -> None:
+    photo = np.full((60, 80, 3), 90, np.uint8)
+    assert contrast(photo).max() == 0
+    photo[:, 40:] = (90, 90, 200)  # as bright, another colour
+    seen = contrast(photo)
+    assert seen[30].argmax() in (39, 40) and seen[30, 39:41].min() > 0.5
+    assert seen[:, :20].max() < 0.01 > seen[:, 60:].max()
+
+
+def test_the_edge_of_a_mask_counts_for_less_where_the_photo_does_not_change() -> None:
+    """A square of which the lower half cannot be told from what is around it."""
+    first, last = 40, 100
+    photo = np.full((160, 160, 3), 90, np.uint8)
+    photo[first:70, first:last] = 200
+    strength = MaskEdges(SquareModel()).edges(photo)
+    along = strength[:, first - 2 : first + 3].max(1)
+    assert along[50:60].min() > 2 * along[80:90].max()
+
+
 def test_a_closer_look_is_a_vote_that_counts(tmp_path: Path) -> None:
     write_square(tmp_path, 16)
     assert evaluate_edges(tmp_path, MaskEdges(FarSighted()))["ods"] > 0.97
@@ -216,6 +239,7 @@ def test_a_closer_look_is_a_vote_that_counts(tmp_path: Path) -> None:
 
 def test_a_photo_without_edges_has_none_of_brightness(tmp_path: Path) -> None:
     write_square(tmp_path, 16)
+    Image.new("RGB", (160, 160)).save(tmp_path / "photo.png")
     assert evaluate_edges(tmp_path, EDGE_FLOORS["sobel"]())["ods"] == 0.0
     assert not scaled(np.full((4, 4), 3, np.float32)).any()
 

@@ -8,6 +8,7 @@ ridges kept. What differs from the paper was measured on training photos (docs/L
   alone, and of the mean gradient: one sharp mask does not make an edge, nor do many blurred ones.
 - The photo may be looked at again in 2 x 2 and in 3 x 3 overlapping windows, and these are votes as well.
 - Both maps are smoothed by a pixel, since masks differ by as much.
+- An edge counts for less where the photo itself hardly changes: times the root of its contrast there.
 - Strengths are brought into 0..1 in the same way for every photo, not from its weakest to its strongest: a
   photo in which nothing is sure has no sure edges.
 - Near-copies of masks stay: no two have quite the same edge.
@@ -46,6 +47,8 @@ LOOKS = ((1, 16), (2, 8), (3, 6))  # windows along a side of the photo, grid poi
 OVERLAP = 1.25  # sides of windows, by those that would just cover the photo
 BLUR = 1.0  # pixels
 MIDDLING = 0.5  # the strength that comes out as one half
+SCALES = (1.0, 2.0, 4.0)  # pixels, at which the photo's contrast is seen
+CLEAR = 180.0  # contrast of a clear edge: steps of Lab colours, all scales together
 
 Part = tuple[slice, slice]
 
@@ -86,7 +89,7 @@ class MaskEdges:
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         maps = [map_HW for look in self._looks for map_HW in self._seen(pixels_HW3, *look)]
         votes = np.stack([cv2.GaussianBlur(map_HW, (0, 0), BLUR) for map_HW in maps])
-        strength_HW = votes.prod(0) ** (1 / len(votes))
+        strength_HW = votes.prod(0) ** (1 / len(votes)) * np.sqrt(contrast(pixels_HW3))
         return keep_ridges(strength_HW / (strength_HW + MIDDLING))
 
     def _seen(self, pixels_HW3: NDArray[np.uint8], windows: int, points: int) -> list[Floats]:
@@ -143,6 +146,16 @@ def mask_edges(found: SoftMask) -> tuple[Part, Floats]:
     outer_hw = cv2.dilate(inside_hw, np.ones((3, 3), np.uint8)) != inside_hw
     chance_hw = 1 / (1 + np.exp(-logits_hw.clip(-30, 30)))
     return window.slices, np.where(outer_hw, gradient(chance_hw), 0).astype(np.float32)
+
+
+def contrast(pixels_HW3: NDArray[np.uint8]) -> Floats:
+    """(H, W): how much the photo's Lab colours change around each pixel; about 1 at a clear edge."""
+    lab_HW3 = cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2LAB).astype(np.float32)
+    total_HW = np.zeros(pixels_HW3.shape[:2], np.float32)
+    for scale in SCALES:
+        channels = cv2.split(cv2.GaussianBlur(lab_HW3, (0, 0), scale))
+        total_HW += scale * np.linalg.norm([gradient(np.asarray(c, np.float32)) for c in channels], axis=0)
+    return np.asarray(cv2.GaussianBlur(total_HW, (0, 0), BLUR) / CLEAR, np.float32)
 
 
 def gradient(map_HW: Floats) -> Floats:
