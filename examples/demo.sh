@@ -8,9 +8,9 @@ photos=$(cd "$(dirname "$0")" && pwd)
 
 show() { echo "\$ anymask $*"; "${ANYMASK:-anymask}" "$@"; echo; }
 
-show segment "$photos/cat.jpg" --point 215,150 --candidates --out "$out/point"
-show segment "$photos/coffee.jpg" --box 75,15,480,385 --out "$out/box"
-show segment "$photos/raccoon.jpg" --point 590,250 --point 300,650,- --out "$out/points"
+show segment "$photos/raccoon.jpg" --point 590,250 --candidates --out "$out/point"
+show segment "$photos/rocket.jpg" --box 300,120,340,410 --out "$out/box"
+show segment "$photos/raccoon.jpg" --point 590,250 --point 150,250 --point 300,650,- --out "$out/points"
 show segment "$photos/coffee.jpg" --grid-in-box 75,15,480,385 --out "$out/everything-in-a-box"
 show everything "$photos" --preset wide --out "$out/everything"
 

@@ -10,7 +10,7 @@ Legend: M candidates, O others, A both, K low-resolution pixels of one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ Draw = Callable[[Candidate], Candidate]
 
 @dataclass(slots=True)
 class Group:
-    """Answers that came out alike, the first one first. `chance`: that one of them is meant."""
+    """Answers that came out alike. `first`: as it was drawn first. `chance`: that one of them is meant, as
+    far as the network says. `other`: it took the place of a copy. `shown`: how many of them are.
+    """
 
-    drawn: list[Candidate]
-    chance: float
+    first: Candidate
     other: bool
-    shown: int = field(default=1)
+    chance: float = 0.0
+    shown: int = 1
 
     def each(self, left: float) -> float:
         """The probability of each that is shown, where the network's own answers have `left` to share."""
@@ -63,13 +65,12 @@ def differing(first: Candidates, others: Candidates, draw: Draw) -> Candidates:
         if len(groups) == wanted or (number in copies and len(groups) + len(copied) >= wanted):
             break
         drawn = draw(proposed[number])
-        home = next((group for group in groups if are_alike(drawn, group.drawn[0])), None)
+        home = next((group for group in groups if are_alike(drawn, group.first)), None)
         if home is None:
-            home = Group([], 0.0, number >= wanted)
+            home = Group(drawn, other=number >= wanted)
             groups.append(home)
         else:
             copied.append((home, drawn))
-        home.drawn.append(drawn)
         home.chance += proposed[number].probability
         homes[number] = home
     for number in copies.keys() - homes.keys():
@@ -99,7 +100,7 @@ def _put_together(
     for group, _ in copied:
         group.shown += 1
     left = 1 - OTHER * sum(group.other for group in groups)
-    shown = [(group, group.drawn[0]) for group in groups] + list(copied)
+    shown = [(group, group.first) for group in groups] + list(copied)
     best, *rest = [replace(c, probability=group.each(left)) for group, c in shown]
     return joined([best, *sorted(rest, key=lambda c: -c.probability)], left * none_probability)
 

@@ -103,10 +103,11 @@ def find_model(name: str, backend: str = "auto") -> Path:
     name means one model whatever runs it.
     """
     del backend
-    found = _find_path(Path(name)) if _is_path(name) else _find_name(name)
+    is_path = _is_path(name)
+    found = _find_path(Path(name)) if is_path else _find_name(name)
     if found is not None:
         return found
-    if _is_path(name):
+    if is_path:
         raise ModelNotFound(f"{name}: {_missing(Path(name))}")
     if name in ZOO:
         size = ZOO[name].remote.size / 1e6
