@@ -57,11 +57,12 @@ def test_copies_give_way_to_a_part_and_to_more() -> None:
     assert part < whole < more
 
 
-def test_what_gives_way_leaves_its_probability_to_the_one_it_is_alike() -> None:
+def test_what_gives_way_leaves_half_of_its_probability_to_what_takes_its_place() -> None:
     first = answer(hill(), hill() + 0.1, hill() - 0.1)
     shown = differing(first, others_of(first), Pen())
     left = 1 - 2 * OTHER
-    assert shown.probability.tolist() == pytest.approx([0.9 * left, OTHER, OTHER], abs=1e-6)
+    wanted = [(0.5 + 0.15 + 0.05) * left, OTHER + 0.15 * left, OTHER + 0.05 * left]
+    assert shown.probability.tolist() == pytest.approx(wanted, abs=1e-6)
     assert shown.none_probability == pytest.approx(0.1 * left)
 
 
@@ -110,7 +111,8 @@ def test_the_first_answer_stays_first_and_the_others_come_by_their_probability()
     first = answer(hill(), hill() + 0.1, hill((6, 6)), chances=(0.2, 0.2, 0.05))
     shown = differing(first, others_of(first), Pen())
     np.testing.assert_array_equal(shown.low_res_logits[0], first.low_res_logits[0])
-    assert shown.probability[1:].tolist() == pytest.approx([OTHER, 0.05 * (1 - OTHER)], abs=1e-6)
+    wanted = [OTHER + 0.1 * (1 - OTHER), 0.05 * (1 - OTHER)]
+    assert shown.probability[1:].tolist() == pytest.approx(wanted, abs=1e-6)
 
 
 @given(

@@ -3,13 +3,14 @@
 A click may mean a part, a thing or a group, and the network answers with three masks. Drawn again from
 closer, two or all three of them often come out alike. A copy gives way to something else that was seen at
 the first look: the most probable mask cut at a higher logit, where it is surer (often a part of the thing),
-or at a lower one (more than it). What gives way leaves its probability to the answer it is alike.
+or at a lower one (more than it). What gives way leaves its probability to the answer it is alike and to what
+takes its place, half and half.
 Legend: M candidates, O others, A both, K low-resolution pixels of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,25 +20,21 @@ from anymask.core.candidates import THRESHOLD, Candidate, Candidates
 
 SAME = 0.8  # IoU of two masks in one frame from which on they are one answer, drawn twice
 SHIFTS = np.array([-4.0, 4.0], np.float32)  # of the logits: the surer part first
-OTHER = 0.16  # the chance of an answer that took the place of a copy to be the one meant (docs/LOG.md)
+OTHER = 0.1  # the chance of what takes the place of a copy, beside what the copy leaves it (docs/LOG.md)
 
 Draw = Callable[[Candidate], Candidate]
 
 
 @dataclass(slots=True)
 class Group:
-    """Answers that came out alike. `first`: as it was drawn first. `chance`: that one of them is meant, as
-    far as the network says. `other`: it took the place of a copy. `shown`: how many of them are.
+    """Answers that came out alike. `first`: as it was drawn first, `number`: of what was drawn then.
+    `chance`: that one of them is meant, as far as the network says. `shown`: how many of them are.
     """
 
+    number: int
     first: Candidate
-    other: bool
     chance: float = 0.0
     shown: int = 1
-
-    def each(self, left: float) -> float:
-        """The probability of each that is shown, where the network's own answers have `left` to share."""
-        return (left * self.chance + OTHER * self.other) / self.shown
 
 
 def others_of(first: Candidates) -> Candidates:
@@ -60,22 +57,36 @@ def differing(first: Candidates, others: Candidates, draw: Draw) -> Candidates:
     """
     wanted, proposed = len(first), [*first, *others]
     own, new, copies = _sorted_out(np.stack([c.low_res_logits for c in proposed]), wanted)
-    groups, homes, copied = list[Group](), dict[int, Group](), list[tuple[Group, Candidate]]()
+    groups, homes, copied = list[Group](), dict[int, Group](), dict[int, Candidate]()
     for number in [*own, *new, *copies]:
         if len(groups) == wanted or (number in copies and len(groups) + len(copied) >= wanted):
             break
         drawn = draw(proposed[number])
         home = next((group for group in groups if are_alike(drawn, group.first)), None)
         if home is None:
-            home = Group(drawn, other=number >= wanted)
+            home = Group(number, drawn)
             groups.append(home)
         else:
-            copied.append((home, drawn))
-        home.chance += proposed[number].probability
+            copied[number] = drawn
         homes[number] = home
-    for number in copies.keys() - homes.keys():
-        homes[copies[number]].chance += first[number].probability
-    return _put_together(groups, copied[: wanted - len(groups)], first.none_probability)
+    homes |= {number: homes[of] for number, of in copies.items() if number not in homes}
+    filling = list(copied)[: wanted - len(groups)]
+    _share_out(first.probability.tolist(), groups, homes, filling)
+    return _put_together(groups, [(homes[n], copied[n]) for n in filling], wanted, first.none_probability)
+
+
+def _share_out(
+    chances: Sequence[float], groups: Sequence[Group], homes: Mapping[int, Group], filling: Sequence[int]
+) -> None:
+    """Every candidate's probability to its group; of one that is not shown, half to what took its place."""
+    wanted = len(chances)
+    shown = {*filling, *(group.number for group in groups)}
+    instead = (group for group in groups if group.number >= wanted)
+    for number, chance in enumerate(chances):
+        home = homes[number]
+        heir = home if number in shown else next(instead, home)
+        home.chance += chance / 2
+        heir.chance += chance / 2
 
 
 def _sorted_out(logits_Ahw: NDArray[np.float32], wanted: int) -> tuple[list[int], list[int], dict[int, int]]:
@@ -95,13 +106,19 @@ def _sorted_out(logits_Ahw: NDArray[np.float32], wanted: int) -> tuple[list[int]
 
 
 def _put_together(
-    groups: Sequence[Group], copied: Sequence[tuple[Group, Candidate]], none_probability: float
+    groups: Sequence[Group],
+    filling: Sequence[tuple[Group, Candidate]],
+    wanted: int,
+    none_probability: float,
 ) -> Candidates:
-    for group, _ in copied:
+    for group, _ in filling:
         group.shown += 1
-    left = 1 - OTHER * sum(group.other for group in groups)
-    shown = [(group, group.first) for group in groups] + list(copied)
-    best, *rest = [replace(c, probability=group.each(left)) for group, c in shown]
+    others = {group.number for group in groups if group.number >= wanted}
+    left = 1 - OTHER * len(others)
+    shown = [(group, group.first) for group in groups] + list(filling)
+    best, *rest = [
+        replace(c, probability=(left * g.chance + OTHER * (g.number in others)) / g.shown) for g, c in shown
+    ]
     return joined([best, *sorted(rest, key=lambda c: -c.probability)], left * none_probability)
 
 
