@@ -100,6 +100,12 @@ def test_an_empty_mask_is_no_answer() -> None:
     assert len(shown) == 3
 
 
+def test_masks_that_are_all_empty_are_copies_of_one() -> None:
+    nothing = hill(height=-9.0)
+    shown = differing(answer(nothing, nothing, nothing), others_of(answer(nothing)), Pen())
+    assert shown.probability.tolist() == pytest.approx([0.3, 0.3, 0.3], abs=1e-6)
+
+
 def test_the_predicted_quality_of_another_answer_is_what_it_shares_with_the_best() -> None:
     first = answer(hill(), hill() + 0.1, hill() - 0.1)
     others = others_of(first)

@@ -273,6 +273,11 @@ class TickingClock:
         monkeypatch.setattr(loop.time, "monotonic", lambda: self.now)
 
 
+def test_a_run_ends_by_steps_or_by_the_clock_not_by_both(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="steps and minutes: .* give one"):
+        run_recipe("smoke", [scenes], tmp_path / "run", device="cpu", steps=2, minutes=1.0)
+
+
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
 def test_minutes_that_are_none_are_refused(scenes: Path, tmp_path: Path, minutes: float) -> None:
     with pytest.raises(BadOption, match="minutes: expected more than 0"):

@@ -51,8 +51,6 @@ def train(
     `torchrun --nproc-per-node 2 -m anymask train ...`.
     """
     overrides = dict(map(parse_setting, settings or ()))
-    if steps is not None and minutes is not None:
-        raise BadOption("--steps and --minutes: a run ends by either; give one")
     overrides |= {} if steps is None else {"steps": steps}
     overrides |= {} if minutes is None else {"minutes": minutes}
     with needs_extra("train"):

@@ -28,7 +28,7 @@ Draw = Callable[[Candidate], Candidate]
 @dataclass(slots=True)
 class Group:
     """Answers that came out alike. `first`: as it was drawn first, `number`: of what was drawn then.
-    `chance`: that one of them is meant, as far as the network says. `shown`: how many of them are.
+    `chance`: that one of them is meant. `shown`: how many of them are.
     """
 
     number: int
@@ -62,7 +62,7 @@ def differing(first: Candidates, others: Candidates, draw: Draw) -> Candidates:
         if len(groups) == wanted or (number in copies and len(groups) + len(copied) >= wanted):
             break
         drawn = draw(proposed[number])
-        home = next((group for group in groups if are_alike(drawn, group.first)), None)
+        home = next((group for group in groups if alike([drawn, group.first])[0, 1]), None)
         if home is None:
             home = Group(number, drawn)
             groups.append(home)
@@ -71,22 +71,27 @@ def differing(first: Candidates, others: Candidates, draw: Draw) -> Candidates:
         homes[number] = home
     homes |= {number: homes[of] for number, of in copies.items() if number not in homes}
     filling = list(copied)[: wanted - len(groups)]
-    _share_out(first.probability.tolist(), groups, homes, filling)
-    return _put_together(groups, [(homes[n], copied[n]) for n in filling], wanted, first.none_probability)
+    none_probability = _share_out(first, groups, homes, filling)
+    return _put_together(groups, [(homes[n], copied[n]) for n in filling], none_probability)
 
 
 def _share_out(
-    chances: Sequence[float], groups: Sequence[Group], homes: Mapping[int, Group], filling: Sequence[int]
-) -> None:
-    """Every candidate's probability to its group; of one that is not shown, half to what took its place."""
-    wanted = len(chances)
+    first: Candidates, groups: Sequence[Group], homes: Mapping[int, Group], filling: Sequence[int]
+) -> float:
+    """Every candidate's probability to its group; of one that is not shown, half to what took its place,
+    which has a chance of its own besides. Returns what is left to none of these.
+    """
+    others = [group for group in groups if group.number >= len(first)]
+    for group in others:
+        group.chance = OTHER
+    left, heirs = 1 - OTHER * len(others), iter(others)
     shown = {*filling, *(group.number for group in groups)}
-    instead = (group for group in groups if group.number >= wanted)
-    for number, chance in enumerate(chances):
+    for number, candidate in enumerate(first):
         home = homes[number]
-        heir = home if number in shown else next(instead, home)
-        home.chance += chance / 2
-        heir.chance += chance / 2
+        heir = home if number in shown else next(heirs, home)
+        home.chance += left * candidate.probability / 2
+        heir.chance += left * candidate.probability / 2
+    return left * first.none_probability
 
 
 def _sorted_out(logits_Ahw: NDArray[np.float32], wanted: int) -> tuple[list[int], list[int], dict[int, int]]:
@@ -101,25 +106,18 @@ def _sorted_out(logits_Ahw: NDArray[np.float32], wanted: int) -> tuple[list[int]
             copies[m] = like[0]
         else:
             own.append(m)
-    others = range(wanted, len(alike_AA))
-    return own, [o for o in others if alike_AA[o, o] and not alike_AA[o, :wanted].any()], copies
+    others = [o for o in range(wanted, len(alike_AA)) if (logits_Ahw[o] > THRESHOLD).any()]
+    return own, [o for o in others if not alike_AA[o, :wanted].any()], copies
 
 
 def _put_together(
-    groups: Sequence[Group],
-    filling: Sequence[tuple[Group, Candidate]],
-    wanted: int,
-    none_probability: float,
+    groups: Sequence[Group], filling: Sequence[tuple[Group, Candidate]], none_probability: float
 ) -> Candidates:
     for group, _ in filling:
         group.shown += 1
-    others = {group.number for group in groups if group.number >= wanted}
-    left = 1 - OTHER * len(others)
     shown = [(group, group.first) for group in groups] + list(filling)
-    best, *rest = [
-        replace(c, probability=(left * g.chance + OTHER * (g.number in others)) / g.shown) for g, c in shown
-    ]
-    return joined([best, *sorted(rest, key=lambda c: -c.probability)], left * none_probability)
+    best, *rest = [replace(c, probability=group.chance / group.shown) for group, c in shown]
+    return joined([best, *sorted(rest, key=lambda c: -c.probability)], none_probability)
 
 
 def joined(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
@@ -133,16 +131,16 @@ def joined(candidates: Sequence[Candidate], none_probability: float) -> Candidat
     )
 
 
-def are_alike(a: Candidate, b: Candidate) -> bool:
-    """Drawn in the same frame, and hardly different there."""
-    if a.transform != b.transform:
-        return False
-    return bool(_overlaps(np.stack([a.low_res_logits, b.low_res_logits]))[0, 1] >= SAME)
+def alike(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """(M, M): which are drawn in the same frame, and hardly differ there."""
+    framed_MM = np.array([[a.transform == b.transform for b in candidates] for a in candidates])
+    return np.asarray(framed_MM) & (_overlaps(np.stack([c.low_res_logits for c in candidates])) >= SAME)
 
 
 def _overlaps(logits_Mhw: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(M, M) IoU of the masks; 0 with one that is empty."""
+    """(M, M) IoU of the masks; 1 when both are empty."""
     inside_MK = (logits_Mhw.reshape(len(logits_Mhw), -1) > THRESHOLD).astype(np.float32)
     both_MM = (inside_MK @ inside_MK.T).astype(np.float64)  # counts of cells, exact
     cells_M = both_MM.diagonal()
-    return np.asarray(both_MM / np.maximum(cells_M[:, None] + cells_M - both_MM, 1))
+    either_MM = cells_M[:, None] + cells_M - both_MM
+    return np.where(either_MM > 0, both_MM / np.maximum(either_MM, 1), 1.0)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 SINGLE, SEVERAL, NONE = slice(0, 1), slice(1, 4), 4  # slots of the decoder
 HEADER = "anymask"
+HOW_ASKED = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ")  # facts on a card
 Progress = Callable[[int, int], None]
 HALF_MAX = float(np.finfo(np.float16).max)
 
@@ -307,8 +308,7 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         return Model(opened)
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
-    facts = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ")
-    zooms, clicks, inside, differ = (card.facts.get(fact) is True for fact in facts)
+    zooms, clicks, inside, differ = (card.facts.get(fact) is True for fact in HOW_ASKED)
     boxes = ModelFiles.of(path).boxes
     model = Model(
         opened,

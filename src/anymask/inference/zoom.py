@@ -21,7 +21,7 @@ from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Floats, Pixels, box_iou
 from anymask.core.prompt import Prompt
 from anymask.core.window import Edges, Window, around, redraw
-from anymask.inference.differing import are_alike, differing, joined, others_of
+from anymask.inference.differing import alike, differing, joined, others_of
 from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.prompt_arrays import mask_logits
 
@@ -120,8 +120,8 @@ class ZoomImage:
         if shown is None:
             return None
         wanted = Window(self.size_hw, _with_room(shown, self.size_hw), self.whole.transform.input_size)
-        alike = (w for w in known if _holds(w.edges_xyxy, shown) and _iou(w, wanted) > ALIKE)
-        return next(alike, wanted)
+        will_do = (w for w in known if _holds(w.edges_xyxy, shown) and _iou(w, wanted) > ALIKE)
+        return next(will_do, wanted)
 
     def _look(self, prompt: Prompt, first: Candidate | None, window: Window) -> Candidates:
         """The answer in a window, or in a larger one if it is cut off by the window's edges. It is asked once
@@ -195,8 +195,7 @@ class Zooming:
 
 def _together(candidates: Sequence[Candidate], none_probability: float) -> Candidates:
     """In the order of the first look, whose probabilities those share that came out alike."""
-    alike_MM = np.array([[are_alike(a, b) for b in candidates] for a in candidates])
-    chance_M = shared(np.array([c.probability for c in candidates]), alike_MM)
+    chance_M = shared(np.array([c.probability for c in candidates]), alike(candidates))
     sharing = zip(candidates, chance_M.tolist(), strict=True)
     return joined([replace(c, probability=chance) for c, chance in sharing], none_probability)
 

@@ -12,6 +12,7 @@ from anymask.errors import WeightsError
 from anymask.inference.export import export_model
 from anymask.inference.export_boxes import export_boxes
 from anymask.inference.model_files import read_card
+from anymask.inference.predictor import HOW_ASKED
 from anymask.inference.zoo import find_model
 from anymask.model.box_head import BoxNetwork
 from anymask.model.lite import Lite
@@ -19,8 +20,7 @@ from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
 
 KEPT = ("step", "images", "seconds")
-# How the default model is asked.
-ASKED = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ", "automatic")
+ASKED = (*HOW_ASKED, "automatic")  # how the default model is asked
 
 
 def is_run(path: Path) -> bool:

@@ -87,6 +87,11 @@ class TrainConfig:
     checkpoint_minutes: float = 4.0
     log_every: int = 20
 
+    def __post_init__(self) -> None:
+        """Raises BadOption for minutes that are none."""
+        if self.minutes is not None and not self.minutes > 0:
+            raise BadOption(f"minutes: expected more than 0, got {self.minutes}")
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -110,12 +115,10 @@ def train(
     task: Task[Any] = CLICKS,
 ) -> Path:
     """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
-    state file. Raises BadOption for minutes that are none.
+    state file.
 
     Ctrl-C saves the state before it leaves.
     """
-    if config.minutes is not None and not config.minutes > 0:
-        raise BadOption(f"minutes: expected more than 0, got {config.minutes}")
     process = join_processes(device)
     model = with_quick_gradients(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -127,17 +130,20 @@ def train(
     if (out / STATE_FILE).exists():
         card = restore_state(out, model, average, optimiser)
     card |= {"config": asdict(config)}
-    before, began = card["seconds"], time.monotonic()
+    began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
+
+    def seconds() -> float:
+        return time.monotonic() - began
 
     def over(step: int) -> float:
-        return share_over(config, step, before + time.monotonic() - began)
+        return share_over(config, step, seconds())
 
     def save() -> None:
         if process.leads:
             save_state(out, model, average, optimiser, card)
 
-    share = agreed(over(card["step"]), process)
-    log, saved = RunLog(out, process.leads, share), began
+    share = agreed(over(card["step"]), config, process)
+    log, saved = RunLog(out, process.leads, share), time.monotonic()
     try:
         for step, batch in batches(views, spec_of(model), config, process, card["step"], over):
             if share >= 1:
@@ -145,8 +151,8 @@ def train(
             numbers = train_step(task, model, averaged, batch, optimiser, config, process, step, share)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
-            card["seconds"] = before + time.monotonic() - began
-            share = agreed(over(step + 1), process)
+            card["seconds"] = seconds()
+            share = agreed(over(step + 1), config, process)
             numbers |= {"images": card["images"], "seconds": card["seconds"]}
             log.add(step, numbers, config.log_every, share)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
@@ -180,9 +186,11 @@ def share_over(config: TrainConfig, step: int, seconds: float) -> float:
     return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
 
 
-def agreed(share: float, process: Process) -> float:
-    """By the clock of the process that leads: all must end, and learn, at the same rate."""
-    if process.count == 1:
+def agreed(share: float, config: TrainConfig, process: Process) -> float:
+    """By the clock of the process that leads, where the clock decides: all must end together and learn at
+    the same rate.
+    """
+    if process.count == 1 or config.minutes is None:
         return share
     told = torch.tensor([share], dtype=torch.float64, device=process.device)
     dist.broadcast(told, 0)

@@ -208,6 +208,8 @@ def run_recipe(
     known = {f.name for f in fields(TrainConfig)}
     if unknown := set(overrides) - known:
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
+    if {"steps", "minutes"} <= set(overrides):
+        raise BadOption("steps and minutes: a run ends by one of them; give one")
     records = open_records(*data)
     torch.manual_seed(int(overrides.get("seed", 0)))
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
