@@ -37,8 +37,9 @@ from anymask.store.records import Record, RecordSource, open_records
 from anymask.store.splits import kept
 from anymask.training import objective as sessions
 from anymask.training.augment import ViewConfig
+from anymask.training.config import FirstPrompt, Phase, TrainConfig
 from anymask.training.dataset import MAX_COVER, MIN_CELLS, View, draw_view
-from anymask.training.loop import Phase, TrainConfig, train
+from anymask.training.loop import train
 from anymask.training.losses import dice
 from anymask.training.objective import CLICKS
 from anymask.training.recipes import polish, refine
@@ -155,7 +156,7 @@ ARMS = {
     "pseudo": Arm("masks the model made for photos with boxes", extra_data=True),
     "clicks": Arm(
         "more first clicks, fewer boxes",
-        config=lambda c: replace(c, objective=replace(c.objective, first=sessions.FirstPrompt(0.7, 0.25))),
+        config=lambda c: replace(c, objective=replace(c.objective, first=FirstPrompt(0.7, 0.25))),
     ),
     "choice": Arm(
         "five times the weight on which candidate is meant",

@@ -20,7 +20,7 @@ from anymask.store.records import open_records
 from anymask.training.augment import ViewConfig
 from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annotations
 from anymask.training.checkpoint import averaged_weights
-from anymask.training.loop import Phase
+from anymask.training.config import Phase
 from anymask.training.recipes import run_recipe
 from anymask.training.task import Choice, TrainingViews
 

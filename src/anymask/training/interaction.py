@@ -15,28 +15,13 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from anymask.training.config import FirstPrompt
 from anymask.training.device import sent
 from anymask.training.distance import depth
 
 PAD, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 POINT, BOX, MASK = 0, 1, 2
 SURE = 6.0  # logit of a mask that is given
-
-
-@dataclass(frozen=True, slots=True)
-class FirstPrompt:
-    """How often a first prompt is a point or a box (the rest: a loose mask), and how far a box is off.
-
-    `box_jitter`: uniform error of each coordinate relative to the side; `centre`: share of clicks put at
-    the centre of the object or the error instead of anywhere in it; `mixed`: False draws one kind for the
-    whole batch.
-    """
-
-    point: float = 0.5
-    box: float = 0.45
-    box_jitter: float = 0.1
-    centre: float = 0.5
-    mixed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,73 +24,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.errors import BadOption
 from anymask.store.records import RecordSource
 from anymask.store.splits import kept
 from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
+from anymask.training.config import Phase, TrainConfig
 from anymask.training.depthwise import with_quick_gradients
 from anymask.training.device import sent
 from anymask.training.logs import RunLog
-from anymask.training.objective import CLICKS, Objective
+from anymask.training.objective import CLICKS
 from anymask.training.task import Batch, Choice, Task, TrainingViews, Views
 
 GIANT = 1_000_003  # separates the random streams of steps and ranks
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A part of the run: up to `until` (share of all of it), `batch` views of `size` pixels per process."""
-
-    until: float
-    size: int
-    batch: int
-    objects: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1.
-
-    `minutes`: the run takes so long instead, however many steps that is; its phases and the rate go by the
-    clock, so the next step of a resumed run is no longer the identical one.
-    `average_ramp`: the average of the weights follows faster over the first so many steps; 1: never, for runs
-    that start from weights worth keeping.
-    `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
-    `closer`: share of views that are windows around one thing, as a second look sees it. `stretch`: by how
-    much the others are made wider or taller at most.
-    `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
-    """
-
-    steps: int
-    phases: tuple[Phase, ...]
-    minutes: float | None = None
-    lr: float = 1e-3
-    trunk_lr: float = 2e-4
-    weight_decay: float = 0.05
-    warmup: int = 200
-    final_lr: float = 0.01
-    clip: float = 1.0
-    average_decay: float = 0.999
-    average_ramp: int = 10
-    seed: int = 0
-    scale: tuple[float, float] = (0.7, 2.5)
-    colour: float = 0.3
-    closer: float = 0.0
-    stretch: float = 0.0
-    weights: Mapping[str, float] = field(default_factory=dict)
-    hold_out: float = 0.0
-    objective: Objective = field(default_factory=Objective)
-    bf16: bool = False
-    workers: int = 0
-    resident: bool | None = None
-    checkpoint_minutes: float = 4.0
-    log_every: int = 20
-
-    def __post_init__(self) -> None:
-        """Raises BadOption for minutes that are none."""
-        if self.minutes is not None and not self.minutes > 0:
-            raise BadOption(f"minutes: expected more than 0, got {self.minutes}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ Legend: B images, K objects each, P = B x K prompts, m mask side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -19,39 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anymask.model.segmenter import Decoded, Segmenter
+from anymask.training.config import Objective
 from anymask.training.dataset import Shown, draw_view, has_mask, shown
-from anymask.training.interaction import PAD, FirstPrompt, Prompts, correction_clicks, first_prompts
+from anymask.training.interaction import PAD, Prompts, correction_clicks, first_prompts
 from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
 from anymask.training.resident import ResidentViews
 from anymask.training.task import Numbers, Task
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """Loss weights and the length of a session.
-
-    `corrections`: odds of 1, 2, 3 ... corrections. `drop_mask`: how often a correction sees no previous mask.
-    `look_again`: how often the first correction is none: the same question with its answer, as in a second
-    look at a window of the image; always so where a window is what is seen, and the first answer there counts
-    only if it is not to a click alone, which nobody asks of a window. `blur`: an answer that is fed back was
-    drawn up to so many times coarser, as it is when a window is looked at.
-    `teacher`: weight of the distance to what the slowly moving average of the weights answers to the same
-    prompts on the same embedding.
-    `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
-    """
-
-    corrections: tuple[float, ...] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
-    first: FirstPrompt = FirstPrompt()
-    drop_mask: float = 0.1
-    look_again: float = 0.0
-    blur: float = 1.0
-    dice: float = 1.0
-    iou: float = 0.5
-    probability: float = 0.1
-    single_when_ambiguous: float = 0.3
-    all_candidates: float = 0.05
-    teacher: float = 0.0
-    paper_focal: bool = False
 
 
 def session_loss(

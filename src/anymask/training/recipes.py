@@ -21,9 +21,9 @@ from anymask.model.lite import Lite, freeze_early_layers, freeze_what_boxes_read
 from anymask.store.records import open_records
 from anymask.training.boxes import BOXES
 from anymask.training.checkpoint import STATE_FILE, averaged_weights
-from anymask.training.interaction import FirstPrompt
-from anymask.training.loop import Phase, TrainConfig, spec_of, train
-from anymask.training.objective import CLICKS, Objective
+from anymask.training.config import FirstPrompt, Objective, Phase, TrainConfig
+from anymask.training.loop import spec_of, train
+from anymask.training.objective import CLICKS
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
@@ -189,6 +189,7 @@ RECIPES = {
     "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
 STARTED = ("polish", "boxes", "refine", "long", "finetune")  # from weights that exist
+SMALLEST = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
 TASKS = {"boxes": BOXES}  # what is not about clicks
 
 
@@ -198,7 +199,7 @@ def run_recipe(
     """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` is what a
     recipe of STARTED starts from.
 
-    Continues when `out` holds a state. Raises BadOption for an unknown recipe or field.
+    Continues when `out` holds a state. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
@@ -210,8 +211,9 @@ def run_recipe(
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
     if {"steps", "minutes"} <= set(overrides):
         raise BadOption("steps and minutes: a run ends by one of them; give one")
+    given = replace(SMALLEST, **overrides)  # complains of a wrong value before anything is read
     records = open_records(*data)
-    torch.manual_seed(int(overrides.get("seed", 0)))
+    torch.manual_seed(given.seed)
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
     task = TASKS.get(name, CLICKS)
     return train(model, records, replace(config, **overrides), Path(out), device, task)
