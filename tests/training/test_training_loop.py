@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from anymask.training import loop
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.config import Objective, Phase, TrainConfig
 from anymask.training.loop import learning_rate_factor, train
-from anymask.training.recipes import run_recipe, run_weights, smoke, starting_weights
+from anymask.training.recipes import refine, run_recipe, run_weights, smoke, starting_weights
 
 TAUGHT = Objective(teacher=0.5)  # by the average, which a resumed run must have in its place
 TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5, objective=TAUGHT)
@@ -309,8 +309,13 @@ def test_a_wrong_value_is_named_before_any_photo_is_read(
 
 
 def test_parts_of_a_recipe_can_be_given_as_json(scenes: Path, tmp_path: Path) -> None:
-    parts = {"phases": [{"until": 1, "size": 64, "batch": 1, "objects": 2}], "objective": {"dice": 2.0}}
-    run_recipe("smoke", [scenes], tmp_path / "run", device="cpu", steps=1, **parts)
+    """Of the objective what is named, the rest stays as the recipe has it."""
+    phases = [{"until": 1, "size": 64, "batch": 1, "objects": 2}]
+    given = {"phases": phases, "objective": {"dice": 2.0, "first": {"point": 0.7}}}
+    run_recipe("refine", [scenes], tmp_path / "run", device="cpu", steps=1, **given)
     config = read_state(tmp_path / "run" / "state.safetensors")[1]["config"]
-    assert config["objective"]["dice"] == 2.0
     assert [phase["size"] for phase in config["phases"]] == [64]
+    plain = refine()[1].objective
+    assert plain.teacher == 0.5 and plain.first.box == 0.45
+    expected = replace(plain, dice=2.0, first=replace(plain.first, point=0.7))
+    assert config["objective"] == json.loads(json.dumps(asdict(expected)))

@@ -4,8 +4,8 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +196,8 @@ TASKS = {"boxes": BOXES}  # what is not about clicks
 def run_recipe(
     name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
 ) -> Path:
-    """Train by a named recipe; `overrides` replace fields of its TrainConfig, `weights_from` is what a
-    recipe of STARTED starts from.
+    """Train by a named recipe; `overrides` replace fields of its TrainConfig (of its objective those that a
+    mapping names), `weights_from` is what a recipe of STARTED starts from.
 
     Continues when `out` holds a state. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
@@ -216,7 +216,17 @@ def run_recipe(
     torch.manual_seed(given.seed)
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
     task = TASKS.get(name, CLICKS)
-    return train(model, records, replace(config, **overrides), Path(out), device, task)
+    return train(model, records, changed(config, overrides), Path(out), device, task)
+
+
+def changed(config: Any, overrides: Mapping[str, Any]) -> Any:
+    """`config` with other values; of a part of it (`objective`) those that are named, the others stay."""
+    parts = {name: value for name in overrides if is_dataclass(value := getattr(config, name))}
+    new = {
+        name: changed(parts[name], value) if name in parts and isinstance(value, Mapping) else value
+        for name, value in overrides.items()
+    }
+    return replace(config, **new)
 
 
 def imagenet_weights() -> dict[str, torch.Tensor]:
