@@ -237,6 +237,17 @@ def test_a_closer_look_is_a_vote_that_counts(tmp_path: Path) -> None:
     assert evaluate_edges(tmp_path, MaskEdges(FarSighted(), closer=True))["ods"] == 0.0
 
 
+@pytest.mark.parametrize("closer", [True, False])
+def test_left_and_right_are_alike_to_a_closer_look(closer: bool) -> None:
+    """The model finds the same corner whatever it sees; yet a mirrored photo has the mirrored edges."""
+    photo = np.random.default_rng(3).integers(0, 256, (90, 121, 3), dtype=np.uint8)
+    strength, of_mirrored = (
+        MaskEdges(SquareModel(), closer).edges(pixels) for pixels in (photo, photo[:, ::-1].copy())
+    )
+    assert strength.any()
+    assert np.allclose(strength, of_mirrored[:, ::-1], atol=1e-5) == closer
+
+
 def test_a_photo_without_edges_has_none_of_brightness(tmp_path: Path) -> None:
     write_square(tmp_path, 16)
     Image.new("RGB", (160, 160)).save(tmp_path / "photo.png")

@@ -6,7 +6,8 @@ ridges kept. What differs from the paper was measured on training photos (docs/L
 
 - An edge is as strong as the geometric mean of the largest gradient over all masks, which the paper takes
   alone, and of the mean gradient: one sharp mask does not make an edge, nor do many blurred ones.
-- The photo may be looked at again in 2 x 2 and in 3 x 3 overlapping windows, and these are votes as well.
+- The photo may be looked at again in 2 x 2 and in 3 x 3 overlapping windows, and all of that mirrored: these
+  are votes as well. Half as many points at each look, since sparser grids lose next to nothing.
 - Both maps are smoothed by a pixel, since masks differ by as much.
 - An edge counts for less where the photo itself hardly changes: times the root of its contrast there.
 - Strengths are brought into 0..1 in the same way for every photo, not from its weakest to its strongest: a
@@ -43,7 +44,8 @@ GRID = {
     "scoring": "low_res",
 }
 """What differs, beside the number of points, from the `paper` preset when edges are measured (App. D.2)."""
-LOOKS = ((1, 16), (2, 8), (3, 6))  # windows along a side of the photo, grid points along a side of each
+LOOKS = ((1, 16),)  # windows along a side of the photo, grid points along a side of each
+CLOSER = ((1, 11), (2, 6), (3, 4))  # as often again in the mirrored photo
 OVERLAP = 1.25  # sides of windows, by those that would just cover the photo
 BLUR = 1.0  # pixels
 MIDDLING = 0.5  # the strength that comes out as one half
@@ -80,10 +82,11 @@ class EdgeSource(Protocol):
 
 
 class MaskEdges:
-    """The edges of everything a model finds; `closer`: in windows of the photo too."""
+    """The edges of everything a model finds; `closer`: in windows of the photo and its mirror image too."""
 
     def __init__(self, model: SoftProposer, closer: bool = False) -> None:
-        self._model, self._looks = model, LOOKS if closer else LOOKS[:1]
+        self._model, self._looks = model, CLOSER if closer else LOOKS
+        self._steps = (1, -1) if closer else (1,)  # along rows: as it is, mirrored
         self.name = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
@@ -94,7 +97,15 @@ class MaskEdges:
 
     def _seen(self, pixels_HW3: NDArray[np.uint8], windows: int, points: int) -> list[Floats]:
         """The strongest edge of all masks of all windows, and the mean of a window's masks; each (H, W)."""
-        strongest, total, shown = np.zeros((3, *pixels_HW3.shape[:2]), np.float32)
+        maps = np.zeros((3, *pixels_HW3.shape[:2]), np.float32)
+        for step in self._steps:
+            self._add(maps[..., ::step], pixels_HW3[:, ::step], windows, points)
+        strongest, total, shown = maps
+        return [strongest, total / shown]
+
+    def _add(self, maps_3HW: Floats, pixels_HW3: NDArray[np.uint8], windows: int, points: int) -> None:
+        """To the strongest edges, the sums of means and the number of windows, in place."""
+        strongest, total, shown = maps_3HW
         for window in windows_of(pixels_HW3.shape[:2], windows):
             pixels = np.ascontiguousarray(pixels_HW3[window])
             grid = {**GRID, "points_per_side": points, "keep_logits": True}
@@ -105,7 +116,6 @@ class MaskEdges:
                 np.maximum(strong, edge_hw, out=strong)
                 mean += edge_hw / len(found)
             shown[window] += 1
-        return [strongest, total / shown]
 
 
 def windows_of(size_hw: tuple[int, ...], count: int) -> list[Part]:
