@@ -83,8 +83,6 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{error.format_message().rstrip('.')}{where}", 2  # type: ignore[attr-defined]
     if isinstance(error, AnymaskError):
         return str(error), error.exit_code
-    if type(error).__module__.startswith("pydantic") and hasattr(error, "errors"):
-        return _bad_setting(error.errors()[0]), 2
     if isinstance(error, MemoryError):
         return "not enough memory", 1
     if isinstance(error, ImportError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
@@ -98,11 +96,6 @@ def explain(error: Exception) -> tuple[str, int]:
 def _is_help(error: Exception) -> bool:
     """A group that was called without a command."""
     return hasattr(error, "format_message") and not _is_usage(error)
-
-
-def _bad_setting(problem: dict[str, Any]) -> str:
-    name = "_".join(str(part) for part in problem["loc"]).upper()
-    return f"ANYMASK_{name}={problem['input']}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
 def _is_usage(error: Exception) -> bool:

@@ -221,11 +221,11 @@ def run_recipe(
 
 def changed(config: Any, overrides: Mapping[str, Any]) -> Any:
     """`config` with other values; of a part of it (`objective`) those that are named, the others stay."""
-    parts = {name: value for name in overrides if is_dataclass(value := getattr(config, name))}
-    new = {
-        name: changed(parts[name], value) if name in parts and isinstance(value, Mapping) else value
-        for name, value in overrides.items()
-    }
+    new = dict(overrides)
+    for name, value in overrides.items():
+        part = getattr(config, name)
+        if is_dataclass(part) and isinstance(value, Mapping):
+            new[name] = changed(part, value)
     return replace(config, **new)
 
 
