@@ -24,6 +24,7 @@ SETS = {
     "coco_clicks": "COCO, clicks",
     "coco_boxes": "COCO, boxes",
     "edges": "BSDS500, edges",
+    "edges_from_masks": "BSDS500, edges of masks",
     "proposals": "Everything in a photo",
     "calibration": "Calibration",
     "coco": "COCO",
@@ -124,11 +125,11 @@ def recipe(card: Mapping[str, Any]) -> str:
 
 
 def stages_of(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What is known of the training of the network, then of its boxes."""
+    """What is known of the training of the network, then of its heads."""
     training = card.get("training", {})
     boxes = card.get("boxes_training", {})
     before = [boxes["goes_on_from"]] if "goes_on_from" in boxes else []
-    return [*training.get("mean_of", [training]), *before, boxes]
+    return [*training.get("mean_of", [training]), *before, boxes, card.get("edges_training", {})]
 
 
 def code(name: str, value: Any) -> str:

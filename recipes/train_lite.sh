@@ -34,7 +34,11 @@ python "$(dirname "$0")/choice.py" "$out/long" "$out/choice" "$data"/train/train
 # Where things are: a head on the finished encoder. Photos of which only boxes are known teach it too.
 for shard in "$data"/train/boxes*.tar; do if [ -e "$shard" ]; then shards+=(--data "$shard"); fi; done
 train --recipe boxes --set weights_from="$out/choice" --out "$out/boxes"
-anymask export "$out/choice" --half --boxes "$out/boxes" --out "$out/exported" --card "$(dirname "$0")/lite.card.json"
+
+# Where they end: another, from photos that are outlined everywhere.
+train --recipe edges --set weights_from="$out/choice" --out "$out/edges"
+anymask export "$out/choice" --half --boxes "$out/boxes" --edges "$out/edges" --out "$out/exported" \
+  --card "$(dirname "$0")/lite.card.json"
 for set in grabcut davis; do anymask evaluate clicks "$data/val/$set.tar" --model "$out/exported/lite.json" --json; done
 anymask evaluate clicks "$data/val/coco.tar" --max-clicks 5 --model "$out/exported/lite.json" --json
 anymask evaluate boxes "$data/val/coco.tar" --model "$out/exported/lite.json" --json

@@ -11,6 +11,7 @@ import typer
 from anymask.commands.bench import bench
 from anymask.commands.bench_everything import bench_everything
 from anymask.commands.convert import CONVERT_EXAMPLES, convert
+from anymask.commands.edges import edges
 from anymask.commands.evaluate import evaluate
 from anymask.commands.everything import EVERYTHING_EXAMPLES, everything
 from anymask.commands.export import export
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(epilog=EXAMPLES)(segment)
 app.command(epilog=EVERYTHING_EXAMPLES)(everything)
+app.command()(edges)
 app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)

@@ -13,7 +13,7 @@ from shell import Run, complaints
 from anymask.commands.bench import run as run_process
 from anymask.commands.bench import table
 from anymask.commands.timing import repeat, summary
-from anymask.commands.train import parse_setting
+from anymask.commands.train import exported, parse_setting
 from anymask.core.mask import Mask
 from anymask.errors import Failure
 from anymask.store.splits import is_held_out
@@ -102,6 +102,12 @@ def test_the_mean_with_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> No
     assert result.exit_code == 2 and "takes the mean of training runs" in complaints(result)[0]
 
 
+def test_a_run_is_told_how_it_is_exported() -> None:
+    assert exported("lite", Path("run"), {}) == "run"
+    assert exported("edges", Path("run"), {}) == "lite --edges run"
+    assert exported("boxes", Path("run"), {"weights_from": "first"}) == "first --boxes run"
+
+
 def test_evaluation_of_edges_prints_one_object_and_writes_a_table(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
     for name in ("a", "b"):
@@ -114,6 +120,21 @@ def test_evaluation_of_edges_prints_one_object_and_writes_a_table(run: Run, data
     assert report["ci"].keys() == {"ods", "ois", "ap", "r50"} <= report.keys()
     assert (report["model"], report["images"]) == ("sobel", 2)
     assert len(Path("edges.csv").read_text().splitlines()) == 3
+
+
+def test_edges_of_a_head_are_measured_with_one_look_or_two(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    for name in ("a", "b"):
+        np.savez(data / f"{name}.boundaries.npz", boundaries=np.eye(40, 60, dtype=bool)[None])
+    for looks, options in ((2, ()), (1, ("--no-zoom",))):
+        result = run("evaluate", "edges", data, "--backend", "onnx", "--limit", 1, "--json", *options)
+        assert (result.exit_code, json.loads(result.stdout)["looks"]) == (0, looks)
+
+
+def test_a_floor_has_no_masks_to_take_edges_of(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "edges", data, "--model", "sobel", "--from-masks")
+    assert result.exit_code == 2 and "sobel finds no masks" in complaints(result)[0]
 
 
 def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, data: Path) -> None:

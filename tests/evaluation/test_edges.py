@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluation_fakes import write_record
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from anymask.core.geometry import ResizeLongest
 from anymask.errors import BadInput
-from anymask.evaluation import EDGE_FLOORS, MaskEdges, describe, evaluate_edges
+from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges, describe, evaluate_edges
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import THRESHOLDS, edge_scores
 from anymask.evaluation.edge_sources import contrast, scaled, windows_of
@@ -192,6 +192,29 @@ def test_the_edges_of_masks_are_their_outlines(tmp_path: Path) -> None:
     assert {"dataset", "model", "images", "ods", "ois", "ap", "r50", "ci", "seconds_per_image"} == set(report)
     assert json.loads(json.dumps(report)) == report and "ODS" in describe(report)
     assert (tmp_path / "rows.csv").read_text().splitlines()[1].startswith("photo,2,")
+
+
+class OutlineModel:
+    """Draws the outline of what is light, as broad as a head does."""
+
+    name = "outline"
+
+    def encode(self, source: np.ndarray, /) -> OutlineModel:
+        light = Image.fromarray(source).convert("L").filter(ImageFilter.GaussianBlur(2))
+        self.strength = np.hypot(*np.gradient(np.asarray(light, np.float32) / 30))
+        return self
+
+    def find_edges(self) -> np.ndarray:
+        return self.strength
+
+
+def test_the_edges_of_a_head_are_its_ridges(tmp_path: Path) -> None:
+    write_square(tmp_path, 16)
+    report = evaluate_edges(tmp_path, HeadEdges(OutlineModel()))
+    assert report["ods"] > 0.95 and report["model"] == "outline"
+    photo = np.asarray(Image.open(tmp_path / "photo.png"))
+    broad, ridges = OutlineModel().encode(photo).find_edges(), HeadEdges(OutlineModel()).edges(photo)
+    assert (ridges > 0.1).sum() < (broad > 0.1).sum() / 2
 
 
 @pytest.mark.parametrize("size_hw", [(160, 160), (33, 20), (2, 7), (1, 1)])

@@ -150,10 +150,10 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
     from anymask.inference.export import export_weights
     from anymask.inference.model_files import ModelFiles, check_files
     from anymask.inference.zoo import find_model
-    from anymask.training.finish import add_boxes
+    from anymask.training.finish import add_head
 
     card = export_weights(ModelFiles.of(find_model("lite")).weights, tmp_path / "model", half=True)
-    graph = add_boxes(box_run, card)
+    graph = add_head("boxes", box_run, card)
     check_files(card)
     assert b"site-packages" not in graph.read_bytes()
     image = anymask.load(str(card)).encode(box_run.parent / "scenes" / "scene0.png")
@@ -162,17 +162,17 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
 
 def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:
     from anymask.model.checkpoints import save_weights
-    from anymask.training.finish import add_boxes
+    from anymask.training.finish import add_head
 
     torch.manual_seed(3)
     other = Lite()
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
     with pytest.raises(WeightsError, match="not the encoder"):
-        add_boxes(box_run, card)
+        add_head("boxes", box_run, card)
 
 
 def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path: Path) -> None:
-    from anymask.inference.export_boxes import carry_boxes
+    from anymask.inference.export_head import carry_head
     from anymask.inference.model_files import ModelFiles, read_card
     from anymask.inference.zoo import find_model
     from anymask.model.checkpoints import save_weights
@@ -185,8 +185,8 @@ def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path:
             layer.weight.mul_(0.5)
     card = save_weights(network.state_dict(), tmp_path / "lite.safetensors", "lite", network.spec)
     with pytest.raises(WeightsError, match="does not find boxes"):
-        carry_boxes(card, card)
-    graph = carry_boxes(giver, card)
+        carry_head("boxes", card, card)
+    graph = carry_head("boxes", giver, card)
     assert graph.read_bytes() == ModelFiles.of(giver).boxes.read_bytes()
     facts, given = read_card(card).facts, read_card(giver).facts
     assert all(facts[name] == given[name] for name in ("boxes", "boxes_proof", "boxes_training"))
@@ -211,7 +211,7 @@ def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path
 
 
 def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
-    from anymask.inference.export_boxes import carry_boxes
+    from anymask.inference.export_head import carry_head
     from anymask.inference.model_files import ModelFiles
     from anymask.inference.zoo import find_model
     from anymask.model.checkpoints import save_weights
@@ -219,7 +219,7 @@ def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
     other = Lite()
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
     with pytest.raises(WeightsError, match="not the encoder"):
-        carry_boxes(find_model("lite"), card)
+        carry_head("boxes", find_model("lite"), card)
     assert not ModelFiles.of(card).boxes.exists()
 
 

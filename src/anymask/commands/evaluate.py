@@ -154,27 +154,44 @@ def edges(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
+    from_masks: Annotated[
+        bool,
+        typer.Option(
+            "--from-masks",
+            help="Edges of everything it finds, as in the paper, even if it has an edge head. Takes long.",
+        ),
+    ] = False,
     zoom: Zoom = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,
     as_json: AsJson = False,
 ) -> None:
-    """Edges of everything in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
+    """Edges in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
 
-    DATA needs `<key>.boundaries.npz` beside each photo. `--model sobel` measures the gradient of the photo as
-    a floor.
+    Those of the model's edge head, or else of the masks of everything it finds. DATA needs
+    `<key>.boundaries.npz` beside each photo. `--model sobel` measures the gradient of the photo as a floor.
     """
     with needs_extra("eval"):
-        from anymask.evaluation import EDGE_FLOORS, MaskEdges, evaluate_edges
-    if model in EDGE_FLOORS:
-        source, looks = _looking(EDGE_FLOORS[model](), zoom)
-    else:
-        proposer = _proposer(model, backend)
-        looks = _looking(proposer, zoom)[1]
-        source = MaskEdges(proposer, closer=looks > 1)
+        from anymask.evaluation import evaluate_edges
+    source, looks = _edge_source(model, backend, from_masks, zoom)
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
     _run(evaluate_edges, photos_of(data, held_out), source, as_json, looks=looks, **options)
+
+
+def _edge_source(model: str, backend: str, from_masks: bool, zoom: bool | None) -> tuple[Any, int]:
+    """What draws edges, and how often it looks. Raises BadOption."""
+    from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges
+
+    if model in EDGE_FLOORS:
+        if from_masks:
+            raise BadOption(f"--from-masks: {model} finds no masks")
+        return _looking(EDGE_FLOORS[model](), zoom)
+    loaded = _proposer(model, backend)
+    subject, looks = _looking(loaded, zoom)
+    if loaded.edge_path is None or from_masks:
+        return MaskEdges(loaded, closer=looks > 1), looks
+    return HeadEdges(subject), looks
 
 
 @evaluate.command()

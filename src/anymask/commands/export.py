@@ -48,6 +48,10 @@ def export(
             " that of a model of the same encoder.",
         ),
     ] = None,
+    edges: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|MODEL", help="Where they end, too: the same with the recipe edges."),
+    ] = None,
 ) -> None:
     """Write a network as ONNX encoder and decoder with a card (needs the extra export).
 
@@ -55,21 +59,17 @@ def export(
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
-        from anymask.inference.export_boxes import carry_boxes
-        from anymask.inference.zoo import find_model
-        from anymask.training.finish import add_boxes, export_runs, is_run
+        from anymask.training.finish import export_runs, find_head, give_head, is_run
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
-    giver = None if boxes is None or is_run(Path(boxes)) else find_model(boxes)
+    heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
     if is_run(runs[0]):
         exported = export_runs(runs, out, half=half is not False, facts=read_facts(card))
     else:
         exported = export_weights(find_weights(model), out, half=half is True)
-    if giver is not None:
-        carry_boxes(giver, exported)
-    elif boxes is not None:
-        add_boxes(Path(boxes), exported)
+    for part, giver in heads.items():
+        give_head(part, giver, exported)
     say(str(exported))
 
 

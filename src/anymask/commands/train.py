@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="lite|polish|boxes|refine|long|finetune|sam_paper|smoke", help="What is trained, and how."
+            metavar="lite|polish|boxes|edges|refine|long|finetune|sam_paper|smoke",
+            help="What is trained, and how.",
         ),
     ],
     data: Annotated[
@@ -61,7 +63,15 @@ def train(
     with needs_extra("train"):
         state = run_recipe(recipe, data, out, device=device, **overrides)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
-        say(f"{state}\nto use it: anymask export {out} --out {out / 'exported'}")
+        say(f"{state}\nto use it: anymask export {exported(recipe, out, overrides)} --out {out / 'exported'}")
+
+
+def exported(recipe: str, run: Path, settings: Mapping[str, Any]) -> str:
+    """What `anymask export` is to be told: a run, or for that of a head what it is the head of."""
+    from anymask.inference.model_files import HEAD_PARTS
+
+    is_head = recipe in HEAD_PARTS
+    return f"{settings.get('weights_from', 'lite')} --{recipe} {run}" if is_head else str(run)
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Family = Literal["sam", "mobile_sam", "lite"]
 BOXES_READ = ("image_embeddings", "skip_8")  # of the embedding, by a box head
+EDGES_READ = ("image_embeddings", "skip_8", "skip_4", "skip_2")  # ... by an edge head
 LEAST_PADDING = 16  # pixels beyond an image that does not fill its frame
 
 

@@ -1,4 +1,5 @@
-"""Where edge maps come from: from the masks a model finds, and from the photo alone as a floor.
+"""Where edge maps come from: from a model's edge head, from the masks it finds, and from the photo alone as a
+floor.
 
 From masks (Segment Anything, section 7.2 and App. D.2): three masks at each point of a 16 x 16 grid, none
 filtered by score; the Sobel gradient of each mask's probabilities along the outer edge of that mask; only
@@ -79,6 +80,25 @@ class EdgeSource(Protocol):
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         """uint8 photo -> (H, W) float32 strengths in 0..1, on ridges only."""
         ...
+
+
+class EdgeFinding(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def encode(self, source: Any, /) -> Any:
+        """What `find_edges` can be asked of."""
+        ...
+
+
+class HeadEdges:
+    """What a model's edge head says, on ridges only."""
+
+    def __init__(self, model: EdgeFinding) -> None:
+        self._model, self.name = model, model.name
+
+    def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
+        return keep_ridges(self._model.encode(pixels_HW3).find_edges())
 
 
 class MaskEdges:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from anymask.core.spec import ModelSpec
 from anymask.errors import Failure, StorageError, WeightsError
 from anymask.inference.backend import DecodedArrays, DecodeInput, Floats
-from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card, sha256_of
+from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_backend import OnnxBackend
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
 from anymask.inference.tensor_file import Place, read_header
@@ -57,7 +57,7 @@ OWN_FACTS = (
     "encoder",
     "decoder",
     "points",
-    "boxes",
+    *HEAD_PARTS,
     "proof",
     GRID_FACT,
 )  # of the card, written anew
@@ -109,8 +109,9 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     kept = {key: value for key, value in facts.items() if key not in OWN_FACTS}
     exported = export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
     ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
-    if theirs.boxes.is_file() and ours.boxes.resolve() != theirs.boxes.resolve():
-        copy_file(theirs.boxes, ours.boxes)  # its weights are its own
+    if ours.card.resolve() != theirs.card.resolve():
+        for path in (path for part, path in theirs.parts() if part in HEAD_PARTS):
+            copy_file(path, ours.card.with_name(path.name))  # its weights are its own
         complete_card(ours, {})
     return exported
 

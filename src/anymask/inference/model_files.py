@@ -2,8 +2,8 @@
 
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
 `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
-`<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some a graph
-`<stem>.boxes.onnx` that finds where things are, with weights of its own.
+`<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some heads with
+weights of their own: `<stem>.boxes.onnx` finds where things are, `<stem>.edges.onnx` where they end.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from anymask.errors import ModelNotFound, WeightsError
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
-SUFFIXES = (".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".safetensors", ".json")
+SUFFIXES = (
+    ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors", ".json",
+)  # fmt: skip
 
-PARTS = ("encoder", "decoder", "points", "boxes", "weights")
+PARTS = ("encoder", "decoder", "points", "boxes", "edges", "weights")
+HEAD_PARTS = ("boxes", "edges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,15 @@ class ModelFiles:
     decoder: Path
     points: Path
     boxes: Path
+    edges: Path
     weights: Path
 
     @classmethod
     def of(cls, path: Path) -> ModelFiles:
         """The files beside any one of them."""
         stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
-        encoder, decoder, points, boxes, weights, card = (path.with_name(stem + s) for s in SUFFIXES)
-        return cls(card, encoder, decoder, points, boxes, weights)
+        encoder, decoder, points, boxes, edges, weights, card = (path.with_name(stem + s) for s in SUFFIXES)
+        return cls(card, encoder, decoder, points, boxes, edges, weights)
 
     @property
     def has_graphs(self) -> bool:

@@ -31,8 +31,9 @@ from anymask.core.window import redraw
 from anymask.errors import BadInput, BadOption, BadPrompt
 from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats, open_backend
 from anymask.inference.box_finder import BoxFinder, FoundBoxes
+from anymask.inference.edge_finder import EdgeFinder
 from anymask.inference.holding import holding, one_piece, within_box
-from anymask.inference.model_files import GRID_FACT, ModelFiles, read_card
+from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
 from anymask.inference.zoo import find_model
@@ -55,7 +56,7 @@ class Model:
     for automatic masks that were calibrated for these weights, for each preset, see `AutomaticSettings`.
     `grid_path`: the card of a small twin, which `reopen` opens on the same backend; `workers` of its calls,
     too small to share a processor's cores, run at a time. `box_path`: the graph that finds where things are,
-    see `BoxFinder`.
+    see `BoxFinder`; `edge_path`: where they end, see `EdgeFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, and one click asks for one piece, see `holding`;
     `boxes_hold`: they stay in their box, see `within_box`. `candidates_differ`: where several are asked for,
@@ -70,6 +71,7 @@ class Model:
     reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
     box_path: Path | None = None
+    edge_path: Path | None = None
     zooms: bool = False
     clicks_hold: bool = False
     boxes_hold: bool = False
@@ -88,6 +90,11 @@ class Model:
     def box_finder(self) -> BoxFinder | None:
         """What tells where things are; None where the model has none."""
         return None if self.box_path is None else BoxFinder(self.box_path, self.workers)
+
+    @cached_property
+    def edge_finder(self) -> EdgeFinder | None:
+        """What tells where things end; None where the model has none."""
+        return None if self.edge_path is None else EdgeFinder(self.edge_path, self.workers)
 
     @property
     def spec(self) -> ModelSpec:
@@ -215,6 +222,16 @@ class EncodedImage:
             raise BadOption(f"{self.model.name} does not find boxes: it has no <stem>.boxes.onnx")
         return finder.find(self.embedding, self.transform, at_most, at_least)
 
+    def find_edges(self) -> Floats:
+        """float32 (H, W) in 0..1: how likely a person would draw an edge at each pixel.
+
+        Raises BadOption for a model that cannot tell.
+        """
+        finder = self.model.edge_finder
+        if finder is None:
+            raise BadOption(f"{self.model.name} does not find edges: it has no <stem>.edges.onnx")
+        return finder.find(self.embedding, self.transform, self.model.spec.low_res_size)
+
     def everything(
         self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
     ) -> list[AutomaticMask]:
@@ -309,12 +326,13 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     card = read_card(path)
     automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
     zooms, clicks, inside, differ = (card.facts.get(fact) is True for fact in HOW_ASKED)
-    boxes = ModelFiles.of(path).boxes
+    heads = {part: file for part, file in ModelFiles.of(path).parts() if part in HEAD_PARTS}
     model = Model(
         opened,
         card.fingerprint,
         automatic,
-        box_path=boxes if boxes.is_file() else None,
+        box_path=heads.get("boxes"),
+        edge_path=heads.get("edges"),
         zooms=zooms,
         clicks_hold=clicks,
         boxes_hold=inside,

@@ -83,6 +83,16 @@ class ZoomImage:
         first = iter(self.whole.segment_batch([p for p in checked if not _is_mask_alone(p)]))
         return [self._redrawn(p) if _is_mask_alone(p) else self._closer(p, next(first)) for p in checked]
 
+    def find_edges(self) -> Floats:
+        """As `EncodedImage.find_edges`; the mean of what is seen in the photo and in its mirror image, since
+        chance, unlike an edge, changes sides. Raises BadOption.
+        """
+        mirrored = self.model.encode(np.ascontiguousarray(self.pixels_HW3[:, ::-1]))
+        edges_HW = self.whole.find_edges()
+        edges_HW += mirrored.find_edges()[:, ::-1]
+        edges_HW /= 2
+        return edges_HW
+
     def _closer(self, prompt: Prompt, first: Candidates) -> Candidates:
         """Every candidate drawn again. Whether it was meant and how good it is, the first look says:
         the second is given a mask and sees little else, so it would judge how well that is redrawn.

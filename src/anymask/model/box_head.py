@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anymask.core.spec import BOXES_READ, ModelSpec
+from anymask.core.spec import BOXES_READ
+from anymask.model.head import Head, HeadNetwork
 from anymask.model.lite import EMBED_DIM, SKIP_CHANNELS, Lite, upsample_2x
 
 STRIDES = (8, 16, 32, 64)
@@ -23,8 +24,10 @@ RARE = -4.0  # first score of every cell: most hold nothing
 REACH = 1.5  # cells from a centre to the sides of its first box, about
 
 
-class BoxHead(nn.Module):
+class BoxHead(Head):
     """`forward`: score logits B x A, and boxes B x A x 4 (x0, y0, x1, y1 in pixels of the model frame)."""
+
+    reads = BOXES_READ
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
@@ -69,24 +72,6 @@ def all_centres(input_size: int) -> Tensor:
     return torch.cat([cell_centres(side, side, stride) for side, stride in squares])
 
 
-class BoxNetwork(nn.Module):
-    """A trained network whose encoder is fixed, and a head that learns on what it sees."""
-
-    spec: ModelSpec
-
+class BoxNetwork(HeadNetwork):
     def __init__(self, network: Lite) -> None:
-        super().__init__()
-        self.spec, self.network, self.head = network.spec, network, BoxHead()
-        self.network.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> BoxNetwork:
-        """The encoder does not train, whatever the head does."""
-        super().train(mode)
-        self.network.eval()
-        return self
-
-    def forward(self, pixels_B3SS: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            embedding = self.network.encode_image(pixels_B3SS)
-        scores_BA, boxes_BA4 = self.head(*(embedding[name] for name in BOXES_READ))
-        return scores_BA, boxes_BA4
+        super().__init__(network, BoxHead())

@@ -10,11 +10,10 @@ from typing import Any
 
 from anymask.errors import WeightsError
 from anymask.inference.export import export_model
-from anymask.inference.export_boxes import export_boxes
+from anymask.inference.export_head import HEADS, carry_head, export_head
 from anymask.inference.model_files import read_card
 from anymask.inference.predictor import HOW_ASKED
 from anymask.inference.zoo import find_model
-from anymask.model.box_head import BoxNetwork
 from anymask.model.lite import Lite
 from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
 from anymask.training.recipes import run_weights
@@ -48,17 +47,30 @@ def how_it_is_asked() -> dict[str, Any]:
     return {name: facts[name] for name in ASKED if name in facts}
 
 
-def add_boxes(run: Path, card: Path) -> Path:
-    """Give the exported model of `card` the box head of a run of the recipe boxes; returns its graph.
+def find_head(name: str) -> Path:
+    """Who has a head to give: the folder of a run, or a model by its name or path. Raises ModelNotFound."""
+    return Path(name) if is_run(Path(name)) else find_model(name)
+
+
+def give_head(part: str, giver: Path, card: Path) -> Path:
+    """Give the exported model of `card` the head `part` (boxes, edges) of a run or of another model; returns
+    its graph. Raises WeightsError for one without such a head or with another encoder, Failure, StorageError.
+    """
+    return add_head(part, giver, card) if is_run(giver) else carry_head(part, giver, card)
+
+
+def add_head(part: str, run: Path, card: Path) -> Path:
+    """Give the exported model of `card` the head of a run of the recipe `part` (boxes, edges); returns its
+    graph.
 
     Raises WeightsError for a run of another recipe or on another encoder, Failure, StorageError.
     """
-    network = BoxNetwork(Lite())
+    network = HEADS[part].network(Lite())
     try:
         network.load_state_dict(averaged_weights(run))
     except RuntimeError as error:
-        raise WeightsError(f"{run} is no run of the recipe boxes") from error
-    return export_boxes(network, card, {"boxes_training": training_of(run)})
+        raise WeightsError(f"{run} is no run of the recipe {part}") from error
+    return export_head(part, network, card, {f"{part}_training": training_of(run)})
 
 
 def training_of(run: Path) -> dict[str, Any]:

@@ -17,13 +17,16 @@ from anymask.inference.model_files import ModelFiles
 from anymask.inference.zoo import find_model
 from anymask.model.box_head import BoxNetwork
 from anymask.model.checkpoints import load_weights
+from anymask.model.edge_head import EdgeNetwork
 from anymask.model.lite import Lite, freeze_early_layers, freeze_what_boxes_read
 from anymask.store.records import open_records
 from anymask.training.boxes import BOXES
 from anymask.training.checkpoint import STATE_FILE, averaged_weights
 from anymask.training.config import FirstPrompt, Objective, Phase, TrainConfig
+from anymask.training.edges import EDGES
 from anymask.training.loop import spec_of, train
 from anymask.training.objective import CLICKS
+from anymask.training.task import Task
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
@@ -39,6 +42,9 @@ BOX_WEIGHTS = {
     "bsds-train": 0.0, "facade": 0.0, "car-damage": 0.0, "leaves": 0.0, "aerial-roofs": 0.0,
     "tunnel-devices": 0.0,
 }  # fmt: skip
+
+# People who were asked for edges; where masks were drawn for other reasons, less often.
+EDGE_WEIGHTS = {"bsds-train": 1.0, "coco": 0.5, "facade": 0.0, "food": 0.0, "car-damage": 0.0}
 
 LONG_SIZES = (256, 384, 512)
 LONG_TURNS = 240
@@ -139,6 +145,18 @@ def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     return BoxNetwork(network), config
 
 
+def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """The last stage of the default model: its edge head, on the finished encoder."""
+    network = starting_weights(start)
+    if not isinstance(network, Lite):
+        raise BadOption(f"edges: an edge head reads what lite sees, got weights of {spec_of(network).name}")
+    config = TrainConfig(
+        steps=1500, phases=(Phase(1.0, 512, 4, 0),), lr=2e-3, weight_decay=0.01, warmup=100, final_lr=0.01,
+        scale=(0.7, 1.5), average_decay=0.995, weights=EDGE_WEIGHTS, bf16=True,
+    )  # fmt: skip
+    return EdgeNetwork(network), config
+
+
 def starting_weights(start: str | Path) -> nn.Module:
     """The network of a run's averaged weights or of a weights file. Raises WeightsError, ModelNotFound."""
     if (Path(start) / STATE_FILE).is_file():
@@ -185,12 +203,12 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 RECIPES = {
-    "lite": lite, "polish": polish, "boxes": boxes, "refine": refine, "long": long, "finetune": finetune,
-    "sam_paper": sam_paper, "smoke": smoke,
+    "lite": lite, "polish": polish, "boxes": boxes, "edges": edges, "refine": refine, "long": long,
+    "finetune": finetune, "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
-STARTED = ("polish", "boxes", "refine", "long", "finetune")  # from weights that exist
+STARTED = ("polish", "boxes", "edges", "refine", "long", "finetune")  # from weights that exist
 SMALLEST = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
-TASKS = {"boxes": BOXES}  # what is not about clicks
+TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # what is not about clicks
 
 
 def run_recipe(

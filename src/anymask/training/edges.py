@@ -1,0 +1,118 @@
+"""Learning where people draw edges: views with the outlines of all masks, and the loss of the edge head.
+
+Photos of which (nearly) every pixel belongs to a mask teach it: elsewhere, where nothing is outlined says
+nothing.
+
+Legend: B views, K masks, S side of a view, m side of a map at stride 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn import functional as F
+
+from anymask.model.edge_head import EdgeNetwork
+from anymask.model.lite_decoder import MASK_STRIDE
+from anymask.store.records import Record
+from anymask.training.augment import Colour, ViewConfig, random_frame
+from anymask.training.dataset import mask_array, with_mask
+from anymask.training.device import sent
+from anymask.training.task import Numbers, Task
+
+COVERED = 0.97  # of a photo, by the areas of its masks
+CLEAR, EMPHASIS = 0.3, 2.0  # cells with more of an edge than this weigh so much more than others
+HINT = 0.2  # weight of coarser answers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EdgeView:
+    """`pixels_SS3`: uint8. `edges_SS`, `known_SS`: bool, pixels beside which a mask begins or ends, and those
+    of the photo.
+    """
+
+    pixels_SS3: np.ndarray
+    edges_SS: np.ndarray
+    known_SS: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edges:
+    """What a batch of views shows: bool, as `EdgeView` has it."""
+
+    edges_BSS: Tensor
+    known_BSS: Tensor
+
+
+def is_outlined(record: Record) -> bool:
+    height, width = record.size_hw
+    return sum(a.area for a in with_mask(record)) >= COVERED * height * width
+
+
+def draw_edge_view(record: Record, config: ViewConfig, rng: Generator) -> EdgeView:
+    """One view around a random mask of `record`."""
+    annotations = with_mask(record)
+    focus = annotations[int(rng.integers(len(annotations)))]
+    frame = random_frame(record.size_hw, focus.box_xyxy, config.size, config.scale, rng)
+    picture = Colour.draw(rng, config.colour).applied(frame.draw_pixels(record.read_pixels(), config.fill))
+    known_SS = frame.draw_mask(np.ones(record.size_hw, bool), 1)
+    masks = (frame.draw_mask(mask_array(annotation), 1) for annotation in annotations)
+    return EdgeView(np.asarray(picture), outlines(masks, known_SS), known_SS)
+
+
+def outlines(masks_KSS: Iterable[np.ndarray], known_SS: np.ndarray) -> np.ndarray:
+    """bool S x S: known pixels with a known neighbour that does not belong to all the same masks."""
+    beside, above = np.zeros_like(known_SS[:, 1:]), np.zeros_like(known_SS[1:])
+    for mask_SS in masks_KSS:
+        beside |= mask_SS[:, 1:] != mask_SS[:, :-1]
+        above |= mask_SS[1:] != mask_SS[:-1]
+    beside &= known_SS[:, 1:] & known_SS[:, :-1]
+    above &= known_SS[1:] & known_SS[:-1]
+    edges_SS = np.zeros_like(known_SS)
+    for first, second, steps in ((np.s_[:, 1:], np.s_[:, :-1], beside), (np.s_[1:], np.s_[:-1], above)):
+        edges_SS[first] |= steps
+        edges_SS[second] |= steps
+    return edges_SS
+
+
+def stacked_edges(views: Sequence[EdgeView], device: torch.device) -> Edges:
+    edges, known = [view.edges_SS for view in views], [view.known_SS for view in views]
+    return Edges(sent(np.stack(edges), device), sent(np.stack(known), device))
+
+
+def edge_loss(
+    model: EdgeNetwork,
+    _teacher: EdgeNetwork,
+    pixels_B3SS: Tensor,
+    truth: Edges,
+    _objective: Any,
+    _rng: Generator,
+) -> tuple[Tensor, Numbers]:
+    """Loss of one batch and the numbers worth logging. A cell learns which share of it lies on edges."""
+    *coarse, finest_B1mm = (logits.float() for logits in model(pixels_B3SS))
+    share_B1mm, known_B1mm = (
+        F.avg_pool2d(map_BSS[:, None].float(), MASK_STRIDE) for map_BSS in (truth.edges_BSS, truth.known_BSS)
+    )
+    loss = cell_loss(finest_B1mm, share_B1mm, known_B1mm)
+    for logits in coarse:
+        cells = share_B1mm.shape[-1] // logits.shape[-1]
+        loss += HINT * cell_loss(logits, F.max_pool2d(share_B1mm, cells), F.avg_pool2d(known_B1mm, cells))
+    found = (finest_B1mm.detach().sigmoid() * share_B1mm).sum() / share_B1mm.sum().clamp(min=1)
+    return loss, {"found": found}
+
+
+def cell_loss(logits_B1hw: Tensor, share_B1hw: Tensor, known_B1hw: Tensor) -> Tensor:
+    """Mean cross-entropy of the cells of the photo; those on edges count for more, as they are few."""
+    weight_B1hw = known_B1hw * torch.where(share_B1hw > CLEAR, EMPHASIS, 1.0)
+    each_B1hw = F.binary_cross_entropy_with_logits(logits_B1hw, share_B1hw, reduction="none")
+    return (each_B1hw * weight_B1hw).sum() / weight_B1hw.sum().clamp(min=1)
+
+
+EDGES = Task("photos with masks everywhere", is_outlined, draw_edge_view, stacked_edges, edge_loss)
+"""Where people draw edges."""
