@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from anymask.commands.options import BackendName, ModelName
@@ -36,6 +35,7 @@ def edges(
 
     A photo that fails is reported, the others are done; the exit code is then 1.
     """
+    import numpy as np
     from PIL import Image
 
     from anymask.commands.photo import png
