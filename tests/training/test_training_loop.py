@@ -189,7 +189,7 @@ def test_refine_leaves_what_a_box_head_reads(scenes: Path, tmp_path: Path) -> No
 
 
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:
-    later = "polish, boxes, refine, long, finetune"
+    later = "polish, boxes, edges, refine, long, finetune"
     with pytest.raises(BadOption, match=f"lite starts afresh; choose one of {later}"):
         run_recipe("lite", [scenes], tmp_path, weights_from="lite")
 
