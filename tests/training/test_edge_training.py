@@ -85,6 +85,13 @@ def test_photos_with_pixels_of_no_mask_say_nothing_about_edges(tmp_path: Path) -
         Choice(records, {}, 0, EDGES)
 
 
+def test_masks_need_not_say_how_large_they_are(scenes: Path) -> None:
+    (first, *_) = open_records(scenes)
+    for annotation in first.annotations:
+        annotation.fields.pop("area")
+    assert EDGES.is_usable(first)
+
+
 def test_beyond_the_photo_nothing_is_learned() -> None:
     network = EdgeNetwork(Lite()).train()
     nothing = np.zeros((64, 64), bool)

@@ -3,7 +3,7 @@
 Photos of which (nearly) every pixel belongs to a mask teach it: elsewhere, where nothing is outlined says
 nothing.
 
-Legend: B views, K masks, S side of a view, m side of a map at stride 2.
+Legend: B views, K masks, S side of a view, m side of a map at stride 2, h w of a coarser one.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class Edges:
 
 
 def is_outlined(record: Record) -> bool:
+    """Whether the masks cover (nearly) all of a photo; `area` need not stand on its annotations."""
     height, width = record.size_hw
-    return sum(a.area for a in with_mask(record)) >= COVERED * height * width
+    return sum(a.area or mask_array(a).sum() for a in with_mask(record)) >= COVERED * height * width
 
 
 def draw_edge_view(record: Record, config: ViewConfig, rng: Generator) -> EdgeView:
@@ -102,7 +103,8 @@ def edge_loss(
     loss = cell_loss(finest_B1mm, share_B1mm, known_B1mm)
     for logits in coarse:
         cells = share_B1mm.shape[-1] // logits.shape[-1]
-        loss += HINT * cell_loss(logits, F.max_pool2d(share_B1mm, cells), F.avg_pool2d(known_B1mm, cells))
+        share_B1hw, known_B1hw = F.max_pool2d(share_B1mm, cells), F.avg_pool2d(known_B1mm, cells)
+        loss = loss + HINT * cell_loss(logits, share_B1hw, known_B1hw)
     found = (finest_B1mm.detach().sigmoid() * share_B1mm).sum() / share_B1mm.sum().clamp(min=1)
     return loss, {"found": found}
 
