@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.commands.options import BackendName, ModelName
+from anymask.commands.options import BackendName, EdgeZoom, ModelName
 from anymask.commands.reporting import Failures, say
 from anymask.commands.segment import DEFAULT_FOLDER, PhotoPaths, output_names
 from anymask.errors import BadOption
@@ -22,13 +22,7 @@ def edges(
     images: PhotoPaths,
     model: ModelName = "lite",
     backend: BackendName = "auto",
-    zoom: Annotated[
-        bool | None,
-        typer.Option(
-            "--zoom/--no-zoom",
-            help="Look at the mirrored photo too. Default: as the model's card says; lite does.",
-        ),
-    ] = None,
+    zoom: EdgeZoom = None,
     out: EdgeFolder = DEFAULT_FOLDER,
 ) -> None:
     """Draw the edges of photos: the brighter, the likelier a person would draw one there.

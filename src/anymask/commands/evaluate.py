@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anymask.commands.options import AsJson, BackendName, ModelName, Zoom
+from anymask.commands.options import AsJson, BackendName, EdgeZoom, ModelName, Zoom
 from anymask.commands.reporting import needs_extra, progress_line, say
 from anymask.errors import BadOption, StorageError
 
@@ -158,10 +158,11 @@ def edges(
         bool,
         typer.Option(
             "--from-masks",
-            help="Edges of everything it finds, as in the paper, even if it has an edge head. Takes long.",
+            help="Edges of everything it finds, as in the paper, even if it has an edge head; with --zoom in"
+            " windows too. Takes long.",
         ),
     ] = False,
-    zoom: Zoom = None,
+    zoom: EdgeZoom = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,

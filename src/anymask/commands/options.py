@@ -27,3 +27,11 @@ Zoom = Annotated[
         "things for another run of the encoder. Default: as the model's card says; lite does.",
     ),
 ]
+
+EdgeZoom = Annotated[
+    bool | None,
+    typer.Option(
+        "--zoom/--no-zoom",
+        help="Look at the mirrored photo too. Default: as the model's card says; lite does.",
+    ),
+]
