@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import anymask
+from anymask.inference.predictor import Model
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "model"))  # for sam_references
 
 
@@ -20,6 +23,14 @@ def photo() -> np.ndarray:
     pixels[20:60, 30:80] = (200, 40, 40)
     pixels[50:85, 70:115] = (30, 160, 220)
     return (pixels + rng.integers(0, 30, pixels.shape)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The default one, with its heads."""
+    found = anymask.load()
+    assert found.box_path and found.edge_path
+    return found
 
 
 @pytest.fixture(scope="session")

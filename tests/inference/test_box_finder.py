@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import anymask
 from anymask.core.geometry import ResizeLongest, box_iou
 from anymask.core.image import read_image
 from anymask.errors import BadOption
@@ -17,14 +16,6 @@ from anymask.inference.box_finder import DISTINCT, in_image
 from anymask.inference.predictor import Model
 
 CUP = (75, 15, 480, 385)  # with its saucer, in examples/coffee.jpg
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    found = anymask.load()
-    if found.box_path is None:
-        pytest.skip("no box head in this checkout")
-    return found
 
 
 def test_boxes_come_in_pixels_of_the_photo_and_end_at_its_borders() -> None:

@@ -9,18 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import anymask
 from anymask.core.image import read_image
 from anymask.errors import BadOption
 from anymask.inference.predictor import Model
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    found = anymask.load()
-    if found.edge_path is None:
-        pytest.skip("no edge head in this checkout")
-    return found
 
 
 @pytest.fixture(scope="module")

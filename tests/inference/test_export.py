@@ -20,7 +20,7 @@ pytest.importorskip("onnxscript")
 from anymask.errors import Failure, WeightsError
 from anymask.inference.backend import DecodeInput, open_backend
 from anymask.inference.export import example_image, example_prompts, export_model, export_weights, prove
-from anymask.inference.model_files import ModelFiles, check_files, read_card
+from anymask.inference.model_files import HEAD_PARTS, ModelFiles, check_files, read_card
 from anymask.inference.onnx_backend import OnnxBackend
 from anymask.inference.zoo import find_model
 from anymask.model.checkpoints import load_weights, save_weights
@@ -150,3 +150,16 @@ def test_the_default_network_exports_with_what_its_card_said(tmp_path: Path) -> 
     network = load_weights(ModelFiles.of(card).weights)
     assert max(prove(network, card, COUNTS).values()) < 1e-4
     assert np.isfinite(facts["proof"]["probability_logits"])
+
+
+@pytest.mark.slow
+def test_heads_go_along_whatever_the_files_were_called(tmp_path: Path) -> None:
+    theirs = ModelFiles.of(find_model("lite"))
+    for part, path in theirs.parts():
+        if part in (*HEAD_PARTS, "weights"):
+            (tmp_path / path.name.replace("lite", "mine")).write_bytes(path.read_bytes())
+    (tmp_path / "mine.json").write_bytes(theirs.card.read_bytes())
+    card = export_weights(tmp_path / "mine.safetensors", tmp_path / "out", half=True)
+    check_files(card)
+    for part in HEAD_PARTS:
+        assert ModelFiles.of(card).part(part).read_bytes() == theirs.part(part).read_bytes()

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+from heads import check_that_the_head_alone_learned, default_model_with, train_head
 from scenes import write_scenes
 
 from anymask.errors import BadInput, BadOption, WeightsError
@@ -19,7 +20,6 @@ from anymask.model.lite import Lite
 from anymask.store.records import open_records
 from anymask.training.augment import ViewConfig
 from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annotations
-from anymask.training.checkpoint import averaged_weights
 from anymask.training.config import Phase
 from anymask.training.recipes import run_recipe
 from anymask.training.task import Choice, TrainingViews
@@ -122,40 +122,19 @@ def test_a_view_without_things_has_a_loss() -> None:
 @pytest.fixture(scope="module")
 def box_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("boxes")
-    small = {
-        "phases": (Phase(1.0, 128, 4, 0),),
-        "steps": 40,
-        "warmup": 2,
-        "average_decay": 0.9,
-        "log_every": 1,
-    }
-    run_recipe("boxes", [write_scenes(folder / "scenes")], folder / "run", device="cpu", **small)
-    return folder / "run"
+    return train_head("boxes", write_scenes(folder / "scenes"), steps=40)
 
 
 def test_the_head_learns_and_the_encoder_stays(box_run: Path) -> None:
-    from anymask.training.recipes import starting_weights
-
-    losses = [json.loads(line)["loss"] for line in (box_run / "log.jsonl").read_text().splitlines()]
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
-    trained = averaged_weights(box_run)
-    for name, tensor in starting_weights("lite").state_dict().items():
-        assert torch.equal(trained[f"network.{name}"], tensor), name
+    check_that_the_head_alone_learned(box_run)
 
 
 @pytest.mark.slow
 def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     import anymask
-    from anymask.inference.export import export_weights
-    from anymask.inference.model_files import ModelFiles, check_files
-    from anymask.inference.zoo import find_model
-    from anymask.training.finish import add_head
 
-    card = export_weights(ModelFiles.of(find_model("lite")).weights, tmp_path / "model", half=True)
-    graph = add_head("boxes", box_run, card)
-    check_files(card)
-    assert b"site-packages" not in graph.read_bytes()
+    card = default_model_with("boxes", box_run, tmp_path / "model")
     image = anymask.load(str(card)).encode(box_run.parent / "scenes" / "scene0.png")
     assert len(image.find_boxes(at_least=0.0)) > 0
 

@@ -10,7 +10,6 @@ import typer
 from anymask.commands.options import BackendName, EdgeZoom, ModelName
 from anymask.commands.reporting import Failures, say
 from anymask.commands.segment import DEFAULT_FOLDER, PhotoPaths, output_names
-from anymask.errors import BadOption
 
 EdgeFolder = Annotated[
     Path,
@@ -37,8 +36,7 @@ def edges(
     from anymask.store.files import check_not_an_input, make_folder, write_atomically
 
     opened = load(model, backend=backend)
-    if opened.edge_path is None:
-        raise BadOption(f"model: {opened.name} does not find edges: it has no <stem>.edges.onnx")
+    _ = opened.edge_finder  # a model that has none is told before any photo is read
     encode = opened.zoom if (opened.zooms if zoom is None else zoom) else opened.encode
     folder, failures = make_folder(out), Failures()
     for path, name in zip(images, output_names(images), strict=True):

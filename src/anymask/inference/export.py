@@ -109,9 +109,10 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     kept = {key: value for key, value in facts.items() if key not in OWN_FACTS}
     exported = export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
     ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
-    if ours.card.resolve() != theirs.card.resolve():
-        for path in (path for part, path in theirs.parts() if part in HEAD_PARTS):
-            copy_file(path, ours.card.with_name(path.name))  # its weights are its own
+    heads = {part: path for part, path in theirs.parts() if part in HEAD_PARTS}
+    if heads and ours.card.resolve() != theirs.card.resolve():
+        for part, path in heads.items():
+            copy_file(path, ours.part(part))  # its weights are its own
         complete_card(ours, {})
     return exported
 

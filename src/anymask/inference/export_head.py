@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from anymask.inference.export import (
     OPSET,
     TOLERANCE,
     complete_card,
+    copy_file,
     example_image,
     fold_constants,
     frame_axes,
@@ -71,10 +71,6 @@ class HeadKind:
     outputs: tuple[str, ...]
     blind_to: tuple[str, ...] = ()
 
-    def file(self, card: Path) -> Path:
-        path: Path = getattr(ModelFiles.of(card), self.part)
-        return path
-
 
 HEADS = {
     kind.part: kind
@@ -92,7 +88,7 @@ def export_head(part: str, network: HeadNetwork, card: Path, facts: Mapping[str,
     was trained on, Failure when the graph answers differently, StorageError when it cannot be written.
     """
     kind, files = HEADS[part], ModelFiles.of(card)
-    path = kind.file(card)
+    path = files.part(part)
     check_encoder(network.network, files.weights, kind)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
@@ -130,15 +126,12 @@ def carry_head(part: str, giver: Path, card: Path) -> Path:
     Raises WeightsError when `giver` has no such head or another encoder, StorageError.
     """
     kind, given, files = HEADS[part], ModelFiles.of(giver), ModelFiles.of(card)
-    ours, theirs = kind.file(card), kind.file(giver)
+    ours, theirs = files.part(part), given.part(part)
     if not theirs.is_file():
         raise WeightsError(f"{giver} does not find {part}: there is no {theirs.name} beside it")
     check_encoder(lite_of(given.weights), files.weights, kind)
     facts = read_card(given.card).facts
-    try:
-        shutil.copyfile(theirs, ours)
-    except OSError as error:
-        raise StorageError(f"cannot write {ours}: {error.strerror or error}") from error
+    copy_file(theirs, ours)
     carried = (f"{part}_proof", f"{part}_training")
     complete_card(files, {name: facts[name] for name in carried if name in facts})
     return ours

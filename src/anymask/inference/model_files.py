@@ -54,8 +54,13 @@ class ModelFiles:
 
     def parts(self) -> Iterator[tuple[str, Path]]:
         """The name on the card and the path of each file that exists."""
-        named = ((part, getattr(self, part)) for part in PARTS)
+        named = ((part, self.part(part)) for part in PARTS)
         return ((part, path) for part, path in named if path.is_file())
+
+    def part(self, name: str) -> Path:
+        """One of PARTS, by its name on the card."""
+        path: Path = getattr(self, name)
+        return path
 
 
 @dataclass(frozen=True, slots=True)

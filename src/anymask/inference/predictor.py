@@ -92,9 +92,11 @@ class Model:
         return None if self.box_path is None else BoxFinder(self.box_path, self.workers)
 
     @cached_property
-    def edge_finder(self) -> EdgeFinder | None:
-        """What tells where things end; None where the model has none."""
-        return None if self.edge_path is None else EdgeFinder(self.edge_path, self.workers)
+    def edge_finder(self) -> EdgeFinder:
+        """What tells where things end. Raises BadOption for a model that cannot tell."""
+        if self.edge_path is None:
+            raise BadOption(f"model: {self.name} does not find edges: it has no <stem>.edges.onnx")
+        return EdgeFinder(self.edge_path, self.workers)
 
     @property
     def spec(self) -> ModelSpec:
@@ -227,10 +229,7 @@ class EncodedImage:
 
         Raises BadOption for a model that cannot tell.
         """
-        finder = self.model.edge_finder
-        if finder is None:
-            raise BadOption(f"{self.model.name} does not find edges: it has no <stem>.edges.onnx")
-        return finder.find(self.embedding, self.transform, self.model.spec.low_res_size)
+        return self.model.edge_finder.find(self.embedding, self.transform, self.model.spec.low_res_size)
 
     def everything(
         self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any

@@ -135,9 +135,7 @@ def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The third stage of the default model: its box head, on the finished encoder. Photos with boxes alone
     teach it too.
     """
-    network = starting_weights(start)
-    if not isinstance(network, Lite):
-        raise BadOption(f"boxes: a box head reads what lite sees, got weights of {spec_of(network).name}")
+    network = starting_lite(start, "boxes")
     config = TrainConfig(
         steps=2500, phases=(Phase(1.0, 512, 8, 0),), warmup=100, final_lr=0.02, clip=2.0, scale=(0.7, 1.8),
         average_decay=0.998, weights=BOX_WEIGHTS, bf16=True,
@@ -147,9 +145,7 @@ def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The last stage of the default model: its edge head, on the finished encoder."""
-    network = starting_weights(start)
-    if not isinstance(network, Lite):
-        raise BadOption(f"edges: an edge head reads what lite sees, got weights of {spec_of(network).name}")
+    network = starting_lite(start, "edges")
     config = TrainConfig(
         steps=1500, phases=(Phase(1.0, 512, 4, 0),), lr=2e-3, weight_decay=0.01, warmup=100, final_lr=0.01,
         scale=(0.7, 1.5), average_decay=0.995, weights=EDGE_WEIGHTS, bf16=True,
@@ -163,6 +159,14 @@ def starting_weights(start: str | Path) -> nn.Module:
         return run_weights(Path(start))
     network = load_weights(ModelFiles.of(find_model(str(start))).weights)
     assert isinstance(network, nn.Module)
+    return network
+
+
+def starting_lite(start: str | Path, recipe: str) -> Lite:
+    """`starting_weights` of a recipe that trains a head. Raises BadOption for another network."""
+    network = starting_weights(start)
+    if not isinstance(network, Lite):
+        raise BadOption(f"{recipe}: a head reads what lite sees, got weights of {spec_of(network).name}")
     return network
 
 
