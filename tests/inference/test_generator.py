@@ -13,10 +13,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
+from bright import BrightBackend, comb_HW3, iou
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
 from anymask.core.image import content_hash
+from anymask.core.window import Window
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import PRESETS
 from anymask.inference.generator import Found, everything, everything_encoded
@@ -140,6 +142,42 @@ def test_an_encoded_image_is_searched_without_its_pixels_but_not_in_crops() -> N
         image.everything("paper")
 
 
+COMB = {"points_per_side": 8, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.0}
+
+
+def test_what_is_kept_is_drawn_again_from_closer_by_a_model_that_looks_twice() -> None:
+    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
+    (once,), (twice,) = (
+        everything(model, comb, "fast", keep_logits=True, second_look=look, **COMB).masks
+        for look in (False, True)
+    )
+    assert iou(once.mask.to_array(), comb) < 0.7
+    assert iou(twice.mask.to_array(), comb) > 0.85
+    assert isinstance(twice.transform, Window)
+    assert twice.low_res_logits is not None
+    assert (twice.transform.to_image_mask(twice.low_res_logits) == twice.mask.to_array()).all()
+    assert (twice.predicted_iou, twice.stability_score, twice.point_xy) == (
+        once.predicted_iou,
+        once.stability_score,
+        once.point_xy,
+    )
+
+
+def test_in_crops_too_and_in_the_pixels_of_the_photo() -> None:
+    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
+    found = everything(model, comb, "fast", crop_n_layers=1, **COMB).masks
+    assert max(iou(m.mask.to_array(), comb) for m in found) > 0.85
+
+
+def test_without_the_photo_or_a_model_that_looks_twice_there_is_one_look() -> None:
+    comb, backend = comb_HW3(), BrightBackend()
+    once = everything(Model(backend), comb, "fast", **COMB).masks
+    looks = backend.looks
+    encoded = everything_encoded(Model(backend, zooms=True).encode(comb), "fast", **COMB).masks
+    assert (looks, backend.looks) == (1, 2)
+    assert [m.mask for m in once] == [m.mask for m in encoded]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -148,6 +186,7 @@ def test_an_encoded_image_is_searched_without_its_pixels_but_not_in_crops() -> N
         ({"stability_score_thresh": float("nan")}, "stability_score_thresh"),
         ({"max_area_share": 2}, "max_area_share"),
         ({"point_per_side": 3}, "unknown setting 'point_per_side'"),
+        ({"second_look": 1}, "second_look: expected true or false"),
         ({"duplicates": "boxes"}, "duplicates: expected one of box, mask"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bright import HEIGHT, WIDTH, BrightBackend, comb_HW3, iou
 
 import anymask
 from anymask.core.candidates import Candidate, Candidates
@@ -20,34 +21,7 @@ from anymask.inference.disk_backend import DISK_SPEC
 from anymask.inference.predictor import Model
 from anymask.inference.zoom import LEAST_SIDE, LOOKS, ZoomImage, Zooming, _together
 
-HEIGHT, WIDTH = 900, 1200
 MIDDLE = (620.0, 420.0)
-
-
-class BrightBackend:
-    """Finds what is bright, at the resolution at which it was shown; counts how often it looked."""
-
-    spec = DISK_SPEC
-    batch_size = 8
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self.given: list[np.ndarray] = []
-
-    def encode(self, pixels_13hw: np.ndarray) -> dict[str, np.ndarray]:
-        self.looks += 1
-        side = self.spec.low_res_size
-        grey = pixels_13hw.mean(1)[0].reshape(side, 2, side, 2).mean((1, 3))
-        return {"image_embeddings": grey[None, None].astype(np.float32)}
-
-    def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:
-        self.given += list(prompts.masks_P1mm[:, 0])
-        count = len(prompts.labels_PN)
-        logits = 20 * (embedding["image_embeddings"][0, 0] - 0.5)
-        masks = np.stack([np.stack([logits] * 4)] * count).astype(np.float32)
-        iou = np.tile(np.array([0.8, 0.7, 0.9, 0.6], np.float32), (count, 1))
-        chances = np.log(np.array([0.9, 0.3, 0.4, 0.2, 0.1], np.float32))
-        return DecodedArrays(masks, iou, np.tile(chances, (count, 1)))
 
 
 class FaithfulBackend(BrightBackend):
@@ -60,12 +34,7 @@ class FaithfulBackend(BrightBackend):
 
 @pytest.fixture
 def comb() -> np.ndarray:
-    """A small bright comb on black: teeth of 3 pixels with gaps of 3, finer than a cell of the first look."""
-    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    photo[380:400, 560:680] = 255
-    for x in range(560, 680, 6):
-        photo[400:470, x : x + 3] = 255
-    return photo
+    return comb_HW3()
 
 
 @pytest.fixture
@@ -76,11 +45,6 @@ def backend() -> BrightBackend:
 @pytest.fixture
 def image(backend: BrightBackend, comb: np.ndarray) -> ZoomImage:
     return Model(backend).zoom(comb)
-
-
-def iou(found: np.ndarray, comb: np.ndarray) -> float:
-    truth = comb[..., 0] > 0
-    return float((found & truth).sum() / (found | truth).sum())
 
 
 def test_the_second_look_sees_what_the_first_could_not(image: ZoomImage, comb: np.ndarray) -> None:

@@ -82,6 +82,13 @@ Boxes = Annotated[
 BoxScore = Annotated[float | None, _threshold("X", "Least score of such a box.")]
 BoxIou = Annotated[float | None, _threshold("X", "Predicted IoU of its mask must be above it.")]
 BoxStability = Annotated[float | None, _threshold("X", "Least stability score of its mask.")]
+SecondLook = Annotated[
+    bool | None,
+    typer.Option(
+        "--second-look/--no-second-look",
+        help="Draw what is kept again from closer, with models that look twice. Default: fast and wide do.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
 
@@ -110,6 +117,7 @@ def everything(
     box_score_thresh: BoxScore = None,
     box_pred_iou_thresh: BoxIou = None,
     box_stability_thresh: BoxStability = None,
+    second_look: SecondLook = None,
     as_json: AsJson = False,
 ) -> None:
     """All masks of a photo: a grid of points, every point answered, confident and stable answers kept once.
@@ -119,7 +127,7 @@ def everything(
     others are done; the exit code is then 1.
     """
     given = locals()
-    changes = {name: given[name] for name in THRESHOLDS if given[name] is not None}
+    changes = {name: given[name] for name in CHANGES if given[name] is not None}
     from dataclasses import asdict
 
     from anymask.scale.annotate import annotate
@@ -145,11 +153,11 @@ def everything(
 
 
 HINTS = {"fast": "\nfast keeps what it is sure of; --preset wide keeps many masks to choose from"}
-THRESHOLDS = (
+CHANGES = (
     "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
     "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",
     "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_share", "skip_covered",
-    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh",
+    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh", "second_look",
 )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.geometry import ResizeLongest
 from anymask.core.mask import Mask
+from anymask.core.window import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +18,7 @@ class AutomaticMask:
     `predicted_iou`: as the network says. `stability_score`: IoU of the mask at a raised and at a lowered
     threshold, 0..1 (paper, section 5). `point_xy`: the grid point, in pixels of the image. `crop_box_xyxy`:
     the part of the image that the network saw. `low_res_logits`, `transform`: the answer before it was
-    upscaled and the frame of its crop; only where asked for.
+    upscaled and what it was drawn in, the crop or a window of it; only where asked for.
     """
 
     mask: Mask
@@ -27,4 +27,4 @@ class AutomaticMask:
     point_xy: tuple[float, float]
     crop_box_xyxy: tuple[int, int, int, int]
     low_res_logits: NDArray[np.float32] | None = None
-    transform: ResizeLongest | None = None
+    transform: Frame | None = None

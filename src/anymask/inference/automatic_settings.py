@@ -39,6 +39,8 @@ class AutomaticSettings:
     `boxes`: where the model finds boxes of things, at most so many are asked for their masks too;
     `box_score_thresh`: what their score must reach; `box_pred_iou_thresh`, `box_stability_thresh`: filters
     of their masks.
+    `second_look`: masks that are kept are drawn again from closer, if the model is one that looks twice
+    (`Model.zooms`) and has the photo, not its embedding alone; scores stay those of the first look.
     `point_shift`: pixels of the model frame added to grid points; the published code takes them as pixel
     indices, which is 0.5.
     """
@@ -65,6 +67,7 @@ class AutomaticSettings:
     box_score_thresh: float = 0.2
     box_pred_iou_thresh: float = 0.5
     box_stability_thresh: float = 0.5
+    second_look: bool = False
     point_shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class AutomaticSettings:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise BadOption(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not isinstance(self.second_look, bool):
+            raise BadOption(f"second_look: expected true or false, got {self.second_look!r}")
         if not self.points_per_side and not self.boxes:
             raise BadOption("points_per_side 0 without boxes: nothing would be asked; set one of them")
 
@@ -118,6 +123,7 @@ QUICK = AutomaticSettings(
     skip_covered=3,
     grid="small",
     boxes=60,
+    second_look=True,
 )
 PRESETS: dict[str, AutomaticSettings] = {
     # decided at low resolution, the grid asked by the small twin of a model that has one, and the boxes of

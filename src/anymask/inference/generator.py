@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.candidates import Candidate
+from anymask.core.candidates import THRESHOLD, Candidate
 from anymask.core.geometry import Floats, ResizeLongest, SizeHW
 from anymask.core.grid import (
     Crop,
@@ -34,6 +35,7 @@ from anymask.core.grid import (
 from anymask.core.image import read_image
 from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
+from anymask.core.window import Frame
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
 from anymask.inference.backend import DecodedArrays, DecodeInput
@@ -41,9 +43,11 @@ from anymask.inference.filters import Judge, Proposal
 from anymask.inference.predictor import SEVERAL, SINGLE, EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.scoring import ImageScorer
+from anymask.inference.zoom import ZoomImage
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
+Answered = tuple[Floats, Frame]  # low-resolution logits and what they were drawn in
 POSITIVE = 1  # label of a point
 
 
@@ -114,7 +118,7 @@ class Search:
         self._grids = grids or [point_grid(settings.points_of_layer(layer)) for layer in layers]
         self._progress, self._asked, self._total = progress, 0, 0
         self._rejected: Counter[str] = Counter()
-        self._seconds = {"encode": 0.0, "decode": 0.0, "rest": 0.0}
+        self._seconds = {"encode": 0.0, "decode": 0.0, "closer": 0.0, "rest": 0.0}
         self._small = model.grid if settings.grid == "small" and settings.points_per_side else None
 
     def of_pixels(self, pixels_HW3: NDArray[np.uint8]) -> Found:
@@ -130,13 +134,16 @@ class Search:
             asked = image
             if self._small is not None:
                 asked = self._timed("encode", lambda: self._small.encode(pixels_HW3[y0:y1, x0:x1]))  # type: ignore[union-attr]  # noqa: B023
-            found += self._in_crop(image, asked, layer, crop, size_hw)
+            kept = self._in_crop(image, asked, layer, crop, size_hw)
+            found += self._drawn(kept, image, crop, size_hw, pixels_HW3[y0:y1, x0:x1])
         return self._finished(found, size_hw, content_hash)
 
     def of_encoded(self, image: EncodedImage) -> Found:
         height, width = image.size_hw
         self._total = len(self._grids[0])
-        found = self._in_crop(image, image, 0, (0, 0, width, height), image.size_hw)
+        crop = (0, 0, width, height)
+        kept = self._in_crop(image, image, 0, crop, image.size_hw)
+        found = self._drawn(kept, image, crop, image.size_hw)
         return self._finished(found, image.size_hw, image.content_hash)
 
     def _timed(self, part: str, work: Callable[[], Any]) -> Any:
@@ -147,8 +154,8 @@ class Search:
 
     def _in_crop(
         self, image: EncodedImage, asked: EncodedImage, layer: int, crop: Crop, size_hw: SizeHW
-    ) -> list[AutomaticMask]:
-        """`asked` answers the grid: the image itself, or as the small twin sees it."""
+    ) -> list[Proposal]:
+        """What is kept. `asked` answers the grid: the image itself, or as the small twin sees it."""
         settings = self._settings
         if asked is not image:
             settings = replace(
@@ -165,11 +172,7 @@ class Search:
             kept = self._without_duplicates(answered, side_of(image))
         if in_boxes := self._in_boxes(image, crop, size_hw):
             kept = self._without_duplicates([*in_boxes, *kept], side_of(image))
-        started = time.perf_counter()
-        masks = [self._upscaled(p, image.transform, side_of(image), crop, size_hw) for p in kept]
-        self._seconds["rest"] += time.perf_counter() - started
-        self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
-        return [m for m in masks if not m.mask.is_empty]
+        return kept
 
     def _answered_again(
         self, image: EncodedImage, proposals: Sequence[Proposal], side: int, judge: Judge
@@ -307,18 +310,40 @@ class Search:
         bits_MK = np.stack([p.bits(side) for p in proposals])
         return mask_nms(bits_MK, scores, self._settings.box_nms_thresh)
 
+    def _drawn(
+        self,
+        kept: Sequence[Proposal],
+        image: EncodedImage,
+        crop: Crop,
+        size_hw: SizeHW,
+        pixels_HW3: NDArray[np.uint8] | None = None,
+    ) -> list[AutomaticMask]:
+        """Their masks, from closer if that is wished, the model looks twice and there are pixels."""
+        closer = None
+        if self._settings.second_look and image.model.zooms and pixels_HW3 is not None:
+            closer = ZoomImage(image, pixels_HW3)
+        masks: list[AutomaticMask] = []
+        for proposal in kept:
+            answer: Answered = (proposal.low_res(side_of(image)), image.transform)
+            if closer is not None:
+                answer = self._timed("closer", partial(seen_closer, closer, answer))
+            draw = partial(self._upscaled, proposal, image, answer, crop, size_hw)
+            masks.append(self._timed("rest", draw))
+        self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
+        return [m for m in masks if not m.mask.is_empty]
+
     def _upscaled(
-        self, proposal: Proposal, transform: ResizeLongest, side: int, crop: Crop, size_hw: SizeHW
+        self, proposal: Proposal, image: EncodedImage, answer: Answered, crop: Crop, size_hw: SizeHW
     ) -> AutomaticMask:
-        low_res = proposal.low_res(side)
-        mask = Mask.from_array(transform.to_image_mask(low_res)).placed(size_hw, crop[:2])
-        stability = proposal.stability
+        """As it was judged, with the mask of `answer`."""
+        low_res, frame = answer
+        mask = Mask.from_array(frame.to_image_mask(low_res)).placed(size_hw, crop[:2])
+        stability, side = proposal.stability, side_of(image)
         if self._settings.scoring == "image":
-            stability = ImageScorer(transform, side, self._settings.stability_score_offset).exact_stability(
-                low_res
-            )
+            scorer = ImageScorer(image.transform, side, self._settings.stability_score_offset)
+            stability = scorer.exact_stability(proposal.low_res(side))
         x, y = proposal.point_xy
-        logits = (low_res, transform) if self._keep_logits else (None, None)
+        logits = answer if self._keep_logits else (None, None)
         return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
 
     def _finished(self, found: list[AutomaticMask], size_hw: SizeHW, content_hash: str) -> Found:
@@ -355,6 +380,12 @@ class Search:
         kept = box_nms(boxes, scores, threshold)
         self._rejected["duplicate"] += len(found) - len(kept)
         return [found[i] for i in kept]
+
+
+def seen_closer(image: ZoomImage, answer: Answered) -> Answered:
+    """Drawn again in a window around it, or as it was where nothing is seen there."""
+    best = image.segment(mask=answer[0]).best
+    return (best.low_res_logits, best.transform) if (best.low_res_logits > THRESHOLD).any() else answer
 
 
 def in_order(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int) -> Iterator[Answer]:
