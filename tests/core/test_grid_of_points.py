@@ -13,6 +13,7 @@ from anymask.core.grid import (
     coarse_to_fine,
     crop_layers,
     mask_nms,
+    overlap_nms,
     point_grid,
     touches_inner_edge,
 )
@@ -103,7 +104,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @given(arrays(np.bool_, (7, 9, 11)), st.sampled_from([0.2, 0.5, 0.7]))
-def test_mask_nms_goes_by_the_pixels(masks: np.ndarray, threshold: float) -> None:
+def test_duplicates_by_pixels_are_those_of_their_overlaps(masks: np.ndarray, threshold: float) -> None:
     scores = np.linspace(1, 0, len(masks))
     packed = np.stack([np.packbits(mask) for mask in masks])
     kept: list[int] = []
@@ -112,11 +113,17 @@ def test_mask_nms_goes_by_the_pixels(masks: np.ndarray, threshold: float) -> Non
         if not any(iou > threshold for iou in ious):
             kept.append(i)
     assert mask_nms(packed, scores, threshold).tolist() == kept
+    overlaps = np.array([[(a & b).sum() / max(1, (a | b).sum()) for b in masks] for a in masks])
+    assert overlap_nms(overlaps, scores, threshold).tolist() == kept
+    assert overlap_nms(overlaps[::-1, ::-1], scores[::-1], threshold).tolist() == [
+        len(masks) - 1 - i for i in kept
+    ]
 
 
 def test_nothing_is_no_duplicate() -> None:
     assert box_nms(np.zeros((0, 4)), np.zeros(0), 0.7).tolist() == []
     assert mask_nms(np.zeros((0, 8), np.uint8), np.zeros(0), 0.7).tolist() == []
+    assert overlap_nms(np.zeros((0, 0)), np.zeros(0), 0.7).tolist() == []
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))), st.integers(1, 30))

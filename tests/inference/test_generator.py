@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
-from bright import BrightBackend, comb_HW3, iou
+from bright import WIDTH, BrightBackend, comb_HW3, iou
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
@@ -21,6 +22,7 @@ from anymask.core.image import content_hash
 from anymask.core.window import Window
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import PRESETS
+from anymask.inference.backend import DecodedArrays
 from anymask.inference.generator import Found, everything, everything_encoded
 from anymask.inference.predictor import Model
 
@@ -161,6 +163,30 @@ def test_what_is_kept_is_drawn_again_from_closer_by_a_model_that_looks_twice() -
         once.stability_score,
         once.point_xy,
     )
+
+
+class HalvesBackend(BrightBackend):
+    """Sees the half on the side of a point, and all of what is bright where it is given a mask."""
+
+    def decode(self, embedding: Any, prompts: Any) -> DecodedArrays:
+        answer = super().decode(embedding, prompts)
+        middle, column = WIDTH / 2, np.arange(self.spec.low_res_size) * WIDTH / self.spec.low_res_size
+        left_P = prompts.points_PN2[..., 0].max(1) * WIDTH / self.spec.input_size < middle
+        seen_Pm = (left_P[:, None] == (column < middle)) | prompts.has_mask_P.astype(bool)[:, None]
+        masks = np.where(seen_Pm[:, None, None], answer.low_res_masks_P4mm, np.float32(-9))
+        return replace(answer, low_res_masks_P4mm=masks)
+
+
+def test_of_what_comes_out_alike_from_closer_one_is_kept() -> None:
+    comb = comb_HW3()
+    once, twice = (
+        everything(Model(HalvesBackend(), zooms=True), comb, "fast", second_look=look, **COMB)
+        for look in (False, True)
+    )
+    assert len(once.masks) == 2
+    (whole,) = twice.masks
+    assert iou(whole.mask.to_array(), comb) > 0.85
+    assert twice.rejected["duplicate"] == once.rejected["duplicate"] + 1
 
 
 def test_in_crops_too_and_in_the_pixels_of_the_photo() -> None:

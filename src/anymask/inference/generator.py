@@ -30,10 +30,11 @@ from anymask.core.grid import (
     coarse_to_fine,
     crop_layers,
     mask_nms,
+    overlap_nms,
     point_grid,
 )
 from anymask.core.image import read_image
-from anymask.core.mask import Mask
+from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.core.window import Frame
 from anymask.errors import BadOption
@@ -376,8 +377,12 @@ class Search:
     def _nms(
         self, found: list[AutomaticMask], scores: NDArray[np.float64], threshold: float
     ) -> list[AutomaticMask]:
-        boxes = np.array([m.mask.box_xyxy for m in found], np.float64) - np.array([0, 0, 1, 1])
-        kept = box_nms(boxes, scores, threshold)
+        if self._settings.duplicates == "box":
+            boxes = np.array([m.mask.box_xyxy for m in found], np.float64) - np.array([0, 0, 1, 1])
+            kept = box_nms(boxes, scores, threshold)
+        else:
+            masks = [m.mask for m in found]
+            kept = overlap_nms(iou_matrix(masks, masks), scores, threshold)
         self._rejected["duplicate"] += len(found) - len(kept)
         return [found[i] for i in kept]
 
