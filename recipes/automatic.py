@@ -21,10 +21,9 @@ from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
 from anymask.evaluation.targets import targets_of
-from anymask.inference.generator import Search, seen_closer, settings_for
-from anymask.inference.predictor import Model
+from anymask.inference.generator import Search, settings_for
+from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.scoring import LowResScorer
-from anymask.inference.zoom import ZoomImage
 from anymask.store.records import open_records
 
 ISLANDS, DUPLICATE, PRECISIONS = 100, 0.7, (0.5, 0.52, 0.55, 0.6, 0.7)
@@ -63,7 +62,7 @@ def collect(model: Model, path: Path) -> list[Answers]:
         if not targets.targets:
             continue
         pixels = record.read_pixels()
-        masks, scores = in_boxes(model.zoom(pixels))
+        masks, scores = in_boxes(model.encode(pixels))
         loose = settings_for(model, "fast", boxes=0, pred_iou_thresh=0.85, stability_score_thresh=0.5)
         for m in Search(model, loose).of_pixels(pixels).masks:
             masks.append(m.mask)
@@ -78,21 +77,15 @@ def collect(model: Model, path: Path) -> list[Answers]:
     return found
 
 
-def in_boxes(closer: ZoomImage) -> tuple[list[Mask], list[tuple[float, ...]]]:
-    """Judged at the first look, drawn at the second if the model looks twice."""
-    image = closer.whole
+def in_boxes(image: EncodedImage) -> tuple[list[Mask], list[tuple[float, ...]]]:
     boxes = image.find_boxes(60, float(BOX_SCORES[0]))
     answers = image.segment_batch([Prompt.of(box=box) for box in boxes.boxes_xyxy_K4])
     scorer = LowResScorer(image.transform, image.model.spec.low_res_size, 1.0)
     masks, scores = [], []
     for score, answer in zip(boxes.scores_K, answers, strict=True):
         best = answer.best
-        low_res, frame = best.low_res_logits, best.transform
-        if image.model.zooms:
-            low_res, frame = seen_closer(closer, (low_res, frame))
-        mask = Mask.from_array(frame.to_image_mask(low_res))
-        if not mask.is_empty:
-            masks.append(mask.without_small_parts(ISLANDS))
+        if not best.mask.is_empty:
+            masks.append(best.mask.without_small_parts(ISLANDS))
             scores.append((float(score), best.iou, scorer.stability(best.low_res_logits, 0), 1.0))
     return masks, scores
 

@@ -127,9 +127,14 @@ def recipe(card: Mapping[str, Any]) -> str:
 def stages_of(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What is known of the training of the network, then of its heads."""
     training = card.get("training", {})
-    boxes = card.get("boxes_training", {})
-    before = [boxes["goes_on_from"]] if "goes_on_from" in boxes else []
-    return [*training.get("mean_of", [training]), *before, boxes, card.get("edges_training", {})]
+    boxes = runs_of(card.get("boxes_training", {}))
+    return [*training.get("mean_of", [training]), *boxes, card.get("edges_training", {})]
+
+
+def runs_of(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """One after the other, each from where the one before ended."""
+    before = training.get("goes_on_from")
+    return [*(runs_of(before) if before else []), training]
 
 
 def code(name: str, value: Any) -> str:

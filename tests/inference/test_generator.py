@@ -191,15 +191,15 @@ def test_of_what_comes_out_alike_from_closer_one_is_kept() -> None:
 
 def test_in_crops_too_and_in_the_pixels_of_the_photo() -> None:
     model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
-    found = everything(model, comb, "fast", crop_n_layers=1, **COMB).masks
+    found = everything(model, comb, "wide", crop_n_layers=1, **COMB).masks
     assert max(iou(m.mask.to_array(), comb) for m in found) > 0.85
 
 
 def test_without_the_photo_or_a_model_that_looks_twice_there_is_one_look() -> None:
     comb, backend = comb_HW3(), BrightBackend()
-    once = everything(Model(backend), comb, "fast", **COMB).masks
+    once = everything(Model(backend), comb, "wide", **COMB).masks
     looks = backend.looks
-    encoded = everything_encoded(Model(backend, zooms=True).encode(comb), "fast", **COMB).masks
+    encoded = everything_encoded(Model(backend, zooms=True).encode(comb), "wide", **COMB).masks
     assert (looks, backend.looks) == (1, 2)
     assert [m.mask for m in once] == [m.mask for m in encoded]
 

@@ -86,7 +86,7 @@ SecondLook = Annotated[
     bool | None,
     typer.Option(
         "--second-look/--no-second-look",
-        help="Draw what is kept again from closer, with models that look twice. Default: fast and wide do.",
+        help="Draw what is kept again from closer, with models that look twice. Default: wide does.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]

@@ -123,14 +123,20 @@ QUICK = AutomaticSettings(
     skip_covered=3,
     grid="small",
     boxes=60,
-    second_look=True,
 )
 PRESETS: dict[str, AutomaticSettings] = {
     # decided at low resolution, the grid asked by the small twin of a model that has one, and the boxes of
     # one that finds them: few masks, most of them right where thresholds are calibrated
     "fast": QUICK,
-    # the same with lower thresholds: many masks, for people to choose from
-    "wide": replace(QUICK, pred_iou_thresh=0.8, stability_score_thresh=0.8, box_score_thresh=0.15, boxes=100),
+    # the same with lower thresholds, drawn again from closer: many masks, for people to choose from
+    "wide": replace(
+        QUICK,
+        pred_iou_thresh=0.8,
+        stability_score_thresh=0.8,
+        box_score_thresh=0.15,
+        boxes=100,
+        second_look=True,
+    ),
     # how SA-1B was made (Appendix B)
     "paper": AutomaticSettings(
         crop_n_layers=2, crop_n_points_downscale_factor=2, min_mask_region_area=100, max_area_share=0.95

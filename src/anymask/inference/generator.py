@@ -50,6 +50,7 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 Answered = tuple[Floats, Frame]  # low-resolution logits and what they were drawn in
 POSITIVE = 1  # label of a point
+REDRAWN = 3  # times that what is kept is drawn again from closer, each time from the answer before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -388,8 +389,11 @@ class Search:
 
 
 def seen_closer(image: ZoomImage, answer: Answered) -> Answered:
-    """Drawn again in a window around it, or as it was where nothing is seen there."""
-    best = image.segment(mask=answer[0]).best
+    """Drawn again and again in a window around it; as it was where nothing is seen there."""
+    low_res, frame = answer
+    best = image.segment(mask=frame.to_image_mask(low_res)).best
+    for _ in range(REDRAWN - 1):
+        best = image.segment(mask=best).best
     return (best.low_res_logits, best.transform) if (best.low_res_logits > THRESHOLD).any() else answer
 
 
