@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import anymask
+from anymask.core.grid import overlap_nms
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
@@ -48,11 +49,9 @@ class Answers:
 
     def kept(self, chosen_N: NDArray[np.bool_]) -> list[int]:
         """Those chosen that are no duplicates of a better one."""
-        kept: list[int] = []
-        for i in np.flatnonzero(chosen_N):
-            if not any(self.overlap_NN[i, k] > DUPLICATE for k in kept):
-                kept.append(int(i))
-        return kept
+        chosen = np.flatnonzero(chosen_N)
+        overlap_CC, iou_C = self.overlap_NN[np.ix_(chosen, chosen)], self.scores_N4[chosen, 1]
+        return chosen[overlap_nms(overlap_CC, iou_C, DUPLICATE)].tolist()
 
 
 def collect(model: Model, path: Path) -> list[Answers]:

@@ -131,13 +131,14 @@ class Search:
         content_hash, found = "", []
         for layer, crop in crops:
             x0, y0, x1, y1 = crop
-            image = self._timed("encode", lambda: self._model.encode(pixels_HW3[y0:y1, x0:x1]))  # noqa: B023
+            part_HW3 = pixels_HW3[y0:y1, x0:x1]
+            image = self._timed("encode", partial(self._model.encode, part_HW3))
             content_hash = content_hash or image.content_hash
             asked = image
             if self._small is not None:
-                asked = self._timed("encode", lambda: self._small.encode(pixels_HW3[y0:y1, x0:x1]))  # type: ignore[union-attr]  # noqa: B023
+                asked = self._timed("encode", partial(self._small.encode, part_HW3))
             kept = self._in_crop(image, asked, layer, crop, size_hw)
-            found += self._drawn(kept, image, crop, size_hw, pixels_HW3[y0:y1, x0:x1])
+            found += self._drawn(kept, image, crop, size_hw, part_HW3)
         return self._finished(found, size_hw, content_hash)
 
     def of_encoded(self, image: EncodedImage) -> Found:
