@@ -47,6 +47,11 @@ def test_boxes_are_as_many_as_good_and_as_different_as_asked(model: Model, examp
     assert len(image.find_boxes(at_least=1.0)) == 0
 
 
+def test_an_image_that_is_looked_at_twice_finds_the_boxes_of_the_whole(model: Model, examples: Path) -> None:
+    image = model.zoom(examples / "coffee.jpg")
+    assert (image.find_boxes(3).boxes_xyxy_K4 == image.whole.find_boxes(3).boxes_xyxy_K4).all()
+
+
 def test_a_saved_embedding_finds_the_same_boxes(model: Model, examples: Path, tmp_path: Path) -> None:
     image = model.encode(examples / "coffee.jpg")
     again = model.load_embedding(image.save(tmp_path / "coffee.safetensors"))

@@ -204,6 +204,14 @@ def test_without_the_photo_or_a_model_that_looks_twice_there_is_one_look() -> No
     assert [m.mask for m in once] == [m.mask for m in encoded]
 
 
+def test_an_image_that_is_looked_at_twice_holds_its_photo_for_crops_and_second_looks() -> None:
+    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
+    options = {**COMB, "crop_n_layers": 1}
+    of_image = model.zoom(comb).everything("wide", **options)
+    assert max(iou(m.mask.to_array(), comb) for m in of_image) > 0.85
+    assert [m.mask for m in of_image] == [m.mask for m in model.everything(comb, "wide", **options)]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Floats, Pixels, box_iou
 from anymask.core.prompt import Prompt
 from anymask.core.window import Edges, Window, around, redraw
+from anymask.inference.box_finder import FoundBoxes
 from anymask.inference.differing import alike, differing, joined, others_of
-from anymask.inference.predictor import EncodedImage, Model
+from anymask.inference.predictor import EncodedImage, Model, Progress
 from anymask.inference.prompt_arrays import mask_logits
 
 ROOM = 1.4  # a window's sides relative to those of what it shows
@@ -82,6 +84,19 @@ class ZoomImage:
         checked = self.whole.check(prompts)
         first = iter(self.whole.segment_batch([p for p in checked if not _is_mask_alone(p)]))
         return [self._redrawn(p) if _is_mask_alone(p) else self._closer(p, next(first)) for p in checked]
+
+    def everything(
+        self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+    ) -> list[AutomaticMask]:
+        """As `Model.everything`: with crops and second looks, which the encoded image alone has no photo for.
+
+        Raises BadOption.
+        """
+        return self.model.everything(self.pixels_HW3, preset, progress=progress, **changes)
+
+    def find_boxes(self, at_most: int = 100, at_least: float = 0.05) -> FoundBoxes:
+        """As `EncodedImage.find_boxes`, in the whole image. Raises BadOption."""
+        return self.whole.find_boxes(at_most, at_least)
 
     def find_edges(self) -> Floats:
         """As `EncodedImage.find_edges`; the mean of what is seen in the photo and in its mirror image, since
