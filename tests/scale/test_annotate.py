@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anymask.commands.everything import live
 from anymask.core.mask import Mask
 from anymask.errors import BadInput, StorageError
 from anymask.scale.annotate import Tally, Wishes, annotate
@@ -164,7 +165,32 @@ def test_progress_says_how_far_a_continued_run_is(tmp_path: Path) -> None:
         told.append((tally.already + tally.done, tally.total))
 
     annotate(photos, tmp_path / "out", WISHES, progress=progress)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert list(dict.fromkeys(told)) == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_says_how_far_the_photo_at_work_is(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 1))
+    shares: list[float] = []
+    annotate(photos, tmp_path / "out", WISHES, progress=lambda tally: shares.append(tally.share))
+    start, *within, end = shares
+    assert (start, end) == (0.0, 0.0)
+    assert within == sorted(within) and within[-1] == 1.0
+
+
+def test_the_line_of_progress_overwrites_itself_on_a_terminal_and_is_silent_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = live(time.monotonic() - 60)
+    show(Tally(total=4, done=1, masks=7))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    show(Tally(total=4, done=1, masks=7, share=0.5))
+    show(Tally(total=4, done=4, masks=20))
+    _, middle, end = capsys.readouterr().err.split("\r")
+    assert (
+        middle.rstrip() == "1/4 photos, 50% of the next  0.02 photos/s  7.0 masks each  0 failed  2 min left"
+    )
+    assert end.startswith("4/4 photos  0.07 photos/s") and end.endswith("\n")
 
 
 def everything_command(folder: Path, out: Path) -> list[str]:

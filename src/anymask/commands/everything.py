@@ -24,6 +24,7 @@ anymask everything photo.jpg
 anymask everything photos/ --out masks --preset paper
 anymask everything shards/*.tar --out masks --format coco
 """
+LINE = 100  # characters of the longest line that tells how far it is
 OVERLAYS_UP_TO = 50  # photos of a call for which overlays are drawn unless asked otherwise
 
 Sources = Annotated[
@@ -188,16 +189,16 @@ def live(started: float) -> Callable[[Tally], None]:
         if not sys.stderr.isatty():
             return
         worked = tally.done + len(tally.failed)
-        rate = worked / max(1e-9, time.monotonic() - started)
-        left = (tally.total - tally.already - worked) / rate if rate else 0
-        print(
-            f"\r{tally.already + worked}/{tally.total} photos  {rate:.2f} photos/s  "
+        rate = (worked + tally.share) / max(1e-9, time.monotonic() - started)
+        left = (tally.total - tally.already - worked - tally.share) / rate if rate else 0
+        within = f", {tally.share:.0%} of the next" if tally.share else ""
+        line = (
+            f"{tally.already + worked}/{tally.total} photos{within}  {rate:.2f} photos/s  "
             f"{tally.masks / max(1, tally.done):.1f} masks each  {len(tally.failed)} failed  "
-            f"{left / 60:.0f} min left   ",
-            end="\n" if tally.already + worked == tally.total else "",
-            file=sys.stderr,
-            flush=True,
+            f"{left / 60:.0f} min left"
         )
+        end = "\n" if tally.already + worked == tally.total else ""
+        print(f"\r{line:<{LINE}}", end=end, file=sys.stderr, flush=True)
 
     return show
 

@@ -18,7 +18,7 @@ class AutomaticMask:
     `predicted_iou`: as the network says. `stability_score`: IoU of the mask at a raised and at a lowered
     threshold, 0..1 (paper, section 5). `point_xy`: the grid point, in pixels of the image. `crop_box_xyxy`:
     the part of the image that the network saw. `low_res_logits`, `transform`: the answer before it was
-    upscaled and what it was drawn in, the crop or a window of it; only where asked for.
+    upscaled and what it was drawn in, the crop or, from closer, a window of the image; only where asked for.
     """
 
     mask: Mask

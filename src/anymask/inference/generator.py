@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.candidates import THRESHOLD, Candidate
+from anymask.core.candidates import Candidate
 from anymask.core.geometry import Floats, ResizeLongest, SizeHW
 from anymask.core.grid import (
     Crop,
@@ -36,7 +36,6 @@ from anymask.core.grid import (
 from anymask.core.image import read_image
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
-from anymask.core.window import Frame
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
 from anymask.inference.backend import DecodedArrays, DecodeInput
@@ -48,7 +47,6 @@ from anymask.inference.zoom import ZoomImage
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
-Answered = tuple[Floats, Frame]  # low-resolution logits and what they were drawn in
 POSITIVE = 1  # label of a point
 REDRAWN = 3  # times that what is kept is drawn again from closer, each time from the answer before
 
@@ -128,26 +126,27 @@ class Search:
         s = self._settings
         crops = crop_layers(size_hw, s.crop_n_layers, s.crop_overlap_ratio)
         self._total = sum(len(self._grids[layer]) for layer, _ in crops)
-        content_hash, found = "", []
+        found: list[AutomaticMask] = []
+        whole: EncodedImage | None = None
         for layer, crop in crops:
             x0, y0, x1, y1 = crop
             part_HW3 = pixels_HW3[y0:y1, x0:x1]
             image = self._timed("encode", partial(self._model.encode, part_HW3))
-            content_hash = content_hash or image.content_hash
             asked = image
-            if self._small is not None:
+            if self._small is not None and len(self._grids[layer]):
                 asked = self._timed("encode", partial(self._small.encode, part_HW3))
             kept = self._in_crop(image, asked, layer, crop, size_hw)
-            found += self._drawn(kept, image, crop, size_hw, part_HW3)
-        return self._finished(found, size_hw, content_hash)
+            found += self._drawn(kept, image, crop, size_hw)
+            whole = whole or image
+        assert whole is not None, "layer 0 is the whole image"
+        return self._finished(found, whole, pixels_HW3)
 
     def of_encoded(self, image: EncodedImage) -> Found:
         height, width = image.size_hw
         self._total = len(self._grids[0])
         crop = (0, 0, width, height)
         kept = self._in_crop(image, image, 0, crop, image.size_hw)
-        found = self._drawn(kept, image, crop, image.size_hw)
-        return self._finished(found, image.size_hw, image.content_hash)
+        return self._finished(self._drawn(kept, image, crop, image.size_hw), image)
 
     def _timed(self, part: str, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
@@ -314,49 +313,52 @@ class Search:
         return mask_nms(bits_MK, scores, self._settings.box_nms_thresh)
 
     def _drawn(
-        self,
-        kept: Sequence[Proposal],
-        image: EncodedImage,
-        crop: Crop,
-        size_hw: SizeHW,
-        pixels_HW3: NDArray[np.uint8] | None = None,
+        self, kept: Sequence[Proposal], image: EncodedImage, crop: Crop, size_hw: SizeHW
     ) -> list[AutomaticMask]:
-        """Their masks, from closer if that is wished, the model looks twice and there are pixels."""
-        closer = None
-        if self._settings.second_look and image.model.zooms and pixels_HW3 is not None:
-            closer = ZoomImage(image, pixels_HW3)
-        masks: list[AutomaticMask] = []
-        for proposal in kept:
-            answer: Answered = (proposal.low_res(side_of(image)), image.transform)
-            if closer is not None:
-                answer = self._timed("closer", partial(seen_closer, closer, answer))
-            draw = partial(self._upscaled, proposal, image, answer, crop, size_hw)
-            masks.append(self._timed("rest", draw))
+        started = time.perf_counter()
+        masks = [self._upscaled(proposal, image, crop, size_hw) for proposal in kept]
         self._rejected["empty"] += sum(m.mask.is_empty for m in masks)
+        self._seconds["rest"] += time.perf_counter() - started
         return [m for m in masks if not m.mask.is_empty]
 
     def _upscaled(
-        self, proposal: Proposal, image: EncodedImage, answer: Answered, crop: Crop, size_hw: SizeHW
+        self, proposal: Proposal, image: EncodedImage, crop: Crop, size_hw: SizeHW
     ) -> AutomaticMask:
-        """As it was judged, with the mask of `answer`."""
-        low_res, frame = answer
-        mask = Mask.from_array(frame.to_image_mask(low_res)).placed(size_hw, crop[:2])
-        stability, side = proposal.stability, side_of(image)
+        low_res = proposal.low_res(side_of(image))
+        mask = Mask.from_array(image.transform.to_image_mask(low_res)).placed(size_hw, crop[:2])
+        stability = proposal.stability
         if self._settings.scoring == "image":
-            scorer = ImageScorer(image.transform, side, self._settings.stability_score_offset)
-            stability = scorer.exact_stability(proposal.low_res(side))
+            scorer = ImageScorer(image.transform, side_of(image), self._settings.stability_score_offset)
+            stability = scorer.exact_stability(low_res)
         x, y = proposal.point_xy
-        logits = answer if self._keep_logits else (None, None)
+        logits = (low_res, image.transform) if self._keep_logits else (None, None)
         return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
 
-    def _finished(self, found: list[AutomaticMask], size_hw: SizeHW, content_hash: str) -> Found:
-        started = time.perf_counter()
-        found = self._across_crops(found)
-        found = self._cleaned(found)
-        self._seconds["rest"] += time.perf_counter() - started
+    def _finished(
+        self, found: list[AutomaticMask], image: EncodedImage, pixels_HW3: NDArray[np.uint8] | None = None
+    ) -> Found:
+        """`image`: the whole. From closer if that is wished, its model looks twice and there are pixels."""
+        found = self._timed("rest", partial(self._across_crops, found))
+        if self._settings.second_look and image.model.zooms and pixels_HW3 is not None:
+            found = self._timed("closer", partial(self._seen_closer, found, ZoomImage(image, pixels_HW3)))
+        found = self._timed("rest", partial(self._cleaned, found))
         rejected = {name: count for name, count in sorted(self._rejected.items()) if count}
         seconds = {part: round(value, 4) for part, value in self._seconds.items()}
-        return Found(found, size_hw, content_hash, rejected, seconds)
+        return Found(found, image.size_hw, image.content_hash, rejected, seconds)
+
+    def _seen_closer(self, found: list[AutomaticMask], image: ZoomImage) -> list[AutomaticMask]:
+        """As they were judged, drawn again; of those that then come out alike the better predicted stays."""
+        drawn = [self._redrawn(m, seen_closer(image, m.mask)) for m in found]
+        scores = np.array([m.predicted_iou for m in drawn])
+        return self._nms(drawn, scores, self._settings.box_nms_thresh) if drawn else []
+
+    def _redrawn(self, found: AutomaticMask, answer: Candidate) -> AutomaticMask:
+        """As it was where nothing is seen from closer."""
+        mask = answer.mask
+        if mask.is_empty:
+            return found
+        logits = (answer.low_res_logits, answer.transform) if self._keep_logits else (None, None)
+        return replace(found, mask=mask, low_res_logits=logits[0], transform=logits[1])
 
     def _across_crops(self, found: list[AutomaticMask]) -> list[AutomaticMask]:
         """Masks of smaller crops win."""
@@ -389,13 +391,12 @@ class Search:
         return [found[i] for i in kept]
 
 
-def seen_closer(image: ZoomImage, answer: Answered) -> Answered:
-    """Drawn again and again in a window around it; as it was where nothing is seen there."""
-    low_res, frame = answer
-    best = image.segment(mask=frame.to_image_mask(low_res)).best
+def seen_closer(image: ZoomImage, mask: Mask) -> Candidate:
+    """Drawn again and again in a window around it."""
+    best = image.segment(mask=mask).best
     for _ in range(REDRAWN - 1):
         best = image.segment(mask=best).best
-    return (best.low_res_logits, best.transform) if (best.low_res_logits > THRESHOLD).any() else answer
+    return best
 
 
 def in_order(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int) -> Iterator[Answer]:

@@ -23,6 +23,7 @@ from anymask.store.files import check_not_an_input, make_folder, write_atomicall
 from anymask.store.photos import Photo
 
 OVERLAY_SUFFIX = ".overlay.png"
+Progress = Callable[[int, int], None]
 OVERLAY_QUALITY = 1  # zlib level: overlays are large and looked at once
 
 
@@ -50,12 +51,13 @@ class Done:
 
 @dataclass(slots=True)
 class Tally:
-    """How far a run is."""
+    """How far a run is. `share`: of the photo at work, where one process works on one after the other."""
 
     total: int
     already: int = 0
     done: int = 0
     masks: int = 0
+    share: float = 0.0
     failed: list[Done] = field(default_factory=list)
 
 
@@ -77,9 +79,16 @@ def annotate(
     with RunFolder(out, described) as folder:
         todo = [p for p in photos if not folder.is_done(p)]
         tally = Tally(len(photos), already=len(photos) - len(todo))
+
+        def within(points: int, of: int) -> None:
+            tally.share = points / of
+            if progress:
+                progress(tally)
+
         if progress:
             progress(tally)
-        for done in _answers(todo, out, wishes, processes):
+        for done in _answers(todo, out, wishes, processes, within):
+            tally.share = 0.0
             tally.done += not done.error
             tally.masks += done.masks
             if done.error:
@@ -110,13 +119,18 @@ def describe(wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def _answers(todo: Sequence[Photo], out: Path, wishes: Wishes, processes: int) -> Iterator[Done]:
-    """In this process when one is enough. Raises StorageError as soon as one photo could not be written."""
+def _answers(
+    todo: Sequence[Photo], out: Path, wishes: Wishes, processes: int, within: Progress
+) -> Iterator[Done]:
+    """In this process when one is enough; then `within` is told how far each photo is.
+
+    Raises StorageError as soon as one photo could not be written.
+    """
     make_work = partial(Annotator, wishes, out)
     if processes > 1 and len(todo) > 1:
         answers = run_all(todo, make_work, processes)
     else:
-        answers = _one_by_one(todo, make_work)
+        answers = _one_by_one(todo, partial(make_work, within))
     for photo, answer in answers:
         if isinstance(answer, StorageError):
             raise answer
@@ -146,10 +160,10 @@ def _told(error: Exception) -> str:
 class Annotator:
     """Finds everything in one photo after the other and writes it. One for each process."""
 
-    def __init__(self, wishes: Wishes, out: Path) -> None:
+    def __init__(self, wishes: Wishes, out: Path, within: Progress | None = None) -> None:
         from anymask.inference.predictor import load
 
-        self._wishes, self._out = wishes, out
+        self._wishes, self._out, self._within = wishes, out, within
         self._model = load(wishes.model, backend=wishes.backend, threads=wishes.threads)
 
     def __call__(self, photo: Photo) -> Done:
@@ -157,7 +171,8 @@ class Annotator:
         from anymask.inference.generator import everything
 
         pixels_HW3 = read_image(_bytes_of(photo))
-        found = everything(self._model, pixels_HW3, self._wishes.preset, **dict(self._wishes.changes))
+        changes = dict(self._wishes.changes)
+        found = everything(self._model, pixels_HW3, self._wishes.preset, progress=self._within, **changes)
         record = self._record(photo, found)
         path = record_path(self._out, photo.key)
         check_not_an_input(path, [photo.blob.path])
