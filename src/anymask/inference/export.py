@@ -14,53 +14,32 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
-import onnxscript.optimizer
 import torch
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.errors import Failure, StorageError, WeightsError
-from anymask.inference.backend import DecodedArrays, DecodeInput, Floats
+from anymask.errors import StorageError
+from anymask.inference.export_proof import example_image, example_prompts, prove
+from anymask.inference.graph_weights import fold_constants, link_weights, strip_notes
 from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card, sha256_of
-from anymask.inference.onnx_backend import OnnxBackend
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
-from anymask.inference.tensor_file import Place, read_header
-from anymask.inference.torch_backend import TorchBackend
 from anymask.model.checkpoints import load_weights, save_weights
 from anymask.model.segmenter import Segmenter
 
 OPSET = 20
-TOLERANCE = 1e-4  # of the largest value of an output
-PROOF_SIZES = ((1, 0), (1, 1), (2, 7), (5, 2))  # prompts, points
-FOLDED_SIZE = 64  # values; a constant of more is a weight, which must keep its name
 MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not know them
-NETWORK = "network."  # what the graphs' weights are called beyond their own names
-ONNX_KINDS = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
 GRID_FAMILY, GRID_SIZE = "lite", 256  # the network that has a small twin, and the twin's frame
-POINTS_FAMILIES = (
-    "sam",
-    "mobile_sam",
-)  # networks that answer prompts without masks sooner by a graph of their own
-OWN_FACTS = (
-    "network",
-    "spec",
-    "weights",
-    "encoder",
-    "decoder",
-    "points",
-    *HEAD_PARTS,
-    "proof",
-    GRID_FACT,
-)  # of the card, written anew
+# Networks that answer prompts without masks sooner by a graph of their own.
+POINTS_FAMILIES = ("sam", "mobile_sam")
+# Of the card, written anew.
+OWN_FACTS = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof", GRID_FACT)
 
 
 class EncoderGraph(nn.Module):
@@ -241,73 +220,6 @@ def quietly() -> Iterator[None]:
         log.setLevel(level)
 
 
-def strip_notes(model: ir.Model) -> None:
-    """Remove the source lines and paths the exporter notes on every node: most of the file, and private."""
-    model.metadata_props.clear()
-    model.graph.metadata_props.clear()
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        node.doc_string = None
-        for value in node.outputs:
-            value.metadata_props.clear()
-
-
-def fold_constants(model: ir.Model) -> None:
-    """Compute what follows from small constants alone. The exporter leaves the bounds of a clipped activation
-    to be cast; ONNX Runtime joins it to its convolution only where the bounds are plain numbers, and without
-    that reorders the whole map twice: an encoder of ReLU6 takes 1.4 times as long.
-    """
-    onnxscript.optimizer.fold_constants(
-        model,
-        input_size_limit=FOLDED_SIZE,
-        output_size_limit=FOLDED_SIZE,
-        should_fold=lambda node: False if node.op_type == "Transpose" else None,  # else weights of any size
-    )
-    RemoveUnusedNodesPass()(model)
-
-
-def link_weights(model: ir.Model, weights: Path) -> None:
-    """Let the weights of a graph be read from the safetensors file, widened where it holds half precision.
-
-    Raises WeightsError when a large tensor of the graph is not in the file.
-    """
-    with weights.open("rb") as file:
-        places, _ = read_header(file)
-    for name, value in list(model.graph.initializers.items()):
-        place = places.get(name.removeprefix(NETWORK))
-        if place is None and value.const_value is not None and value.const_value.size > 1 << 16:
-            raise WeightsError(f"{name} is not in {weights}: the exporter has renamed it")
-        if place is not None and place.dtype in ONNX_KINDS:
-            refer(model.graph, value, place, weights)
-
-
-def refer(graph: ir.Graph, value: ir.Value, place: Place, weights: Path) -> None:
-    """Replace one initializer by a reference to `place` in the file."""
-    kind, shape = ONNX_KINDS[place.dtype], ir.Shape(place.shape)
-    name, folder = str(value.name), weights.parent
-    outside = ir.ExternalTensor(
-        weights.name, place.start, place.length, kind, shape=shape, name=name, base_dir=folder
-    )
-    if kind == ir.DataType.FLOAT:
-        value.const_value = outside
-        return
-    store_half(graph, value, outside)
-
-
-def store_half(graph: ir.Graph, value: ir.Value, half: Any) -> None:
-    """Replace one initializer by a tensor in half precision that is widened when the graph is loaded."""
-    name, shape = str(value.name), half.shape
-    half.name = f"{name}.half"
-    stored = ir.Value(name=half.name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=half)
-    widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
-    wide = widen.outputs[0]
-    wide.name, wide.shape, wide.type = f"{name}.wide", shape, ir.TensorType(ir.DataType.FLOAT)
-    ir.convenience.replace_all_uses_with(value, wide)
-    del graph.initializers[name]
-    graph.initializers[half.name] = stored
-    graph.insert_before(graph[0], widen)
-
-
 def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
     """Add checksums of the graphs and other facts to a card."""
     graphs = ((part, path) for part, path in files.parts() if part != "weights")
@@ -319,22 +231,6 @@ def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
         partial.replace(files.card)
     except OSError as error:
         raise StorageError(f"cannot write {files.card}: {error.strerror or error}") from error
-
-
-def example_image(spec: ModelSpec, seed: int, size_hw: tuple[int, int] | None = None) -> Tensor:
-    """`size_hw`: of the part of the frame; all of it where it is not given."""
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(1, 3, *(size_hw or (spec.input_size, spec.input_size)), generator=draw)
-
-
-def example_prompts(spec: ModelSpec, prompts: int, points: int, seed: int = 0) -> DecodeInput:
-    """Random points of every label, every other prompt with a mask."""
-    draw = np.random.default_rng(seed)
-    xy = draw.random((prompts, points, 2), np.float32) * np.float32(spec.input_size)
-    labels = draw.integers(-1, 4, (prompts, points)).astype(np.float32)
-    has_mask = (np.arange(prompts) % 2).astype(np.float32)
-    masks = draw.standard_normal((prompts, 1, spec.low_res_size, spec.low_res_size), np.float32)
-    return DecodeInput(xy, labels, masks * 4 * has_mask[:, None, None, None], has_mask)
 
 
 def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
@@ -361,53 +257,3 @@ def decoder_axes(spec: ModelSpec, *inputs: Tensor) -> tuple[tuple[dict[int, Any]
     points = torch.export.Dim("points", min=1, max=MAX_POINTS)
     both, first = {0: prompts, 1: points}, {0: prompts}
     return ((*frame_axes(spec, *inputs[: len(spec.embedding_names)]), both, both, first, first),)
-
-
-def prove(
-    network: Segmenter,
-    card: Path,
-    sizes: Iterable[tuple[int, int]] = PROOF_SIZES,
-    tolerance: float = TOLERANCE,
-) -> dict[str, float]:
-    """Compare the graphs beside `card` with the network at several numbers of prompts and points.
-
-    Returns the largest relative difference of every output; raises Failure when one is above `tolerance`.
-    """
-    ours, theirs = OnnxBackend(card, 2), TorchBackend.of(network)
-    differences: dict[str, float] = {}
-    for frame_hw in proof_frames(network.spec):
-        pixels = example_image(network.spec, 2, frame_hw).numpy()
-        wanted, got = theirs.encode(pixels), ours.encode(pixels)
-        note_differences(differences, wanted, got)
-        for prompts, points in sizes:
-            some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
-            for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
-                answers = (named_outputs(backend.decode(wanted, asked)) for backend in (theirs, ours))
-                note_differences(differences, *answers)
-    if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
-        raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
-    return differences
-
-
-def proof_frames(spec: ModelSpec) -> list[tuple[int, int]]:
-    """The whole frame and, where a part of it can be encoded, a wide one and a tall one."""
-    side, part = spec.input_size, spec.frame_multiple
-    return [(side, side), *([(side - part, side), (side, part)] if part else [])]
-
-
-def named_outputs(decoded: DecodedArrays) -> dict[str, Floats]:
-    """As the graphs call them, without that of a head the network does not have."""
-    arrays = (decoded.low_res_masks_P4mm, decoded.iou_P4, decoded.probability_logits_P5)
-    return {name: a for name, a in zip(DECODER_OUTPUTS, arrays, strict=True) if a is not None}
-
-
-def note_differences(
-    largest: dict[str, float], wanted: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
-) -> None:
-    for name, array in wanted.items():
-        worse = np.maximum(largest.get(name, 0.0), relative_difference(array, got[name]))
-        largest[name] = float(worse)  # not a number stays so: `max` would forget it
-
-
-def relative_difference(wanted: np.ndarray, got: np.ndarray) -> float:
-    return float(f"{np.abs(wanted - got).max() / max(float(np.abs(wanted).max()), 1e-6):.2g}")
