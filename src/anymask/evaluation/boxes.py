@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from anymask.core.progress import Progress
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
+from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 JITTER = 0.1
 JITTER_SEED = 2

@@ -25,13 +25,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.progress import Progress
 from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
 from anymask.evaluation.clicks import FIRST_CLICK_SEED
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.statistics import SEED, draws, intervals, means
-from anymask.evaluation.subject import Progress, Subject, encode_each
+from anymask.evaluation.subject import Subject, encode_each
 
 EQUAL_BINS, EVEN_BINS = 15, 10
 MEANT = 0.5  # IoU below which no candidate counts as the one meant

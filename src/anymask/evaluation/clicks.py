@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.session import ClickSession, PromptSession
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Progress, Subject, SubjectImage, encode_each
+from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 GOALS = (85, 90)
 FIRST_CLICK_SEED = 1

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.progress import Progress
 from anymask.errors import BadInput
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import (
@@ -34,7 +35,6 @@ from anymask.evaluation.edge_scores import (
 from anymask.evaluation.edge_sources import EdgeSource
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, checked_pixels
-from anymask.evaluation.subject import Progress
 from anymask.evaluation.thinning import Flags, Floats, thin
 from anymask.store.records import Record, open_records
 

@@ -7,16 +7,15 @@ is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from anymask.core.progress import Progress
 from anymask.errors import BadInput
 from anymask.evaluation.samples import Sample, ScoredImages
-
-Progress = Callable[[int, int], None]
 
 
 class CandidateMask(Protocol):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from anymask.inference.predictor import Progress
+from anymask.core.progress import Progress
 
 PARTS = ("encode", "decode", "closer", "rest")
 

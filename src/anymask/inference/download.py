@@ -19,9 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from anymask.core.progress import Progress
 from anymask.errors import DownloadError, StorageError
-
-Progress = Callable[[int, int], None]
 
 ATTEMPTS = 5
 BLOCK_BYTES = 1 << 18

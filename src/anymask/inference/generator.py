@@ -20,13 +20,14 @@ from anymask.core.geometry import SizeHW
 from anymask.core.grid import Crop, crop_layers, point_grid
 from anymask.core.image import read_image
 from anymask.core.mask import Mask
+from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.inference.account import Account
 from anymask.inference.automatic_settings import AutomaticSettings, settings_of
 from anymask.inference.crop_search import CropSearch, side_of
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Proposal
-from anymask.inference.predictor import EncodedImage, Model, Progress
+from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.scoring import ImageScorer
 from anymask.inference.zoom import ZoomImage
 

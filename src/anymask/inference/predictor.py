@@ -25,6 +25,7 @@ from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidates, tempered
 from anymask.core.geometry import ResizeLongest, normalise_and_pad
 from anymask.core.image import content_hash, read_image
+from anymask.core.progress import Progress
 from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
 from anymask.core.window import redraw
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 SINGLE, SEVERAL, NONE = slice(0, 1), slice(1, 4), 4  # slots of the decoder
 HEADER = "anymask"
 HOW_ASKED = ("zoom", "clicks_hold", "boxes_hold", "candidates_differ")  # facts on a card
-Progress = Callable[[int, int], None]
 HALF_MAX = float(np.finfo(np.float16).max)
 
 

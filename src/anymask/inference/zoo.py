@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from anymask.core.progress import Progress
 from anymask.errors import DownloadError, ModelNotFound
-from anymask.inference.download import Progress, Remote, download
+from anymask.inference.download import Remote, download
 from anymask.inference.model_files import SUFFIXES, ModelFiles
 
 EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "weights"

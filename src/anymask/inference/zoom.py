@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import THRESHOLD, Candidate, Candidates, shared
 from anymask.core.geometry import Floats, Pixels, box_iou
+from anymask.core.progress import Progress
 from anymask.core.prompt import Prompt
 from anymask.core.window import Edges, Window, around, redraw
 from anymask.inference.box_finder import FoundBoxes
 from anymask.inference.differing import alike, differing, joined, others_of
-from anymask.inference.predictor import EncodedImage, Model, Progress
+from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.prompt_arrays import mask_logits
 
 ROOM = 1.4  # a window's sides relative to those of what it shows

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anymask.core.image import read_image
+from anymask.core.progress import Progress
 from anymask.errors import AnymaskError, StorageError
 from anymask.scale.executor import run_all
 from anymask.scale.run_folder import RunFolder, record_path
@@ -23,7 +24,6 @@ from anymask.store.files import check_not_an_input, make_folder, write_atomicall
 from anymask.store.photos import Photo
 
 OVERLAY_SUFFIX = ".overlay.png"
-Progress = Callable[[int, int], None]
 OVERLAY_QUALITY = 1  # zlib level: overlays are large and looked at once
 
 
