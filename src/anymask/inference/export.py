@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import StorageError
+from anymask.inference.export_graph import fold_constants, link_weights, strip_notes
 from anymask.inference.export_proof import example_image, example_prompts, prove
-from anymask.inference.graph_weights import fold_constants, link_weights, strip_notes
 from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
 from anymask.model.checkpoints import load_weights, save_weights

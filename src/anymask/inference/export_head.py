@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from anymask.core.geometry import SizeHW
 from anymask.errors import Failure, StorageError, WeightsError
 from anymask.inference.export import OPSET, complete_card, copy_file, frame_axes, quietly
+from anymask.inference.export_graph import fold_constants, store_half, strip_notes
 from anymask.inference.export_proof import TOLERANCE, example_image, note_differences, proof_frames
-from anymask.inference.graph_weights import fold_constants, store_half, strip_notes
 from anymask.inference.model_files import ModelFiles, read_card
 from anymask.inference.onnx_backend import open_session
 from anymask.inference.onnx_names import BOX_OUTPUTS, EDGE_OUTPUTS
