@@ -156,6 +156,18 @@ def test_the_summary_counts_what_is_on_disk(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "summary.json").read_bytes())["masks"] == summary.masks
 
 
+def test_the_summary_tells_in_how_many_photos_nothing_was_found(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 3))
+    annotate(photos[:1], tmp_path / "out", WISHES)
+    assert "none in" not in text(summarise(tmp_path / "out", photos))
+    annotate(
+        photos, nothing := tmp_path / "nothing", Wishes(model="disk", changes=(("pred_iou_thresh", 2.0),))
+    )
+    summary = summarise(nothing, photos)
+    assert (summary.without_mask, summary.masks) == (3, 0)
+    assert "0 to 0, none in 3" in text(summary)
+
+
 def test_progress_says_how_far_a_continued_run_is(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 3))
     annotate(photos[:1], tmp_path / "out", WISHES)

@@ -47,12 +47,14 @@ figcaption {{ color: #52525b; word-break: break-all }}
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their share of it.
+    """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
+    `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their share of it.
     `rejected`: answers to grid points that were dropped, by filter.
     """
 
     photos: int
     without_record: int
+    without_mask: int
     masks: int
     masks_each: dict[str, float]
     areas: dict[str, int]
@@ -72,6 +74,7 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
     return Summary(
         photos=len(photos),
         without_record=len(photos) - len(counts),
+        without_mask=counts.count(0),
         masks=sum(counts),
         masks_each=_spread(counts),
         areas={name: areas[name] for _, name in AREA_CLASSES},
@@ -85,7 +88,8 @@ def text(summary: Summary) -> str:
     lines = [f"{summary.photos - summary.without_record} of {summary.photos} photos, {summary.masks} masks"]
     if each:
         spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['least']:g} to {each['most']:g}"
-        lines.append(f"  masks per photo: {spread}")
+        none = f", none in {summary.without_mask}" if summary.without_mask else ""
+        lines.append(f"  masks per photo: {spread}{none}")
         lines.append("  by area:  " + _listed(summary.areas))
         lines.append("  rejected: " + (_listed(summary.rejected) or "none"))
     return "\n".join(lines)
@@ -151,6 +155,7 @@ def _figure(photo: Photo, record: dict[str, Any]) -> str:
 def _tables(summary: Summary) -> str:
     done = summary.photos - summary.without_record
     facts: dict[str, float] = {"photos": summary.photos, "done": done, "masks": summary.masks}
+    facts["photos without a mask"] = summary.without_mask
     facts |= {f"masks per photo, {name}": round(value, 1) for name, value in summary.masks_each.items()}
     return "".join(
         _table(title, rows)
