@@ -48,9 +48,9 @@ class CropSearch:
         """
         if small is None:
             found = self._in_grid(image, grid_N2, self._judge(image))
-            kept = self._duplicates.without(found, side_of(image))
         else:
-            kept = self._duplicates.without(self._by_twin(image, grid_N2, small), side_of(image))
+            found = self._by_twin(image, grid_N2, small)
+        kept = self._duplicates.without(found, side_of(image))
         if in_boxes := self._in_boxes(image):
             kept = self._duplicates.without([*in_boxes, *kept], side_of(image))
         return kept
