@@ -199,9 +199,8 @@ def test_the_line_of_progress_overwrites_itself_on_a_terminal_and_is_silent_else
     show(Tally(total=4, done=1, masks=7, share=0.5))
     show(Tally(total=4, done=4, masks=20))
     _, middle, end = capsys.readouterr().err.split("\r")
-    assert (
-        middle.rstrip() == "1/4 photos, 50% of the next  0.02 photos/s  7.0 masks each  0 failed  2 min left"
-    )
+    assert middle.rstrip() == "1/4 photos + 50%  0.02 photos/s  7.0 masks each  0 failed  2 min left"
+    assert len(middle) == 79
     assert end.startswith("4/4 photos  0.07 photos/s") and end.endswith("\n")
 
 

@@ -24,7 +24,7 @@ anymask everything photo.jpg
 anymask everything photos/ --out masks --preset paper
 anymask everything shards/*.tar --out masks --format coco
 """
-LINE = 100  # characters of the longest line that tells how far it is
+LINE = 79  # characters in which it tells how far it is: more would not overwrite itself on a narrow terminal
 OVERLAYS_UP_TO = 50  # photos of a call for which overlays are drawn unless asked otherwise
 
 Sources = Annotated[
@@ -191,7 +191,7 @@ def live(started: float) -> Callable[[Tally], None]:
         worked = tally.done + len(tally.failed)
         rate = (worked + tally.share) / max(1e-9, time.monotonic() - started)
         left = (tally.total - tally.already - worked - tally.share) / rate if rate else 0
-        within = f", {tally.share:.0%} of the next" if tally.share else ""
+        within = f" + {tally.share:.0%}" if tally.share else ""
         line = (
             f"{tally.already + worked}/{tally.total} photos{within}  {rate:.2f} photos/s  "
             f"{tally.masks / max(1, tally.done):.1f} masks each  {len(tally.failed)} failed  "
