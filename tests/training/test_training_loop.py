@@ -110,12 +110,19 @@ def test_two_processes_that_go_by_the_clock_end_together(scenes: Path, tmp_path:
     assert card["seconds"] >= 3 and card["images"] == card["step"] * 2 * 2
 
 
+NO_THREAD_IS_LEFT = """
+from pathlib import Path
+names = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+assert not [name for name in names if "gloo" in name], names
+"""
+
+
 def run_on_two_processes(scenes: Path, folder: Path, settings: str) -> dict[str, Any]:
-    """The card of a run of the smoke recipe."""
+    """The card of a run of the smoke recipe, whose processes have given back the threads of their group."""
     script = folder / "job.py"
     script.write_text(
         "import sys\nfrom anymask.training.recipes import run_recipe\n"
-        f"run_recipe('smoke', [sys.argv[1]], sys.argv[2], {settings})\n"
+        f"run_recipe('smoke', [sys.argv[1]], sys.argv[2], {settings})\n{NO_THREAD_IS_LEFT}"
     )
     command = [
         sys.executable,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # early: `join_processes` says why
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
@@ -117,7 +118,12 @@ def spec_of(model: nn.Module) -> ModelSpec:
 
 
 def join_processes(device: str) -> Process:
-    """Read torchrun's environment; one process when there is none."""
+    """Read torchrun's environment; one process when there is none.
+
+    `torch.distributed.nn` has the group as default arguments of its functions. Imported once a group is there
+    (an optimiser's first step does it), it keeps that group's threads until the interpreter ends under them,
+    which now and then aborts the process.
+    """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
