@@ -22,11 +22,18 @@ demo: $(VENV)/.core  ## segment the example photos with a point, a box and every
 test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)
 	$(BIN)/pytest -n 2 $(SKIP) $(TESTS)
 
-lint: $(VENV)/.dev  ## style, types, import directions
+lowest: $(VENV)/bin/python  ## the tests that need no extra, with the oldest versions that are declared
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct --editable . --group test
+	$(VENV)/lowest/bin/pytest -n 2 -m "not slow and not huge" $(TESTS)
+
+lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry src recipes benchmarks
 
 fix: $(VENV)/.dev  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
@@ -57,4 +64,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-deps segment-anything==1.0 mobilesam-mirror==1.0.0
 	@touch $(VENV)/.core $@
 
-.PHONY: help demo test lint fix bench docs clean
+.PHONY: help demo test lowest lint fix bench docs clean

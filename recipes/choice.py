@@ -24,19 +24,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
 from anymask.inference.predictor import Model
 from anymask.inference.torch_backend import TorchBackend
 from anymask.model.lite import Lite
-from anymask.store.records import RecordSource, open_records
+from anymask.store.records import Record, RecordSource, open_records
 from anymask.store.splits import held_out, is_held_out
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
-from anymask.training.recipes import HELD_OUT, starting_weights
+from anymask.training.recipes import HELD_OUT
+from anymask.training.weights import starting_weights
 
 THINGS = 6  # of a photo, at most
 LEAST_AREA = 64  # pixels of a thing
@@ -67,13 +68,19 @@ def blend(own: nn.Module, other: nn.Module, share: float) -> None:
     own.load_state_dict({name: tensor.lerp(others[name], share) for name, tensor in own.state_dict().items()})
 
 
+def shown(photos: RecordSource) -> Iterator[Record]:
+    """The same photos, with a bar on a terminal that tells how many are done and how long it takes."""
+    with typer.progressbar(photos, len(photos), "photos", show_pos=True) as bar:
+        yield from bar
+
+
 def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]]:
     """The key of a photo and what is answered on it."""
     said = list[Tensor]()
     head = network.mask_decoder.probability_head
     hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
     model = Model(TorchBackend.of(network), zooms=True, clicks_hold=True, boxes_hold=True)
-    for number, record in enumerate(tqdm(photos, unit="photo", mininterval=5)):
+    for number, record in enumerate(shown(photos)):
         samples = [s for s in samples_of(record, number) if s.area >= LEAST_AREA]
         image = model.zoom(record.read_pixels())
         for which in np.random.default_rng(number).permutation(len(samples))[:THINGS]:

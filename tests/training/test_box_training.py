@@ -155,7 +155,7 @@ def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path:
     from anymask.inference.model_files import ModelFiles, read_card
     from anymask.inference.zoo import find_model
     from anymask.model.checkpoints import save_weights
-    from anymask.training.recipes import starting_weights
+    from anymask.training.weights import starting_weights
 
     giver, network = find_model("lite"), starting_weights("lite")
     assert isinstance(network, Lite)

@@ -3,7 +3,9 @@
 import copy
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+
 from torch import nn
 
 from anymask.model.lite import Lite

@@ -21,8 +21,8 @@ from anymask.model.lite import Lite
 from anymask.store.records import open_records
 from anymask.training.augment import ViewConfig
 from anymask.training.edges import EDGES, EdgeView, outlines
-from anymask.training.recipes import starting_weights
 from anymask.training.task import Choice, TrainingViews
+from anymask.training.weights import starting_weights
 
 CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
 KNOWN = np.ones((8, 8), bool)

@@ -28,7 +28,8 @@ from anymask.training import loop
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.config import Objective, Phase, TrainConfig
 from anymask.training.loop import learning_rate_factor, train
-from anymask.training.recipes import refine, run_recipe, run_weights, smoke, starting_weights
+from anymask.training.recipes import refine, run_recipe, smoke
+from anymask.training.weights import run_weights, starting_weights
 
 TAUGHT = Objective(teacher=0.5)  # by the average, which a resumed run must have in its place
 TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5, objective=TAUGHT)

