@@ -12,7 +12,9 @@ from PIL import Image
 from anymask.core.geometry import ResizeLongest, box_iou
 from anymask.core.image import read_image
 from anymask.errors import BadOption
+from anymask.inference.automatic_settings import PRESETS
 from anymask.inference.box_finder import DISTINCT, in_image
+from anymask.inference.generator import settings_for
 from anymask.inference.predictor import Model
 
 CUP = (75, 15, 480, 385)  # with its saucer, in examples/coffee.jpg
@@ -66,6 +68,17 @@ def test_a_model_without_a_head_says_so_and_asks_the_grid_alone(model: Model, ex
     with pytest.raises(BadOption, match="has to ask a grid"):
         image.everything(points_per_side=0)
     assert image.everything("wide", points_per_side=12)
+
+
+def test_a_grid_is_coarser_beside_boxes_alone(model: Model) -> None:
+    side = model.automatic["fast"]["points_per_side"]
+    assert settings_for(model, "fast").points_per_side == side < PRESETS["fast"].points_per_side
+    for without_boxes in (
+        settings_for(model, "fast", boxes=0),
+        settings_for(replace(model, box_path=None), "fast"),
+    ):
+        assert without_boxes.points_per_side == PRESETS["fast"].points_per_side
+    assert settings_for(model, "fast", boxes=0, points_per_side=5).points_per_side == 5
 
 
 def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> None:

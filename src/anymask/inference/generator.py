@@ -23,7 +23,7 @@ from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.inference.account import Account
-from anymask.inference.automatic_settings import AutomaticSettings, settings_of
+from anymask.inference.automatic_settings import PRESETS, AutomaticSettings, settings_of
 from anymask.inference.crop_search import CropSearch, side_of
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Proposal
@@ -77,10 +77,16 @@ def everything_encoded(
 
 
 def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings:
-    """The preset as the model's card calibrates it, with changes. Raises BadOption."""
+    """The preset as the model's card calibrates it, with changes. Raises BadOption.
+
+    A grid that the card calibrates is one beside boxes: where none are asked, the preset's own is.
+    """
     settings = settings_of(preset, model.automatic, **changes)
-    if not settings.points_per_side and model.box_path is None:
-        raise BadOption(f"points_per_side 0: {model.name} finds no boxes, so it has to ask a grid")
+    if not settings.boxes or model.box_path is None:
+        if not settings.points_per_side:
+            raise BadOption(f"points_per_side 0: {model.name} finds no boxes, so it has to ask a grid")
+        if "points_per_side" not in changes:
+            return replace(settings, points_per_side=PRESETS[preset].points_per_side)
     return settings
 
 
