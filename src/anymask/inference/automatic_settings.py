@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from anymask.errors import BadOption
 
@@ -76,7 +76,7 @@ class AutomaticSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
                 raise BadOption(f"{name}: expected {least:g} to {most:g}, got {value!r}")
-            if get_type_hints(AutomaticSettings)[name] is int and value != int(value):
+            if name in WHOLE and value != int(value):
                 raise BadOption(f"{name}: expected a whole number, got {value!r}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
@@ -114,6 +114,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "box_stability_thresh": (0, 1),
     "point_shift": (0, 1),
 }
+
+WHOLE = {field.name for field in fields(AutomaticSettings) if field.type == "int"}  # a string in this file
 
 QUICK = AutomaticSettings(
     scoring="low_res",
