@@ -100,7 +100,8 @@ def test_without_a_grid_the_boxes_alone_are_asked(model: Model, examples: Path) 
     options = {"points_per_side": 0, "progress": lambda done, _total: told.append(done)}
     found = model.everything(examples / "raccoon.jpg", "wide", **options)
     assert found
-    assert told == []
+    assert told == list(range(1, len(told) + 1)), "no points, but the masks that are drawn again"
+    assert len(told) >= len(found)
     with_grid = model.everything(examples / "raccoon.jpg", "wide", points_per_side=8)
     assert {m.mask for m in found} & {m.mask for m in with_grid}
     with pytest.raises(BadOption, match="nothing would be asked"):

@@ -165,6 +165,14 @@ def test_what_is_kept_is_drawn_again_from_closer_by_a_model_that_looks_twice() -
     )
 
 
+def test_progress_goes_on_while_masks_are_drawn_again() -> None:
+    told: list[tuple[int, int]] = []
+    model, options = Model(BrightBackend(), zooms=True), {"second_look": True, **COMB}
+    found = everything(model, comb_HW3(), "fast", progress=lambda *now: told.append(now), **options)
+    assert len(found.masks) == 1
+    assert told[-2:] == [(64, 64), (65, 65)]
+
+
 class HalvesBackend(BrightBackend):
     """Sees the half on the side of a point, and all of what is bright where it is given a mask."""
 

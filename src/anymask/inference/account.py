@@ -13,7 +13,9 @@ PARTS = ("encode", "decode", "closer", "rest")
 
 
 class Account:
-    """`rejected`: answers by what dropped them. `seconds`: of each of PARTS. `total`: grid points."""
+    """`rejected`: answers by what dropped them. `seconds`: of each of PARTS. `total`: what is to be asked, as
+    far as it is known: grid points, then masks that are drawn again.
+    """
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.rejected: Counter[str] = Counter()
@@ -21,9 +23,9 @@ class Account:
         self.total = 0
         self._asked, self._progress = 0, progress
 
-    def add_asked(self, points: int) -> None:
-        self._asked += points
-        if self._progress and points:
+    def add_asked(self, more: int) -> None:
+        self._asked += more
+        if self._progress and more:
             self._progress(self._asked, self.total)
 
     @contextmanager

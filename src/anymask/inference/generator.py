@@ -60,7 +60,8 @@ def everything(
     generator: best predicted IoU first, after clean-up untouched masks first.
 
     `preset`: `fast`, `wide`, `paper` or `reference`; `changes`: fields of `AutomaticSettings`.
-    `progress(done, total)` counts grid points. Raises BadImage, BadOption.
+    `progress(done, total)` counts grid points, then masks that are drawn again, when `total` is known to be
+    larger. Raises BadImage, BadOption.
     """
     settings = settings_for(model, preset, **changes)
     return Search(model, settings, keep_logits, progress).of_pixels(read_image(source))
@@ -174,7 +175,11 @@ class Search:
 
     def _seen_closer(self, found: list[AutomaticMask], image: ZoomImage) -> list[AutomaticMask]:
         """As they were judged, drawn again; of those that then come out alike the better predicted stays."""
-        drawn = [self._redrawn(m, seen_closer(image, m.mask)) for m in found]
+        self._account.total += len(found)
+        drawn = []
+        for mask in found:
+            drawn.append(self._redrawn(mask, seen_closer(image, mask.mask)))
+            self._account.add_asked(1)
         scores = np.array([m.predicted_iou for m in drawn])
         return self._duplicates.best(drawn, scores, self._settings.box_nms_thresh)
 
