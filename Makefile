@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 # What pytest leaves out: tests of seconds to minutes, run in CI (CI=true); and those of networks of gigabytes, for which
 # ten minutes and 12 GB of memory are asked: make test SKIP="-m huge"
-SKIP ?= $(if $(CI),-m "not huge",-m "not slow and not huge")
+QUICK := -m "not slow and not huge"
+SKIP ?= $(if $(CI),-m "not huge",$(QUICK))
 TESTS ?=
 
 help:  ## print this list
@@ -26,7 +27,7 @@ lowest: $(VENV)/bin/python  ## the tests that need no extra, with the oldest ver
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct --editable . --group test
-	$(VENV)/lowest/bin/pytest -n 2 -m "not slow and not huge" $(TESTS)
+	$(VENV)/lowest/bin/pytest -n 2 $(QUICK) $(TESTS)
 
 lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import anymask
+from anymask.commands.reporting import progress_line
 from anymask.core.grid import overlap_nms
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
@@ -56,13 +57,16 @@ class Answers:
 
 def collect(model: Model, path: Path) -> list[Answers]:
     found = []
-    for record in open_records(path):
+    side = settings_for(model, "fast").points_per_side  # as it is asked in use, though here without boxes
+    grid = {"boxes": 0, "points_per_side": side, "pred_iou_thresh": 0.85, "stability_score_thresh": 0.5}
+    loose = settings_for(model, "fast", **grid)
+    photos = open_records(path)
+    for number, record in enumerate(photos, 1):
         targets = targets_of(record, semantic=True)
         if not targets.targets:
             continue
         pixels = record.read_pixels()
         masks, scores = in_boxes(model.encode(pixels))
-        loose = settings_for(model, "fast", boxes=0, pred_iou_thresh=0.85, stability_score_thresh=0.5)
         for m in Search(model, loose).of_pixels(pixels).masks:
             masks.append(m.mask)
             scores.append((0.0, m.predicted_iou, m.stability_score, 0.0))
@@ -72,7 +76,7 @@ def collect(model: Model, path: Path) -> list[Answers]:
         overlap = iou_matrix(masks, masks)
         neutral = mostly_on(masks, targets.neutral) & ~hits
         found.append(Answers(np.array(scores)[order], hits, neutral, overlap))
-        print(f"\r{len(found)} photos", end="", flush=True)
+        progress_line(number, len(photos))
     return found
 
 

@@ -24,15 +24,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor, nn
 
+from anymask.commands.reporting import progress_line
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
 from anymask.inference.predictor import Model
 from anymask.inference.torch_backend import TorchBackend
 from anymask.model.lite import Lite
-from anymask.store.records import Record, RecordSource, open_records
+from anymask.store.records import RecordSource, open_records
 from anymask.store.splits import held_out, is_held_out
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
@@ -68,19 +68,13 @@ def blend(own: nn.Module, other: nn.Module, share: float) -> None:
     own.load_state_dict({name: tensor.lerp(others[name], share) for name, tensor in own.state_dict().items()})
 
 
-def shown(photos: RecordSource) -> Iterator[Record]:
-    """The same photos, with a bar on a terminal that tells how many are done and how long it takes."""
-    with typer.progressbar(photos, len(photos), "photos", show_pos=True) as bar:
-        yield from bar
-
-
 def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]]:
     """The key of a photo and what is answered on it."""
     said = list[Tensor]()
     head = network.mask_decoder.probability_head
     hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
     model = Model(TorchBackend.of(network), zooms=True, clicks_hold=True, boxes_hold=True)
-    for number, record in enumerate(shown(photos)):
+    for number, record in enumerate(photos):
         samples = [s for s in samples_of(record, number) if s.area >= LEAST_AREA]
         image = model.zoom(record.read_pixels())
         for which in np.random.default_rng(number).permutation(len(samples))[:THINGS]:
@@ -88,6 +82,7 @@ def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]
             for forecast in forecasts(samples[int(which)], image):
                 yield record.key, by_slot(forecast, said[0].clone(), head)
                 said.clear()
+        progress_line(number + 1, len(photos))
     hook.remove()
 
 

@@ -52,9 +52,10 @@ IMPORTED_AS = {
 }  # fmt: skip
 
 
-def libraries(extra: str) -> set[str]:
-    """What the requirements of an extra are imported as."""
-    names = {re.split("[<>=\\[]", requirement)[0] for requirement in EXTRAS[extra]} - {"anymask"}
+def libraries(*extras: str) -> set[str]:
+    """What the requirements of extras are imported as."""
+    requirements = [requirement for extra in extras for requirement in EXTRAS[extra]]
+    names = {re.split("[<>=\\[]", requirement)[0] for requirement in requirements} - {"anymask"}
     return {IMPORTED_AS.get(name, name) for name in names}
 
 
@@ -72,7 +73,7 @@ def libraries(extra: str) -> set[str]:
 )
 def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:
     """In a process where nothing of the other extras can be imported."""
-    others = set[str]().union(*map(libraries, EXTRAS)) - libraries(extra)
+    others = libraries(*EXTRAS) - libraries(extra)
     for library in libraries(extra):
         pytest.importorskip(library)
     code = f"""
@@ -92,7 +93,7 @@ def test_without_the_extras_the_core_imports_and_segments() -> None:
     )
     code = f"""
 import importlib, pkgutil, sys
-sys.modules |= dict.fromkeys({sorted(set[str]().union(*map(libraries, EXTRAS)))})
+sys.modules |= dict.fromkeys({sorted(libraries(*EXTRAS))})
 import anymask
 for module in pkgutil.walk_packages(anymask.__path__, "anymask.", onerror=lambda name: None):
     if not module.name.startswith({needs_extras + ("anymask.__main__",)}):

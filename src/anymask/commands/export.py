@@ -59,8 +59,8 @@ def export(
     """
     with needs_extra("export"):
         from anymask.inference.export import export_weights
+        from anymask.training.checkpoint import is_run
         from anymask.training.finish import export_runs, find_head, give_head
-        from anymask.training.weights import is_run
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")

@@ -56,9 +56,9 @@ def train(
     overrides |= {} if steps is None else {"steps": steps}
     overrides |= {} if minutes is None else {"minutes": minutes}
     with needs_extra("train"):
-        from anymask.training.checkpoint import STATE_FILE
+        from anymask.training.checkpoint import is_run
         from anymask.training.recipes import run_recipe
-    if (out / STATE_FILE).exists() and not resume:
+    if is_run(out) and not resume:
         raise BadOption(f"--no-resume: {out} holds a run; choose another folder")
     with needs_extra("train"):
         state = run_recipe(recipe, data, out, device=device, **overrides)

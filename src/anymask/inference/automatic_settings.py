@@ -115,7 +115,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "point_shift": (0, 1),
 }
 
-WHOLE = {field.name for field in fields(AutomaticSettings) if field.type == "int"}  # a string in this file
+# "int", because annotations are strings here
+WHOLE = {field.name for field in fields(AutomaticSettings) if field.type == "int"}
 
 QUICK = AutomaticSettings(
     scoring="low_res",

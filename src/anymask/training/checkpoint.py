@@ -24,6 +24,11 @@ STATE_FILE = "state.safetensors"
 CARD_KEY = "card"
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a training run has left its state there."""
+    return (folder / STATE_FILE).is_file()
+
+
 def save_state(
     folder: Path,
     model: nn.Module,

@@ -15,8 +15,8 @@ from anymask.inference.model_files import read_card
 from anymask.inference.predictor import HOW_ASKED
 from anymask.inference.zoo import find_model
 from anymask.model.lite import Lite
-from anymask.training.checkpoint import STATE_FILE, averaged_weights, read_state
-from anymask.training.weights import is_run, run_weights
+from anymask.training.checkpoint import STATE_FILE, averaged_weights, is_run, read_state
+from anymask.training.weights import run_weights
 
 KEPT = ("step", "images", "seconds")
 ASKED = (*HOW_ASKED, "automatic")  # how the default model is asked

@@ -28,7 +28,7 @@ from anymask.core.spec import ModelSpec
 from anymask.store.records import RecordSource
 from anymask.store.splits import kept
 from anymask.training.augment import ViewConfig
-from anymask.training.checkpoint import STATE_FILE, restore_state, save_state
+from anymask.training.checkpoint import STATE_FILE, is_run, restore_state, save_state
 from anymask.training.config import Phase, TrainConfig
 from anymask.training.depthwise import with_quick_gradients
 from anymask.training.device import sent
@@ -73,7 +73,7 @@ def train(
     averaged = deepcopy(model).requires_grad_(False)
     average = averaged.state_dict()  # the same tensors: what moves the average moves the network of it
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
-    if (out / STATE_FILE).exists():
+    if is_run(out):
         card = restore_state(out, model, average, optimiser)
     card |= {"config": asdict(config)}
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped

@@ -13,11 +13,7 @@ from anymask.inference.model_files import ModelFiles
 from anymask.inference.zoo import find_model
 from anymask.model.checkpoints import load_weights
 from anymask.model.lite import Lite
-from anymask.training.checkpoint import STATE_FILE, averaged_weights
-
-
-def is_run(path: Path) -> bool:
-    return (path / STATE_FILE).is_file()
+from anymask.training.checkpoint import averaged_weights, is_run
 
 
 def starting_weights(start: str | Path) -> nn.Module:
