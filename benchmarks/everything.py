@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "inference"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from peers import install_stand_ins, read
 from scenes_for_grids import Scene
@@ -54,8 +54,8 @@ def prepare(folder: Path) -> None:
 
     for name in [n for n in sys.modules if n.partition(".")[0] in STOOD_IN]:
         del sys.modules[name]  # the exporter would ask them for what they have not
-    from anymask.inference.export import export_weights
-    from anymask.model.checkpoints import convert_checkpoint
+    from anymask.export.graphs import export_weights
+    from anymask.networks.checkpoints import convert_checkpoint
 
     torch.manual_seed(0)
     torch.save(mobile_sam.sam_model_registry["vit_t"]().state_dict(), folder / "published.pt")
@@ -131,7 +131,7 @@ class SceneBehind:
         return self.encoding.timed(lambda: self.backend.encode(pixels_13hw))
 
     def decode(self, embedding: Mapping[str, Any], prompts: Any) -> Any:
-        from anymask.inference.backend import DecodedArrays
+        from anymask.backends.base import DecodedArrays
 
         self.backend.decode(embedding, prompts)
         points = prompts.points_PN2[:, 0] - np.float32(self.spec.pixel_offset)
@@ -141,9 +141,9 @@ class SceneBehind:
 
 
 def ours(folder: Path, photo: str, points: int, backend: str) -> dict[str, Any]:
-    from anymask.inference.backend import open_backend
+    from anymask.backends.base import open_backend
     from anymask.inference.generator import everything
-    from anymask.inference.predictor import Model
+    from anymask.predict.session import Model
 
     encode, replace, total = Watch(), Watch(), Watch()
     model = Model(SceneBehind(open_backend(backend, folder / f"{NAME}.json"), encode, replace))

@@ -128,7 +128,7 @@ def _one(x: float, y: float) -> Any:
 
 
 def time_peer(peer: str, photo: str, x: float, y: float, repeats: int) -> dict[str, Any]:
-    from anymask.commands.timing import repeat, summary
+    from anymask.cli.timing import repeat, summary
 
     predictor, pixels = make_predictor(peer), read(photo)
     encode_times = repeat(lambda: predictor.set_image(pixels), repeats)

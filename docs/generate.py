@@ -9,7 +9,7 @@ from typing import Any
 import typer.main
 from pydantic.fields import FieldInfo
 
-from anymask.cli import app
+from anymask.cli.app import app
 from anymask.settings import Settings
 
 HERE = Path(__file__).resolve().parent

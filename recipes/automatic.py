@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import anymask
-from anymask.commands.reporting import progress_line
+from anymask.cli.reporting import progress_line
 from anymask.core.grid import overlap_nms
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
+from anymask.data.records import open_records
 from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
 from anymask.evaluation.targets import targets_of
 from anymask.inference.generator import Search, settings_for
-from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.scoring import LowResScorer
-from anymask.store.records import open_records
+from anymask.predict.session import EncodedImage, Model
 
 ISLANDS, DUPLICATE, PRECISIONS = 100, 0.7, (0.5, 0.52, 0.55, 0.6, 0.7)
 BOX_SCORES, BOX_IOUS, BOX_STABILITIES = (

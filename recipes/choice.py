@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anymask.commands.reporting import progress_line
+from anymask.backends.torch import TorchBackend
+from anymask.cli.reporting import progress_line
+from anymask.data.records import RecordSource, open_records
+from anymask.data.splits import held_out, is_held_out
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
-from anymask.inference.predictor import Model
-from anymask.inference.torch_backend import TorchBackend
-from anymask.model.lite import Lite
-from anymask.store.records import RecordSource, open_records
-from anymask.store.splits import held_out, is_held_out
+from anymask.networks.lite import Lite
+from anymask.predict.session import Model
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
 from anymask.training.recipes import HELD_OUT

@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw, ImageFont
 import anymask
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
+from anymask.data.records import open_records
 from anymask.evaluation.calibration import prompts_of
 from anymask.evaluation.samples import Sample, checked_pixels, samples_of
-from anymask.store.records import open_records
 
 PACKS = ("grabcut", "davis", "coco", "bsds", "parts")
 EACH, COLUMNS, SEED = 8, 4, 40

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel: one thread each
 
+pytest_plugins = ["models"]  # tests/support
 ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile("default", deadline=None)

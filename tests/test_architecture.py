@@ -64,10 +64,10 @@ def libraries(*extras: str) -> set[str]:
     [
         ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.edges"),
         ("eval", "evaluation.calibration, evaluation.edge_sources, evaluation.floors, evaluation.tempering"),
-        ("export", "inference.export, inference.export_head, training.finish"),
-        ("openvino", "inference.openvino_backend"),
-        ("tiff", "core.tiff"),
-        ("torch", "inference.torch_backend, model.checkpoints, compat"),
+        ("export", "export.graphs, export.heads, training.finish"),
+        ("openvino", "backends.openvino"),
+        ("tiff", "images.tiff"),
+        ("torch", "backends.torch, networks.checkpoints, compat"),
         ("train", "training.recipes, evaluation.clicks"),
     ],
 )
@@ -87,7 +87,7 @@ for module in {modules.split(", ")}:
 
 def test_without_the_extras_the_core_imports_and_segments() -> None:
     """In a process where no extra can be imported."""
-    needs_extras = ("anymask.model", "anymask.training", "anymask.evaluation", "anymask.compat")
+    needs_extras = ("anymask.networks", "anymask.training", "anymask.evaluation", "anymask.compat")
     needs_extras += tuple(
         f"anymask.inference.{name}" for name in ("export", "torch_backend", "openvino_backend")
     )

@@ -3,7 +3,6 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "model"))
 from sam_references import published, published_tiny_sam, tiny_sam
 
 from anymask.compat import ResizeLongestSide, Sam, SamPredictor, sam_model_registry
@@ -162,7 +160,7 @@ def test_the_registry_loads_published_files(tmp_path: Path, photo: np.ndarray) -
 
 def test_the_default_model_of_this_package_answers_too(photo: np.ndarray) -> None:
     import anymask
-    from anymask.inference.zoo import EMBEDDED_FOLDER
+    from anymask.hub.catalog import EMBEDDED_FOLDER
 
     if not (EMBEDDED_FOLDER / "lite.json").exists():
         pytest.skip("no weights in this checkout")

@@ -3,7 +3,6 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 TESTS = Path(__file__).resolve().parent
-sys.path[:0] = [str(TESTS / "model"), str(TESTS / "inference")]
 from sam_references import published, published_tiny_sam, tiny_sam
 from scenes_for_grids import area_of_boxes, plain_nms
 

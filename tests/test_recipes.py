@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from anymask.core.candidates import Candidate
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "images" / "forty"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anymask.core.candidates import Candidate, Candidates
-    from anymask.core.image import read_image
     from anymask.core.mask import Mask
     from anymask.core.prompt import Prompt
     from anymask.errors import AnymaskError, BadInput, Failure
-    from anymask.inference.predictor import EncodedImage, Model, load
+    from anymask.images.reader import read_image
+    from anymask.predict.session import EncodedImage, Model, load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,13 +40,13 @@ _HOME = {
     "BadInput": "errors",
     "Candidate": "core.candidates",
     "Candidates": "core.candidates",
-    "EncodedImage": "inference.predictor",
+    "EncodedImage": "predict.session",
     "Failure": "errors",
     "Mask": "core.mask",
-    "Model": "inference.predictor",
+    "Model": "predict.session",
     "Prompt": "core.prompt",
-    "load": "inference.predictor",
-    "read_image": "core.image",
+    "load": "predict.session",
+    "read_image": "images.reader",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anymask.cli import main
+from anymask.cli.app import main
 
 if __name__ == "__main__":
     main()

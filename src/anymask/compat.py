@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.generator import Search
-from anymask.inference.predictor import Model
+from anymask.predict.session import Model
 
 try:
     import torch
@@ -35,10 +35,10 @@ try:
 except ImportError as error:
     raise MissingExtra('anymask.compat needs torch: pip install "anymask[torch]"') from error
 
-from anymask.inference.torch_backend import TorchBackend
-from anymask.model.checkpoints import load_published
-from anymask.model.presets import build
-from anymask.model.segmenter import Segmenter
+from anymask.backends.torch import TorchBackend
+from anymask.networks.checkpoints import load_published
+from anymask.networks.presets import build
+from anymask.networks.segmenter import Segmenter
 
 SizeHW = tuple[int, int]
 Columns = tuple[Tensor, Tensor]  # coordinates B x N x 2 and labels B x N
@@ -392,8 +392,8 @@ def _build(name: str, checkpoint: str | Path | None = None) -> Sam:
 
 def _build_lite(checkpoint: str | Path | None = None) -> Sam:
     """The default model of this package, or own weights of its network."""
-    from anymask.inference.model_files import ModelFiles
-    from anymask.inference.zoo import find_model
+    from anymask.hub.card import ModelFiles
+    from anymask.hub.catalog import find_model
 
     weights = ModelFiles.of(find_model("lite")).weights if checkpoint is None else checkpoint
     return _build("lite", weights)

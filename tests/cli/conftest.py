@@ -14,7 +14,7 @@ from PIL import Image
 from shell import Run, Start
 from typer.testing import CliRunner, Result
 
-from anymask.cli import app
+from anymask.cli.app import app
 from anymask.settings import get_settings
 
 
@@ -47,7 +47,7 @@ def start() -> Start:
     """The command line as a process."""
 
     def call(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "anymask.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "anymask", *map(str, arguments)]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.run(command, text=True, timeout=120, check=False, env={**os.environ}, **options)
 

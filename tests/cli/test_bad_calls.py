@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
+from anymask.data import files
 from anymask.settings import get_settings
-from anymask.store import files
 
 
 def png_of(size: tuple[int, int]) -> bytes:

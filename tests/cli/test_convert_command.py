@@ -15,7 +15,7 @@ from PIL import Image
 from shell import Run, complaints
 
 from anymask.core.mask import Mask
-from anymask.store import files
+from anymask.data import files
 
 MASK = Mask.from_array(np.pad(np.ones((3, 4), bool), ((1, 6), (2, 9))))
 

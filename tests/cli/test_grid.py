@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anymask.commands.grid import grid_points, segment_grid_in_box, share_in_box, stability, valid_part
+from anymask.cli.grid import grid_points, segment_grid_in_box, share_in_box, stability, valid_part
 from anymask.core.candidates import Candidates
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
 
 SIDE, SIZE_HW = 64, (60, 120)

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
-from anymask.commands.bench import run as run_process
-from anymask.commands.bench import table
-from anymask.commands.timing import repeat, summary
-from anymask.commands.train import exported, parse_setting
+from anymask.cli.bench import run as run_process
+from anymask.cli.bench import table
+from anymask.cli.timing import repeat, summary
+from anymask.cli.train import exported, parse_setting
 from anymask.core.mask import Mask
+from anymask.data.splits import is_held_out
 from anymask.errors import Failure
-from anymask.store.splits import is_held_out
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.commands.parsing import make_prompts, make_question, parse_box, parse_point, read_mask
+from anymask.cli.parsing import make_prompts, make_question, parse_box, parse_point, read_mask
 from anymask.errors import BadImage, BadPrompt
 
 coordinates = st.floats(-1e6, 1e6)

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 from shell import Run, Start
 
-from anymask.cli import app
+from anymask.cli.app import app
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from anymask.commands.reporting import complain, explain, needs_extra
+from anymask.cli.reporting import complain, explain, needs_extra
 from anymask.errors import BadImage, BadPrompt, MissingExtra, StorageError, WeightsError
 
 

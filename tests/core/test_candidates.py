@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anymask.core.candidates import Candidate, Candidates, shared
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 
 TRANSFORM = ResizeLongest((30, 40), 64)

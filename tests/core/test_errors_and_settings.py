@@ -56,7 +56,7 @@ def test_a_wrong_setting_is_one_line(name: str, value: str, monkeypatch: pytest.
 
 
 def test_core_is_light_to_import() -> None:
-    modules = "anymask.core.image, anymask.core.candidates, anymask.core.prompt"
+    modules = "anymask.images.reader, anymask.core.candidates, anymask.core.prompt"
     heavy = "{'torch', 'cv2', 'PIL.Image', 'rlemasklib', 'pydantic', 'pydantic_settings', 'tifffile'}"
     code = f"import sys, {modules}; print(*({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip() == ""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anymask.core.candidates import Candidates
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 from anymask.errors import BadPrompt

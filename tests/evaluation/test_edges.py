@@ -12,7 +12,7 @@ import pytest
 from evaluation_fakes import write_record
 from PIL import Image, ImageFilter
 
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.errors import BadInput
 from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges, describe, evaluate_edges
 from anymask.evaluation.edge_matching import match_edges

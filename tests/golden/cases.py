@@ -1,7 +1,7 @@
-"""The prompts whose masks are pinned, and how they are asked. `python tests/golden/cases.py` writes the masks again.
+"""The prompts whose masks are pinned. `python tests/golden/cases.py` writes the masks again.
 
-Five example photos, four prompts each, in one pass and refined: what a change moves is seen at once, and by how
-much. The numbers are pixels of the photos in `examples/`.
+Five example photos, four prompts each, in one pass and refined: what a change moves is seen at once, and by
+how much. The numbers are pixels of the photos in `examples/`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import anymask
-from anymask.inference.model_files import read_card
-from anymask.inference.zoo import find_model
+from anymask.hub.card import read_card
+from anymask.hub.catalog import find_model
 
 HERE = Path(__file__).resolve().parent
 API, CARD = HERE / "public_api.txt", HERE / "card.json"

@@ -1,4 +1,4 @@
-"""What must not change unnoticed: the masks of the examples, the public names, what the default model's card says.
+"""What must not change unnoticed: masks of the examples, public names, the card of the default model.
 
 A change that means to move any of these writes them again (`python tests/golden/cases.py`,
 `python tests/golden/snapshots.py`) and says so.

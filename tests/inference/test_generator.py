@@ -3,7 +3,6 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
-
 from bright import WIDTH, BrightBackend, comb_HW3, iou
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
-from anymask.core.image import content_hash
+from anymask.backends.base import DecodedArrays
 from anymask.core.window import Window
 from anymask.errors import BadOption
+from anymask.images.reader import content_hash
 from anymask.inference.automatic_settings import PRESETS
-from anymask.inference.backend import DecodedArrays
 from anymask.inference.generator import Found, everything, everything_encoded
-from anymask.inference.predictor import Model
+from anymask.predict.session import Model
 
 SCENE = Scene()
 SIZES_HW = ((683, 1024), (301, 200), (750, 1300))

@@ -33,9 +33,9 @@ def check_that_the_head_alone_learned(run: Path) -> None:
 
 def default_model_with(part: str, run: Path, folder: Path) -> Path:
     """The card of the default model with the head of a run; needs the extra export."""
-    from anymask.inference.export import export_weights
-    from anymask.inference.model_files import ModelFiles, check_files
-    from anymask.inference.zoo import find_model
+    from anymask.export.graphs import export_weights
+    from anymask.hub.card import ModelFiles, check_files
+    from anymask.hub.catalog import find_model
     from anymask.training.finish import add_head
 
     card = export_weights(ModelFiles.of(find_model("lite")).weights, folder, half=True)

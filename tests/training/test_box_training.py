@@ -14,10 +14,10 @@ pytest.importorskip("cv2")
 from heads import check_that_the_head_alone_learned, default_model_with, train_head
 from scenes import write_scenes
 
+from anymask.data.records import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
-from anymask.model.box_head import BoxNetwork, all_centres
-from anymask.model.lite import Lite
-from anymask.store.records import open_records
+from anymask.networks.box_head import BoxNetwork, all_centres
+from anymask.networks.lite import Lite
 from anymask.training.augment import ViewConfig
 from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annotations
 from anymask.training.config import Phase
@@ -140,7 +140,7 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
 
 
 def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:
-    from anymask.model.checkpoints import save_weights
+    from anymask.networks.checkpoints import save_weights
     from anymask.training.finish import add_head
 
     torch.manual_seed(3)
@@ -151,10 +151,10 @@ def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> 
 
 
 def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path: Path) -> None:
-    from anymask.inference.export_head import carry_head
-    from anymask.inference.model_files import ModelFiles, read_card
-    from anymask.inference.zoo import find_model
-    from anymask.model.checkpoints import save_weights
+    from anymask.export.heads import carry_head
+    from anymask.hub.card import ModelFiles, read_card
+    from anymask.hub.catalog import find_model
+    from anymask.networks.checkpoints import save_weights
     from anymask.training.weights import starting_weights
 
     giver, network = find_model("lite"), starting_weights("lite")
@@ -177,7 +177,7 @@ def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path
     from typer.testing import CliRunner
 
     import anymask
-    from anymask.cli import app
+    from anymask.cli.app import app
 
     scenes, small = write_scenes(tmp_path / "scenes"), {"steps": 1, "phases": (Phase(1.0, 128, 1, 1),)}
     run_recipe("refine", [scenes], tmp_path / "run", device="cpu", **small)
@@ -190,10 +190,10 @@ def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path
 
 
 def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
-    from anymask.inference.export_head import carry_head
-    from anymask.inference.model_files import ModelFiles
-    from anymask.inference.zoo import find_model
-    from anymask.model.checkpoints import save_weights
+    from anymask.export.heads import carry_head
+    from anymask.hub.card import ModelFiles
+    from anymask.hub.catalog import find_model
+    from anymask.networks.checkpoints import save_weights
 
     other = Lite()
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
@@ -203,7 +203,7 @@ def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
 
 
 def test_boxes_are_learned_on_lite_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anymask.model.presets import build
+    from anymask.networks.presets import build
     from anymask.training import recipes
 
     monkeypatch.setattr(recipes, "starting_weights", lambda _start: build("mobile_sam"))

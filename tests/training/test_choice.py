@@ -16,9 +16,9 @@ pytest.importorskip("cv2")
 from safetensors.torch import load_file
 from scenes import write_scenes
 
-from anymask.model.checkpoints import save_weights
-from anymask.model.lite import LITE_SPEC, Lite
-from anymask.store.records import open_records
+from anymask.data.records import open_records
+from anymask.networks.checkpoints import save_weights
+from anymask.networks.lite import LITE_SPEC, Lite
 from anymask.training.checkpoint import averaged_weights
 
 SCRIPT = Path(__file__).resolve().parents[2] / "recipes" / "choice.py"

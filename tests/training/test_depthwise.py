@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from anymask.model.lite import Lite
-from anymask.model.lite_trunk import SameConv2d
+from anymask.networks.lite import Lite
+from anymask.networks.lite_trunk import SameConv2d
 from anymask.training.depthwise import DepthwiseConvolution, QuickDepthwise, with_quick_gradients
 
 

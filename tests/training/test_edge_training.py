@@ -15,10 +15,10 @@ from heads import check_that_the_head_alone_learned, default_model_with, train_h
 from scenes import record, write_scenes
 
 from anymask.core.mask import Mask
+from anymask.data.records import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
-from anymask.model.edge_head import EdgeNetwork
-from anymask.model.lite import Lite
-from anymask.store.records import open_records
+from anymask.networks.edge_head import EdgeNetwork
+from anymask.networks.lite import Lite
 from anymask.training.augment import ViewConfig
 from anymask.training.edges import EDGES, EdgeView, outlines
 from anymask.training.task import Choice, TrainingViews
@@ -125,7 +125,7 @@ def test_an_exported_model_finds_edges_with_it(edge_run: Path, scenes: Path, tmp
 
 
 def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Path, tmp_path: Path) -> None:
-    from anymask.model.checkpoints import save_weights
+    from anymask.networks.checkpoints import save_weights
     from anymask.training.finish import add_head
 
     other = starting_weights("lite")
@@ -138,7 +138,7 @@ def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Pa
 
 
 def test_a_run_of_boxes_has_no_edge_head(edge_run: Path, tmp_path: Path) -> None:
-    from anymask.inference.zoo import find_model
+    from anymask.hub.catalog import find_model
     from anymask.training.finish import add_head
 
     with pytest.raises(WeightsError, match="no run of the recipe boxes"):
@@ -146,7 +146,7 @@ def test_a_run_of_boxes_has_no_edge_head(edge_run: Path, tmp_path: Path) -> None
 
 
 def test_edges_are_learned_on_lite_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anymask.model.presets import build
+    from anymask.networks.presets import build
     from anymask.training import recipes
 
     monkeypatch.setattr(recipes, "starting_weights", lambda _start: build("mobile_sam"))

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from anymask.model.lite import Lite
-from anymask.model.segmenter import Decoded
+from anymask.networks.lite import Lite
+from anymask.networks.segmenter import Decoded
 from anymask.training.dataset import Shown
 from anymask.training.interaction import PAD, POSITIVE, Prompts
 from anymask.training.objective import (

@@ -13,8 +13,8 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
+from anymask.data.records import open_records
 from anymask.errors import BadOption
-from anymask.store.records import open_records
 from anymask.training.augment import Colour, ViewConfig
 from anymask.training.checkpoint import read_state
 from anymask.training.dataset import View

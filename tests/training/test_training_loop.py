@@ -21,9 +21,9 @@ pytest.importorskip("cv2")
 from scenes import write_scenes
 
 from anymask.core.spec import BOXES_READ
+from anymask.data.records import open_records
 from anymask.errors import BadOption, WeightsError
-from anymask.model.lite import Lite
-from anymask.store.records import open_records
+from anymask.networks.lite import Lite
 from anymask.training import loop
 from anymask.training.checkpoint import averaged_weights, read_state
 from anymask.training.config import Objective, Phase, TrainConfig

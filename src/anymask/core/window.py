@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.geometry import Floats, Pixels, ResizeLongest, SizeHW
+from anymask.core.frames import Floats, Pixels, ResizeLongest, SizeHW
 
 OUTSIDE = -10.0  # the logit of what a frame does not show: surely not inside
 

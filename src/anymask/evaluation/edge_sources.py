@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.geometry import ResizeLongest
+from anymask.core.frames import ResizeLongest
 from anymask.evaluation.opencv import cv2
 from anymask.evaluation.thinning import Floats, keep_ridges
 from anymask.inference.scoring import image_window, tight_cells

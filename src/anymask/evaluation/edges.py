@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.progress import Progress
+from anymask.data.records import Record, open_records
 from anymask.errors import BadInput
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import (
@@ -36,7 +37,6 @@ from anymask.evaluation.edge_sources import EdgeSource
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, checked_pixels
 from anymask.evaluation.thinning import Flags, Floats, thin
-from anymask.store.records import Record, open_records
 
 MEMBER = "boundaries.npz"
 REACH = 0.0075  # of the diagonal

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
+from anymask.data.records import Record, RecordSource, open_records
 from anymask.errors import BadInput, BadOption
 from anymask.evaluation.memory import peak_megabytes
 from anymask.evaluation.proposal_report import LENGTHS, PhotoScore, summarise
@@ -35,7 +36,6 @@ from anymask.evaluation.recall import Ious, fitting_ious
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, checked_pixels
 from anymask.evaluation.targets import Target, Targets, rectangle, targets_of
-from anymask.store.records import Record, RecordSource, open_records
 
 FLOOR_SEED = 4
 TIGHT_IOU = 0.75

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anymask.data.records import Annotation, Record, RecordSource, open_records
 from anymask.errors import BadInput
-from anymask.store.records import Annotation, Record, RecordSource, open_records
 
 DataPath = str | os.PathLike[str]
 Photos = DataPath | RecordSource

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anymask.backends.base import DecodedArrays, DecodeInput
 from anymask.core.candidates import Candidate
-from anymask.core.geometry import Floats, ResizeLongest, SizeHW
+from anymask.core.frames import Floats, ResizeLongest, SizeHW
 from anymask.core.grid import Crop, coarse_to_fine
 from anymask.core.prompt import Prompt
 from anymask.inference.account import Account
 from anymask.inference.automatic_settings import AutomaticSettings
-from anymask.inference.backend import DecodedArrays, DecodeInput
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Judge, Proposal
-from anymask.inference.predictor import SEVERAL, SINGLE, EncodedImage
-from anymask.inference.prompt_arrays import batches
+from anymask.predict.layouts import batches
+from anymask.predict.session import SEVERAL, SINGLE, EncodedImage
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.geometry import Floats, ResizeLongest, SizeHW
+from anymask.core.frames import Floats, ResizeLongest, SizeHW
 from anymask.core.grid import Crop, touches_inner_edge
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.scoring import (

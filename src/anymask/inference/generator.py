@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
-from anymask.core.geometry import SizeHW
+from anymask.core.frames import SizeHW
 from anymask.core.grid import Crop, crop_layers, point_grid
-from anymask.core.image import read_image
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
+from anymask.images.reader import read_image
 from anymask.inference.account import Account
 from anymask.inference.automatic_settings import PRESETS, AutomaticSettings, settings_of
 from anymask.inference.crop_search import CropSearch, side_of
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Proposal
-from anymask.inference.predictor import EncodedImage, Model
 from anymask.inference.scoring import ImageScorer
-from anymask.inference.zoom import ZoomImage
+from anymask.predict.refine import ZoomImage
+from anymask.predict.session import EncodedImage, Model
 
 REDRAWN = 3  # times that what is kept is drawn again from closer, each time from the answer before
 

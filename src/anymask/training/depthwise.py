@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from anymask.model.lite_trunk import SameConv2d
+from anymask.networks.lite_trunk import SameConv2d
 
 LARGE_KERNEL = 5  # from here on the library's gradient of a kernel is slow
 

@@ -18,9 +18,9 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.model.edge_head import EdgeNetwork
-from anymask.model.lite_decoder import MASK_STRIDE
-from anymask.store.records import Record
+from anymask.data.records import Record
+from anymask.networks.edge_head import EdgeNetwork
+from anymask.networks.lite_decoder import MASK_STRIDE
 from anymask.training.augment import Colour, ViewConfig, random_frame
 from anymask.training.dataset import mask_array, with_mask
 from anymask.training.device import sent

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from anymask.errors import WeightsError
-from anymask.inference.export import export_model
-from anymask.inference.export_head import HEADS, carry_head, export_head
-from anymask.inference.model_files import read_card
-from anymask.inference.predictor import HOW_ASKED
-from anymask.inference.zoo import find_model
-from anymask.model.lite import Lite
+from anymask.export.graphs import export_model
+from anymask.export.heads import HEADS, carry_head, export_head
+from anymask.hub.card import read_card
+from anymask.hub.catalog import find_model
+from anymask.networks.lite import Lite
+from anymask.predict.session import HOW_ASKED
 from anymask.training.checkpoint import STATE_FILE, averaged_weights, is_run, read_state
 from anymask.training.weights import run_weights
 

@@ -25,8 +25,8 @@ import torch.distributed.nn  # early: `join_processes` says why
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.store.records import RecordSource
-from anymask.store.splits import kept
+from anymask.data.records import RecordSource
+from anymask.data.splits import kept
 from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, is_run, restore_state, save_state
 from anymask.training.config import Phase, TrainConfig

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.model.segmenter import Decoded, Segmenter
+from anymask.networks.segmenter import Decoded, Segmenter
 from anymask.training.config import Objective
 from anymask.training.dataset import Shown, draw_view, has_mask, shown
 from anymask.training.interaction import PAD, Prompts, correction_clicks, first_prompts

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from anymask.data.records import open_records
 from anymask.errors import BadOption
-from anymask.model.box_head import BoxNetwork
-from anymask.model.edge_head import EdgeNetwork
-from anymask.model.lite import Lite, freeze_early_layers, freeze_what_boxes_read
-from anymask.store.records import open_records
+from anymask.networks.box_head import BoxNetwork
+from anymask.networks.edge_head import EdgeNetwork
+from anymask.networks.lite import Lite, freeze_early_layers, freeze_what_boxes_read
 from anymask.training.boxes import BOXES
 from anymask.training.config import FirstPrompt, Objective, Phase, TrainConfig
 from anymask.training.edges import EDGES
@@ -162,7 +162,7 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
     """ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight
     corrections, large-scale jitter. Needs accelerators; the batch here is per process.
     """
-    from anymask.model.presets import build
+    from anymask.networks.presets import build
 
     objective = Objective(
         corrections=(0.0,) * 7 + (1.0,),

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from anymask.data.records import Record, RecordSource
 from anymask.errors import BadOption
-from anymask.store.records import Record, RecordSource
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame
 from anymask.training.dataset import MAX_COVER, MIN_CELLS, Shown, aim, mask_array, with_mask
 from anymask.training.device import sent

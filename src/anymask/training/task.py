@@ -16,8 +16,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from anymask.data.records import Record, RecordSource
 from anymask.errors import BadInput
-from anymask.store.records import Record, RecordSource
 from anymask.training.augment import ViewConfig
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from anymask.errors import MissingExtra
-from anymask.inference.model_files import ModelFiles
-from anymask.inference.zoo import find_model
-from anymask.model.checkpoints import load_weights
-from anymask.model.lite import Lite
+from anymask.hub.card import ModelFiles
+from anymask.hub.catalog import find_model
+from anymask.networks.checkpoints import load_weights
+from anymask.networks.lite import Lite
 from anymask.training.checkpoint import averaged_weights, is_run
 
 

@@ -1,0 +1,1 @@
+"""Automatic masks: everything in an image, without prompts."""

@@ -1,0 +1,1 @@
+"""Running a network: one protocol, and who speaks it (ONNX Runtime, OpenVINO, torch, a fake)."""

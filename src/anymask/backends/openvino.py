@@ -1,0 +1,72 @@
+"""OpenVINO behind the backend seam, with the same ONNX files; on some processors it is much faster.
+
+Runs in float32 unless asked otherwise (`openvino:bf16`), so that its answers equal those of the other
+backends. Left alone, OpenVINO takes bfloat16 where the processor has it: faster, and different in the third
+digit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.memory import give_back_free_memory
+from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
+from anymask.errors import ModelNotFound, WeightsError
+from anymask.hub.card import ModelFiles, check_files, read_card
+
+POINTS_BATCH = 4  # prompts without masks that share a call: a third faster, the same to the bit as alone
+
+
+class OpenVinoBackend:
+    """Safe to share between threads: every call has an inference request of its own."""
+
+    def __init__(self, model: Path, threads: int, precision: str = "f32") -> None:
+        self.spec = read_card(model).spec
+        files = ModelFiles.of(model)
+        if not files.has_graphs:
+            raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
+        check_files(model)
+        core = openvino.Core()
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": str(threads),
+        }
+        self._encoder, self._decoder = (compile_graph(core, p, hints) for p in (files.encoder, files.decoder))
+        self._points = compile_graph(core, files.points, hints) if files.points.is_file() else None
+        self.batch_size = 1 if self._points is None else POINTS_BATCH
+
+    def encode(self, pixels_13hw: Floats) -> Embedding:
+        answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13hw})
+        embedding = {name: np.array(answer[name]) for name in self.spec.embedding_names}
+        del answer
+        give_back_free_memory()
+        return embedding
+
+    def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+        if self._points is not None and not prompts.has_mask_P.any():
+            masks, iou, *chances = self._run(self._points, {**embedding, **named_points(prompts)})
+            return DecodedArrays(masks, iou, chances[0] if chances else None)
+        # OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one.
+        calls = [{**embedding, **named_inputs(prompts.row(p))} for p in range(len(prompts))]
+        rows = [self._run(self._decoder, inputs) for inputs in calls]
+        masks, iou, *chances = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        return DecodedArrays(masks, iou, chances[0] if chances else None)
+
+    def _run(self, graph: Any, inputs: dict[str, Floats]) -> list[Floats]:
+        answer = graph.create_infer_request().infer(inputs)
+        produced = {name for output in graph.outputs for name in output.names}
+        return [np.array(answer[name]) for name in DECODER_OUTPUTS if name in produced]
+
+
+def compile_graph(core: Any, path: Path, hints: dict[str, str]) -> Any:
+    """Raises WeightsError when the file is no graph."""
+    try:
+        return core.compile_model(str(path), "CPU", hints)
+    except RuntimeError as error:
+        raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

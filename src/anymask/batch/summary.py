@@ -1,0 +1,177 @@
+"""What a run found, over all its photos: as numbers, as text, and as one HTML page with pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from anymask.batch.run_folder import record_path
+from anymask.core.mask import Mask
+from anymask.data.photos import Photo
+from anymask.drawing import everything_overlay
+from anymask.errors import AnymaskError
+from anymask.files import write_atomically
+from anymask.images.reader import read_image
+
+PICTURES = 24
+PICTURE_SIDE = 480
+# Shares of the photo's area up to which a mask counts to a class, and how the class is called.
+AREA_CLASSES = (
+    (0.001, "under 0.1 %"), (0.01, "0.1 to 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"),
+    (0.5, "20 to 50 %"), (float("inf"), "over 50 %"),
+)  # fmt: skip
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #18181b }}
+body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
+table {{ border-collapse: collapse; margin: 1rem 2rem 1rem 0; display: inline-table; vertical-align: top }}
+td, th {{ padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #e4e4e7 }}
+td + td {{ text-align: right; font-variant-numeric: tabular-nums }}
+.bar {{ display: inline-block; height: .7em; background: #2582f6; border-radius: 2px }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }}
+figure {{ margin: 0 }} img {{ width: 100%; border-radius: 4px }}
+figcaption {{ color: #52525b; word-break: break-all }}
+</style>
+<h1>{title}</h1>{tables}<main>{figures}</main></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
+    `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their share of it.
+    `rejected`: answers to grid points that were dropped, by filter.
+    """
+
+    photos: int
+    without_record: int
+    without_mask: int
+    masks: int
+    masks_each: dict[str, float]
+    areas: dict[str, int]
+    rejected: dict[str, int]
+
+
+def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
+    """From the records on disk."""
+    counts: list[int] = []
+    areas: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for _, record in records_of(folder, photos):
+        size = record["image"]["width"] * record["image"]["height"]
+        counts.append(len(record["annotations"]))
+        areas.update(_area_class(a["area"] / size) for a in record["annotations"])
+        rejected.update(record.get("rejected", {}))
+    return Summary(
+        photos=len(photos),
+        without_record=len(photos) - len(counts),
+        without_mask=counts.count(0),
+        masks=sum(counts),
+        masks_each=_spread(counts),
+        areas={name: areas[name] for _, name in AREA_CLASSES},
+        rejected=dict(sorted(rejected.items())),
+    )
+
+
+def text(summary: Summary) -> str:
+    """A few lines for a terminal."""
+    each = summary.masks_each
+    lines = [f"{summary.photos - summary.without_record} of {summary.photos} photos, {summary.masks} masks"]
+    if each:
+        spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['least']:g} to {each['most']:g}"
+        none = f", none in {summary.without_mask}" if summary.without_mask else ""
+        lines.append(f"  masks per photo: {spread}{none}")
+        lines.append("  by area:  " + _listed(summary.areas))
+        lines.append("  rejected: " + (_listed(summary.rejected) or "none"))
+    return "\n".join(lines)
+
+
+def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
+    """`summary.json` and `summary.html` in the folder. Raises StorageError."""
+    summary = summarise(folder, photos)
+    write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())
+    figures = "".join(_figure(photo, record) for photo, record in _chosen(folder, photos))
+    page = PAGE.format(title=escape(title), tables=_tables(summary), figures=figures)
+    write_atomically(folder / "summary.html", page.encode())
+    return summary
+
+
+def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
+    """The photos that are done, and what was found in them."""
+    for photo in photos:
+        path = record_path(folder, photo.key)
+        if path.is_file():
+            yield photo, json.loads(path.read_bytes())
+
+
+def _area_class(share: float) -> str:
+    return next(name for limit, name in AREA_CLASSES if share < limit)
+
+
+def _spread(counts: Sequence[int]) -> dict[str, float]:
+    if not counts:
+        return {}
+    mean, median = statistics.fmean(counts), statistics.median(counts)
+    return {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+
+
+def _chosen(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
+    """Photos with a record at even distances."""
+    done = [p for p in photos if record_path(folder, p.key).is_file()]
+    step = max(1, len(done) / PICTURES)
+    return records_of(folder, [done[int(i * step)] for i in range(min(PICTURES, len(done)))])
+
+
+def _figure(photo: Photo, record: dict[str, Any]) -> str:
+    """The photo with its masks, small, inside the page; nothing when the photo is gone."""
+    try:
+        pixels_HW3 = read_image(photo.blob.read())
+    except (AnymaskError, OSError):
+        return ""
+    masks = [Mask.from_rle(a["segmentation"]) for a in record["annotations"]]
+    buffer = io.BytesIO()
+    everything_overlay(pixels_HW3, masks, PICTURE_SIDE).save(buffer, "JPEG", quality=80)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    caption = f"{escape(photo.name)}, {len(masks)} masks"
+    return (
+        f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _tables(summary: Summary) -> str:
+    done = summary.photos - summary.without_record
+    facts: dict[str, float] = {"photos": summary.photos, "done": done, "masks": summary.masks}
+    facts["photos without a mask"] = summary.without_mask
+    facts |= {f"masks per photo, {name}": round(value, 1) for name, value in summary.masks_each.items()}
+    return "".join(
+        _table(title, rows)
+        for title, rows in (
+            ("Run", facts),
+            ("Masks by share of the photo", summary.areas),
+            ("Rejected by", summary.rejected),
+        )
+    )
+
+
+def _table(title: str, rows: dict[str, Any]) -> str:
+    most = max(rows.values(), default=0) or 1
+    bars = title != "Run"
+    lines = []
+    for name, value in rows.items():
+        bar = f'<td><span class="bar" style="width:{10 * value / most:.2f}em"></span></td>' if bars else ""
+        lines.append(f"<tr><td>{escape(str(name))}</td><td>{value}</td>{bar}</tr>")
+    return f"<table><tr><th colspan=3>{escape(title)}</th></tr>{''.join(lines)}</table>\n"

@@ -1,0 +1,69 @@
+"""The command line: the table of verbs. What a verb does is in `commands/`; heavy imports are inside the
+verbs."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from anymask.cli.bench import bench
+from anymask.cli.bench_everything import bench_everything
+from anymask.cli.convert import CONVERT_EXAMPLES, convert
+from anymask.cli.edges import edges
+from anymask.cli.evaluate import evaluate
+from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
+from anymask.cli.export import export
+from anymask.cli.models import models
+from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, say
+from anymask.cli.segment import EXAMPLES, segment
+from anymask.cli.train import train
+
+app = typer.Typer(
+    name="anymask",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command(epilog=EXAMPLES)(segment)
+app.command(epilog=EVERYTHING_EXAMPLES)(everything)
+app.command()(edges)
+app.add_typer(evaluate)
+app.command()(train)
+app.add_typer(models)
+app.command()(export)
+app.command(epilog=CONVERT_EXAMPLES)(convert)
+bench.command("everything")(bench_everything)
+app.add_typer(bench)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"anymask {version('anymask')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Promptable segmentation: points, boxes and masks in; masks with probabilities out."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+def main() -> None:
+    """The entry point of the `anymask` program."""
+    app(prog_name="anymask")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""`anymask convert`: annotations from one format to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anymask.cli.reporting import complain, progress_line, say
+
+if TYPE_CHECKING:
+    from anymask.data.formats import Contents, Notes
+
+NAMES = "sa1b|coco|coco-polygon|yolo|voc|labelme|label-map"
+MARKER = ".anymask-convert.json"
+CONVERT_EXAMPLES = """\b
+anymask convert instances_val.json masks --to sa1b
+anymask convert labelme-folder dataset --to yolo
+anymask convert shard.tar dataset --to coco --images copy
+"""
+
+
+@dataclass(slots=True)
+class Count:
+    """What has been converted."""
+
+    photos: int = 0
+    masks: int = 0
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A folder, a .tar shard or a JSON or YAML file.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="A new or empty folder.")],
+    to: Annotated[str, typer.Option(metavar=NAMES, help="The format to write.")],
+    from_: Annotated[
+        str, typer.Option("--from", metavar=f"auto|{NAMES}", help="The format to read; auto looks.")
+    ] = "auto",
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="link|copy|none",
+            help="How photos get beside the annotations. Default: link where the format has them there. "
+            "Photos in a shard are always copied.",
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the photos lie, if not where SRC has them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
+) -> None:
+    """Convert annotations; holes, parts and overlaps are kept wherever the format can hold them.
+
+    What a format cannot hold is counted and told at the end. A file that cannot be read is reported, the
+    others are converted; the exit code is then 1. Inputs are never overwritten. The same call into the same
+    folder again replaces what it wrote.
+    """
+    from anymask.data import formats
+
+    notes, count = formats.Notes(), Count()
+    if photos is not None and not photos.is_dir():
+        from anymask.errors import BadOption
+
+        raise BadOption(f"--photos: expected a folder, got {photos}")
+    formats.find_format(to)
+    _check_manner(images)
+    name = formats.detect(source).name if from_ == "auto" else formats.find_format(from_).name
+    contents = formats.read(source, notes, format_name=name, photo_folder=photos)
+    _prepare(source, target, {"source": str(source.resolve()), "from": name, "to": to})
+    counted = replace(contents, records=_counted(contents, count))
+    try:
+        formats.write(counted, target, notes, format_name=to, photos=images)
+    finally:
+        _tell(notes)
+    say(_json(count, name, to, notes) if as_json else _text(count, name, to, target))
+    if notes.failures:
+        raise typer.Exit(1)
+
+
+def _check_manner(images: str | None) -> None:
+    from anymask.data.formats import MANNERS
+    from anymask.errors import BadOption
+
+    if images is not None and images not in MANNERS:
+        raise BadOption(f"--images: expected {', '.join(MANNERS)}, got {images!r}")
+
+
+def _prepare(source: Path, target: Path, wishes: dict[str, str]) -> None:
+    """Make the folder and say what is in it.
+
+    Raises BadInput when it holds anything but what the same call wrote before, or lies in the source.
+    """
+    from anymask.errors import BadInput
+    from anymask.files import make_folder, write_atomically
+
+    here, there = source.resolve(), target.resolve()
+    if target.exists() and not target.is_dir():
+        raise BadInput(f"{target} is a file: expected a new or empty folder")
+    if here == there or here in there.parents or there in here.parents:
+        raise BadInput(f"{target} and {source} lie within each other: choose a folder outside")
+    if target.exists() and any(target.iterdir()) and _marked(target) != wishes:
+        raise BadInput(f"{target} is not empty and holds something else: choose a new or empty folder")
+    make_folder(target)
+    write_atomically(target / MARKER, json.dumps(wishes).encode() + b"\n")
+
+
+def _marked(target: Path) -> Any:
+    try:
+        return json.loads((target / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _counted(contents: Contents, count: Count) -> Iterator[Any]:
+    for record in contents.records:
+        count.photos += 1
+        count.masks += len(record.annotations)
+        yield record
+        progress_line(min(count.photos, contents.total), contents.total)
+
+
+def _tell(notes: Notes) -> None:
+    for where, message in notes.failures:
+        complain(message if where in message else f"{where}: {message}")
+    for what, times in notes.changes.items():
+        complain(f"note: {times:,} x {what} (first: {notes.first[what]})")
+
+
+def _text(count: Count, name: str, to: str, target: Path) -> str:
+    masks = f"{count.masks:,} mask{'' if count.masks == 1 else 's'}"
+    photos = f"{count.photos:,} photo{'' if count.photos == 1 else 's'}"
+    return f"{masks} of {photos}: {name} -> {to} in {target}"
+
+
+def _json(count: Count, name: str, to: str, notes: Notes) -> str:
+    told = {"notes": dict(notes.changes), "failures": len(notes.failures)}
+    return json.dumps({"from": name, "to": to, "photos": count.photos, "masks": count.masks, **told})

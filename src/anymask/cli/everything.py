@@ -1,0 +1,216 @@
+"""`anymask everything`: all masks of a photo, or of every photo of a data set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anymask.cli.options import BackendName, ModelName
+from anymask.cli.reporting import complain, say
+
+if TYPE_CHECKING:
+    from anymask.batch.annotate import Tally, Wishes
+    from anymask.data.photos import Photo
+
+EVERYTHING_EXAMPLES = """\b
+anymask everything photo.jpg
+anymask everything photos/ --out masks --preset paper
+anymask everything shards/*.tar --out masks --format coco
+"""
+LINE = 79  # characters in which it tells how far it is: more would not overwrite itself on a narrow terminal
+OVERLAYS_UP_TO = 50  # photos of a call for which overlays are drawn unless asked otherwise
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE|DIR|SHARD", help="Photos, folders of photos, tar shards.")
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="One record per photo, a summary as JSON and HTML, overlays. A run that was stopped goes on "
+        "when it is called again.",
+    ),
+]
+Overlays = Annotated[
+    bool | None,
+    typer.Option(
+        "--overlays/--no-overlays", help=f"Write a picture for each photo; default: up to {OVERLAYS_UP_TO}."
+    ),
+]
+
+
+def _threshold(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=text)
+
+
+Preset = Annotated[
+    str, typer.Option(metavar="fast|wide|paper|reference", help="Grid, crops and thresholds to start from.")
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="Also convert the records, see `anymask convert --help`."),
+]
+Processes = Annotated[
+    int, typer.Option(metavar="N", min=0, help="0: one for each core with lite, one with larger models.")
+]
+PointsPerSide = Annotated[
+    int | None, _threshold("N", "Grid points per side; 0: boxes of things alone, many times as fast.")
+]
+PredictedIou = Annotated[float | None, _threshold("X", "Predicted IoU must be above it.")]
+Stability = Annotated[float | None, _threshold("X", "Least stability score.")]
+StabilityOffset = Annotated[float | None, _threshold("X", "How far the logit threshold is moved for it.")]
+BoxNms = Annotated[float | None, _threshold("X", "IoU above which the worse of two masks goes.")]
+CropLayers = Annotated[int | None, _threshold("N", "Layers of zoomed-in crops.")]
+CropNms = Annotated[float | None, _threshold("X", "The same between masks of different crops.")]
+CropOverlap = Annotated[float | None, _threshold("X", "How far crops overlap, of the short side.")]
+CropDownscale = Annotated[int | None, _threshold("N", "Each layer's grid is coarser by it.")]
+RegionArea = Annotated[int | None, _threshold("PIXELS", "Smaller islands and holes are cleaned.")]
+AreaShare = Annotated[float | None, _threshold("X", "Masks of this share of the photo or more go.")]
+SkipCovered = Annotated[
+    int | None, _threshold("N", "Grid points inside N kept masks are not asked; 0: all are.")
+]
+Boxes = Annotated[
+    int | None,
+    _threshold("N", "Boxes of things that are asked for masks, at most, where the model finds any."),
+]
+BoxScore = Annotated[float | None, _threshold("X", "Least score of such a box.")]
+BoxIou = Annotated[float | None, _threshold("X", "Predicted IoU of its mask must be above it.")]
+BoxStability = Annotated[float | None, _threshold("X", "Least stability score of its mask.")]
+SecondLook = Annotated[
+    bool | None,
+    typer.Option(
+        "--second-look/--no-second-look",
+        help="Draw what is kept again from closer, with models that look twice. Default: wide does.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
+
+
+def everything(
+    sources: Sources,
+    out: Out = Path("anymask-everything"),
+    preset: Preset = "fast",
+    format_name: FormatName = None,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    processes: Processes = 0,
+    overlays: Overlays = None,
+    points_per_side: PointsPerSide = None,
+    pred_iou_thresh: PredictedIou = None,
+    stability_score_thresh: Stability = None,
+    stability_score_offset: StabilityOffset = None,
+    box_nms_thresh: BoxNms = None,
+    crop_n_layers: CropLayers = None,
+    crop_nms_thresh: CropNms = None,
+    crop_overlap_ratio: CropOverlap = None,
+    crop_n_points_downscale_factor: CropDownscale = None,
+    min_mask_region_area: RegionArea = None,
+    max_area_share: AreaShare = None,
+    skip_covered: SkipCovered = None,
+    boxes: Boxes = None,
+    box_score_thresh: BoxScore = None,
+    box_pred_iou_thresh: BoxIou = None,
+    box_stability_thresh: BoxStability = None,
+    second_look: SecondLook = None,
+    as_json: AsJson = False,
+) -> None:
+    """All masks of a photo: a grid of points, every point answered, confident and stable answers kept once.
+
+    Works through any number of photos on several processes. It can be stopped at any time, also by a power
+    cut: the same call goes on where it was, and the result is the same. A photo that fails is reported, the
+    others are done; the exit code is then 1.
+    """
+    given = locals()
+    changes = {name: given[name] for name in CHANGES if given[name] is not None}
+    from dataclasses import asdict
+
+    from anymask.batch.annotate import annotate
+    from anymask.batch.summary import text, write_summary
+    from anymask.data.formats import find_format
+    from anymask.data.photos import open_photos
+
+    if format_name is not None:
+        find_format(format_name)  # an unknown name is said before hours of work
+    photos = open_photos(*sources, without=out)
+    processes = min(len(photos), processes or _default_processes(model))
+    drawn = len(photos) <= OVERLAYS_UP_TO if overlays is None else overlays
+    wishes = _wishes(model, backend, preset, changes, drawn, processes)
+    tally = annotate(photos, out, wishes, processes=processes, progress=live(time.monotonic()))
+    _complain(tally)
+    summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
+    if format_name is not None:
+        _convert(out, photos, format_name)
+    told = f"{text(summary)}\n-> {out}{HINTS.get(preset, '')}"
+    say(json.dumps(asdict(summary)) if as_json else told)
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+HINTS = {"fast": "\nfast keeps what it is sure of; --preset wide keeps many masks to choose from"}
+CHANGES = (
+    "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
+    "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",
+    "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_share", "skip_covered",
+    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh", "second_look",
+)  # fmt: skip
+
+
+def _wishes(
+    model: str, backend: str, preset: str, changes: dict[str, Any], overlays: bool, processes: int
+) -> Wishes:
+    """One thread for each of several processes: more would get in each other's way."""
+    from anymask.batch.annotate import Wishes
+
+    threads = max(1, (os.cpu_count() or 1) // processes) if processes > 1 else 0
+    return Wishes(model, backend, preset, tuple(sorted(changes.items())), overlays, threads)
+
+
+def _complain(tally: Tally) -> None:
+    for failed in tally.failed:
+        where = failed.photo.whence
+        complain(failed.error if where in failed.error else f"{where}: {failed.error}")
+
+
+def _default_processes(model: str) -> int:
+    return (os.cpu_count() or 1) if model == "lite" else 1
+
+
+def live(started: float) -> Callable[[Tally], None]:
+    """A line on the terminal that overwrites itself: how far, how fast, how many masks; silent elsewhere."""
+
+    def show(tally: Tally) -> None:
+        if not sys.stderr.isatty():
+            return
+        worked = tally.done + len(tally.failed)
+        rate = (worked + tally.share) / max(1e-9, time.monotonic() - started)
+        left = (tally.total - tally.already - worked - tally.share) / rate if rate else 0
+        within = f" + {tally.share:.0%}" if tally.share else ""
+        line = (
+            f"{tally.already + worked}/{tally.total} photos{within}  {rate:.2f} photos/s  "
+            f"{tally.masks / max(1, tally.done):.1f} masks each  {len(tally.failed)} failed  "
+            f"{left / 60:.0f} min left"
+        )
+        end = "\n" if tally.already + worked == tally.total else ""
+        print(f"\r{line:<{LINE}}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _convert(out: Path, photos: Sequence[Photo], format_name: str) -> None:
+    """Into `OUT/<format>`; what the format cannot hold is told."""
+    from anymask.batch.summary import records_of
+    from anymask.data.formats import Contents, Notes, write
+    from anymask.data.records import Record
+
+    notes = Notes()
+    records = (Record(photo.key, fields, photo.blob) for photo, fields in records_of(out, photos))
+    write(Contents(records, len(photos)), out / format_name, notes, format_name=format_name)
+    for what, times in notes.changes.items():
+        complain(f"note: {times:,} x {what} (first: {notes.first[what]})")

@@ -1,0 +1,105 @@
+"""`anymask export`: a network becomes ONNX files that need no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anymask.cli.reporting import needs_extra, say
+from anymask.errors import BadOption
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|WEIGHTS", help="A fetched model, a weights file, or the folder of a training run."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the ONNX files and the card.")],
+    half: Annotated[
+        bool | None,
+        typer.Option(
+            "--half/--full",
+            help="Store weights in half precision (a run's default) or as they are; arithmetic is float32.",
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A run's export: JSON whose entries go onto the card (sources ...)."
+        ),
+    ] = None,
+    mean_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run's export: the mean of its weights and of those of a run that went on from it.",
+        ),
+    ] = None,
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|MODEL",
+            help="Where things are, too: with the head of a run of the recipe boxes on these weights, or with"
+            " that of a model of the same encoder.",
+        ),
+    ] = None,
+    edges: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|MODEL", help="Where they end, too: the same with the recipe edges."),
+    ] = None,
+) -> None:
+    """Write a network as ONNX encoder and decoder with a card (needs the extra export).
+
+    Of a training run the averaged weights are taken. The files are proven to answer as the network does.
+    """
+    with needs_extra("export"):
+        from anymask.export.graphs import export_weights
+        from anymask.training.checkpoint import is_run
+        from anymask.training.finish import export_runs, find_head, give_head
+    runs = [Path(model), *(mean_with or [])]
+    if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
+        raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
+    heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
+    if is_run(runs[0]):
+        exported = export_runs(runs, out, half=half is not False, facts=read_facts(card))
+    else:
+        exported = export_weights(find_weights(model), out, half=half is True)
+    for part, giver in heads.items():
+        give_head(part, giver, exported)
+    say(str(exported))
+
+
+def read_facts(card: Path | None) -> dict[str, Any]:
+    """Raises BadOption for a file that is missing or holds no JSON object."""
+    if card is None:
+        return {}
+    try:
+        facts = json.loads(card.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadOption(f"--card: cannot read {card}: {error}") from error
+    if not isinstance(facts, dict):
+        raise BadOption(f"--card: expected a JSON object in {card}, got {type(facts).__name__}")
+    return facts
+
+
+def find_weights(model: str) -> Path:
+    """Raises ModelNotFound; WeightsError for a model that is only here as ONNX."""
+    from anymask.errors import WeightsError
+    from anymask.hub.card import ModelFiles
+    from anymask.hub.catalog import PUBLISHED_SUFFIXES, find_model
+
+    path = Path(model)
+    if path.suffix == ".safetensors" and path.exists():
+        return path
+    found = find_model(model)
+    if found.suffix in PUBLISHED_SUFFIXES:
+        return found
+    weights = ModelFiles.of(found).weights
+    if not weights.exists():
+        raise WeightsError(f"{model} is here as ONNX files only: {found}")
+    return weights

@@ -1,0 +1,110 @@
+"""`anymask models`: which models there are, and fetching, describing and converting their weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anymask.cli.options import AsJson
+from anymask.cli.reporting import needs_extra, say
+
+if TYPE_CHECKING:
+    from anymask.hub.catalog import ModelEntry
+
+models = typer.Typer(name="models", help="List, fetch, describe and convert models.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `anymask models list`, or a path.")]
+
+
+@models.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """All models: which are here, and how large the others are."""
+    from anymask.hub.catalog import list_models
+
+    entries = list_models()
+    if as_json:
+        say(json.dumps({"models": [entry_fields(entry) for entry in entries]}))
+    else:
+        say("\n".join(f"{e.name:<12} {where(e):<20} {e.about}" for e in entries))
+
+
+def entry_fields(entry: ModelEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "about": entry.about,
+        "licence": entry.licence,
+        "download_bytes": entry.download_bytes,
+        "path": str(entry.path) if entry.path else None,
+    }
+
+
+def where(entry: ModelEntry) -> str:
+    return "here" if entry.path else f"to fetch, {entry.download_bytes / 1e6:,.0f} MB"
+
+
+@models.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `anymask models list`.")],
+) -> None:
+    """Fetch published weights, check them, and go on where an earlier try ended."""
+    from anymask.hub.catalog import pull as fetch
+
+    say(str(fetch(name, progress=megabytes)))
+
+
+def megabytes(done: int, total: int) -> None:
+    """Overwrites itself on a terminal; silent elsewhere."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{done / 1e6:,.0f} of {total / 1e6:,.0f} MB ", end=end, file=sys.stderr, flush=True)
+
+
+@models.command()
+def info(name: Name) -> None:
+    """The card of a model as JSON: its frame, checksums, sources, licences, measured numbers."""
+    from anymask.errors import ModelNotFound
+    from anymask.hub.catalog import ZOO, find_model
+
+    try:
+        path = find_model(name)
+    except ModelNotFound:
+        if name not in ZOO:
+            raise
+        say(json.dumps(published_fields(name), indent=2))
+    else:
+        say(json.dumps({"path": str(path), **card_fields(path)}, indent=2, ensure_ascii=False))
+
+
+def card_fields(path: Path) -> dict[str, Any]:
+    """What the card says; nothing for a published file that has none yet."""
+    from anymask.hub.card import ModelFiles, read_card
+
+    return read_card(path).facts if ModelFiles.of(path).card.exists() else {}
+
+
+def published_fields(name: str) -> dict[str, Any]:
+    from anymask.hub.catalog import ZOO
+
+    published = ZOO[name]
+    remote = {"url": published.remote.url, "sha256": published.remote.sha256, "bytes": published.remote.size}
+    return {"name": name, "about": published.about, "licence": published.licence, "path": None, **remote}
+
+
+@models.command()
+def convert(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A published .pth or .pt file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: WEIGHTS with the ending .safetensors.")
+    ] = None,
+    network: Annotated[
+        str, typer.Option(metavar="NAME", help="Which network it is; auto finds out from the tensors.")
+    ] = "auto",
+) -> None:
+    """Rewrite a published weights file as safetensors with a JSON card (needs the extra torch)."""
+    with needs_extra("torch"):
+        from anymask.networks.checkpoints import convert_checkpoint
+    target = out or weights.with_suffix(".safetensors")
+    say(f"{target}\n{convert_checkpoint(weights, target, network)}")

@@ -1,0 +1,116 @@
+"""`anymask segment`: photos and prompts in; overlay, masks and a record out, for every photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anymask.cli.options import BackendName, ModelName, Zoom
+from anymask.cli.reporting import Failures, say
+
+# \b keeps the lines as they are.
+EXAMPLES = """\b
+anymask segment photo.jpg --point 480,300
+anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
+anymask segment *.jpg --point 480,300 --candidates
+"""
+DEFAULT_FOLDER = Path("anymask-out")
+
+
+PhotoPaths = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The photos.")]
+PointTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y[,+|-]",
+        help="A point inside what is meant (+, the default) or outside of it (-). All points are one prompt, "
+        "together with the box if there is one.",
+    ),
+]
+BoxTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X0,Y0,X1,Y1",
+        help="A box around what is meant. Several boxes are several prompts with a mask each; "
+        "they go without points.",
+    ),
+]
+MaskFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A rough mask to start from: an image like the photo, bright inside."),
+]
+GridBox = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X0,Y0,X1,Y1",
+        help="Everything in a box: asks with a grid of points, keeps the sure answers, each thing once.",
+    ),
+]
+AllCandidates = Annotated[
+    bool, typer.Option("--candidates", help="All candidates of a prompt, side by side, not only the best.")
+]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder for NAME.overlay.png, NAME.mask.png (numbered if several) and NAME.json; files of an "
+        "earlier run are replaced. Default: ./anymask-out; with --json: no files.",
+    ),
+]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print the record of each photo as one line of JSON, and nothing else.")
+]
+
+
+def segment(
+    images: PhotoPaths,
+    point: PointTexts = None,
+    box: BoxTexts = None,
+    mask: MaskFile = None,
+    grid_in_box: GridBox = None,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    zoom: Zoom = None,
+    candidates: AllCandidates = False,
+    out: OutFolder = None,
+    json: JsonLines = False,
+) -> None:
+    """Cut things out of photos: points, boxes or a rough mask say what is meant.
+
+    Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
+    centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
+    ambiguous and has three candidates (see --candidates). A photo that fails is reported, the others are
+    done; the exit code is then 1, or 2 when the call itself was wrong.
+    """
+    from anymask.cli.parsing import make_question
+    from anymask.cli.photo import Photos
+    from anymask.predict.session import load
+
+    question = make_question(point or (), box or (), mask, grid_in_box)
+    folder = out or (None if json else DEFAULT_FOLDER)
+    photos = Photos(
+        question, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
+    )
+    failures = Failures()
+    opened = load(model, backend=backend)
+    twice = opened.zooms if zoom is None else zoom
+    for path, name in zip(images, output_names(images), strict=True):
+        with failures.collect(path):
+            answer = photos.segment(opened, path, name, twice)
+            say(answer.json_text if json else answer.summary)
+    failures.leave_if_any()
+
+
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """The stem of each photo; of photos with the same stem, all but the first get a number."""
+    names: list[str] = []
+    for path in paths:
+        stem, number = path.stem or "photo", 1
+        name = stem
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
+    return names

@@ -1,0 +1,87 @@
+"""`anymask train`: a recipe, photos with masks, an output folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anymask.cli.reporting import needs_extra, say
+from anymask.errors import BadOption
+
+
+def train(
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="lite|polish|boxes|edges|refine|long|finetune|sam_paper|smoke",
+            help="What is trained, and how.",
+        ),
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="PATH", help="Tar packs, folders of photos with JSON, folders of packs, COCO JSON files."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the state, the log and the weights.")],
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on where the run in the output folder ends, or refuse a folder with a run."),
+    ] = True,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="How long the whole run takes, instead of steps: all that fit."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a field of the recipe; values are JSON or text."
+        ),
+    ] = None,
+) -> None:
+    """Train a network by a recipe (needs the extra train).
+
+    The state is saved every few minutes and at Ctrl-C; the same command continues with the identical next
+    step (with --minutes, by the clock, not quite identical). On several devices:
+    `torchrun --nproc-per-node 2 -m anymask train ...`.
+    """
+    overrides = dict(map(parse_setting, settings or ()))
+    overrides |= {} if steps is None else {"steps": steps}
+    overrides |= {} if minutes is None else {"minutes": minutes}
+    with needs_extra("train"):
+        from anymask.training.checkpoint import is_run
+        from anymask.training.recipes import run_recipe
+    if is_run(out) and not resume:
+        raise BadOption(f"--no-resume: {out} holds a run; choose another folder")
+    with needs_extra("train"):
+        state = run_recipe(recipe, data, out, device=device, **overrides)
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
+        say(f"{state}\nto use it: anymask export {exported(recipe, out, overrides)} --out {out / 'exported'}")
+
+
+def exported(recipe: str, run: Path, settings: Mapping[str, Any]) -> str:
+    """What `anymask export` is to be told: a run, or for that of a head what it is the head of."""
+    from anymask.hub.card import HEAD_PARTS
+
+    is_head = recipe in HEAD_PARTS
+    return f"{settings.get('weights_from', 'lite')} --{recipe} {run}" if is_head else str(run)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value or a text."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key.isidentifier():
+        raise BadOption(f"--set {text!r}: expected KEY=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, tuple(parsed) if isinstance(parsed, list) else parsed

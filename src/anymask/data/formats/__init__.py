@@ -1,0 +1,74 @@
+"""The formats annotations are read from and written to, by name; what one is told by.
+
+Records of the shape of SA-1B pass between them, so every format can become every other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from anymask.data.formats.coco import COCO, COCO_POLYGON
+from anymask.data.formats.contents import Contents, Notes, with_keys_of_their_own
+from anymask.data.formats.format import Format, Holds
+from anymask.data.formats.json_files import Look
+from anymask.data.formats.label_map import LABEL_MAP
+from anymask.data.formats.labelme import LABELME
+from anymask.data.formats.photo_files import MANNERS, Placer
+from anymask.data.formats.sa1b import SA1B
+from anymask.data.formats.voc import VOC
+from anymask.data.formats.yolo import YOLO
+from anymask.errors import BadInput, BadOption
+
+__all__ = [
+    "FORMATS", "MANNERS", "Contents", "Format", "Holds", "Notes", "detect", "find_format", "read", "write",
+]  # fmt: skip
+ALL = (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)
+FORMATS: dict[str, Format] = {one.name: one for one in ALL}
+# Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
+DETECTED = (VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+
+
+def find_format(name: str) -> Format:
+    """Raises BadOption."""
+    if name not in FORMATS:
+        raise BadOption(f"format: expected one of {', '.join(FORMATS)}, got {name!r}")
+    return FORMATS[name]
+
+
+def detect(path: Path) -> Format:
+    """The format of a folder, a shard or a file. Raises BadInput when it cannot be told."""
+    if not path.exists():
+        raise BadInput(f"not found: {path}")
+    look = Look.at(path)
+    for one in DETECTED:
+        if one.seen_in(look):
+            return one
+    raise BadInput(f"cannot tell the format of {path}: say it with --from ({', '.join(FORMATS)})")
+
+
+def read(
+    path: Path, notes: Notes, *, format_name: str = "auto", photo_folder: Path | None = None
+) -> Contents:
+    """What a data set holds; records are read while they are iterated, and what fails is put into `notes`.
+
+    Raises BadInput, BadOption.
+    """
+    if not path.exists():
+        raise BadInput(f"not found: {path}")
+    one = detect(path) if format_name == "auto" else find_format(format_name)
+    contents = one.read(path, notes, photo_folder)
+    return replace(contents, records=with_keys_of_their_own(contents.records))
+
+
+def write(
+    contents: Contents, folder: Path, notes: Notes, *, format_name: str, photos: str | None = None
+) -> None:
+    """Write records into a folder; what the format cannot hold is counted in `notes`.
+
+    `photos`: link, copy or none; by default linked where the format has them beside the annotations.
+    Raises StorageError, BadOption.
+    """
+    one = find_format(format_name)
+    manner = photos or ("link" if one.holds.photos else "none")
+    one.write(contents, folder, notes, Placer(manner, notes))

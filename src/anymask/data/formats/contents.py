@@ -1,0 +1,269 @@
+"""What passes between a reader and a writer: records in the shape of SA-1B, and notes on what was lost.
+
+Knows no format. Readers make every mask run lengths of the size of its photo; writers rely on that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from anymask.core.mask import Mask
+from anymask.data.records import Annotation, Record
+from anymask.errors import AnymaskError, BadInput, StorageError
+
+Item = TypeVar("Item")
+Fields = dict[str, Any]
+NO_CATEGORY = "object"  # what masks without a category are called where a format wants one
+SCORES = ("predicted_iou", "stability_score", "probability", "score")
+MAX_NAME_BYTES = 200  # of one part of a path; file systems take 255
+
+
+@dataclass(slots=True)
+class Notes:
+    """Collected while reading and writing, told once at the end.
+
+    `changes`: how often something could not be kept, by what it was; `first`: where that was seen first.
+    `failures`: files or annotations that could not be used, and why.
+    """
+
+    changes: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def changed(self, what: str, where: str, times: int = 1) -> None:
+        if times:
+            self.changes[what] += times
+            self.first.setdefault(what, where)
+
+    def failed(self, where: str, error: object) -> None:
+        self.failures.append((where, str(error)))
+
+    @contextlib.contextmanager
+    def surviving(self, where: str) -> Iterator[None]:
+        """What goes wrong with one photo does not stop the others; a disk that takes no more does."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except AnymaskError as error:
+            self.failed(where, error)
+        except MemoryError:
+            self.failed(where, "not enough memory")
+        except OSError as error:
+            self.failed(where, error.strerror or error)
+        except Exception as error:  # a file nobody thought of must not cost the others
+            self.failed(where, f"internal error, {type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a reader found. `records` are read when iterated, once; `total` of them are expected.
+
+    `categories`: what the source declares, used or not, and the number it gives to each.
+    """
+
+    records: Iterable[Record]
+    total: int
+    categories: Mapping[str, int] = field(default_factory=dict)
+
+
+def annotation_of(number: int, mask: Mask, category: str | None = None, **more: Any) -> Fields:
+    """A mask as an annotation; `number` counts those of a photo from 1."""
+    named = {} if category is None else {"category": category}
+    return {
+        "id": number,
+        "segmentation": mask.rle,
+        "bbox": list(mask.bbox_xywh),
+        "area": mask.area,
+        **named,
+        **more,
+    }
+
+
+def box_annotation(
+    number: int, xywh: tuple[float, float, float, float], category: str | None, **more: Any
+) -> Fields:
+    """A thing of which only the box is known."""
+    named = {} if category is None else {"category": category}
+    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **named, **more}
+
+
+def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
+    """An annotation that writers can rely on: its mask, if any, as run lengths of the size of the photo.
+
+    Raises BadInput when it has neither a mask nor a box, or one that makes no sense.
+    """
+    if not isinstance(fields, dict):
+        raise BadInput(f"expected an annotation to be an object, got {type(fields).__name__}")
+    segmentation = fields.get("segmentation")
+    if isinstance(segmentation, list):
+        segmentation = _proper_rings(segmentation, where, notes)
+    if not segmentation:
+        return {k: v for k, v in fields.items() if k != "segmentation"} | {"bbox": _checked_box(fields)}
+    mask = Annotation({"segmentation": segmentation}, size_hw).mask
+    assert mask is not None
+    if mask.size_hw != size_hw:
+        raise BadInput(f"expected a mask of {size_hw} (h, w) as the photo, got {mask.size_hw}")
+    found = {**fields, "segmentation": mask.rle}
+    if not _is_box(fields.get("bbox")):
+        found["bbox"] = list(mask.bbox_xywh)
+    if not isinstance(fields.get("area"), int | float):
+        found["area"] = mask.area
+    return found
+
+
+def _proper_rings(polygons: list[Any], where: str, notes: Notes) -> list[Any]:
+    proper = [p for p in polygons if not (isinstance(p, list) and len(p) < 6 and _is_numbers(p))]
+    notes.changed("outlines of fewer than three points passed over", where, len(polygons) - len(proper))
+    return proper
+
+
+def _checked_box(fields: Fields) -> Any:
+    if not _is_box(fields.get("bbox")):
+        raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
+    return fields["bbox"]
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 4 and _is_numbers(value)
+
+
+def _is_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+
+
+def checked_size(image: Any) -> tuple[int, int] | None:
+    """Height and width as an image entry gives them; None where it gives none. Raises BadInput."""
+    if not isinstance(image, dict):
+        raise BadInput(f"expected 'image' to be an object, got {type(image).__name__}")
+    sides: Any = image.get("height"), image.get("width")
+    if sides == (None, None):
+        return None
+    if (
+        not all(isinstance(v, int | float) and v > 0 and v == v // 1 for v in sides)
+        or math.prod(sides) >= 2**32
+    ):
+        raise BadInput(f"expected a width and a height in pixels, got {sides[1]!r} x {sides[0]!r}")
+    return int(sides[0]), int(sides[1])
+
+
+def each(items: Iterable[tuple[str, Item]], read: Callable[[Item], Record], notes: Notes) -> Iterator[Record]:
+    """The records of named items; of those that cannot be read a note."""
+    for where, item in items:
+        record = None
+        with notes.surviving(where):
+            record = read(item)
+        if record is not None:
+            yield record
+
+
+def each_annotation(
+    found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str, notes: Notes
+) -> Iterator[Fields]:
+    """The annotations of one photo, counted from 1; of those that cannot be used a note."""
+    for number, one in enumerate(found, 1):
+        try:
+            fields = read(number, one)
+        except BadInput as error:
+            notes.failed(f"{where}, annotation {number}", error)
+            continue
+        if fields is not None:
+            yield fields
+
+
+def with_keys_of_their_own(records: Iterable[Record]) -> Iterator[Record]:
+    """Keys that can be file names, no two alike even where the file system ignores case; photos without an
+    id are counted.
+    """
+    taken: set[str] = set()
+    for place, record in enumerate(records, 1):
+        wanted = safe_key(record.key)
+        key, number = wanted, 1
+        while key.casefold() in taken:
+            number += 1
+            key = f"{wanted}-{number}"
+        taken.add(key.casefold())
+        image = {"image_id": place, **record.fields["image"]}
+        yield replace(record, key=key, fields={**record.fields, "image": image})
+
+
+def safe_key(name: str) -> str:
+    """A relative path that stays below the folder it is joined to and that a file system takes."""
+    clean = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
+    parts = [_short(part) for part in clean.split("/") if part not in ("", ".", "..")]
+    return "/".join(part.lstrip(".") or "photo" for part in parts) or "photo"
+
+
+def _short(part: str) -> str:
+    content = part.encode("utf-8", "replace")
+    if len(content) <= MAX_NAME_BYTES:
+        return part
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: MAX_NAME_BYTES - 10].decode('utf-8', 'ignore')}-{digest}"
+
+
+def stem(name: str) -> str:
+    """A path without the suffix of its file."""
+    return os.path.splitext(name)[0]
+
+
+def category_of(fields: Fields) -> str:
+    """The name of its category; a name for all that have none."""
+    category = fields.get("category")
+    return NO_CATEGORY if category is None or category == "" else str(category)
+
+
+# What formats lose, and how it is said; each is asked of one annotation.
+LOSSES: dict[str, tuple[str, Callable[[Annotation], bool]]] = {
+    "categories": ("categories not kept", lambda one: one.category is not None),
+    "scores": ("scores not kept", lambda one: any(name in one.fields for name in SCORES)),
+    "boxes": ("boxes without a mask left out", lambda one: "segmentation" not in one.fields),
+    "empty": ("empty masks left out", lambda one: "segmentation" in one.fields and is_empty(one)),
+}
+
+
+def is_empty(annotation: Annotation) -> bool:
+    mask = annotation.mask
+    return mask is None or mask.is_empty
+
+
+def note_losses(record: Record, losses: Iterable[str], notes: Notes) -> None:
+    """Counts what a writer leaves out: keys of `LOSSES`, or `crowd` or `ignore` of a photo."""
+    for name in losses:
+        if name == "crowd":
+            notes.changed("groups (crowd) left out", record.key, len(record.crowd))
+        elif name == "ignore":
+            notes.changed("ignored pixels of a photo not kept", record.key, bool(record.fields.get("ignore")))
+        else:
+            what, is_lost = LOSSES[name]
+            notes.changed(what, record.key, sum(map(is_lost, record.annotations)))
+
+
+class Numbering:
+    """Numbers for categories: those the source declares, then those it wants, then the next free one."""
+
+    def __init__(self, declared: Mapping[str, int], first: int) -> None:
+        self.numbers: dict[str, int] = {}
+        self._next = first
+        for name, number in declared.items():
+            self._give(name, number)
+
+    def number(self, name: str, wanted: Any = None) -> int:
+        if name not in self.numbers:
+            self._give(name, wanted)
+        return self.numbers[name]
+
+    def _give(self, name: str, wanted: Any) -> None:
+        taken = set(self.numbers.values())
+        if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0 or wanted in taken:
+            while self._next in taken:
+                self._next += 1
+            wanted = self._next
+        self.numbers[name] = wanted

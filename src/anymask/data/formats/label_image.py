@@ -1,0 +1,138 @@
+"""Label images: a number for each pixel, 0 for none. PNG, 8 bit where the numbers allow it, else 16."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.mask import Mask
+from anymask.data.records import Annotation, Blob
+from anymask.errors import BadImage, BadInput
+from anymask.settings import get_settings
+
+if TYPE_CHECKING:
+    from anymask.data.formats.contents import Notes
+
+Labels = NDArray[np.uint16]
+LARGEST = 65_535
+HIDDEN = "masks hidden whole under smaller ones, left out"
+COVERED = "masks that lost pixels to smaller ones above them"
+
+
+def paint(
+    masks: Iterable[tuple[int, Mask]], size_hw: tuple[int, int], canvas: Labels | None = None
+) -> Labels:
+    """Every mask with its number, smaller ones on top of larger ones. Raises BadInput for a huge photo."""
+    limit = get_settings().max_pixels
+    if size_hw[0] * size_hw[1] > limit:
+        raise BadInput(f"expected a photo of at most {limit:,} pixels, got {size_hw} (h, w)")
+    labels = np.zeros(size_hw, np.uint16) if canvas is None else canvas
+    for number, mask in sorted(masks, key=lambda numbered: -numbered[1].area):
+        x0, y0, x1, y1 = mask.box_xyxy
+        labels[y0:y1, x0:x1][mask.array_of_box()] = number
+    return labels
+
+
+def note_what_was_covered(
+    masks: Iterable[tuple[int, Mask]], painted: Mapping[int, Mask], where: str, notes: Notes
+) -> None:
+    for number, mask in masks:
+        if number not in painted:
+            notes.changed(HIDDEN, where)
+        elif painted[number].area < mask.area:
+            notes.changed(COVERED, where)
+
+
+def masks_with_numbers(annotations: Sequence[Annotation]) -> list[tuple[int, Mask]]:
+    """Those that have pixels, numbered from 1 in their order."""
+    masks = [mask for annotation in annotations if (mask := annotation.mask) is not None and mask.area]
+    return list(enumerate(masks, 1))
+
+
+def take_apart(labels_HW: NDArray[Any]) -> dict[int, Mask]:
+    """The mask of every number but 0, in the order of the numbers."""
+    height, width = labels_HW.shape
+    values, starts, lengths = _runs(labels_HW)
+    order = np.argsort(values, kind="stable")
+    numbers, first = np.unique(values[order], return_index=True)
+    masks = {}
+    for number, runs in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
+        if number != 0:
+            counts = _counts(starts[runs], lengths[runs], height * width)
+            masks[number] = Mask.from_rle({"size": [height, width], "counts": counts})
+    return masks
+
+
+def _runs(labels_HW: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Value, start and length of every run, column by column as COCO has it."""
+    flat = labels_HW.T.reshape(-1)
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    return flat[starts], starts, np.diff(starts, append=flat.size)
+
+
+def _counts(starts: NDArray[np.int64], lengths: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    ends = starts + lengths
+    gaps = starts - np.concatenate([[0], ends[:-1]])
+    counts = np.stack([gaps, lengths], axis=1).reshape(-1)
+    return np.append(counts, total - ends[-1])
+
+
+def png_of(labels_HW: Labels, palette: bytes | None = None, small: bool | None = None) -> bytes:
+    """`small`: 8 bit, with the palette if there is one; 16 bit are grey. By default as the numbers need."""
+    from PIL import Image
+
+    small = int(labels_HW.max()) <= 255 if small is None else small
+    image = Image.fromarray(labels_HW.astype(np.uint8) if small else labels_HW)
+    if small and palette is not None:
+        image.putpalette(palette)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def read_png(blob: Blob, colours: Mapping[tuple[int, int, int], int] | None = None) -> NDArray[Any]:
+    """Numbers H x W: grey values, indices of a palette or, where `colours` has them, numbers of colours.
+
+    Raises BadImage.
+    """
+    image = _opened(blob)
+    if image.mode in ("RGB", "RGBA") and colours is not None:
+        return _numbers_of_colours(np.asarray(image.convert("RGB")), colours, blob)
+    if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+        raise BadImage(f"{blob.path}: expected a PNG of label numbers (grey or palette), got {image.mode}")
+    labels = np.asarray(image)
+    return labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
+
+
+def _opened(blob: Blob) -> Any:
+    from PIL.PngImagePlugin import PngImageFile
+
+    try:  # not Image.open, which has a pixel limit of its own
+        image = PngImageFile(io.BytesIO(blob.read()), "")
+        limit, (width, height) = get_settings().max_pixels, image.size
+        if not 0 < width * height <= limit:
+            raise BadImage(f"{blob.path}: expected at most {limit:,} pixels, got {width} x {height}")
+        image.load()
+    except BadImage:
+        raise
+    except Exception as error:  # decoders raise nearly everything on damaged files
+        raise BadImage(f"{blob.path}: damaged or no PNG: {' '.join(str(error).split())}") from error
+    return image
+
+
+def _numbers_of_colours(
+    rgb_HW3: NDArray[np.uint8], colours: Mapping[tuple[int, int, int], int], blob: Blob
+) -> NDArray[Any]:
+    codes_HW = np.dot(rgb_HW3.astype(np.uint32), np.array([1 << 16, 1 << 8, 1], np.uint32))
+    found, places = np.unique(codes_HW, return_inverse=True)
+    numbers = []
+    for code in found.tolist():
+        colour = (code >> 16, code >> 8 & 255, code & 255)
+        if colour not in colours:
+            raise BadImage(f"{blob.path}: the colour {colour} stands for nothing here")
+        numbers.append(colours[colour])
+    return np.array(numbers, np.uint8 if max(numbers) < 256 else np.uint16)[places].reshape(codes_HW.shape)

@@ -1,0 +1,96 @@
+"""Label map: a PNG for each photo, whose pixels hold the number of the mask they belong to.
+
+    DST/masks/<key>.png     0 where there is no mask; grey, 8 bit up to 255 masks, else 16 bit
+    DST/images/<key>.jpg    where photos are asked for
+
+Read from `masks/`, or from all PNG files of a folder that has no such folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from anymask.data.formats.contents import Contents, Notes, annotation_of, each, note_losses, stem
+from anymask.data.formats.format import Format, Holds
+from anymask.data.formats.json_files import Look
+from anymask.data.formats.label_image import (
+    LARGEST,
+    masks_with_numbers,
+    note_what_was_covered,
+    paint,
+    png_of,
+    read_png,
+    take_apart,
+)
+from anymask.data.formats.photo_files import Placer, find_photo, list_files, photos_by_stem
+from anymask.data.records import Blob, Record
+from anymask.errors import BadInput
+from anymask.files import make_folder, write_atomically
+
+FOLDER = "masks"
+TOO_MANY = f"masks beyond {LARGEST:,} of a photo left out"
+LOST = ("categories", "scores", "boxes", "empty", "crowd", "ignore")
+
+
+def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
+    """Raises BadInput when there is no PNG."""
+    root = path / FOLDER if (path / FOLDER).is_dir() else path
+    files = {name: blob for name, blob in list_files(root).items() if name.lower().endswith(".png")}
+    if not files:
+        raise BadInput(f"expected PNG files of label numbers in {path}, found none")
+    folders = [*filter(None, [photo_folder]), path / "images"]
+    photos = {k: v for folder in folders[::-1] if folder.is_dir() for k, v in _photos(folder).items()}
+    read_one = partial(_record, photos=photos)
+    items = [(str(blob.path), (stem(name), blob)) for name, blob in files.items()]
+    return Contents(each(items, read_one, notes), len(items))
+
+
+def _photos(folder: Path) -> dict[str, tuple[str, Blob]]:
+    return photos_by_stem(list_files(folder).items())
+
+
+def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> Record:
+    key, blob = named
+    labels_HW = read_png(blob)
+    masks = take_apart(labels_HW)
+    name, photo = photos.get(key, (f"{key}.jpg", find_photo([blob.path.parent], [f"{key}.jpg"])))
+    height, width = labels_HW.shape
+    image = {"height": height, "width": width, "file_name": PurePosixPath(name).name}
+    annotations = [annotation_of(number, mask) for number, mask in masks.items()]
+    return Record(key, {"image": image, "annotations": annotations}, photo)
+
+
+def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+    """Raises StorageError."""
+    for record in contents.records:
+        with notes.surviving(record.key):
+            _write_one(record, folder / FOLDER / f"{record.key}.png", notes)
+            placer.place(record, folder / "images")
+
+
+def _write_one(record: Record, path: Path, notes: Notes) -> None:
+    make_folder(path.parent)
+    note_losses(record, LOST, notes)
+    masks = masks_with_numbers(record.annotations)
+    notes.changed(TOO_MANY, record.key, max(0, len(masks) - LARGEST))
+    labels = paint(masks[:LARGEST], record.size_hw)
+    note_what_was_covered(masks[:LARGEST], take_apart(labels), record.key, notes)
+    write_atomically(path, png_of(labels))
+
+
+def _seen_in(look: Look) -> bool:
+    inside = look.path / FOLDER
+    names = tuple(name for name in look.names if not name.startswith("images/"))
+    return bool(names) and (inside.is_dir() or all(name.lower().endswith(".png") for name in names))
+
+
+LABEL_MAP = Format(
+    "label-map",
+    "PNG with the number of the mask of each pixel",
+    Holds(overlap=False, empty=False, boxes=False, categories=False, scores=False, photos=False),
+    read,
+    write,
+    _seen_in,
+)

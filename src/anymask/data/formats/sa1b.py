@@ -1,0 +1,116 @@
+"""SA-1B: one JSON file for each photo, beside it; the shape of all records here.
+
+    DST/<key>.json     {"image": {...}, "annotations": [{"segmentation": run lengths, ...}]}
+    DST/<key>.jpg      the photo
+
+Read from a folder, a tar shard, a folder of shards or one JSON file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from anymask.data.formats.contents import Contents, Notes, checked, checked_size, each, each_annotation, stem
+from anymask.data.formats.format import Format, Holds
+from anymask.data.formats.json_files import Look, encoded, is_record, read_object
+from anymask.data.formats.photo_files import (
+    Placer,
+    exists,
+    find_photo,
+    list_files,
+    photo_name,
+    photos_by_stem,
+    size_of,
+)
+from anymask.data.records import Blob, Record
+from anymask.errors import BadInput
+from anymask.files import make_folder, write_atomically
+
+NO_RECORD = "JSON files that are no records passed over"
+
+
+def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
+    """Raises BadInput when a shard cannot be read."""
+    files = list_files(path)
+    folder = path if path.is_dir() else path.parent
+    near = files if path.is_dir() or path.suffix.lower() == ".tar" else _beside(path)
+    photos = photos_by_stem(near.items())
+    found = [(name, blob) for name, blob in files.items() if name.lower().endswith(".json")]
+    return Contents(_records(found, photos, [*filter(None, [photo_folder]), folder], notes), len(found))
+
+
+def _beside(path: Path) -> dict[str, Blob]:
+    return {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
+
+
+def _records(
+    found: list[tuple[str, Blob]], photos: Mapping[str, tuple[str, Blob]], folders: list[Path], notes: Notes
+) -> Iterator[Record]:
+    for name, blob in found:
+        try:
+            fields = read_object(blob, name)
+        except BadInput as error:
+            notes.failed(str(blob.path), error)
+            continue
+        if not ("image" in fields or "annotations" in fields):
+            notes.changed(NO_RECORD, name)
+            continue
+        read_one = partial(_record, stem(name), photos=photos, folders=folders, notes=notes)
+        yield from each([(f"{blob.path}:{name}", fields)], read_one, notes)
+
+
+def _record(
+    key: str, fields: Any, photos: Mapping[str, tuple[str, Blob]], folders: list[Path], notes: Notes
+) -> Record:
+    if not is_record(fields) or not isinstance(fields["annotations"], list):
+        raise BadInput("expected a record with 'image' and a list of 'annotations'")
+    size_hw = checked_size(fields["image"])
+    photo = _photo(key, fields["image"], photos, folders)
+    size_hw = size_hw or size_of(photo)
+    image = {**fields["image"], "height": size_hw[0], "width": size_hw[1]}
+    image.setdefault("file_name", photo.path.name)
+
+    def check(number: int, one: Any) -> Any:
+        return checked(one, size_hw, key, notes)
+
+    lists = {name: fields[name] for name in ("annotations", "crowd") if fields.get(name)}
+    kept = {name: list(each_annotation(found, check, key, notes)) for name, found in lists.items()}
+    return Record(key, {**fields, "image": image, "annotations": [], **kept}, photo)
+
+
+def _photo(
+    key: str, image: Mapping[str, Any], photos: Mapping[str, tuple[str, Blob]], folders: list[Path]
+) -> Blob:
+    name = PurePosixPath(str(image.get("file_name") or f"{key}.jpg").replace("\\", "/")).name
+    beside = str(PurePosixPath(key).parent / name)
+    if stem(beside) in photos and photos[stem(beside)][0] == beside:
+        return photos[stem(beside)][1]
+    if key in photos:
+        return photos[key][1]
+    blob = find_photo(folders, [beside, name])
+    return blob if exists(blob) else Blob(folders[-1] / beside)
+
+
+def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+    """Raises StorageError."""
+    for record in contents.records:
+        with notes.surviving(record.key):
+            path = folder / f"{record.key}.json"
+            make_folder(path.parent)
+            placer.place(record, folder)
+            fields = {**record.fields, "image": _image(record)}
+            write_atomically(path, encoded(fields) + b"\n")
+
+
+def _image(record: Record) -> dict[str, Any]:
+    return {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
+
+
+def _seen_in(look: Look) -> bool:
+    return any(is_record(found) for found in look.objects)
+
+
+SA1B = Format("sa1b", "SA-1B JSON, one file for each photo", Holds(), read, write, _seen_in)

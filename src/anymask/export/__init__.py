@@ -1,0 +1,1 @@
+"""A torch network as ONNX graphs, with proof that they answer alike."""

@@ -1,0 +1,1 @@
+"""Finding a model: names, files, cards, downloads. Does not run one."""

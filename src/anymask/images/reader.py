@@ -1,0 +1,267 @@
+"""read_image: from what people have to H x W x 3 uint8 RGB, upright. Knows files and formats, no network.
+
+Pixels are converted in strips, so that a large photo is in memory twice at most: decoded, and as the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from anymask.errors import BadImage
+from anymask.images.pixels import Pixels, over_white, rgb_from_array, stretched, strips
+from anymask.images.tiff import read_unusual_tiff
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = "JPEG, PNG, WebP, TIFF, GIF or BMP"
+ORIENTATION_TAG = 0x0112
+QUIET = logging.NullHandler()
+PILLOW = r"PIL\.(Image|TiffImagePlugin)$"
+PILLOW_PIXELS = 89_000_000  # from about here on Pillow warns of large images
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "Jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "Png"),
+    (b"RIFF", "WebP"),
+    (b"II*\0", "Tiff"),
+    (b"MM\0*", "Tiff"),
+    (b"II+\0", "Tiff"),
+    (b"MM\0+", "Tiff"),
+    (b"GIF8", "Gif"),
+    (b"BM", "Bmp"),
+)
+
+
+def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
+    """H x W x 3 uint8 RGB, C-contiguous, turned upright as its EXIF orientation says.
+
+    `source`: a path, the bytes of a file, a binary file object, a PIL image or an array (H x W, or
+    H x W x 1, 3 or 4; `pixels.to_uint8` has the ranges). Of animations and multi-page files the first frame.
+    Transparent pixels are laid over white. Colour profiles are not applied. An array that needs no change is
+    returned as it is.
+
+    `max_pixels`: larger images are refused from what their header says; ANYMASK_MAX_PIXELS unless given.
+    Raises BadImage.
+    """
+    limit = _default_limit() if max_pixels is None else max_pixels
+    if isinstance(source, str | os.PathLike):
+        return _read_path(Path(source), limit)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_file(io.BytesIO(source), "image bytes", limit)
+    if hasattr(source, "read"):
+        return _read_stream(source, limit)
+    if hasattr(source, "getexif"):
+        return _from_pillow(source, "image", limit)
+    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return _from_array(np.asarray(source), limit)
+    expected = "a path, bytes, a file object, a PIL image or an array"
+    raise BadImage(f"image: expected {expected}, got {type(source).__name__}")
+
+
+def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int | None = None) -> tuple[int, int]:
+    """Height and width of the upright image in a file or its bytes, from its header. Raises BadImage."""
+    name = "image bytes" if isinstance(source, bytes) else str(source)
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            image = _open(file, name, _format(file.read(16), name))
+            limit = _default_limit() if max_pixels is None else max_pixels
+            _check_size(image.size, name, limit)
+            width, height = image.size
+            return (width, height) if _orientation(image) >= 5 else (height, width)
+    except OSError as error:
+        raise BadImage(f"{name} cannot be opened: {error.strerror or error}") from error
+
+
+def content_hash(pixels_HW3: Pixels) -> str:
+    """SHA-256 of shape and pixels, hexadecimal: the same for the same image, whatever file it came from."""
+    digest = hashlib.sha256(repr(pixels_HW3.shape).encode())
+    digest.update(np.ascontiguousarray(pixels_HW3).data)
+    return digest.hexdigest()
+
+
+def _default_limit() -> int:
+    from anymask.settings import get_settings
+
+    return get_settings().max_pixels
+
+
+def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise BadImage(f"{name}: expected at least one pixel, got {width} x {height}")
+    if width * height > limit:
+        raise BadImage(
+            f"{name}: expected at most {limit:,} pixels (set by ANYMASK_MAX_PIXELS), got {width} x {height}"
+        )
+
+
+def _from_array(array: Any, limit: int) -> Pixels:
+    if array.ndim >= 2:
+        height, width = array.shape[:2]
+        _check_size((max(width, 1), max(height, 1)), "array", limit)
+    return rgb_from_array(array, "array")
+
+
+def _read_path(path: Path, limit: int) -> Pixels:
+    try:
+        with path.open("rb") as file:
+            return _read_file(file, str(path), limit)
+    except FileNotFoundError:
+        raise BadImage(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise BadImage(f"{str(path)!r} cannot be opened: {reason}") from error
+
+
+def _read_stream(stream: Any, limit: int) -> Pixels:
+    try:
+        content = stream.read()
+    except (OSError, ValueError) as error:
+        raise BadImage(f"image file object cannot be read: {error}") from error
+    if not isinstance(content, bytes):
+        kind = type(content).__name__
+        raise BadImage(f"image file object: expected bytes, got {kind}; open it in binary mode")
+    return _read_file(io.BytesIO(content), "image file object", limit)
+
+
+def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
+    head = file.read(16)
+    if not head:
+        raise BadImage(f"{name}: expected an image, got an empty file")
+    format_name = _format(head, name)
+    try:
+        image = _open(file, name, format_name)
+    except BadImage as error:
+        why = str(error.__cause__)
+        if format_name == "Tiff" and ("pixel mode" in why or "samples per pixel" in why):
+            file.seek(0)
+            return read_unusual_tiff(file, name, limit)
+        raise
+    return _from_pillow(image, name, limit)
+
+
+def _open(file: IO[bytes], name: str, format_name: str) -> Image.Image:
+    """The header only. Raises BadImage."""
+    file.seek(0)
+    _silence(UserWarning)
+    try:
+        module = import_module(f"PIL.{format_name}ImagePlugin")
+        # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
+        image: Image.Image = getattr(module, f"{format_name}ImageFile")(file, "")
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    return image
+
+
+def _format(head: bytes, name: str) -> str:
+    for signature, format_name in SIGNATURES:
+        if head.startswith(signature) and (format_name != "WebP" or head[8:12] == b"WEBP"):
+            return format_name
+    raise BadImage(f"{name}: expected {FORMATS}, got {_what_it_seems(head)}")
+
+
+def _what_it_seems(head: bytes) -> str:
+    if head[4:8] == b"ftyp":
+        return "HEIC, AVIF or a video"
+    if head.startswith(b"%PDF"):
+        return "a PDF"
+    if head.lstrip().startswith((b"<", b"{")):
+        return "text (a web page or a data file)"
+    return f"a file that begins with {head[:8]!r}"
+
+
+def _silence(category: type[Warning]) -> None:
+    """No such warnings from Pillow: corrupt metadata does not matter here; for pixels there are errors.
+
+    A narrow filter that stays, because swapping filters for each call is not safe between threads.
+    """
+    if not any(f[2] is category and f[3] == re.compile(PILLOW) for f in warnings.filters):
+        warnings.filterwarnings("ignore", category=category, module=PILLOW)
+    for name in ("PIL", "tifffile"):  # what they log goes where the application sends it, not to the terminal
+        logging.getLogger(name).addHandler(QUIET)
+
+
+def _unreadable(name: str, error: Exception) -> BadImage:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return BadImage(f"{name}: damaged or not an image: {reason}")
+
+
+def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
+    from PIL.Image import DecompressionBombWarning
+
+    _silence(UserWarning)
+    try:  # decoders raise nearly everything on damaged files, and sizes may be any type a file can name
+        _check_size(image.size, name, limit)
+        if image.width * image.height > PILLOW_PIXELS:
+            _silence(DecompressionBombWarning)  # the limit that counts here has been checked
+        _check_strips(image, name)
+        image.load()
+        return _convert(image, name)
+    except BadImage:
+        raise
+    except Exception as error:
+        raise _unreadable(name, error) from error
+
+
+def _check_strips(image: Image.Image, name: str) -> None:
+    """Pillow leaves black what no strip of a TIFF file covers."""
+    tiles = getattr(image, "tile", [])
+    covered = sum((x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), *_ in tiles)
+    if image.format == "TIFF" and tiles and covered < image.width * image.height:
+        expected = f"{image.width} x {image.height}"
+        raise BadImage(f"{name}: damaged: expected {expected} pixels, its strips hold {covered}")
+
+
+def _convert(image: Image.Image, name: str) -> Pixels:
+    width, height = image.size
+    orientation = _orientation(image)
+    size_hw = (width, height) if orientation >= 5 else (height, width)
+    rgb_HW3 = np.empty((*size_hw, 3), np.uint8)
+    _fill(_as_stored(rgb_HW3, orientation), image, name)
+    return rgb_HW3
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # corrupt metadata of a photo that may be fine
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
+    """A view of the upright pixels in the order in which the file stores them (EXIF tag Orientation)."""
+    stored = upright_HW3.transpose(1, 0, 2) if orientation >= 5 else upright_HW3
+    flip_rows, flip_columns = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
+    return stored[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def _fill(stored_HW3: Pixels, image: Image.Image, name: str) -> None:
+    """Writes the pixels of a loaded image into `stored_HW3`."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        stored_HW3[...] = _grey(np.asarray(image), name)
+        return
+    height, width = stored_HW3.shape[:2]
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    for rows in strips(height, width):
+        strip = np.asarray(image.crop((0, rows.start, width, rows.stop)).convert(mode))
+        stored_HW3[rows] = over_white(strip) if mode == "RGBA" else strip
+
+
+def _grey(values_HW: Any, name: str) -> Pixels:
+    """Files of measurements have any range; where no usual one fits, theirs is stretched."""
+    try:
+        return rgb_from_array(values_HW, name)
+    except BadImage:
+        return stretched(values_HW, name)[:, :, None]

@@ -1,0 +1,35 @@
+"""Kinds of TIFF that Pillow does not know: float colours, many bits, many bands. Needs the `tiff` extra."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from anymask.errors import BadImage
+from anymask.images.pixels import Pixels, rgb_from_array
+
+EXTRA = 'pip install "anymask[tiff]"'
+
+
+def read_unusual_tiff(file: IO[bytes], name: str, limit: int) -> Pixels:
+    """The first page, H x W x 3 uint8. Raises BadImage, also when the extra is not installed."""
+    try:
+        from tifffile import TiffFile
+    except ImportError:
+        raise BadImage(f"{name}: a kind of TIFF that needs {EXTRA}") from None
+    try:  # as other decoders, it raises nearly everything on damaged files
+        return rgb_from_array(_first_colours(TiffFile(file).pages.first, name, limit), name)
+    except BadImage:
+        raise
+    except Exception as error:
+        raise BadImage(f"{name}: damaged or not an image: {' '.join(str(error).split())}") from error
+
+
+def _first_colours(page: Any, name: str, limit: int) -> Any:
+    """H x W, or H x W x 1, 3 or 4; of more bands than there are colours the first."""
+    height, width, bands = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
+    if height * width > limit or height * width * bands > 4 * limit:
+        raise BadImage(f"{name}: expected at most {limit:,} pixels, got {width} x {height} of {bands} bands")
+    array = page.asarray()
+    if page.axes == "SYX":
+        array = array.transpose(1, 2, 0)
+    return array[:, :, 0] if array.ndim == 3 and array.shape[2] not in (1, 3, 4) else array

@@ -1,0 +1,135 @@
+"""Points, boxes and masks to embeddings the mask decoder reads.
+
+It knows coordinates of the model frame, not images or where prompts come from. Coordinates are pixel indices,
+as in the published code: the encoder itself moves them to pixel centres.
+
+Source: Segment Anything, appendix A, "Prompt encoder".
+
+Legend: P prompts, N points, C channels, h w embedding grid, m side of a mask prompt (4 h).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from anymask.networks.layers import Activation, LayerNorm2d
+
+LABELS = 4  # negative point, positive point, top-left corner, bottom-right corner
+PADDING = -1
+HALF_PIXEL = 0.5
+
+
+class FourierPositions(nn.Module):
+    """Positions in 0..1 as sines and cosines of random frequencies. The frequencies belong to the weights."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, dim // 2))
+        self.positional_encoding_gaussian_matrix: Tensor
+
+    def forward(self, unit_xy: Tensor) -> Tensor:
+        """... x 2 to ... x C. Angles need float32: no matrix product here, so mixed precision keeps out."""
+        frequencies = self.positional_encoding_gaussian_matrix
+        signed_xy = 2 * unit_xy.float() - 1
+        x, y = signed_xy[..., :1], signed_xy[..., 1:]  # slices: ONNX Runtime folds no sequences
+        angles = 2 * math.pi * (x * frequencies[0] + y * frequencies[1])
+        return torch.cat([angles.sin(), angles.cos()], dim=-1).to(frequencies.dtype)
+
+
+class PromptEncoder(nn.Module):
+    """Sparse prompts to tokens, dense prompts to a map of the size of the image embedding.
+
+    `image_embedding_size`, `input_image_size`: (height, width) of the embedding grid and of the padded model
+    frame. `mask_in_chans`: width of the layers that shrink a mask prompt.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        image_embedding_size: tuple[int, int],
+        input_image_size: tuple[int, int],
+        mask_in_chans: int,
+        activation: Activation = nn.GELU,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.image_embedding_size = image_embedding_size
+        self.input_image_size = input_image_size
+        self.pe_layer = FourierPositions(embed_dim)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(LABELS))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, mask_in_chans // 4, 2, 2),
+            LayerNorm2d(mask_in_chans // 4),
+            activation(),
+            nn.Conv2d(mask_in_chans // 4, mask_in_chans, 2, 2),
+            LayerNorm2d(mask_in_chans),
+            activation(),
+            nn.Conv2d(mask_in_chans, embed_dim, 1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def forward(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Embed any mix of prompts as the published encoder does.
+
+        `points`: coordinates P x N x 2 and labels P x N (1 positive, 0 negative, -1 padding). `boxes`: P x 4
+        (x0, y0, x1, y1). `masks`: logits P x 1 x m x m. Points without a box get a padding point after them.
+        Returns sparse P x N' x C (points, then corners) and dense P x C x h x w.
+        """
+        prompts = next(
+            (given.shape[0] for given in (points and points[0], boxes, masks) if given is not None), 1
+        )
+        sparse = [self.no_mask_embed.weight.new_empty(prompts, 0, self.embed_dim)]
+        if points is not None:
+            sparse.append(self.embed_points(*(points if boxes is not None else with_padding(*points))))
+        if boxes is not None:
+            sparse.append(self.embed_boxes(boxes))
+        dense = self.no_mask(prompts) if masks is None else self.mask_downscaling(masks)
+        return torch.cat(sparse, dim=1), dense
+
+    def embed_points(self, points_PN2: Tensor, labels_PN: Tensor) -> Tensor:
+        """P x N x C. Labels: 1 positive, 0 negative, 2 and 3 box corners, -1 padding (wherever it lies)."""
+        height, width = self.input_image_size
+        unit_xy = (points_PN2 + HALF_PIXEL) / points_PN2.new_tensor([width, height])
+        kinds = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
+        is_point = (labels_PN != PADDING).unsqueeze(-1)
+        return torch.where(is_point, self.pe_layer(unit_xy), 0.0) + kinds[labels_PN.long() + 1]
+
+    def embed_boxes(self, boxes_P4: Tensor) -> Tensor:
+        """P x 2 x C: a box is its top-left and its bottom-right corner."""
+        corners = torch.tensor([2, 3], device=boxes_P4.device).expand(boxes_P4.shape[0], 2)
+        return self.embed_points(boxes_P4.reshape(-1, 2, 2), corners)
+
+    def embed_masks(self, masks_P1mm: Tensor, has_mask_P: Tensor) -> Tensor:
+        """P x C x h x w: the mask's embedding where `has_mask_P` is 1, "no mask" where it is 0."""
+        has_mask = (has_mask_P > 0.5)[:, None, None, None]
+        no_mask = self.no_mask_embed.weight[..., None, None]
+        return torch.where(has_mask, self.mask_downscaling(masks_P1mm), no_mask)
+
+    def no_mask(self, prompts: int) -> Tensor:
+        return self.no_mask_embed.weight[..., None, None].expand(prompts, -1, *self.image_embedding_size)
+
+    def dense_pe(self) -> Tensor:
+        """Positions of the embedding's cell centres, 1 x C x h x w."""
+        height, width = self.image_embedding_size
+        device = self.no_mask_embed.weight.device
+        # Numbers, not arange, which ONNX Runtime works out again in every call.
+        y, x = (
+            torch.tensor([(i + HALF_PIXEL) / size for i in range(size)], device=device)
+            for size in (height, width)
+        )
+        grid_xy = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+        positions: Tensor = self.pe_layer(grid_xy)
+        return positions.permute(2, 0, 1).unsqueeze(0)
+
+
+def with_padding(points_PN2: Tensor, labels_PN: Tensor) -> tuple[Tensor, Tensor]:
+    """Append the padding point that stands for "no box"."""
+    origin = points_PN2.new_zeros(points_PN2.shape[0], 1, 2)
+    label = labels_PN.new_full((labels_PN.shape[0], 1), PADDING)
+    return torch.cat([points_PN2, origin], dim=1), torch.cat([labels_PN, label], dim=1)

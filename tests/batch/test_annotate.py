@@ -1,0 +1,253 @@
+"""Everything in many photos: the same bytes however the run was interrupted, and nothing done by halves."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anymask.batch.annotate import Tally, Wishes, annotate
+from anymask.batch.run_folder import Busy, RunFolder
+from anymask.batch.summary import summarise, text, write_summary
+from anymask.cli.everything import live
+from anymask.core.mask import Mask
+from anymask.data.photos import open_photos
+from anymask.errors import BadInput, StorageError
+
+FEW_POINTS = (("points_per_side", 3), ("pred_iou_thresh", 0.5), ("stability_score_thresh", 0.5))
+WISHES = Wishes(model="disk", changes=FEW_POINTS)
+
+
+def write_photos(folder: Path, count: int, side: int = 40) -> Path:
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f"{number % 7}" / f"photo {number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size_hw = (side + number % 5, side + number % 11)
+        Image.fromarray(rng.integers(0, 255, (*size_hw, 3), np.uint8)).save(path, compress_level=1)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file a user sees."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != ".lock")
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+def test_every_photo_has_a_record_in_the_shape_of_sa_1b(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 3))
+    tally = annotate(photos, tmp_path / "out", WISHES)
+    assert (tally.total, tally.done, tally.failed) == (3, 3, [])
+    for photo in photos:
+        record = json.loads((tmp_path / "out" / f"{photo.key}.json").read_bytes())
+        with Image.open(photo.blob.path) as image:
+            size_wh = image.size
+        assert (record["image"]["width"], record["image"]["height"]) == size_wh
+        assert record["image"]["file_name"] == photo.blob.path.name
+        assert record["annotations"]
+        for annotation in record["annotations"]:
+            mask = Mask.from_rle(annotation["segmentation"])
+            assert mask.area == annotation["area"]
+            assert list(mask.bbox_xywh) == annotation["bbox"]
+            assert annotation["crop_box"] == [0, 0, *size_wh]
+
+
+@pytest.mark.parametrize("overlays", [False, True])
+def test_one_process_or_two_write_the_same(tmp_path: Path, overlays: bool) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 9))
+    wishes = Wishes(model="disk", changes=FEW_POINTS, overlays=overlays)
+    for processes in (1, 2):
+        annotate(photos, tmp_path / f"out{processes}", wishes, processes=processes)
+    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+    assert len(contents(tmp_path / "out1")) == 1 + 9 * (1 + overlays)
+
+
+def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 4))
+    annotate(photos[:2], tmp_path / "out", WISHES)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")}
+    tally = annotate(photos, tmp_path / "out", WISHES)
+    assert (tally.already, tally.done) == (2, 2)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_what_cannot_be_read_is_told_and_the_others_are_done(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 4)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    (folder / "empty.png").write_bytes(b"")
+    tally = annotate(open_photos(folder), tmp_path / "out", WISHES, processes=2)
+    assert tally.done == 4
+    assert [f.photo.key for f in tally.failed] == ["broken", "empty"]
+    assert all(f.error for f in tally.failed)
+
+
+def test_halves_left_by_a_killed_run_are_gone_after_the_next(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 2))
+    annotate(photos[:1], tmp_path / "out", WISHES)
+    record = tmp_path / "out" / f"{photos[1].key}.json"
+    record.parent.mkdir(exist_ok=True)
+    record.with_name(f".{record.name}.4711.part").write_bytes(b'{"image": {"image_id"')
+    theirs = record.with_name("my.part")
+    theirs.write_bytes(b"a file of the user's")
+    annotate(photos, tmp_path / "out", WISHES)
+    assert not list((tmp_path / "out").rglob(".*.part"))
+    assert theirs.exists()
+    assert record.exists()
+
+
+def test_other_wishes_are_refused_with_what_differs(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 1))
+    annotate(photos, tmp_path / "out", WISHES)
+    before = contents(tmp_path / "out")
+    with pytest.raises(BadInput, match=r'holds another run \(preset "fast" there, "reference" now'):
+        annotate(photos, tmp_path / "out", Wishes(model="disk", preset="reference", changes=FEW_POINTS))
+    assert contents(tmp_path / "out") == before
+
+
+def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "out", {"model": "disk"})
+    with pytest.raises(Busy, match="another run is at work"):
+        RunFolder(tmp_path / "out", {"model": "disk"})
+    first.close()
+    RunFolder(tmp_path / "out", {"model": "disk"}).close()
+
+
+def test_a_photo_is_not_overwritten_by_its_own_record(tmp_path: Path) -> None:
+    """A photo whose bytes lie in a file with the name of a record."""
+    folder = write_photos(tmp_path / "photos", 1)
+    photo = next(folder.rglob("*.png"))
+    os.link(photo, photo.with_suffix(".json"))
+    tally = annotate(open_photos(folder), folder, WISHES)
+    assert tally.already == 1
+    assert photo.read_bytes() == photo.with_suffix(".json").read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 3))
+    blocked = tmp_path / "out"
+    blocked.mkdir()
+    (blocked / photos[0].key.split("/")[0]).write_text("a file where a folder must be")
+    with pytest.raises(StorageError, match="cannot make the folder"):
+        annotate(photos, blocked, WISHES)
+
+
+def test_the_summary_counts_what_is_on_disk(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 5)
+    (folder / "bad.png").write_bytes(b"bad")
+    photos = open_photos(folder)
+    annotate(photos, tmp_path / "out", WISHES)
+    summary = write_summary(tmp_path / "out", photos, title="<five & one>")
+    assert summary == summarise(tmp_path / "out", photos)
+    assert (summary.photos, summary.without_record) == (6, 1)
+    assert sum(summary.areas.values()) == summary.masks > 0
+    assert "5 of 6 photos" in text(summary)
+    page = (tmp_path / "out" / "summary.html").read_text()
+    assert page.count("<figure>") == 5
+    assert "&lt;five &amp; one&gt;" in page
+    assert json.loads((tmp_path / "out" / "summary.json").read_bytes())["masks"] == summary.masks
+
+
+def test_the_summary_tells_in_how_many_photos_nothing_was_found(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 3))
+    annotate(photos[:1], tmp_path / "out", WISHES)
+    assert "none in" not in text(summarise(tmp_path / "out", photos))
+    annotate(
+        photos, nothing := tmp_path / "nothing", Wishes(model="disk", changes=(("pred_iou_thresh", 2.0),))
+    )
+    summary = summarise(nothing, photos)
+    assert (summary.without_mask, summary.masks) == (3, 0)
+    assert "0 to 0, none in 3" in text(summary)
+
+
+def test_progress_says_how_far_a_continued_run_is(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 3))
+    annotate(photos[:1], tmp_path / "out", WISHES)
+    told: list[tuple[int, int]] = []
+
+    def progress(tally: Tally) -> None:
+        told.append((tally.already + tally.done, tally.total))
+
+    annotate(photos, tmp_path / "out", WISHES, progress=progress)
+    assert list(dict.fromkeys(told)) == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_says_how_far_the_photo_at_work_is(tmp_path: Path) -> None:
+    photos = open_photos(write_photos(tmp_path / "photos", 1))
+    shares: list[float] = []
+    annotate(photos, tmp_path / "out", WISHES, progress=lambda tally: shares.append(tally.share))
+    start, *within, end = shares
+    assert (start, end) == (0.0, 0.0)
+    assert within == sorted(within) and within[-1] == 1.0
+
+
+def test_the_line_of_progress_overwrites_itself_on_a_terminal_and_is_silent_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = live(time.monotonic() - 60)
+    show(Tally(total=4, done=1, masks=7))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    show(Tally(total=4, done=1, masks=7, share=0.5))
+    show(Tally(total=4, done=4, masks=20))
+    _, middle, end = capsys.readouterr().err.split("\r")
+    assert middle.rstrip() == "1/4 photos + 50%  0.02 photos/s  7.0 masks each  0 failed  2 min left"
+    assert len(middle) == 79
+    assert end.startswith("4/4 photos  0.07 photos/s") and end.endswith("\n")
+
+
+def everything_command(folder: Path, out: Path) -> list[str]:
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in FEW_POINTS]
+    call = [
+        "everything",
+        str(folder),
+        "--out",
+        str(out),
+        "--model",
+        "disk",
+        "--processes",
+        "2",
+        "--no-overlays",
+    ]
+    return [sys.executable, "-m", "anymask", *call, *options]
+
+
+def killed_runs(command: list[str], out: Path, kills: int, seed: int) -> None:
+    """Start the run, kill it some time later, as often as asked for: while there is something left to do."""
+    rng = random.Random(seed)
+    for _ in range(kills):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        deadline = time.monotonic() + 60
+        before = sum(1 for _ in out.rglob("*.json")) if out.exists() else 0
+        while time.monotonic() < deadline and process.poll() is None:
+            if sum(1 for _ in out.rglob("*.json")) > before + rng.randint(1, 60):
+                break
+            time.sleep(rng.uniform(0.001, 0.05))
+        if rng.random() < 0.5:
+            os.kill(process.pid, signal.SIGKILL)  # the parent alone: its workers must notice
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_two_thousand_photos_and_twenty_kills_leave_the_same_bytes(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 2000, side=24)
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    assert subprocess.run(everything_command(folder, undisturbed), capture_output=True).returncode == 0
+    killed_runs(everything_command(folder, disturbed), disturbed, kills=20, seed=1)
+    assert subprocess.run(everything_command(folder, disturbed), capture_output=True).returncode == 0
+    expected, got = contents(undisturbed), contents(disturbed)
+    assert sorted(got.keys() ^ expected.keys()) == []
+    assert len(expected) == 2000 + 3
+    assert [name for name in expected if got[name] != expected[name]] == []
