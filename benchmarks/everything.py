@@ -115,7 +115,7 @@ def torch_nms(boxes: Any, scores: Any, _: Any, iou_threshold: float) -> Any:
     """For torchvision's `batched_nms` of one category."""
     import torch
 
-    from anymask.core.grid import box_nms
+    from anymask.core.boxes import box_nms
 
     return torch.from_numpy(box_nms(boxes.double().numpy(), scores.numpy(), iou_threshold))
 
@@ -141,9 +141,9 @@ class SceneBehind:
 
 
 def ours(folder: Path, photo: str, points: int, backend: str) -> dict[str, Any]:
-    from anymask.backends.base import open_backend
+    from anymask.backends.registry import open_backend
     from anymask.inference.generator import everything
-    from anymask.predict.session import Model
+    from anymask.api import Model
 
     encode, replace, total = Watch(), Watch(), Watch()
     model = Model(SceneBehind(open_backend(backend, folder / f"{NAME}.json"), encode, replace))

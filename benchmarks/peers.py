@@ -21,7 +21,7 @@ from typing import Any
 def install_stand_ins() -> None:
     """Let `segment_anything` and `mobile_sam` import without torchvision and timm."""
     if importlib.util.find_spec("torchvision") is None:
-        _stand_in("torchvision.transforms.functional", resize=_resize, to_pil_image=_to_pil_image)
+        _stand_in("torchvision.frames.functional", resize=_resize, to_pil_image=_to_pil_image)
         _stand_in("torchvision.ops.boxes", batched_nms=_not_here, box_area=_not_here)
     if importlib.util.find_spec("timm") is None:
         _stand_in("timm.models.layers", **_layers())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import anymask
 from anymask.cli.reporting import progress_line
-from anymask.core.grid import overlap_nms
+from anymask.core.boxes import matrix_nms
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.data.records import open_records
@@ -26,7 +26,7 @@ from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
 from anymask.evaluation.targets import targets_of
 from anymask.inference.generator import Search, settings_for
 from anymask.inference.scoring import LowResScorer
-from anymask.predict.session import EncodedImage, Model
+from anymask.api import EncodedImage, Model
 
 ISLANDS, DUPLICATE, PRECISIONS = 100, 0.7, (0.5, 0.52, 0.55, 0.6, 0.7)
 BOX_SCORES, BOX_IOUS, BOX_STABILITIES = (
@@ -52,7 +52,7 @@ class Answers:
         """Those chosen that are no duplicates of a better one."""
         chosen = np.flatnonzero(chosen_N)
         overlap_CC, iou_C = self.overlap_NN[np.ix_(chosen, chosen)], self.scores_N4[chosen, 1]
-        return chosen[overlap_nms(overlap_CC, iou_C, DUPLICATE)].tolist()
+        return chosen[matrix_nms(overlap_CC, iou_C, DUPLICATE)].tolist()
 
 
 def collect(model: Model, path: Path) -> list[Answers]:
@@ -81,7 +81,7 @@ def collect(model: Model, path: Path) -> list[Answers]:
 
 
 def in_boxes(image: EncodedImage) -> tuple[list[Mask], list[tuple[float, ...]]]:
-    boxes = image.find_boxes(60, float(BOX_SCORES[0]))
+    boxes = image.detect_boxes(60, float(BOX_SCORES[0]))
     answers = image.segment_batch([Prompt.of(box=box) for box in boxes.boxes_xyxy_K4])
     scorer = LowResScorer(image.transform, image.model.spec.low_res_size, 1.0)
     masks, scores = [], []

@@ -33,7 +33,7 @@ from anymask.data.splits import held_out, is_held_out
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
-from anymask.predict.session import Model
+from anymask.api import Model
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
 from anymask.training.recipes import HELD_OUT

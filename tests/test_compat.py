@@ -166,7 +166,7 @@ def test_the_default_model_of_this_package_answers_too(photo: np.ndarray) -> Non
         pytest.skip("no weights in this checkout")
     predictor = SamPredictor(sam_model_registry["lite"]())
     predictor.set_image(photo)
-    image = anymask.load("lite").encode(photo)
+    image = anymask.load("lite").encode(photo, refine=False)
     for prompt, arguments in PROMPTS.items():
         masks, _, low_res = predictor.predict(**arguments, multimask_output=prompt == "one point")
         points = arguments.get("point_coords")
@@ -176,7 +176,7 @@ def test_the_default_model_of_this_package_answers_too(photo: np.ndarray) -> Non
             labels=arguments.get("point_labels"),
             box=None if box is None else box.reshape(4),
         )
-        assert len(masks) == len(answer) == len(low_res)
+        assert len(masks) == len(low_res) >= len(answer)  # near-duplicates are merged
         best = max(answer.best.mask.iou(anymask.Mask.from_array(mask)) for mask in masks)
         assert best > 0.95  # the published code resizes the photo in another way
     _, _, low_res = predictor.predict(**PROMPTS["box"], multimask_output=False)

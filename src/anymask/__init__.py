@@ -14,19 +14,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anymask.api import EncodedImage, Model, load
+    from anymask.core.automatic_mask import AutomaticMask
     from anymask.core.candidates import Candidate, Candidates
+    from anymask.core.embedding import Embedding
     from anymask.core.mask import Mask
     from anymask.core.prompt import Prompt
     from anymask.errors import AnymaskError, BadInput, Failure
     from anymask.images.reader import read_image
-    from anymask.predict.session import EncodedImage, Model, load
+    from anymask.predict.detectors import DetectedBoxes
 
 __version__ = "0.1.0"
+_HOME = {
+    "AnymaskError": "errors",
+    "AutomaticMask": "core.automatic_mask",
+    "BadInput": "errors",
+    "Candidate": "core.candidates",
+    "Candidates": "core.candidates",
+    "DetectedBoxes": "predict.detectors",
+    "Embedding": "core.embedding",
+    "EncodedImage": "api",
+    "Failure": "errors",
+    "Mask": "core.mask",
+    "Model": "api",
+    "Prompt": "core.prompt",
+    "load": "api",
+    "read_image": "images.reader",
+}
 __all__ = [
     "AnymaskError",
+    "AutomaticMask",
     "BadInput",
     "Candidate",
     "Candidates",
+    "DetectedBoxes",
+    "Embedding",
     "EncodedImage",
     "Failure",
     "Mask",
@@ -35,19 +57,6 @@ __all__ = [
     "load",
     "read_image",
 ]
-_HOME = {
-    "AnymaskError": "errors",
-    "BadInput": "errors",
-    "Candidate": "core.candidates",
-    "Candidates": "core.candidates",
-    "EncodedImage": "predict.session",
-    "Failure": "errors",
-    "Mask": "core.mask",
-    "Model": "predict.session",
-    "Prompt": "core.prompt",
-    "load": "predict.session",
-    "read_image": "images.reader",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,13 +20,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.api import Model
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.generator import Search
-from anymask.predict.session import Model
 
 try:
     import torch

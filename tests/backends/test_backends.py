@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import anymask
-from anymask.backends.base import BACKENDS, DecodeInput, open_backend
+from anymask.api import EncodedImage, Model
+from anymask.backends.base import DecodeInput
+from anymask.backends.registry import BACKENDS, open_backend
 from anymask.core.prompt import Prompt
 from anymask.errors import BadOption, MissingExtra, ModelNotFound
-from anymask.predict.session import EncodedImage, Model
 
 PROMPTS = [
     Prompt.of(points=[(40, 40)]),
@@ -23,8 +24,8 @@ PROMPTS = [
 
 
 def assert_agreement(one: EncodedImage, other: EncodedImage) -> None:
-    for name, array in one.embedding.items():
-        assert np.abs(array - other.embedding[name]).max() < 1e-3 * np.abs(array).max()
+    for name, array in one.embedding.arrays.items():
+        assert np.abs(array - other.embedding.arrays[name]).max() < 1e-3 * np.abs(array).max()
     for ours, theirs in zip(one.segment_batch(PROMPTS), other.segment_batch(PROMPTS), strict=True):
         np.testing.assert_allclose(ours.iou, theirs.iou, atol=1e-3)
         np.testing.assert_allclose(ours.probability, theirs.probability, atol=1e-3)
@@ -98,6 +99,6 @@ def test_a_backend_whose_package_is_missing_names_the_extra(
     default_card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BACKENDS, "openvino", "anymask_backend_for_a_test:Backend")
-    monkeypatch.setattr("anymask.backends.base.EXTRAS", {"anymask_backend_for_a_test": "openvino"})
+    monkeypatch.setattr("anymask.backends.registry.EXTRAS", {"anymask_backend_for_a_test": "openvino"})
     with pytest.raises(MissingExtra, match=r'pip install "anymask\[openvino\]"'):
         open_backend("openvino", default_card)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
-from anymask.data import files
+from anymask import files
 from anymask.settings import get_settings
 
 
@@ -66,8 +66,6 @@ BAD_PROMPTS = {
     "box outside": ["--box", "200,200,300,300"],
     "box with nan": ["--box", "5,nan,40,40"],
     "points with boxes": ["--point", "5,5", "--box", "1,1,9,9", "--box", "2,2,8,8"],
-    "grid box outside": ["--grid-in-box", "50,50,300,300"],
-    "grid with points": ["--grid-in-box", "5,5,30,30", "--point", "5,5"],
     "unknown backend": ["--point", "5,5", "--backend", "gpu"],
     "unknown model": ["--point", "5,5", "--backend", "onnx", "--model", "sam_vit_z"],
     "unknown option": ["--point", "5,5", "--colour", "red"],

@@ -13,13 +13,13 @@ import anymask
 
 
 def test_edges_of_every_photo_are_a_grey_picture_of_its_size(run: Run, photo: Path) -> None:
-    result = run("edges", photo, photo, "--backend", "onnx", "--no-zoom", "--out", "out")
+    result = run("edges", photo, photo, "--backend", "onnx", "--no-refine", "--out", "out")
     assert (result.exit_code, complaints(result)) == (0, [])
     assert sorted(os.listdir("out")) == ["photo-2.edges.png", "photo.edges.png"]
     assert f"{photo}  120 x 80" in result.stdout
     with Image.open("out/photo.edges.png") as drawn:
         assert (drawn.size, drawn.mode) == ((120, 80), "L")
-        found = anymask.load(backend="onnx").encode(photo).find_edges()
+        found = anymask.load(backend="onnx").encode(photo, refine=False).detect_edges()
         assert np.abs(np.asarray(drawn) / 255 - found).max() < 0.003
 
 
@@ -33,5 +33,5 @@ def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_drawn(run: Run, 
 def test_a_model_that_finds_no_edges_says_so_once(run: Run, photo: Path) -> None:
     result = run("edges", photo, photo, "--out", "out")  # the backend without weights
     assert result.exit_code == 2
-    assert len(complaints(result)) == 1 and "does not find edges" in complaints(result)[0]
+    assert len(complaints(result)) == 1 and "does not detect edges" in complaints(result)[0]
     assert not Path("out").exists()

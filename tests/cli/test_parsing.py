@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.cli.parsing import make_prompts, make_question, parse_box, parse_point, read_mask
+from anymask.cli.parsing import make_prompts, parse_box, parse_point, read_mask
 from anymask.errors import BadImage, BadPrompt
 
 coordinates = st.floats(-1e6, 1e6)
@@ -70,13 +70,7 @@ def test_points_with_several_boxes_are_refused() -> None:
 
 def test_nothing_to_go_by_is_refused_and_says_what_to_give() -> None:
     with pytest.raises(BadPrompt, match=r"--point .* --box .* --mask"):
-        make_question([], [], None, None)
-
-
-def test_everything_in_a_box_stands_alone() -> None:
-    assert make_question([], [], None, "0,0,4,4").grid_box == (0, 0, 4, 4)
-    with pytest.raises(BadPrompt, match="stands alone"):
-        make_question(["1,2"], [], None, "0,0,4,4")
+        make_prompts([], [], None)
 
 
 @pytest.mark.parametrize("inside", [1, 200, 255])

@@ -83,13 +83,6 @@ def test_a_mask_file_is_a_prompt(run: Run, photo: Path) -> None:
     assert json.loads(result.stdout)["annotations"][0]["prompts"] == [{"mask": True}]
 
 
-def test_everything_in_a_box_gives_different_masks(run: Run, photo: Path) -> None:
-    result = run("segment", photo, "--grid-in-box", "10,10,110,70", "--json")
-    masks = [Mask.from_rle(a["segmentation"]) for a in json.loads(result.stdout)["annotations"]]
-    assert result.exit_code == 0
-    assert all(a.iou(b) < 0.7 for i, a in enumerate(masks) for b in masks[:i])
-
-
 def test_photos_of_the_same_name_do_not_replace_each_other(run: Run, photo: Path) -> None:
     Path("other").mkdir()
     Image.new("RGB", (30, 30)).save("other/photo.jpg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anymask.core.candidates import Candidate, Candidates, shared
+from anymask.core.candidates import Candidate, Candidates
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 
@@ -36,15 +36,6 @@ def test_the_most_probable_is_first() -> None:
 
 def test_equally_probable_ones_keep_their_order() -> None:
     assert np.array_equal(candidates(0.3, 0.3, 0.3).by_probability().low_res_logits, disks(1, 2, 3))
-
-
-def test_candidates_that_are_alike_share_their_probability() -> None:
-    alike = np.zeros((3, 3), bool)
-    np.testing.assert_allclose(shared(np.array([0.5, 0.2, 0.1]), alike), [0.5, 0.2, 0.1])
-    alike[0, 2] = alike[2, 0] = True
-    np.testing.assert_allclose(shared(np.array([0.5, 0.2, 0.1]), alike), [0.3, 0.2, 0.3])
-    alike[1, 2] = alike[2, 1] = True  # linked by the third
-    np.testing.assert_allclose(shared(np.array([0.5, 0.2, 0.2]), alike), [0.3, 0.3, 0.3])
 
 
 def test_candidates_are_a_sequence() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from anymask.core.candidates import Candidates
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
-from anymask.core.prompt import Prompt
+from anymask.core.prompt import ImageMask, LowResLogits, Prompt
 from anymask.errors import BadPrompt
 
 SIZE_HW = (30, 40)
@@ -49,8 +49,7 @@ def test_an_integer_mask_is_inside_where_it_is_not_zero() -> None:
     inside[3:5, 7:9] = True
     for mask in (inside, inside.astype(np.uint8) * 255, inside.astype(int), Mask.from_array(inside)):
         prompt = Prompt.of(mask=mask).check(SIZE_HW, 4)
-        assert prompt.mask is not None and prompt.mask.dtype == np.bool_
-        assert np.array_equal(prompt.mask, inside)
+        assert prompt.mask == ImageMask(inside)
 
 
 def test_an_earlier_answer_gives_its_best_logits() -> None:
@@ -58,7 +57,8 @@ def test_an_earlier_answer_gives_its_best_logits() -> None:
     logits = candidates.low_res_logits[0]
     for mask in (candidates, candidates.best, logits, logits.tolist()):
         given = Prompt.of(mask=mask).check(SIZE_HW, 4).mask
-        assert given is not None and given.dtype == np.float32 and np.array_equal(given, logits)
+        assert isinstance(given, LowResLogits)
+        assert given.logits_hw.dtype == np.float32 and np.array_equal(given.logits_hw, logits)
 
 
 def test_only_one_point_and_nothing_else_is_ambiguous() -> None:
@@ -68,6 +68,7 @@ def test_only_one_point_and_nothing_else_is_ambiguous() -> None:
     assert not Prompt.of(box=box).is_ambiguous
     assert not Prompt.of(points=point, box=box).is_ambiguous
     assert not Prompt.of(points=point, mask=answer()).is_ambiguous
+    assert not Prompt.of(points=point, text="cup").is_ambiguous
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

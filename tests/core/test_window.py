@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anymask.core.frames import ResizeLongest
-from anymask.core.window import OUTSIDE, Window, redraw
+from anymask.core.frames import OUTSIDE, ResizeLongest, Window, redraw
 
 SIZE_HW = (90, 120)
 WHOLE = ResizeLongest(SIZE_HW, 64)

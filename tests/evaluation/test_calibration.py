@@ -15,7 +15,7 @@ from evaluation_fakes import rectangle, write_record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anymask.core.candidates import tempered
+from anymask.core.candidates import apply_temperature
 from anymask.errors import BadInput
 from anymask.evaluation import describe, evaluate_calibration, reliability_diagram, summarise_with_fit
 from anymask.evaluation.calibration import Forecast, ece, ece_by_chance, equal_bins, even_bins, pooled
@@ -128,7 +128,7 @@ def test_the_fit_finds_the_temperature_that_distorted(temperature: float) -> Non
     rng = np.random.default_rng(3)
     honest = np.exp(rng.normal(0, 1.5, (6000, 4)))
     honest /= honest.sum(1, keepdims=True)
-    distorted = [tempered(chance_N, 1 / temperature) for chance_N in honest]
+    distorted = [apply_temperature(chance_N, 1 / temperature) for chance_N in honest]
     assert best_temperature(distorted, drawn(honest).tolist()) == pytest.approx(temperature, rel=0.07)
 
 
@@ -138,13 +138,13 @@ def test_tempered_is_the_softmax_of_divided_logits(logits: list[float], temperat
         weights = np.exp(values - values.max())
         return weights / weights.sum()
 
-    told = tempered(softmax(np.array(logits)), temperature)
+    told = apply_temperature(softmax(np.array(logits)), temperature)
     np.testing.assert_allclose(told, softmax(np.array(logits) / temperature), atol=1e-9)
     assert told.sum() == pytest.approx(1)
 
 
 def test_what_is_impossible_stays_impossible() -> None:
-    np.testing.assert_allclose(tempered(np.array([0.0, 0.2, 0.8]), 2), [0, 1 / 3, 2 / 3])
+    np.testing.assert_allclose(apply_temperature(np.array([0.0, 0.2, 0.8]), 2), [0, 1 / 3, 2 / 3])
 
 
 @given(st.floats(-3, 3))

@@ -204,7 +204,7 @@ class OutlineModel:
         self.strength = np.hypot(*np.gradient(np.asarray(light, np.float32) / 30))
         return self
 
-    def find_edges(self) -> np.ndarray:
+    def detect_edges(self) -> np.ndarray:
         return self.strength
 
 
@@ -213,7 +213,7 @@ def test_the_edges_of_a_head_are_its_ridges(tmp_path: Path) -> None:
     report = evaluate_edges(tmp_path, HeadEdges(OutlineModel()))
     assert report["ods"] > 0.95 and report["model"] == "outline"
     photo = np.asarray(Image.open(tmp_path / "photo.png"))
-    broad, ridges = OutlineModel().encode(photo).find_edges(), HeadEdges(OutlineModel()).edges(photo)
+    broad, ridges = OutlineModel().encode(photo).detect_edges(), HeadEdges(OutlineModel()).edges(photo)
     assert (ridges > 0.1).sum() < (broad > 0.1).sum() / 2
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from anymask.api import load
 from anymask.data.records import open_records
 from anymask.evaluation import FLOORS, evaluate_boxes, evaluate_clicks
 from anymask.evaluation.samples import ScoredImages
-from anymask.predict.session import load
 
 
 def test_a_loaded_model_goes_through_both_protocols(shared_data: Path) -> None:

@@ -41,7 +41,7 @@ def answers(image: Any, name: str) -> dict[str, Any]:
 
 def encoded(model: Any, name: str, refined: bool) -> Any:
     path = EXAMPLES / f"{name}.jpg"
-    return model.zoom(path) if refined else model.encode(path)
+    return model.encode(path, refine=refined)
 
 
 def pinned() -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ def public_api() -> list[str]:
     for name in anymask.__all__:
         value = getattr(anymask, name)
         lines.append(f"{name}{signature(value)}")
-        if inspect.isclass(value):
+        if inspect.isclass(value) and not issubclass(value, Exception):
             members = (member for member in sorted(dir(value)) if not member.startswith("_"))
             lines += [f"{name}.{member}{signature(getattr(value, member))}" for member in members]
     return lines

@@ -179,7 +179,7 @@ def test_the_first_frame_is_read(file_format: str) -> None:
 
 
 def test_a_photo_of_several_strips_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anymask.images.pixels.STRIP_PIXELS", 90)
+    monkeypatch.setattr("anymask.core.resample.STRIP_PIXELS", 90)
     rgba = np.dstack([corners(), np.full((24, 40), 255, np.uint8)])
     deep = corners().astype(np.uint16) * 257
     content = encoded(corners().transpose(1, 0, 2).copy(), "PNG", exif=with_orientation(5))

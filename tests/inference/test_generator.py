@@ -14,13 +14,13 @@ from bright import WIDTH, BrightBackend, comb_HW3, iou
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
+from anymask.api import Model
 from anymask.backends.base import DecodedArrays
-from anymask.core.window import Window
+from anymask.core.frames import Window
 from anymask.errors import BadOption
 from anymask.images.reader import content_hash
 from anymask.inference.automatic_settings import PRESETS
 from anymask.inference.generator import Found, everything, everything_encoded
-from anymask.predict.session import Model
 
 SCENE = Scene()
 SIZES_HW = ((683, 1024), (301, 200), (750, 1300))

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from anymask.core.window import OUTSIDE
+from anymask.core.frames import OUTSIDE
 from anymask.networks.lite import Lite, freeze_early_layers
 from anymask.networks.lite_decoder import draw_prompts
 from anymask.networks.lite_trunk import LiteTrunk, fold_batch_norm

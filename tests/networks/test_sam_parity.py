@@ -22,7 +22,8 @@ from sam_references import (
     tiny_sam,
 )
 
-from anymask.core.frames import ResizeLongest, normalise_and_pad
+from anymask.core.frames import ResizeLongest
+from anymask.core.resample import normalise_and_pad
 from anymask.networks.presets import build
 from anymask.networks.sam import Sam
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import anymask
-from anymask.predict.session import Model
+from anymask.api import Model
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.core.frames import ResizeLongest
 from anymask.core.spec import ModelSpec
 
@@ -92,7 +92,7 @@ class SceneBackend:
     def __init__(self, scene: Scene, batch_size: int = 1) -> None:
         self.scene, self.batch_size, self.asked = scene, batch_size, 0
 
-    def encode(self, pixels_13hw: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> EmbeddingArrays:
         return {"image_embeddings": np.zeros((1, 1, 1, 1), np.float32)}
 
     def decode(self, embedding: Mapping[str, Floats], prompts: DecodeInput) -> DecodedArrays:

@@ -136,7 +136,7 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
 
     card = default_model_with("boxes", box_run, tmp_path / "model")
     image = anymask.load(str(card)).encode(box_run.parent / "scenes" / "scene0.png")
-    assert len(image.find_boxes(at_least=0.0)) > 0
+    assert len(image.detect_boxes(min_score=0.0)) > 0
 
 
 def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:

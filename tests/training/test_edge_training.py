@@ -117,7 +117,7 @@ def test_an_exported_model_finds_edges_with_it(edge_run: Path, scenes: Path, tmp
     import anymask
 
     card = default_model_with("edges", edge_run, tmp_path / "model")
-    strength = anymask.load(str(card)).encode(scenes / "scene0.png").find_edges()
+    strength = anymask.load(str(card)).encode(scenes / "scene0.png").detect_edges()
     masks = [a.mask for a in open_records(scenes)[0].annotations]
     assert all(isinstance(mask, Mask) for mask in masks)
     edges = outlines([mask.to_array() for mask in masks], np.ones((96, 128), bool))

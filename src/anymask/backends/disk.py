@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
+from anymask.core.frames import OUTSIDE
 from anymask.core.spec import ModelSpec
-from anymask.core.window import OUTSIDE
 
 DISK_SPEC = ModelSpec(
     name="disk",
@@ -40,10 +40,10 @@ class DiskBackend:
     def __init__(self, model: Path | None = None, threads: int = 1) -> None:
         del model, threads
 
-    def encode(self, pixels_13hw: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> EmbeddingArrays:
         return {"image_embeddings": pixels_13hw.mean(axis=(2, 3), keepdims=True)}
 
-    def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+    def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         cell = self.spec.input_size / self.spec.low_res_size
         rows = zip(prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P, strict=True)
         masks = np.stack([answer(xy / cell, kind, mask[0] if has else None) for xy, kind, mask, has in rows])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.backends.memory import give_back_free_memory
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 from anymask.errors import ModelNotFound, WeightsError
@@ -54,14 +54,14 @@ class OnnxBackend:
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
-    def encode(self, pixels_13hw: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> EmbeddingArrays:
         names = list(self.spec.embedding_names)
         embedding = dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13hw}), strict=True))
         if not self._is_small:
             give_back_free_memory()
         return embedding
 
-    def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+    def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         if self._side_by_side > 1 and len(prompts) > 1:
             answers = self._each_alone(embedding, prompts)
         else:
@@ -70,7 +70,7 @@ class OnnxBackend:
         return DecodedArrays(masks, iou, chances[0] if chances else None)
 
     def _answered(
-        self, embedding: Embedding, prompts: DecodeInput, points: onnxruntime.InferenceSession | None
+        self, embedding: EmbeddingArrays, prompts: DecodeInput, points: onnxruntime.InferenceSession | None
     ) -> list[Floats]:
         """`points`: the graph for prompts without masks, where there is one."""
         if points is None or prompts.has_mask_P.any():
@@ -79,7 +79,7 @@ class OnnxBackend:
             found = points.run(self._outputs, {**embedding, **named_points(prompts)})
         return found
 
-    def _each_alone(self, embedding: Embedding, prompts: DecodeInput) -> list[Floats]:
+    def _each_alone(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> list[Floats]:
         """Several prompts at a time, a thread each: a fifth faster than one by one with all threads."""
         with ThreadPoolExecutor(self._side_by_side) as pool:
             rows = list(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import openvino
 
-from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.backends.memory import give_back_free_memory
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 from anymask.errors import ModelNotFound, WeightsError
@@ -41,14 +41,14 @@ class OpenVinoBackend:
         self._points = compile_graph(core, files.points, hints) if files.points.is_file() else None
         self.batch_size = 1 if self._points is None else POINTS_BATCH
 
-    def encode(self, pixels_13hw: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> EmbeddingArrays:
         answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13hw})
         embedding = {name: np.array(answer[name]) for name in self.spec.embedding_names}
         del answer
         give_back_free_memory()
         return embedding
 
-    def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+    def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         if self._points is not None and not prompts.has_mask_P.any():
             masks, iou, *chances = self._run(self._points, {**embedding, **named_points(prompts)})
             return DecodedArrays(masks, iou, chances[0] if chances else None)

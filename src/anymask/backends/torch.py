@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from anymask.backends.base import DecodedArrays, DecodeInput, Embedding, Floats
+from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.core.spec import ModelSpec
 from anymask.errors import BadOption
 from anymask.hub.card import ModelFiles
@@ -49,11 +49,11 @@ class TorchBackend:
     def spec(self) -> ModelSpec:
         return self.network.spec
 
-    def encode(self, pixels_13hw: Floats) -> Embedding:
+    def encode(self, pixels_13hw: Floats) -> EmbeddingArrays:
         with torch.inference_mode():
             return {n: to_array(t) for n, t in self.network.encode_image(self._tensor(pixels_13hw)).items()}
 
-    def decode(self, embedding: Embedding, prompts: DecodeInput) -> DecodedArrays:
+    def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
         with torch.inference_mode():
             tensors = {name: self._tensor(a) for name, a in embedding.items()}

@@ -103,8 +103,8 @@ def describe(wishes: Wishes) -> dict[str, Any]:
     """The wishes as they are kept with the run: names, fingerprint of the weights, every threshold."""
     from importlib.metadata import version
 
+    from anymask.api import load
     from anymask.inference.generator import settings_for
-    from anymask.predict.session import load
 
     model = load(wishes.model, backend=wishes.backend, threads=wishes.threads)
     settings = settings_for(model, wishes.preset, **dict(wishes.changes))
@@ -161,7 +161,7 @@ class Annotator:
     """Finds everything in one photo after the other and writes it. One for each process."""
 
     def __init__(self, wishes: Wishes, out: Path, within: Progress | None = None) -> None:
-        from anymask.predict.session import load
+        from anymask.api import load
 
         self._wishes, self._out, self._within = wishes, out, within
         self._model = load(wishes.model, backend=wishes.backend, threads=wishes.threads)

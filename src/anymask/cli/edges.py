@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.options import BackendName, EdgeZoom, ModelName
+from anymask.cli.options import BackendName, EdgeRefine, ModelName
 from anymask.cli.reporting import Failures, say
 from anymask.cli.segment import DEFAULT_FOLDER, PhotoPaths, output_names
 
@@ -21,7 +21,7 @@ def edges(
     images: PhotoPaths,
     model: ModelName = "lite",
     backend: BackendName = "auto",
-    zoom: EdgeZoom = None,
+    refine: EdgeRefine = None,
     out: EdgeFolder = DEFAULT_FOLDER,
 ) -> None:
     """Draw the edges of photos: the brighter, the likelier a person would draw one there.
@@ -31,17 +31,16 @@ def edges(
     import numpy as np
     from PIL import Image
 
+    from anymask.api import load
     from anymask.cli.photo import png
     from anymask.files import check_not_an_input, make_folder, write_atomically
-    from anymask.predict.session import load
 
     opened = load(model, backend=backend)
-    _ = opened.edge_finder  # a model that has none is told before any photo is read
-    encode = opened.zoom if (opened.zooms if zoom is None else zoom) else opened.encode
+    _ = opened.edge_detector  # a model that has none is told before any photo is read
     folder, failures = make_folder(out), Failures()
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
-            strength_HW = encode(path).find_edges()
+            strength_HW = opened.encode(path, refine=refine).detect_edges()
             drawn = folder / f"{name}.edges.png"
             check_not_an_input(drawn, images)
             write_atomically(drawn, png(Image.fromarray((strength_HW * 255).round().astype(np.uint8))))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anymask.cli.options import AsJson, BackendName, EdgeZoom, ModelName, Zoom
+from anymask.cli.options import AsJson, BackendName, EdgeRefine, ModelName, Refine
 from anymask.cli.reporting import needs_extra, progress_line, say
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
+    from anymask.api import EncodedImage, Model
     from anymask.data.records import RecordSource
 
 evaluate = typer.Typer(
@@ -52,7 +54,7 @@ def clicks(
         ),
     ] = "centre",
     max_clicks: Annotated[int, typer.Option(metavar="N", help="Clicks per mask; the protocol has 20.")] = 20,
-    zoom: Zoom = None,
+    refine: Refine = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Csv = None,
@@ -64,13 +66,13 @@ def clicks(
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_clicks
-    subject, looks = _looking(_subject(model, backend), zoom)
+    tested, refines = _under_test(_subject(model, backend), refine)
     _run(
         evaluate_clicks,
         photos_of(data, held_out),
-        subject,
+        tested,
         as_json,
-        looks=looks,
+        refines=refines,
         first=first,
         max_clicks=max_clicks,
         limit=limit,
@@ -83,7 +85,7 @@ def boxes(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
-    zoom: Zoom = None,
+    refine: Refine = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Csv = None,
@@ -92,13 +94,13 @@ def boxes(
     """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
-    subject, looks = _looking(_subject(model, backend), zoom)
+    tested, refines = _under_test(_subject(model, backend), refine)
     _run(
         evaluate_boxes,
         photos_of(data, held_out),
-        subject,
+        tested,
         as_json,
-        looks=looks,
+        refines=refines,
         limit=limit,
         csv_path=csv_path,
     )
@@ -158,11 +160,11 @@ def edges(
         bool,
         typer.Option(
             "--from-masks",
-            help="Edges of everything it finds, as in the paper, even if it has an edge head; with --zoom in"
-            " windows too. Takes long.",
+            help="Edges of everything it finds, as in the paper, even if it has an edge head; with --refine "
+            "in windows too. Takes long.",
         ),
     ] = False,
-    zoom: EdgeZoom = None,
+    refine: EdgeRefine = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: PhotoCsv = None,
@@ -175,24 +177,24 @@ def edges(
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_edges
-    source, looks = _edge_source(model, backend, from_masks, zoom)
+    source, refines = _edge_source(model, backend, from_masks, refine)
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
-    _run(evaluate_edges, photos_of(data, held_out), source, as_json, looks=looks, **options)
+    _run(evaluate_edges, photos_of(data, held_out), source, as_json, refines=refines, **options)
 
 
-def _edge_source(model: str, backend: str, from_masks: bool, zoom: bool | None) -> tuple[Any, int]:
-    """What draws edges, and how often it looks. Raises BadOption."""
+def _edge_source(model: str, backend: str, from_masks: bool, refine: bool | None) -> tuple[Any, bool]:
+    """What draws edges, and whether it refines. Raises BadOption."""
     from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges
 
     if model in EDGE_FLOORS:
         if from_masks:
             raise BadOption(f"--from-masks: {model} finds no masks")
-        return _looking(EDGE_FLOORS[model](), zoom)
+        return _under_test(EDGE_FLOORS[model](), refine)
     loaded = _proposer(model, backend)
-    subject, looks = _looking(loaded, zoom)
+    tested, refines = _under_test(loaded, refine)
     if loaded.edge_path is None or from_masks:
-        return MaskEdges(loaded, closer=looks > 1), looks
-    return HeadEdges(subject), looks
+        return MaskEdges(loaded, closer=refines), refines
+    return HeadEdges(tested), refines
 
 
 @evaluate.command()
@@ -200,7 +202,7 @@ def calibration(
     data: Data,
     model: ModelName = "lite",
     backend: BackendName = "auto",
-    zoom: Zoom = None,
+    refine: Refine = None,
     held_out: HeldOut = None,
     limit: Limit = None,
     csv_path: Annotated[
@@ -222,11 +224,13 @@ def calibration(
     if model in FLOORS:
         raise BadOption(f"model: {model} answers without probabilities; this protocol measures them")
     loaded = _subject(model, backend)
-    subject, looks = _looking(loaded, zoom)
+    tested, refines = _under_test(loaded, refine)
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
     if fit:
         options["summary"] = partial(summarise_with_fit, earlier=loaded.temperature)
-    report = _run(evaluate_calibration, photos_of(data, held_out), subject, as_json, looks=looks, **options)
+    report = _run(
+        evaluate_calibration, photos_of(data, held_out), tested, as_json, refines=refines, **options
+    )
     if plot:
         title = f"{report['model']} on {report['dataset']}: calibration error {report['ece']:.3f}"
         write_picture(reliability_diagram(report["bins"], title), plot)
@@ -255,14 +259,14 @@ def _run(
     model: Any,
     as_json: bool,
     /,
-    looks: int | None = None,
+    refines: bool | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     from anymask.evaluation import describe
 
     report = run(data, model, progress=progress_line, **options)
-    if looks is not None:
-        report = {**report, "looks": looks}
+    if refines is not None:
+        report = {**report, "refined": refines}
     say(json.dumps(report) if as_json else describe(report))
     return report
 
@@ -272,22 +276,36 @@ def _subject(name: str, backend: str) -> Any:
 
     if name in FLOORS:
         return FLOORS[name]()
-    from anymask.predict.session import load
+    from anymask.api import load
 
     return load(name, backend=backend)
 
 
-def _looking(subject: Any, zoom: bool | None) -> tuple[Any, int]:
-    """The subject, and how often it looks: as asked, or as its card says. Raises BadOption for a floor."""
-    from anymask.predict.refine import Zooming
-    from anymask.predict.session import Model
+@dataclass(frozen=True, slots=True)
+class ModelUnderTest:
+    """A model that encodes as the call asks for."""
+
+    model: Model
+    refine: bool
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def encode(self, source: Any, /) -> EncodedImage:
+        return self.model.encode(source, refine=self.refine)
+
+
+def _under_test(subject: Any, refine: bool | None) -> tuple[Any, bool]:
+    """The subject, and whether it refines: as asked, or as its card says. Raises BadOption for a baseline."""
+    from anymask.api import Model
 
     if not isinstance(subject, Model):
-        if zoom:
-            raise BadOption(f"--zoom: {subject.name} is no network and sees all pixels anyway")
-        return subject, 1
-    twice = subject.zooms if zoom is None else zoom
-    return (Zooming(subject), 2) if twice else (subject, 1)
+        if refine:
+            raise BadOption(f"--refine: {subject.name} is no network and sees all pixels anyway")
+        return subject, False
+    refines = subject.refines if refine is None else refine
+    return ModelUnderTest(subject, refines), refines
 
 
 def _proposer(name: str, backend: str) -> Any:

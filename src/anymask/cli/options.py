@@ -19,19 +19,19 @@ BackendName = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
-Zoom = Annotated[
+Refine = Annotated[
     bool | None,
     typer.Option(
-        "--zoom/--no-zoom",
-        help="Look twice: at the whole photo, then closer at what was found. Better edges and small "
-        "things for another run of the encoder. Default: as the model's card says; lite does.",
+        "--refine/--no-refine",
+        help="Refine each mask in a second pass, in a window around it: better outlines and small things for "
+        "another run of the encoder. Default: as the model's card says; lite refines.",
     ),
 ]
 
-EdgeZoom = Annotated[
+EdgeRefine = Annotated[
     bool | None,
     typer.Option(
-        "--zoom/--no-zoom",
-        help="Look at the mirrored photo too. Default: as the model's card says; lite does.",
+        "--refine/--no-refine",
+        help="Average with the edges of the mirrored photo. Default: as the model's card says; lite does.",
     ),
 ]

@@ -61,25 +61,6 @@ def _numbers(parts: Sequence[str], where: str) -> list[float]:
     return numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a call asks of every photo: either prompts with a mask each, or everything inside a box."""
-
-    prompts: tuple[Prompt, ...] = ()
-    grid_box: Box | None = None
-
-
-def make_question(
-    points: Sequence[str], boxes: Sequence[str], mask_path: Path | None, grid_box: str | None
-) -> Question:
-    """Raises BadPrompt when there is nothing to go by, or too much."""
-    if grid_box is None:
-        return Question(prompts=tuple(make_prompts(points, boxes, mask_path)))
-    if points or boxes or mask_path:
-        raise BadPrompt("--grid-in-box stands alone: it asks for everything in the box")
-    return Question(grid_box=parse_box(grid_box, "--grid-in-box"))
-
-
 def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | None) -> list[Prompt]:
     """One prompt per box; the points and the mask belong to the only box, or make a prompt without a box.
 
@@ -89,9 +70,7 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
 
     parsed, parsed_boxes = [parse_point(p) for p in points], [parse_box(b) for b in boxes]
     if not (parsed or parsed_boxes or mask_path):
-        raise BadPrompt(
-            "what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE (or --grid-in-box)"
-        )
+        raise BadPrompt("what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE")
     if len(parsed_boxes) > 1 and (parsed or mask_path):
         raise BadPrompt(f"points and a mask go with one box at most, got {len(parsed_boxes)} boxes")
     mask = None if mask_path is None else read_mask(mask_path)

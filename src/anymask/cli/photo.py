@@ -12,17 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anymask.cli.grid import segment_grid_in_box
-from anymask.cli.parsing import Box, Question
+from anymask.api import EncodedImage, Model
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
 from anymask.data.record_json import annotation_fields, image_fields, record_json
 from anymask.drawing import Drawn, overlay, side_by_side
-from anymask.errors import BadPrompt
 from anymask.files import check_not_an_input, make_folder, write_atomically
 from anymask.images.reader import read_image
-from anymask.predict.refine import ZoomImage
-from anymask.predict.session import EncodedImage, Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,49 +38,38 @@ class Result:
     json_text: str
 
 
-class Photos:
-    """Answers the same question for one photo after the other. `folder` None: writes nothing.
+class PhotoSegmenter:
+    """Answers the same prompts about one photo after the other. `folder` None: writes nothing.
 
     `inputs`: the files of the call, which are never overwritten. Raises StorageError when the folder cannot
     be made.
     """
 
     def __init__(
-        self, question: Question, *, inputs: Iterable[Path], folder: Path | None, all_candidates: bool
+        self, prompts: Sequence[Prompt], *, inputs: Iterable[Path], folder: Path | None, all_candidates: bool
     ) -> None:
-        self._question, self._inputs, self._all = question, list(inputs), all_candidates
+        self._prompts, self._inputs, self._all = list(prompts), list(inputs), all_candidates
         self._folder = make_folder(folder) if folder else None
 
-    def segment(self, model: Model, path: Path, name: str, twice: bool) -> Result:
-        """Read, encode, answer and write; `twice`: with a second look. Raises AnymaskError."""
+    def segment(self, model: Model, path: Path, name: str, refine: bool | None) -> Result:
+        """Read, encode, answer and write; `refine` as in `Model.encode`. Raises AnymaskError."""
         pixels_HW3 = read_image(path)
         started = time.perf_counter()
-        image = model.encode(pixels_HW3)
+        image = model.encode(pixels_HW3, refine=refine)
         encoded = time.perf_counter()
-        answers = self._answers(image, ZoomImage(image, pixels_HW3) if twice else image)
+        answers = self._answers(image)
         decoded = time.perf_counter()
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
         names = mask_names(name, len(answers)) if self._folder else []
         record = make_record(path, image, answers, names, model=model.name, seconds=seconds)
-        self._write(files(name, pixels_HW3, answers, names, record, self._question.grid_box))
+        self._write(files(name, pixels_HW3, answers, names, record))
         return Result(self._summary(path, name, pixels_HW3, answers), record)
 
-    def _answers(self, image: EncodedImage, asked: EncodedImage | ZoomImage) -> list[Answer]:
-        if self._question.grid_box is not None:
-            return self._everything(image)
-        prompts = list(self._question.prompts)
-        ranked = ((p, enumerate(c, 1)) for p, c in zip(prompts, asked.segment_batch(prompts), strict=True))
+    def _answers(self, image: EncodedImage) -> list[Answer]:
+        candidates = image.segment_batch(self._prompts)
+        ranked = ((p, enumerate(c, 1)) for p, c in zip(self._prompts, candidates, strict=True))
         answers = [Answer(candidate, rank, prompt) for prompt, many in ranked for rank, candidate in many]
         return [a for a in answers if self._all or a.rank == 1]
-
-    def _everything(self, image: EncodedImage) -> list[Answer]:
-        assert self._question.grid_box is not None
-        (height, width), (x0, y0, x1, y1) = image.size_hw, self._question.grid_box
-        if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-            raise BadPrompt(
-                f"--grid-in-box: expected a box inside 0,0,{width},{height}, got {x0:g},{y0:g},{x1:g},{y1:g}"
-            )
-        return [Answer(f.candidate, 1, f.prompt) for f in segment_grid_in_box(image, self._question.grid_box)]
 
     def _write(self, contents: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
         """All files or, where one would replace an input, none."""
@@ -100,8 +85,6 @@ class Photos:
         height, width = pixels_HW3.shape[:2]
         lines = [f"{path}  {width} x {height}"]
         lines += [f"  mask {i}: {describe(a, width * height)}" for i, a in enumerate(answers, 1)]
-        if not answers:
-            lines.append("  nothing found that the model is sure of")
         if self._folder is not None:
             lines.append(
                 f"  -> {self._folder / name}.overlay.png, .mask{'-*' * (len(answers) > 1)}.png, .json"
@@ -131,12 +114,11 @@ def files(
     answers: Sequence[Answer],
     names: Sequence[str],
     record: str,
-    searched_xyxy: Box | None = None,
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names, and functions that make the contents when their turn comes: one file in memory at a time."""
     for mask_file, answer in zip(names, answers, strict=False):
         yield mask_file, lambda answer=answer: mask_png(answer.candidate.mask.to_array())  # type: ignore[misc]
-    yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers, searched_xyxy))
+    yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers))
     yield f"{name}.json", lambda: record.encode() + b"\n"
 
 
@@ -148,7 +130,7 @@ def describe(answer: Answer, photo_area: int) -> str:
     return f"{rank}{size}, predicted IoU {candidate.iou:.2f}, probability {candidate.probability:.2f}"
 
 
-def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer], searched_xyxy: Box | None = None) -> Image.Image:
+def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> Image.Image:
     """One overlay; with several candidates per prompt one per rank, side by side."""
     ranks = sorted({a.rank for a in answers}) or [1]
     several = len(answers) > 1
@@ -158,7 +140,7 @@ def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer], searched_xyxy: Box |
         drawn = [
             Drawn(a.candidate.mask, a.prompt, _tag(i, a, len(ranks)) if several else "") for i, a in shown
         ]
-        panels.append(overlay(pixels_HW3, drawn, searched_xyxy))
+        panels.append(overlay(pixels_HW3, drawn))
     return side_by_side(panels)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.options import BackendName, ModelName, Zoom
+from anymask.cli.options import BackendName, ModelName, Refine
 from anymask.cli.reporting import Failures, say
 
 # \b keeps the lines as they are.
@@ -41,13 +41,6 @@ MaskFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A rough mask to start from: an image like the photo, bright inside."),
 ]
-GridBox = Annotated[
-    str | None,
-    typer.Option(
-        metavar="X0,Y0,X1,Y1",
-        help="Everything in a box: asks with a grid of points, keeps the sure answers, each thing once.",
-    ),
-]
 AllCandidates = Annotated[
     bool, typer.Option("--candidates", help="All candidates of a prompt, side by side, not only the best.")
 ]
@@ -69,36 +62,34 @@ def segment(
     point: PointTexts = None,
     box: BoxTexts = None,
     mask: MaskFile = None,
-    grid_in_box: GridBox = None,
     model: ModelName = "lite",
     backend: BackendName = "auto",
-    zoom: Zoom = None,
+    refine: Refine = None,
     candidates: AllCandidates = False,
     out: OutFolder = None,
     json: JsonLines = False,
 ) -> None:
-    """Cut things out of photos: points, boxes or a rough mask say what is meant.
+    """Segment photos from points, boxes or masks.
 
     Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
     centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
     ambiguous and has three candidates (see --candidates). A photo that fails is reported, the others are
     done; the exit code is then 1, or 2 when the call itself was wrong.
     """
-    from anymask.cli.parsing import make_question
-    from anymask.cli.photo import Photos
-    from anymask.predict.session import load
+    from anymask.api import load
+    from anymask.cli.parsing import make_prompts
+    from anymask.cli.photo import PhotoSegmenter
 
-    question = make_question(point or (), box or (), mask, grid_in_box)
+    prompts = make_prompts(point or (), box or (), mask)
     folder = out or (None if json else DEFAULT_FOLDER)
-    photos = Photos(
-        question, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
+    segmenter = PhotoSegmenter(
+        prompts, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
     )
     failures = Failures()
     opened = load(model, backend=backend)
-    twice = opened.zooms if zoom is None else zoom
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
-            answer = photos.segment(opened, path, name, twice)
+            answer = segmenter.segment(opened, path, name, refine)
             say(answer.json_text if json else answer.summary)
     failures.leave_if_any()
 

@@ -42,8 +42,8 @@ def time_model(
 ) -> dict[str, object]:
     """encode: pixels to embedding. decode: one point to low-resolution candidates. click: one point to a
     mask."""
+    from anymask.api import load
     from anymask.images.reader import read_image
-    from anymask.predict.session import load
 
     started = time.perf_counter()
     model = load(name, backend=backend)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.frames import Frame
 from anymask.core.mask import Mask
-from anymask.core.window import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

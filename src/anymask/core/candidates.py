@@ -5,7 +5,7 @@ Legend: M candidates, h w low-resolution pixels of the model's square, H W pixel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import overload
@@ -13,25 +13,29 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.frames import Frame
 from anymask.core.mask import Mask, Rle
 from anymask.core.polygons import Ring
-from anymask.core.window import Frame
+from anymask.core.values import ArrayValue
 
 THRESHOLD = 0.0  # logits above it are inside
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
-    """One answer. `iou`: predicted quality. `probability`: calibrated chance that this mask was meant."""
+class Candidate(ArrayValue):
+    """One answer. `iou`: predicted IoU. `probability`: calibrated chance that this mask was meant.
+
+    `low_res_logits`: (h, w) float32. `frame`: what they were predicted in, the image or a window of it.
+    """
 
     low_res_logits: NDArray[np.float32]
     iou: float
     probability: float
-    transform: Frame
+    frame: Frame
 
     @cached_property
     def mask(self) -> Mask:
-        return Mask.from_array(self.transform.to_image_mask(self.low_res_logits, THRESHOLD))
+        return Mask.from_array(self.frame.to_image_mask(self.low_res_logits, THRESHOLD))
 
     @property
     def array(self) -> NDArray[np.bool_]:
@@ -41,8 +45,8 @@ class Candidate:
     @property
     def logits(self) -> NDArray[np.float32]:
         """H x W float32, a new array each time: four bytes for each pixel of the image."""
-        logits_1HW = self.transform.to_image_logits(self.low_res_logits[None])
-        return logits_1HW.reshape(self.transform.size_hw_image)
+        logits_1HW = self.frame.to_image_logits(self.low_res_logits[None])
+        return logits_1HW.reshape(self.frame.size_hw_image)
 
     @property
     def rle(self) -> Rle:
@@ -57,35 +61,44 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(ArrayValue):
     """Answers to one prompt, best first; with `none_probability` the probabilities sum to 1.
 
-    `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. `transforms`: the frame in which
-    each was drawn. Slicing keeps `none_probability`.
+    `low_res_logits`: (M, h, w) float32. `iou`, `probability`: (M,) float32. `frames`: what each was
+    predicted in. Slicing keeps `none_probability`.
     """
 
     low_res_logits: NDArray[np.float32]
     iou: NDArray[np.float32]
     probability: NDArray[np.float32]
     none_probability: float
-    transforms: tuple[Frame, ...]
+    frames: tuple[Frame, ...]
 
     def __post_init__(self) -> None:
         count = len(self.low_res_logits)
         assert self.low_res_logits.ndim == 3 and self.iou.shape == self.probability.shape == (count,)
-        assert len(self.transforms) == count
+        assert len(self.frames) == count
 
     def by_probability(self) -> Candidates:
         """The most probable one first; equal ones keep their order."""
         order = np.argsort(-self.probability, kind="stable")
         arrays = (self.low_res_logits[order], self.iou[order], self.probability[order])
-        return Candidates(*arrays, self.none_probability, tuple(self.transforms[i] for i in order))
+        return Candidates(*arrays, self.none_probability, tuple(self.frames[i] for i in order))
 
     @cached_property
     def _items(self) -> tuple[Candidate, ...]:
         scores = self.iou.tolist(), self.probability.tolist()
-        return tuple(
-            Candidate(*row) for row in zip(self.low_res_logits, *scores, self.transforms, strict=True)
+        return tuple(Candidate(*row) for row in zip(self.low_res_logits, *scores, self.frames, strict=True))
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], none_probability: float) -> Candidates:
+        """At least one, in their order."""
+        return cls(
+            np.stack([c.low_res_logits for c in candidates]),
+            np.array([c.iou for c in candidates], np.float32),
+            np.array([c.probability for c in candidates], np.float32),
+            none_probability,
+            tuple(c.frame for c in candidates),
         )
 
     @property
@@ -106,23 +119,16 @@ class Candidates:
     def __getitem__(self, index: int | slice) -> Candidate | Candidates:
         if isinstance(index, slice):
             parts = (self.low_res_logits[index], self.iou[index], self.probability[index])
-            return Candidates(*parts, self.none_probability, self.transforms[index])
+            return Candidates(*parts, self.none_probability, self.frames[index])
         return self._items[index]
 
-
-def shared(chance_M: NDArray[np.floating], alike_MM: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Probabilities of which those of candidates that are alike, or linked by such, became their mean: which
-    of them comes nearest to what was meant is chance.
-    """
-    linked_MM = alike_MM | np.eye(len(chance_M), dtype=np.bool_)
-    for _ in range(len(chance_M)):
-        linked_MM = linked_MM @ linked_MM
-    return np.asarray((linked_MM @ chance_M.astype(np.float64)) / linked_MM.sum(1))
+    def __repr__(self) -> str:
+        each = ", ".join(f"{probability:.3f}" for probability in self.probability)
+        return f"Candidates(probability=[{each}], none_probability={self.none_probability:.3f})"
 
 
-def tempered(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities that sum to 1, each to the power of 1 / temperature, and made to sum to 1 again; their
-    order stays.
+def apply_temperature(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Temperature scaling of probabilities that sum to 1; their order stays.
 
     Above 1 they become more alike, below 1 less; of a softmax these are exactly the values of its logits
     divided by the temperature (Guo et al. 2017, section 4.2).

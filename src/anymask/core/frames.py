@@ -1,31 +1,59 @@
-"""Frames: image pixels (`*_image`) and the model's square input (`*_model`). The only file that converts.
+"""Frames: image pixels (`*_image`), the model's square (`*_model`), windows of an image shown alone.
 
-Coordinates are continuous, x right and y down; the centre of pixel (0, 0) is (0.5, 0.5) in every frame.
-Boxes are `x0, y0, x1, y1` edges.
+The only file that converts. Coordinates are continuous, x right and y down; the centre of pixel (0, 0) is
+(0.5, 0.5) in every frame. Boxes are `x0, y0, x1, y1` edges. A mask in a window is a mask in the image:
+outside the window it says no. `redraw` carries low-resolution logits from one frame to another.
 Legend: H W image pixels, h w low-resolution pixels, M masks, S side of the model's input.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from anymask.images.pixels import strips
+from anymask.core.resample import (
+    Floats,
+    Pixels,
+    SizeHW,
+    Step,
+    fill,
+    line_blocks,
+    lines_between,
+    neighbours,
+    resize_antialias,
+    sample_lines,
+)
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-SizeHW = tuple[int, int]
+OUTSIDE = -10.0  # the logit of what a frame does not show: surely not inside
 
-LARGE = 1 << 22  # pixels of an image from which on strips are sooner
-BLOCK_VALUES = 1 << 16  # upscaled at a time: 256 KiB of float32, which stays in the cache
+Edges = tuple[int, int, int, int]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
-Step = tuple[NDArray[np.intp], Floats]  # of each new line the line before it, and the weight of the one after
+
+class Frame(Protocol):
+    """What a mask was predicted in: the whole image (`ResizeLongest`) or a `Window` of it."""
+
+    @property
+    def size_hw_image(self) -> SizeHW: ...
+
+    @property
+    def origin_xy(self) -> tuple[int, int]:
+        """Where the pixels that the model was shown begin in the image."""
+        ...
+
+    @property
+    def inside(self) -> ResizeLongest:
+        """The frame of those pixels alone."""
+        ...
+
+    def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]: ...
+
+    def to_image_logits(self, low_res_Mhw: Floats) -> Floats: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +72,14 @@ class ResizeLongest:
         scale = self.input_size / max(self.size_hw_image)
         height, width = (max(1, int(side * scale + 0.5)) for side in self.size_hw_image)
         return height, width
+
+    @property
+    def origin_xy(self) -> tuple[int, int]:
+        return 0, 0
+
+    @property
+    def inside(self) -> ResizeLongest:
+        return self
 
     @property
     def _factors_xy(self) -> NDArray[np.float64]:
@@ -67,17 +103,11 @@ class ResizeLongest:
         return (np.asarray(boxes_xyxy_model, np.float64) / np.tile(self._factors_xy, 2)).astype(np.float32)
 
     def resize_image(self, pixels_HW3: Pixels) -> Pixels:
-        """uint8 of `size_hw_image` -> uint8 of `size_hw_model`: bilinear with antialias, rounded.
+        """uint8 of `size_hw_image` -> uint8 of `size_hw_model`: bilinear with antialias.
 
-        Rounded to whole values before they are normalised, as the published reference does. A large image
-        along x first, in strips: they share the processor's cores, and no copy of it all is needed.
+        Rounded to whole values before they are normalised, as the published reference does.
         """
-        height, width = self.size_hw_model
-        if pixels_HW3.shape[:2] == (height, width):
-            return pixels_HW3
-        if pixels_HW3.shape[0] * pixels_HW3.shape[1] > LARGE:
-            pixels_HW3 = _narrowed(pixels_HW3, width)
-        return _resized(pixels_HW3, (height, width))
+        return resize_antialias(pixels_HW3, self.size_hw_model)
 
     def to_image_logits(self, low_res_Mhw: Floats) -> Floats:
         """Low-resolution logits of the whole square -> (M, H, W) float32 of the image.
@@ -87,7 +117,7 @@ class ResizeLongest:
         rows, columns = (slice(0, side) for side in self.size_hw_image)
         logits_MHW = np.empty((len(low_res_Mhw), *self.size_hw_image), np.float32)
         for low_res_hw, out_HW in zip(low_res_Mhw, logits_MHW, strict=True):
-            _filled(out_HW, self._image_logit_blocks(low_res_hw, rows, columns))
+            fill(out_HW, self._image_logit_blocks(low_res_hw, rows, columns))
         return logits_MHW
 
     def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]:
@@ -111,7 +141,7 @@ class ResizeLongest:
     def to_image_window(self, low_res_hw: Floats, rows: slice, columns: slice) -> Floats:
         """The part `[rows, columns]` of the logits of the image, worked out alone; equal to the whole."""
         logits = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
-        return _filled(logits, self._image_logit_blocks(low_res_hw, rows, columns))
+        return fill(logits, self._image_logit_blocks(low_res_hw, rows, columns))
 
     def reached(self, low_res_size: int, axis: int, start: int, stop: int) -> slice:
         """The part of an axis of the image in whose logits the low-resolution cells start..stop have a share;
@@ -137,99 +167,97 @@ class ResizeLongest:
         left_right, *x_steps = self._steps(len(low_res_hw), 1, columns)
         lines = low_res_hw[slice(*top_bottom), slice(*left_right)].T
         for step in x_steps:
-            lines = _lines_between(lines, step)
+            lines = lines_between(lines, step)
         lines = np.ascontiguousarray(lines.T)
-        return _line_blocks(_lines_between(lines, y_steps[0]), y_steps[1])
+        return line_blocks(lines_between(lines, y_steps[0]), y_steps[1])
 
     def _steps(self, size: int, axis: int, part: slice) -> tuple[tuple[int, int], Step, Step]:
         """For a part of an axis of the image: the cells that count, and both steps from them."""
         model, image = self.size_hw_model[axis], self.size_hw_image[axis]
-        before_2, weight_2 = _neighbours(model, image, part)
+        before_2, weight_2 = neighbours(model, image, part)
         first, last = int(before_2[0]), min(int(before_2[-1]) + 1, model - 1) + 1
-        before_1, weight_1 = _neighbours(size, self.input_size, slice(first, last))
+        before_1, weight_1 = neighbours(size, self.input_size, slice(first, last))
         low, high = int(before_1[0]), min(int(before_1[-1]) + 1, size - 1) + 1
         return (low, high), (before_1 - low, weight_1), (before_2 - first, weight_2)
 
 
-def _narrowed(pixels_HW3: Pixels, width: int) -> Pixels:
-    """Resized along x alone."""
-    height, width_before = pixels_HW3.shape[:2]
-    narrow = np.empty((height, width, 3), np.uint8)
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The pixels `edges_xyxy` of an image of `size_hw_image`, fitted into the model's square."""
 
-    def narrow_strip(rows: slice) -> None:
-        narrow[rows] = _resized(pixels_HW3[rows], (rows.stop - rows.start, width))
+    size_hw_image: SizeHW
+    edges_xyxy: Edges
+    input_size: int
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(narrow_strip, strips(height, width_before)))
-    return narrow
+    @property
+    def inside(self) -> ResizeLongest:
+        """The frame of the window's own pixels."""
+        x0, y0, x1, y1 = self.edges_xyxy
+        return ResizeLongest((y1 - y0, x1 - x0), self.input_size)
+
+    @property
+    def origin_xy(self) -> tuple[int, int]:
+        return self.edges_xyxy[:2]
+
+    def cut(self, array_HW: NDArray[Scalar]) -> NDArray[Scalar]:
+        """The window of something of the size of the image; a view."""
+        return array_HW[self._slices]
+
+    def to_image_logits(self, low_res_Mhw: Floats) -> Floats:
+        """(M, H, W) float32 of the image; OUTSIDE around the window."""
+        logits_MHW = np.full((len(low_res_Mhw), *self.size_hw_image), OUTSIDE, np.float32)
+        logits_MHW[:, *self._slices] = self.inside.to_image_logits(low_res_Mhw)
+        return logits_MHW
+
+    def to_image_mask(self, low_res_hw: Floats, threshold: float = 0.0) -> NDArray[np.bool_]:
+        """(H, W) bool of the image: where the logits are above `threshold`."""
+        mask_HW = np.full(self.size_hw_image, threshold < OUTSIDE, np.bool_)
+        mask_HW[self._slices] = self.inside.to_image_mask(low_res_hw, threshold)
+        return mask_HW
+
+    @property
+    def _slices(self) -> tuple[slice, slice]:
+        x0, y0, x1, y1 = self.edges_xyxy
+        return slice(y0, y1), slice(x0, x1)
 
 
-def _resized(pixels_HW3: Pixels, size_hw: SizeHW) -> Pixels:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels_HW3).resize(size_hw[::-1], Image.Resampling.BILINEAR))
-
-
-def _lines_between(lines_Nw: Floats, step: Step) -> Floats:
-    return _filled(np.empty((len(step[0]), lines_Nw.shape[1]), np.float32), _line_blocks(lines_Nw, step))
-
-
-def _filled(lines: Floats, blocks: Iterator[tuple[slice, Floats]]) -> Floats:
-    for part, block in blocks:
-        lines[part] = block
-    return lines
-
-
-def _line_blocks(lines_Nw: Floats, step: Step) -> Iterator[tuple[slice, Floats]]:
-    """New lines between lines, some at a time; each block is valid until the next is asked for.
-
-    Bilinear between pixel centres, without antialias also where it shrinks (PyTorch's `align_corners=False`).
+def around(
+    low: float, high: float, side: int, scale: float, min_side: float, offset: float = 0.0
+) -> tuple[int, int]:
+    """The first and last edge, along one axis of an image of `side` pixels, of a window around low..high:
+    `scale` times as long, at least `min_side` pixels, moved by `offset`, clipped to the image.
     """
-    before, weight = step
-    rise_Nw = np.zeros_like(lines_Nw, order="C")
-    np.subtract(lines_Nw[1:], lines_Nw[:-1], out=rise_Nw[:-1])
-    most = max(1, BLOCK_VALUES // lines_Nw.shape[1])
-    block, upper = np.empty((2, min(most, len(before)), lines_Nw.shape[1]), np.float32)
-    for start in range(0, len(before), most):
-        part = slice(start, min(start + most, len(before)))
-        count = part.stop - start
-        np.take(rise_Nw, before[part], axis=0, out=block[:count], mode="clip")  # "raise" copies once more
-        np.take(lines_Nw, before[part], axis=0, out=upper[:count], mode="clip")
-        block[:count] *= weight[part, None]
-        block[:count] += upper[:count]
-        yield part, block[:count]
+    middle, reach = (low + high) / 2 + offset, max((high - low) * scale, min_side) / 2
+    return max(0, int(middle - reach)), min(side, math.ceil(middle + reach))
 
 
-def _neighbours(size: int, new_size: int, part: slice) -> Step:
-    """For each new pixel in a part of one axis: the pixel before, and the weight of the one after.
+def redraw(low_res_hw: Floats, drawn_in: Frame, frame: Frame) -> Floats:
+    """Logits drawn in one frame of an image in the cells of another; OUTSIDE where they say nothing.
 
-    Rounded to float32 where the reference is: in large images the fourth digit of the weights depends on it.
+    Bilinear between cell centres, along one axis after the other: both frames are upright.
     """
-    scale = float(np.float32(size) / np.float32(new_size))
-    position = (scale * (np.arange(part.start, part.stop) + 0.5) - 0.5).astype(np.float32).clip(0)
-    before = np.minimum(position.astype(np.intp), size - 1)
-    return before, np.clip(position - before.astype(np.float32), 0, 1)
+    size = len(low_res_hw)
+    rows, columns = (_positions(size, drawn_in, frame, axis) for axis in (1, 0))
+    drawn = sample_lines(np.ascontiguousarray(sample_lines(low_res_hw, rows).T), columns).T
+    known = _shown(rows, drawn_in, 1, size)[:, None] & _shown(columns, drawn_in, 0, size)
+    return np.where(known, drawn, np.float32(OUTSIDE))
 
 
-def normalise_and_pad(
-    pixels_model_HW3: Pixels, mean: tuple[float, ...], std: tuple[float, ...], frame_hw: SizeHW
-) -> Floats:
-    """(1, 3, *frame_hw) float32: (pixels - mean) / std per channel, then zeros to the right and below."""
-    height, width = pixels_model_HW3.shape[:2]
-    network_13hw = np.zeros((1, 3, *frame_hw), np.float32)
-    image_3HW = network_13hw[0, :, :height, :width]
-    image_3HW[...] = pixels_model_HW3.transpose(2, 0, 1)
-    image_3HW -= np.asarray(mean, np.float32)[:, None, None]
-    image_3HW /= np.asarray(std, np.float32)[:, None, None]
-    return network_13hw
+def _positions(size: int, drawn_in: Frame, frame: Frame, axis: int) -> NDArray[np.float64]:
+    """Where the cell centres of `frame` lie, in cells of `drawn_in`. Axis 0 is x."""
+    inside, before = frame.inside, drawn_in.inside
+    centres = (np.arange(size) + 0.5) * (inside.input_size / size)
+    image = centres / _factor(inside, axis) + (frame.origin_xy[axis] - drawn_in.origin_xy[axis])
+    return np.asarray(image * _factor(before, axis) * (size / before.input_size))
 
 
-def box_iou(boxes_xyxy_a: ArrayLike, boxes_xyxy_b: ArrayLike) -> NDArray[np.float64]:
-    """(A, 4), (B, 4) -> (A, B) intersection over union; 0 where both boxes are empty."""
-    a, b = (np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in (boxes_xyxy_a, boxes_xyxy_b))
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    intersection = sides.clip(0).prod(axis=2)
-    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (a, b))
-    union = area_a[:, None] + area_b[None, :] - intersection
-    iou: NDArray[np.float64] = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
-    return iou
+def _factor(inside: ResizeLongest, axis: int) -> float:
+    """Model pixels for each image pixel."""
+    return inside.size_hw_model[1 - axis] / inside.size_hw_image[1 - axis]
+
+
+def _shown(position: NDArray[np.float64], frame: Frame, axis: int, size: int) -> NDArray[np.bool_]:
+    """Which positions lie in the image, not in the padding around it."""
+    inside = frame.inside
+    end = inside.size_hw_model[1 - axis] * (size / inside.input_size)
+    return np.asarray((position >= 0) & (position <= end))

@@ -11,27 +11,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anymask.core.candidates import Candidate, Candidates
+from anymask.core.frames import Frame
 from anymask.core.mask import Mask
-from anymask.core.window import Frame
+from anymask.core.values import ArrayValue
 from anymask.errors import BadPrompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prompt:
+class ImageMask(ArrayValue):
+    """A mask prompt in pixels of the image: (H, W) bool."""
+
+    inside_HW: NDArray[np.bool_]
+
+    def check(self, size_hw: tuple[int, int], low_res_size: int | None) -> None:
+        """Raises BadPrompt for a mask of another size than the image."""
+        if self.inside_HW.shape != tuple(size_hw):
+            got, expected = (f"{width} x {height}" for height, width in (self.inside_HW.shape, size_hw))
+            raise BadPrompt(f"mask: expected the size of the image, {expected}, got {got}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LowResLogits(ArrayValue):
+    """A mask prompt as low-resolution logits of an earlier answer: (h, w) float32 (paper, section 3).
+
+    `frame`: what they were predicted in; None means the whole image.
+    """
+
+    logits_hw: NDArray[np.float32]
+    frame: Frame | None = None
+
+    def check(self, size_hw: tuple[int, int], low_res_size: int | None) -> None:
+        """Raises BadPrompt for an answer about another image and for logits of another model."""
+        if self.frame is not None and self.frame.size_hw_image != tuple(size_hw):
+            got, expected = (f"{width} x {height}" for height, width in (self.frame.size_hw_image, size_hw))
+            raise BadPrompt(
+                f"mask: expected an answer about this image, {expected}, got one about an image of {got}"
+            )
+        if low_res_size is not None and self.logits_hw.shape != (low_res_size, low_res_size):
+            expected = f"float logits of {low_res_size} x {low_res_size} or a bool mask of the image"
+            height, width = self.logits_hw.shape
+            raise BadPrompt(f"mask: expected {expected}, got floats of {width} x {height}")
+
+
+MaskPrompt = ImageMask | LowResLogits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt(ArrayValue):
     """Built with `Prompt.of`, which checks everything that can be checked without the image.
 
     `points_xy`: (N, 2) float32. `labels`: (N,) int8, 1 inside what is meant, 0 outside.
-    `box_xyxy`: (4,) float32 edges.
-    `mask`: bool of the size of the image, or float32 low-resolution logits of an earlier answer.
-    `mask_frame`: what these logits were drawn in; None means the whole image.
+    `box_xyxy`: (4,) float32 edges. `mask`: pixels of the image, or logits of an earlier answer.
     """
 
     points_xy: NDArray[np.float32]
     labels: NDArray[np.int8]
     box_xyxy: NDArray[np.float32] | None = None
-    mask: NDArray[np.bool_] | NDArray[np.float32] | None = None
+    mask: MaskPrompt | None = None
     text: str | None = None
-    mask_frame: Frame | None = None
 
     @classmethod
     def of(
@@ -47,9 +85,8 @@ class Prompt:
         `mask`: a Mask, a bool (or integer 0 / not 0) array of the size of the image, float low-resolution
         logits, or an earlier answer (Candidates or one Candidate).
         """
-        points_xy, mask = _points(points), _one_answer(mask)
-        frame = getattr(mask, "transform", None) if hasattr(mask, "low_res_logits") else None
-        prompt = cls(points_xy, _labels(labels, len(points_xy)), _box(box), _mask(mask), _text(text), frame)
+        points_xy = _points(points)
+        prompt = cls(points_xy, _labels(labels, len(points_xy)), _box(box), _mask(mask), _text(text))
         if not len(points_xy) and box is None and mask is None and text is None:
             raise BadPrompt("empty prompt: expected at least one of points, box, mask or text")
         return prompt
@@ -57,7 +94,13 @@ class Prompt:
     @property
     def is_ambiguous(self) -> bool:
         """True for a single point and nothing else: whole, part and sub-part are all right answers."""
-        return len(self.points_xy) == 1 and self.box_xyxy is None and self.mask is None
+        alone = self.box_xyxy is None and self.mask is None and self.text is None
+        return alone and len(self.points_xy) == 1
+
+    @property
+    def is_mask_alone(self) -> bool:
+        """True for a mask without points and box."""
+        return self.mask is not None and not len(self.points_xy) and self.box_xyxy is None
 
     def check(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Prompt:
         """This prompt with its box clipped to an image of `size_hw`.
@@ -66,7 +109,8 @@ class Prompt:
         a box that does not overlap the image and a mask of another size.
         """
         self._check_points(size_hw)
-        self._check_mask(size_hw, low_res_size)
+        if self.mask is not None:
+            self.mask.check(size_hw, low_res_size)
         return self if self.box_xyxy is None else replace(self, box_xyxy=_clipped(self.box_xyxy, size_hw))
 
     def _check_points(self, size_hw: tuple[int, int]) -> None:
@@ -77,22 +121,6 @@ class Prompt:
                     f"point {number} is outside the image: expected x in 0..{width} and y in 0..{height}, "
                     f"got {x:g}, {y:g}"
                 )
-
-    def _check_mask(self, size_hw: tuple[int, int], low_res_size: int | None) -> None:
-        if self.mask is None:
-            return
-        height, width = self.mask.shape
-        if self.mask.dtype == np.bool_:
-            if (height, width) != tuple(size_hw):
-                expected = f"{size_hw[1]} x {size_hw[0]}"
-                raise BadPrompt(f"mask: expected the size of the image, {expected}, got {width} x {height}")
-        elif self.mask_frame is not None and self.mask_frame.size_hw_image != tuple(size_hw):
-            wide, high = self.mask_frame.size_hw_image[::-1]
-            expected = f"an answer about this image, {size_hw[1]} x {size_hw[0]}"
-            raise BadPrompt(f"mask: expected {expected}, got one about an image of {wide} x {high}")
-        elif low_res_size is not None and (height, width) != (low_res_size, low_res_size):
-            expected = f"float logits of {low_res_size} x {low_res_size} or a bool mask of the image"
-            raise BadPrompt(f"mask: expected {expected}, got floats of {width} x {height}")
 
 
 def _points(points: ArrayLike | None) -> NDArray[np.float32]:
@@ -146,35 +174,27 @@ def _clipped(box_xyxy: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray
     return clipped
 
 
-def _mask(mask: Any) -> NDArray[np.bool_] | NDArray[np.float32] | None:
-    if mask is None:
-        return None
-    array = _mask_array(mask)
+def _mask(mask: Any) -> MaskPrompt | None:
+    if isinstance(mask, Candidates) and len(mask):
+        mask = mask.best
+    if isinstance(mask, Candidate):
+        return LowResLogits(_floats(mask.low_res_logits, "mask", "finite logits"), mask.frame)
+    array = mask.to_array() if isinstance(mask, Mask) else mask
+    return None if array is None else _mask_of_array(array)
+
+
+def _mask_of_array(mask: Any) -> MaskPrompt:
+    try:
+        array = np.asarray(mask)
+    except (TypeError, ValueError):
+        raise BadPrompt(f"mask: expected one H x W mask, got {_short(mask)}") from None
     if array.ndim != 2 or 0 in array.shape:
         raise BadPrompt(f"mask: expected one H x W mask, got shape {array.shape}")
     if array.dtype.kind == "f":
-        return _floats(array, "mask", "finite logits")
+        return LowResLogits(_floats(array, "mask", "finite logits"))
     if array.dtype.kind not in "biu":
         raise BadPrompt(f"mask: expected a bool array or float logits, got {array.dtype}")
-    return array.astype(np.bool_)
-
-
-def _one_answer(mask: Any) -> Any:
-    """Of several candidates the best."""
-    several = hasattr(mask, "low_res_logits") and hasattr(mask, "none_probability")
-    return mask.best if several and len(mask) else mask
-
-
-def _mask_array(mask: Any) -> NDArray[Any]:
-    if isinstance(mask, Mask):
-        return mask.to_array()
-    if hasattr(mask, "low_res_logits"):
-        logits: NDArray[np.float32] = mask.low_res_logits
-        return logits
-    try:
-        return np.asarray(mask)
-    except (TypeError, ValueError):
-        raise BadPrompt(f"mask: expected one H x W mask, got {_short(mask)}") from None
+    return ImageMask(array.astype(np.bool_))
 
 
 def _text(text: str | None) -> str | None:

@@ -87,7 +87,7 @@ class EdgeFinding(Protocol):
     def name(self) -> str: ...
 
     def encode(self, source: Any, /) -> Any:
-        """What `find_edges` can be asked of."""
+        """What `detect_edges` can be asked of."""
         ...
 
 
@@ -98,7 +98,7 @@ class HeadEdges:
         self._model, self.name = model, model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
-        return keep_ridges(self._model.encode(pixels_HW3).find_edges())
+        return keep_ridges(self._model.encode(pixels_HW3).detect_edges())
 
 
 class MaskEdges:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anymask.core.candidates import tempered
+from anymask.core.candidates import apply_temperature
 from anymask.evaluation.calibration import (
     Floats,
     Forecast,
@@ -37,7 +37,7 @@ def summarise_with_fit(found: Sequence[Forecast], earlier: float = 1.0) -> Repor
     so that `fit.temperature` is the one for the card. Needs a forecast.
     """
     factor = best_temperature([f.chance_N for f in found], [f.came_true for f in found])
-    cooled = [replace(f, chance_N=tempered(f.chance_N, factor)) for f in found]
+    cooled = [replace(f, chance_N=apply_temperature(f.chance_N, factor)) for f in found]
     p_F, true_F = pooled(cooled)
     after = scores(cooled)
     fit = {
@@ -58,7 +58,7 @@ def best_temperature(chances: Sequence[Floats], came_true: Sequence[int]) -> flo
 
     def loss(log_temperature: float) -> float:
         temperature = float(np.exp(log_temperature))
-        told = np.array([tempered(chance_N, temperature)[true] for chance_N, true in rows])
+        told = np.array([apply_temperature(chance_N, temperature)[true] for chance_N, true in rows])
         return float(-np.log(told.clip(1e-12)).mean())
 
     return float(np.exp(golden_section(loss, np.log(COOLEST), np.log(HOTTEST))))

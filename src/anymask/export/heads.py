@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from anymask.backends.onnx import open_session
 from anymask.backends.onnx_io import BOX_OUTPUTS, EDGE_OUTPUTS
-from anymask.core.frames import SizeHW
+from anymask.core.resample import SizeHW
 from anymask.errors import Failure, StorageError, WeightsError
 from anymask.export.graphs import OPSET, complete_card, copy_file, frame_axes, quietly
 from anymask.export.onnx_edit import fold_constants, store_half, strip_notes

@@ -20,6 +20,7 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
+HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
 TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
 SUFFIXES = (
     ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors", ".json",
@@ -77,7 +78,7 @@ class Card:
 
     @property
     def temperature(self) -> float:
-        """Of the probabilities, see `tempered`; 1 unless the card names one. Raises WeightsError."""
+        """Of the probabilities, see `apply_temperature`; 1 unless the card names one. Raises WeightsError."""
         value = self.facts.get(TEMPERATURE_FACT, 1.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise WeightsError(f"{TEMPERATURE_FACT} on the card: expected a number above 0, got {value!r}")

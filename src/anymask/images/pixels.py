@@ -5,17 +5,14 @@ Legend: H W pixels, C channels (1 grey, 3 RGB, 4 RGB and alpha).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.resample import Pixels, strips
 from anymask.errors import BadImage
 
-Pixels = NDArray[np.uint8]
-
-STRIP_PIXELS = 1 << 20  # converted at a time, so that intermediate copies stay small
 DEPTHS = (8, 10, 12, 14, 16)  # bits of the cameras and scanners there are
 OVERSHOOT = 0.02  # of the range: what a sharpening filter or a bicubic resize adds
 
@@ -115,10 +112,3 @@ def over_white(rgba_HW4: Pixels) -> Pixels:
     """Composited, rounded to the nearest."""
     alpha = rgba_HW4[:, :, 3:].astype(np.uint32)
     return ((rgba_HW4[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Rows, about `STRIP_PIXELS` at a time."""
-    rows = max(1, STRIP_PIXELS // width)
-    for start in range(0, height, rows):
-        yield slice(start, min(start + rows, height))

@@ -17,8 +17,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from anymask.core.resample import Pixels, strips
 from anymask.errors import BadImage
-from anymask.images.pixels import Pixels, over_white, rgb_from_array, stretched, strips
+from anymask.images.pixels import over_white, rgb_from_array, stretched
 from anymask.images.tiff import read_unusual_tiff
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import IO, Any
 
+from anymask.core.resample import Pixels
 from anymask.errors import BadImage
-from anymask.images.pixels import Pixels, rgb_from_array
+from anymask.images.pixels import rgb_from_array
 
 EXTRA = 'pip install "anymask[tiff]"'
 

@@ -16,17 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anymask.backends.base import DecodedArrays, DecodeInput
+from anymask.automatic.points import Crop, coarse_to_fine
+from anymask.backends.base import SEVERAL, SINGLE, DecodedArrays, DecodeInput
 from anymask.core.candidates import Candidate
-from anymask.core.frames import Floats, ResizeLongest, SizeHW
-from anymask.core.grid import Crop, coarse_to_fine
+from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
+from anymask.core.resample import Floats, SizeHW
 from anymask.inference.account import Account
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Judge, Proposal
+from anymask.predict.encoding import Encoding as EncodedImage
 from anymask.predict.layouts import batches
-from anymask.predict.session import SEVERAL, SINGLE, EncodedImage
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -58,7 +59,7 @@ class CropSearch:
     def _judge(self, image: EncodedImage, **thresholds: float) -> Judge:
         settings = replace(self._settings, **thresholds)  # type: ignore[arg-type]
         side, rejected = side_of(image), self._account.rejected
-        return Judge(settings, image.transform, side, self._crop, self._size_hw, rejected)
+        return Judge(settings, image.frame, side, self._crop, self._size_hw, rejected)
 
     def _by_twin(
         self, image: EncodedImage, grid_N2: NDArray[np.float64], small: EncodedImage
@@ -77,18 +78,18 @@ class CropSearch:
         judge = self._judge(image)
         passed: list[Proposal] = []
         with self._account.timing("decode"):
-            for proposal, best in zip(found, in_order(ask, found, image.model.workers), strict=True):
+            for proposal, best in zip(found, in_order(ask, found, 1), strict=True):
                 low_res_1mm = best.low_res_logits[None]
                 passed += judge.passed(low_res_1mm, np.array([best.iou], np.float32), proposal.point_xy)
         return passed
 
     def _in_boxes(self, image: EncodedImage) -> list[Proposal]:
         """The masks of the boxes that the model finds; the point of each is the middle of its box."""
-        s, finder = self._settings, image.model.box_finder
-        if finder is None or not s.boxes:
+        s, box_path = self._settings, image.model.box_path
+        if box_path is None or not s.boxes:
             return []
         with self._account.timing("decode"):
-            found = finder.find(image.embedding, image.transform, s.boxes, s.box_score_thresh)
+            found = image.detect_boxes(s.boxes, s.box_score_thresh)
             prompts = [Prompt.of(box=box) for box in found.boxes_xyxy_K4]
             middles_xy = (found.boxes_xyxy_K4[:, :2] + found.boxes_xyxy_K4[:, 2:]) / 2
         judge = self._judge(
@@ -108,7 +109,7 @@ class CropSearch:
         proposals: list[Proposal] = []
         for indices in rounds:
             if limit:
-                indices = indices[~self._is_covered(points_xy[indices], covered, image.transform, limit)]
+                indices = indices[~self._is_covered(points_xy[indices], covered, image.frame, limit)]
             proposals += self._asked_round(image, points_xy[indices], judge)
             if limit:
                 covered = self._coverage(proposals, side)
@@ -166,12 +167,14 @@ class CropSearch:
         self, image: EncodedImage, prompts: Sequence[Prompt]
     ) -> Iterator[tuple[list[int], DecodedArrays]]:
         """Answers in the order of the prompts; several calls are under way where the model gains by it."""
-        backend, workers = image.model.backend, image.model.workers
-        calls = batches(prompts, backend.spec, image.transform, backend.batch_size)
+        backend, workers = image.model.backend, 1
+        calls = batches(prompts, backend.spec, image.frame, backend.batch_size)
 
         def decode(call: tuple[list[int], DecodeInput]) -> tuple[list[int], DecodedArrays]:
             indices, arrays = call
-            return indices, backend.decode(image.embedding, _shifted(arrays, self._settings.point_shift))
+            return indices, backend.decode(
+                image.embedding.arrays, _shifted(arrays, self._settings.point_shift)
+            )
 
         yield from in_order(decode, calls, workers)
 

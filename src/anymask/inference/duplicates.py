@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.grid import box_nms, mask_nms, overlap_nms
+from anymask.core.boxes import box_nms, mask_nms, matrix_nms
 from anymask.core.mask import iou_matrix
 from anymask.inference.account import Account
 from anymask.inference.automatic_settings import AutomaticSettings
@@ -61,6 +61,6 @@ class Duplicates:
             kept = box_nms(boxes, scores, threshold)
         else:
             masks = [m.mask for m in found]
-            kept = overlap_nms(iou_matrix(masks, masks), scores, threshold)
+            kept = matrix_nms(iou_matrix(masks, masks), scores, threshold)
         self._account.rejected["duplicate"] += len(found) - len(kept)
         return [found[i] for i in kept]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.frames import Floats, ResizeLongest, SizeHW
-from anymask.core.grid import Crop, touches_inner_edge
+from anymask.automatic.points import Crop, touches_inner_edge
+from anymask.core.frames import ResizeLongest
+from anymask.core.resample import Floats, SizeHW
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.scoring import (
     MARGIN_CELLS,

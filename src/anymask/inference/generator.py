@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.automatic.points import Crop, crop_layers, point_grid
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
-from anymask.core.frames import SizeHW
-from anymask.core.grid import Crop, crop_layers, point_grid
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
+from anymask.core.prompt import Prompt
+from anymask.core.resample import SizeHW
 from anymask.errors import BadOption
 from anymask.images.reader import read_image
 from anymask.inference.account import Account
@@ -28,8 +29,9 @@ from anymask.inference.crop_search import CropSearch, side_of
 from anymask.inference.duplicates import Duplicates
 from anymask.inference.filters import Proposal
 from anymask.inference.scoring import ImageScorer
-from anymask.predict.refine import ZoomImage
-from anymask.predict.session import EncodedImage, Model
+from anymask.predict.encoding import Encoding as EncodedImage
+from anymask.predict.loaded import LoadedModel as Model
+from anymask.predict.refine import Refinement
 
 REDRAWN = 3  # times that what is kept is drawn again from closer, each time from the answer before
 
@@ -106,7 +108,7 @@ class Search:
         self._model, self._settings, self._keep_logits = model, settings, keep_logits
         layers = range(settings.crop_n_layers + 1)
         self._grids = grids or [point_grid(settings.points_of_layer(layer)) for layer in layers]
-        self._small = model.grid if settings.grid == "small" and settings.points_per_side else None
+        self._small: Any = None
         self._account = Account(progress)
         self._duplicates = Duplicates(settings, self._account)
 
@@ -121,8 +123,8 @@ class Search:
             x0, y0, x1, y1 = crop
             part_HW3 = pixels_HW3[y0:y1, x0:x1]
             with self._account.timing("encode"):
-                image = self._model.encode(part_HW3)
-                small = self._small.encode(part_HW3) if self._small is not None else None
+                image = EncodedImage.of_pixels(self._model, part_HW3)
+                small = EncodedImage.of_pixels(self._small, part_HW3) if self._small is not None else None
             kept = CropSearch(s, self._account, crop, size_hw).kept(image, self._grids[layer], small)
             found += self._drawn(kept, image, crop, size_hw)
             whole = whole or image
@@ -148,13 +150,13 @@ class Search:
         self, proposal: Proposal, image: EncodedImage, crop: Crop, size_hw: SizeHW
     ) -> AutomaticMask:
         low_res = proposal.low_res(side_of(image))
-        mask = Mask.from_array(image.transform.to_image_mask(low_res)).placed(size_hw, crop[:2])
+        mask = Mask.from_array(image.frame.to_image_mask(low_res)).placed(size_hw, crop[:2])
         stability = proposal.stability
         if self._settings.scoring == "image":
-            scorer = ImageScorer(image.transform, side_of(image), self._settings.stability_score_offset)
+            scorer = ImageScorer(image.frame, side_of(image), self._settings.stability_score_offset)
             stability = scorer.exact_stability(low_res)
         x, y = proposal.point_xy
-        logits = (low_res, image.transform) if self._keep_logits else (None, None)
+        logits = (low_res, image.frame) if self._keep_logits else (None, None)
         return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
 
     def _finished(
@@ -164,16 +166,16 @@ class Search:
         account = self._account
         with account.timing("rest"):
             found = self._duplicates.across_crops(found)
-        if self._settings.second_look and image.model.zooms and pixels_HW3 is not None:
+        if self._settings.second_look and image.model.refines and pixels_HW3 is not None:
             with account.timing("closer"):
-                found = self._seen_closer(found, ZoomImage(image, pixels_HW3))
+                found = self._seen_closer(found, Refinement(image, pixels_HW3))
         with account.timing("rest"):
             found = self._cleaned(found)
         rejected = {name: count for name, count in sorted(account.rejected.items()) if count}
         seconds = {part: round(value, 4) for part, value in account.seconds.items()}
-        return Found(found, image.size_hw, image.content_hash, rejected, seconds)
+        return Found(found, image.size_hw, image.embedding.content_hash, rejected, seconds)
 
-    def _seen_closer(self, found: list[AutomaticMask], image: ZoomImage) -> list[AutomaticMask]:
+    def _seen_closer(self, found: list[AutomaticMask], image: Refinement) -> list[AutomaticMask]:
         """As they were judged, drawn again; of those that then come out alike the better predicted stays."""
         self._account.total += len(found)
         drawn = []
@@ -188,7 +190,7 @@ class Search:
         mask = answer.mask
         if mask.is_empty:
             return found
-        logits = (answer.low_res_logits, answer.transform) if self._keep_logits else (None, None)
+        logits = (answer.low_res_logits, answer.frame) if self._keep_logits else (None, None)
         return replace(found, mask=mask, low_res_logits=logits[0], transform=logits[1])
 
     def _cleaned(self, found: list[AutomaticMask]) -> list[AutomaticMask]:
@@ -202,9 +204,9 @@ class Search:
         return self._duplicates.best(cleaned, untouched, threshold)
 
 
-def seen_closer(image: ZoomImage, mask: Mask) -> Candidate:
+def seen_closer(image: Refinement, mask: Mask) -> Candidate:
     """Drawn again and again in a window around it."""
-    best = image.segment(mask=mask).best
+    best = image.segment_batch([Prompt.of(mask=mask)])[0].best
     for _ in range(REDRAWN - 1):
-        best = image.segment(mask=best).best
+        best = image.segment_batch([Prompt.of(mask=best)])[0].best
     return best

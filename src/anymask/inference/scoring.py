@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from anymask.core.frames import Floats, ResizeLongest, SizeHW
+from anymask.core.frames import ResizeLongest
+from anymask.core.resample import Floats, SizeHW
 
 Box = tuple[float, float, float, float]
 MARGIN_CELLS = 2  # two steps of bilinear upscaling look this far

@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.core.frames import OUTSIDE
 from anymask.core.spec import ModelSpec
-from anymask.core.window import OUTSIDE
 from anymask.networks.lite_decoder import MASK_STRIDE, STRIDE, LiteDecoder, LitePromptEncoder
 from anymask.networks.lite_trunk import TAP_CHANNELS, LiteTrunk
 from anymask.networks.segmenter import Decoded

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
-from anymask.core.window import around
+from anymask.core.frames import around
 
 Box = tuple[float, float, float, float]
 GRID = 4  # drawn sizes and origins of views are multiples of so many pixels

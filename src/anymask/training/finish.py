@@ -11,10 +11,9 @@ from typing import Any
 from anymask.errors import WeightsError
 from anymask.export.graphs import export_model
 from anymask.export.heads import HEADS, carry_head, export_head
-from anymask.hub.card import read_card
+from anymask.hub.card import HOW_ASKED, read_card
 from anymask.hub.catalog import find_model
 from anymask.networks.lite import Lite
-from anymask.predict.session import HOW_ASKED
 from anymask.training.checkpoint import STATE_FILE, averaged_weights, is_run, read_state
 from anymask.training.weights import run_weights
 

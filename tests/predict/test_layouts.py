@@ -12,7 +12,7 @@ from anymask.backends.disk import DISK_SPEC
 from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
 from anymask.core.spec import ModelSpec
-from anymask.predict.layouts import MASK_LOGIT, batches, column_count
+from anymask.predict.layouts import LAYOUTS, MASK_LOGIT, batches
 
 LITE = replace(DISK_SPEC, name="lite", input_size=200, low_res_size=100)
 SAM = replace(LITE, name="sam", family="sam", pixel_offset=-0.5)
@@ -70,7 +70,7 @@ def test_the_published_family_has_points_then_the_box_or_padding(
 @pytest.mark.parametrize("spec", [LITE, SAM], ids=["lite", "sam"])
 @pytest.mark.parametrize("prompt", [POINT, POINTS, BOX, BOX_AND_POINT, MASK])
 def test_the_number_of_columns_is_known_beforehand(prompt: Prompt, spec: ModelSpec) -> None:
-    assert arrays(prompt, spec).labels_PN.shape == (1, column_count(prompt, spec))
+    assert arrays(prompt, spec).labels_PN.shape == (1, LAYOUTS[spec.family].column_count(prompt))
 
 
 @pytest.mark.parametrize("spec", [LITE, SAM], ids=["lite", "sam"])

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.core.frames import ResizeLongest, box_iou, normalise_and_pad
+from anymask.core.boxes import box_iou
+from anymask.core.frames import ResizeLongest
+from anymask.core.resample import normalise_and_pad
 from anymask.core.spec import LEAST_PADDING, ModelSpec
 
 SIDES = st.integers(1, 6000)
@@ -78,8 +80,8 @@ def test_strips_do_not_change_the_result(size_hw: tuple[int, int], monkeypatch: 
     height, width = transform.size_hw_model
     narrow = Image.fromarray(pixels).resize((width, size_hw[0]), Image.Resampling.BILINEAR)
     expected = np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
-    monkeypatch.setattr("anymask.core.frames.LARGE", 100)
-    monkeypatch.setattr("anymask.images.pixels.STRIP_PIXELS", 1000)
+    monkeypatch.setattr("anymask.core.resample.LARGE", 100)
+    monkeypatch.setattr("anymask.core.resample.STRIP_PIXELS", 1000)
     assert np.array_equal(transform.resize_image(pixels), expected)
 
 
@@ -141,7 +143,7 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     transform = ResizeLongest((200, 150), 64)
     logits = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
     whole = transform.to_image_logits(logits)
-    monkeypatch.setattr("anymask.core.frames.BLOCK_VALUES", 200)
+    monkeypatch.setattr("anymask.core.resample.BLOCK_VALUES", 200)
     assert np.array_equal(transform.to_image_logits(logits), whole)
 
 

@@ -1,4 +1,4 @@
-"""Clicks hold: the mask says at a click what the click says. Boxes hold: it stays in its box."""
+"""Prompt constraints: the mask is at a click what its label says, and stays in its box."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anymask
 from anymask.core.candidates import Candidates
 from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
-from anymask.predict.constraints import MARGIN, holding, one_piece, within_box
+from anymask.predict.constraints import BOX_MARGIN, clip_to_box, enforce_clicks, keep_clicked_component
 
 
 def answer_of(logits_mm: np.ndarray, frame: ResizeLongest) -> Candidates:
@@ -33,13 +33,13 @@ def test_a_contradicting_click_wins_where_it_lands(
     column, row = int(x * size_hw[1]), int(y * size_hw[0])
     logits = np.full((32, 32), against if label == 0 else -against)
     prompt = Prompt.of([(column + 0.5, row + 0.5)], [label])
-    assert holding(answer_of(logits, frame), prompt, frame).best.array[row, column] == bool(label)
+    assert enforce_clicks(answer_of(logits, frame), prompt, frame).best.array[row, column] == bool(label)
 
 
 def test_far_from_the_click_nothing_changes() -> None:
     frame = ResizeLongest((128, 128), 128)
     logits = np.full((32, 32), -4.0)
-    held = holding(answer_of(logits, frame), Prompt.of([(40, 40)]), frame)
+    held = enforce_clicks(answer_of(logits, frame), Prompt.of([(40, 40)]), frame)
     moved = np.argwhere(np.abs(held.low_res_logits[0] - logits) > 0.01)
     assert 0 < np.count_nonzero(held.best.array) < 120  # about three cells of 4 x 4 pixels wide
     assert np.abs(moved - 9.5).max() < 5
@@ -48,7 +48,7 @@ def test_far_from_the_click_nothing_changes() -> None:
 def test_an_answer_that_agrees_is_left_as_it_is() -> None:
     frame = ResizeLongest((128, 128), 128)
     answer = answer_of(np.full((32, 32), 3.0), frame)
-    held = holding(answer, Prompt.of([(40, 40)]), frame)
+    held = enforce_clicks(answer, Prompt.of([(40, 40)]), frame)
     np.testing.assert_array_equal(held.low_res_logits, answer.low_res_logits)
 
 
@@ -60,7 +60,7 @@ def two_pieces() -> np.ndarray:
 
 def test_one_click_asks_for_the_piece_it_lies_on() -> None:
     frame = ResizeLongest((128, 128), 128)
-    answer = one_piece(answer_of(two_pieces(), frame), Prompt.of([(32, 32)]), frame)
+    answer = keep_clicked_component(answer_of(two_pieces(), frame), Prompt.of([(32, 32)]), frame)
     inside = answer.best.array
     assert inside[20:44, 20:44].all()
     assert not inside[60:].any()
@@ -70,7 +70,7 @@ def test_pieces_that_touch_at_a_corner_are_one() -> None:
     frame = ResizeLongest((128, 128), 128)
     logits = two_pieces()
     logits[12:20, 12:20] = 4.0
-    answer = one_piece(answer_of(logits, frame), Prompt.of([(32, 32)]), frame)
+    answer = keep_clicked_component(answer_of(logits, frame), Prompt.of([(32, 32)]), frame)
     np.testing.assert_array_equal(answer.low_res_logits[0], logits)
 
 
@@ -86,14 +86,14 @@ def test_pieces_that_touch_at_a_corner_are_one() -> None:
 )
 def test_other_prompts_keep_all_pieces(prompt: Prompt) -> None:
     frame = ResizeLongest((128, 128), 128)
-    answer = one_piece(answer_of(two_pieces(), frame), prompt, frame)
+    answer = keep_clicked_component(answer_of(two_pieces(), frame), prompt, frame)
     np.testing.assert_array_equal(answer.low_res_logits[0], two_pieces())
 
 
-@pytest.mark.parametrize("look", ["encode", "zoom"])
-def test_the_default_model_never_ignores_a_click(look: str) -> None:
+@pytest.mark.parametrize("refine", [False, True])
+def test_the_default_model_never_ignores_a_click(refine: bool) -> None:
     photo = anymask.read_image("examples/coffee.jpg")
-    image = getattr(anymask.load(), look)(photo)
+    image = anymask.load().encode(photo, refine=refine)
     rng = np.random.default_rng(0)
     answer, points, labels = None, [], []
     for _ in range(12):
@@ -118,10 +118,10 @@ def test_a_mask_stays_in_its_box_and_is_never_all_cut_away(
     (x0, x1), (y0, y1) = sorted(corners[:2]), sorted(corners[2:])
     height, width = size_hw
     box = np.array([x0 * (width - 1), y0 * (height - 1), x1 * (width - 1) + 1, y1 * (height - 1) + 1])
-    kept = within_box(answer_of(EVERYWHERE, frame), Prompt.of(box=box), frame)
+    kept = clip_to_box(answer_of(EVERYWHERE, frame), Prompt.of(box=box), frame)
     ys, xs = np.nonzero(kept.best.array)
     cell = 4 * max(size_hw) / 128  # pixels: a margin of one, and upscaling reaches over one more
-    reach_xy = np.maximum(MARGIN * (box[2:] - box[:2]), cell) + cell + 1
+    reach_xy = np.maximum(BOX_MARGIN * (box[2:] - box[:2]), cell) + cell + 1
     assert len(xs)
     assert (np.array([xs.min(), ys.min()]) >= box[:2] - reach_xy).all()
     assert (np.array([xs.max(), ys.max()]) <= box[2:] + reach_xy).all()
@@ -131,27 +131,27 @@ def test_a_mask_stays_in_its_box_and_is_never_all_cut_away(
 def test_a_click_of_what_is_meant_outside_a_box_widens_it(label: int, kept: bool) -> None:
     frame = ResizeLongest((128, 128), 128)
     prompt = Prompt.of([(120, 120)], [label], box=(10, 10, 60, 60))
-    assert within_box(answer_of(EVERYWHERE, frame), prompt, frame).best.array[90, 90] == kept
+    assert clip_to_box(answer_of(EVERYWHERE, frame), prompt, frame).best.array[90, 90] == kept
 
 
 def test_inside_a_box_and_without_one_nothing_changes() -> None:
     frame = ResizeLongest((128, 128), 128)
     answer = answer_of(np.random.default_rng(0).normal(0, 3, (32, 32)), frame)
-    whole = within_box(answer, Prompt.of(box=(0, 0, 128, 128)), frame)
+    whole = clip_to_box(answer, Prompt.of(box=(0, 0, 128, 128)), frame)
     np.testing.assert_array_equal(whole.low_res_logits, answer.low_res_logits)
-    assert within_box(answer, Prompt.of([(40, 40)]), frame) is answer
+    assert clip_to_box(answer, Prompt.of([(40, 40)]), frame) is answer
 
 
-@pytest.mark.parametrize("look", ["encode", "zoom"])
-def test_masks_of_the_default_model_stay_in_their_boxes(look: str) -> None:
+@pytest.mark.parametrize("refine", [False, True])
+def test_masks_of_the_default_model_stay_in_their_boxes(refine: bool) -> None:
     photo = anymask.read_image("examples/coffee.jpg")
-    image = getattr(anymask.load(), look)(photo)
+    image = anymask.load().encode(photo, refine=refine)
     height, width = photo.shape[:2]
     rng = np.random.default_rng(1)
     for _ in range(8):
         (x0, x1), (y0, y1) = (np.sort(rng.choice(side, 2, replace=False)) for side in (width, height))
         x1, y1 = max(x1, x0 + 20), max(y1, y0 + 20)
         mask = image.segment(box=(x0, y0, x1, y1)).best.array
-        reach_x, reach_y = (max(MARGIN * side, 2) + 3 for side in (x1 - x0, y1 - y0))
+        reach_x, reach_y = (max(BOX_MARGIN * side, 2) + 3 for side in (x1 - x0, y1 - y0))
         mask[max(0, int(y0 - reach_y)) : int(y1 + reach_y), max(0, int(x0 - reach_x)) : int(x1 + reach_x)] = 0
         assert not mask.any()

@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anymask.core.grid import (
-    box_nms,
-    coarse_to_fine,
-    crop_layers,
-    mask_nms,
-    overlap_nms,
-    point_grid,
-    touches_inner_edge,
-)
+from anymask.automatic.points import coarse_to_fine, crop_layers, point_grid, touches_inner_edge
+from anymask.core.boxes import box_nms, mask_nms, matrix_nms
 from anymask.core.mask import Mask
 
 SIZES = st.tuples(st.integers(1, 900), st.integers(1, 900))
@@ -114,8 +107,8 @@ def test_duplicates_by_pixels_are_those_of_their_overlaps(masks: np.ndarray, thr
             kept.append(i)
     assert mask_nms(packed, scores, threshold).tolist() == kept
     overlaps = np.array([[(a & b).sum() / max(1, (a | b).sum()) for b in masks] for a in masks])
-    assert overlap_nms(overlaps, scores, threshold).tolist() == kept
-    assert overlap_nms(overlaps[::-1, ::-1], scores[::-1], threshold).tolist() == [
+    assert matrix_nms(overlaps, scores, threshold).tolist() == kept
+    assert matrix_nms(overlaps[::-1, ::-1], scores[::-1], threshold).tolist() == [
         len(masks) - 1 - i for i in kept
     ]
 
@@ -123,7 +116,7 @@ def test_duplicates_by_pixels_are_those_of_their_overlaps(masks: np.ndarray, thr
 def test_nothing_is_no_duplicate() -> None:
     assert box_nms(np.zeros((0, 4)), np.zeros(0), 0.7).tolist() == []
     assert mask_nms(np.zeros((0, 8), np.uint8), np.zeros(0), 0.7).tolist() == []
-    assert overlap_nms(np.zeros((0, 0)), np.zeros(0), 0.7).tolist() == []
+    assert matrix_nms(np.zeros((0, 0)), np.zeros(0), 0.7).tolist() == []
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))), st.integers(1, 30))

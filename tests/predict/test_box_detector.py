@@ -9,62 +9,71 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anymask.core.frames import ResizeLongest, box_iou
+from anymask.api import Model
+from anymask.core.boxes import box_iou
+from anymask.core.frames import ResizeLongest
 from anymask.errors import BadOption
 from anymask.images.reader import read_image
 from anymask.inference.automatic_settings import PRESETS
 from anymask.inference.generator import settings_for
-from anymask.predict.box_detector import DISTINCT, in_image
-from anymask.predict.session import Model
+from anymask.predict.detectors import BOX_NMS_IOU, to_image_boxes
 
 CUP = (75, 15, 480, 385)  # with its saucer, in examples/coffee.jpg
 
 
 def test_boxes_come_in_pixels_of_the_photo_and_end_at_its_borders() -> None:
     transform = ResizeLongest((400, 600), 512)
-    boxes = in_image(np.array([[0, 0, 512, 512], [-9, 256, 600, 341.3333]], np.float32), transform)
+    boxes = to_image_boxes(np.array([[0, 0, 512, 512], [-9, 256, 600, 341.3333]], np.float32), transform)
     assert boxes == pytest.approx(np.array([[0, 0, 600, 400], [0, 300, 600, 400]]), abs=0.6)
 
 
 def test_the_best_box_holds_what_stands_out(model: Model, examples: Path) -> None:
-    found = model.encode(examples / "coffee.jpg").find_boxes()
+    found = model.encode(examples / "coffee.jpg").detect_boxes()
     assert box_iou(tuple(found.boxes_xyxy_K4[0]), CUP) > 0.7
 
 
 def test_boxes_grow_with_the_photo(model: Model, examples: Path) -> None:
     photo = Image.fromarray(read_image(examples / "coffee.jpg"))
-    small = model.encode(photo).find_boxes(at_most=1)
-    large = model.encode(photo.resize((photo.width * 2, photo.height * 2))).find_boxes(at_most=1)
+    small = model.encode(photo).detect_boxes(max_boxes=1)
+    large = model.encode(photo.resize((photo.width * 2, photo.height * 2))).detect_boxes(max_boxes=1)
     assert box_iou(tuple(small.boxes_xyxy_K4[0] * 2), tuple(large.boxes_xyxy_K4[0])) > 0.9
 
 
 def test_boxes_are_as_many_as_good_and_as_different_as_asked(model: Model, examples: Path) -> None:
     image = model.encode(examples / "coffee.jpg")
-    found = image.find_boxes(at_most=12, at_least=0.03)
+    found = image.detect_boxes(max_boxes=12, min_score=0.03)
     assert 2 <= len(found) <= 12
     assert (found.scores_K >= 0.03).all()
     assert (np.diff(found.scores_K) <= 0).all()
     for i, box in enumerate(found.boxes_xyxy_K4):
-        assert all(box_iou(tuple(box), tuple(other)) <= DISTINCT for other in found.boxes_xyxy_K4[:i])
-    assert len(image.find_boxes(at_least=1.0)) == 0
+        assert all(box_iou(tuple(box), tuple(other)) <= BOX_NMS_IOU for other in found.boxes_xyxy_K4[:i])
+    assert len(image.detect_boxes(min_score=1.0)) == 0
 
 
-def test_an_image_that_is_looked_at_twice_finds_the_boxes_of_the_whole(model: Model, examples: Path) -> None:
-    image = model.zoom(examples / "coffee.jpg")
-    assert (image.find_boxes(3).boxes_xyxy_K4 == image.whole.find_boxes(3).boxes_xyxy_K4).all()
+def test_a_refined_image_has_the_same_boxes(model: Model, examples: Path) -> None:
+    once, twice = (model.encode(examples / "coffee.jpg", refine=refine) for refine in (False, True))
+    assert once.detect_boxes(3) == twice.detect_boxes(3)
+
+
+@pytest.mark.parametrize("options", [{"min_score": 1.5}, {"max_boxes": -1}, {"min_score": float("nan")}])
+def test_options_that_make_no_sense_are_refused(
+    model: Model, examples: Path, options: dict[str, float]
+) -> None:
+    with pytest.raises(BadOption, match="expected max_boxes of at least 0 and min_score in 0..1"):
+        model.encode(examples / "coffee.jpg").detect_boxes(**options)
 
 
 def test_a_saved_embedding_finds_the_same_boxes(model: Model, examples: Path, tmp_path: Path) -> None:
     image = model.encode(examples / "coffee.jpg")
     again = model.load_embedding(image.save(tmp_path / "coffee.safetensors"))
-    a, b = (i.find_boxes(at_most=3).boxes_xyxy_K4 for i in (image, again))
+    a, b = (i.detect_boxes(max_boxes=3).boxes_xyxy_K4 for i in (image, again))
     assert a == pytest.approx(b, abs=2)  # half precision
 
 
 def test_a_model_without_a_head_says_so_and_asks_the_grid_alone(model: Model, examples: Path) -> None:
     image = replace(model, box_path=None).encode(examples / "coffee.jpg")
-    with pytest.raises(BadOption, match="does not find boxes"):
-        image.find_boxes()
+    with pytest.raises(BadOption, match="does not detect boxes"):
+        image.detect_boxes()
     with pytest.raises(BadOption, match="has to ask a grid"):
         image.everything(points_per_side=0)
     assert image.everything("wide", points_per_side=12)
@@ -87,7 +96,7 @@ def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> 
     assert len(image.everything(boxes=0, **options)) < len(image.everything(**options))
     boxes = {
         ((x0 + x1) / 2, (y0 + y1) / 2): (x0, y0, x1, y1)
-        for x0, y0, x1, y1 in image.find_boxes(at_least=0.3).boxes_xyxy_K4.tolist()
+        for x0, y0, x1, y1 in image.detect_boxes(min_score=0.3).boxes_xyxy_K4.tolist()
     }
     of_boxes = [m for m in image.everything(**options) if m.point_xy in boxes]
     assert of_boxes
