@@ -20,7 +20,7 @@ from anymask.core.candidates import THRESHOLD, Candidate, Candidates
 
 SAME = 0.8  # IoU of two masks in one frame from which on they are one answer, drawn twice
 SHIFTS = np.array([-4.0, 4.0], np.float32)  # of the logits: the surer part first
-OTHER = 0.1  # the chance of what takes the place of a copy, beside what the copy leaves it (docs/LOG.md)
+OTHER = 0.1  # the chance of what takes the place of a copy, beside what that leaves it (docs/experiments/)
 
 Draw = Callable[[Candidate], Candidate]
 
