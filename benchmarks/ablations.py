@@ -30,11 +30,11 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
+from anymask.api import load
 from anymask.core.boxes import box_iou
 from anymask.data.records import Record, RecordSource, open_records
 from anymask.data.splits import kept
 from anymask.evaluation.statistics import intervals
-from anymask.api import load
 from anymask.training import objective as sessions
 from anymask.training.augment import ViewConfig
 from anymask.training.config import FirstPrompt, Phase, TrainConfig

@@ -141,9 +141,9 @@ class SceneBehind:
 
 
 def ours(folder: Path, photo: str, points: int, backend: str) -> dict[str, Any]:
+    from anymask.api import Model
     from anymask.backends.registry import open_backend
     from anymask.inference.generator import everything
-    from anymask.api import Model
 
     encode, replace, total = Watch(), Watch(), Watch()
     model = Model(SceneBehind(open_backend(backend, folder / f"{NAME}.json"), encode, replace))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import anymask
+from anymask.api import EncodedImage, Model
 from anymask.cli.reporting import progress_line
 from anymask.core.boxes import matrix_nms
 from anymask.core.mask import Mask, iou_matrix
@@ -26,7 +27,6 @@ from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
 from anymask.evaluation.targets import targets_of
 from anymask.inference.generator import Search, settings_for
 from anymask.inference.scoring import LowResScorer
-from anymask.api import EncodedImage, Model
 
 ISLANDS, DUPLICATE, PRECISIONS = 100, 0.7, (0.5, 0.52, 0.55, 0.6, 0.7)
 BOX_SCORES, BOX_IOUS, BOX_STABILITIES = (

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from anymask.api import Model
 from anymask.backends.torch import TorchBackend
 from anymask.cli.reporting import progress_line
 from anymask.data.records import RecordSource, open_records
@@ -33,7 +34,6 @@ from anymask.data.splits import held_out, is_held_out
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
-from anymask.api import Model
 from anymask.training.checkpoint import save_state
 from anymask.training.losses import probability_loss
 from anymask.training.recipes import HELD_OUT

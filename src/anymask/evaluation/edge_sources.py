@@ -3,7 +3,7 @@ floor.
 
 From masks (Segment Anything, section 7.2 and App. D.2): three masks at each point of a 16 x 16 grid, none
 filtered by score; the Sobel gradient of each mask's probabilities along the outer edge of that mask; only
-ridges kept. What differs from the paper was measured on training photos (docs/LOG.md):
+ridges kept. What differs from the paper was measured on training photos (docs/experiments/):
 
 - An edge is as strong as the geometric mean of the largest gradient over all masks, which the paper takes
   alone, and of the mean gradient: one sharp mask does not make an edge, nor do many blurred ones.
