@@ -41,7 +41,7 @@ fix: $(VENV)/.dev  ## repair what ruff can repair
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev  ## encode, decode, cold start, memory; against peers
-	$(BIN)/anymask bench
+	$(BIN)/python benchmarks/bench.py model
 
 docs: $(VENV)/.dev  ## write docs/cli.md, docs/settings.md and docs/model-card.md again
 	$(BIN)/python docs/generate.py

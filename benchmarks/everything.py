@@ -1,4 +1,4 @@
-"""Everything in a photo, by the published generator and by ours: what `anymask bench everything` runs.
+"""Everything in a photo, by the published generator and by ours: what `bench.py everything` runs.
 
     python benchmarks/everything.py prepare FOLDER          random weights for both
 

@@ -1,4 +1,4 @@
-"""Times the published code of segment-anything and MobileSAM: the peers in `anymask bench`. Random weights.
+"""Times the published code of segment-anything and MobileSAM: the peers of `bench.py`. Random weights.
 
     python benchmarks/peers.py time "segment-anything vit_b" PHOTO X Y REPEATS    one JSON object python
     benchmarks/peers.py cold mobile_sam PHOTO X Y MASK.png                 process start to mask written
@@ -128,7 +128,7 @@ def _one(x: float, y: float) -> Any:
 
 
 def time_peer(peer: str, photo: str, x: float, y: float, repeats: int) -> dict[str, Any]:
-    from anymask.cli.timing import repeat, summary
+    from timing import repeat, summary
 
     predictor, pixels = make_predictor(peer), read(photo)
     encode_times = repeat(lambda: predictor.set_image(pixels), repeats)

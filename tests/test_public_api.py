@@ -1,4 +1,4 @@
-"""What `import anymask` gives, and what it does not load. How long it takes: `anymask bench`."""
+"""What `import anymask` gives, and what it does not load. How long it takes: `make bench`."""
 
 from __future__ import annotations
 

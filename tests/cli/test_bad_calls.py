@@ -199,7 +199,6 @@ def test_damaged_photos_never_crash_the_call(run: Run) -> None:
         ["train", "--recipe", "smoke", "--data", "missing", "--out", "o", "--set", "lr"],
         ["models", "info", "nonsense"],
         ["models", "pull", "nonsense"],
-        ["bench", "missing.jpg"],
     ],
     ids=" ".join,
 )

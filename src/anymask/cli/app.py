@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.bench import bench
-from anymask.cli.bench_everything import bench_everything
 from anymask.cli.convert import CONVERT_EXAMPLES, convert
 from anymask.cli.edges import edges
 from anymask.cli.evaluate import evaluate
@@ -36,8 +34,6 @@ app.command()(train)
 app.add_typer(models)
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
-bench.command("everything")(bench_everything)
-app.add_typer(bench)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,7 @@
-"""`anymask bench`: encode, decode, cold start and peak memory, and the same of peers in the same run.
+"""Encode, decode, cold start and peak memory, and the same of peers in the same run.
+
+    python benchmarks/bench.py model [PHOTO]
+    python benchmarks/bench.py everything [PHOTO]
 
 Every number comes from a process of its own, so that nothing is warm that a user would not find warm. This
 process stays small: a child's peak memory as the system counts it starts from its parent's.
@@ -20,13 +23,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from anymask.cli.options import AsJson, BackendName, ModelName
 from anymask.cli.reporting import complain, say
 from anymask.errors import BadOption, Failure
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[1]
+TIMING = CHECKOUT / "benchmarks" / "timing.py"
 PEERS_SCRIPT = CHECKOUT / "benchmarks" / "peers.py"
 PEERS = ("segment-anything vit_b", "mobile_sam")
 DEFAULT_PHOTO = CHECKOUT / "examples" / "raccoon.jpg"
@@ -34,20 +37,7 @@ COLD_BUDGET_SECONDS = 30.0
 Row = dict[str, Any]
 
 
-class ModelUnlessNamed(TyperGroup):
-    """`anymask bench PHOTO` is short for `anymask bench model PHOTO`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = args and args[0] in (*self.commands, "--help")
-        rest: list[str] = super().parse_args(ctx, args if named else ["model", *args])
-        return rest
-
-
-bench = typer.Typer(
-    name="bench",
-    cls=ModelUnlessNamed,
-    help="Time and memory, of a model (`bench [model] [PHOTO]`) and of everything in a photo.",
-)
+bench = typer.Typer(name="bench", no_args_is_help=True, help="Time and memory, beside published code.")
 
 
 @bench.command("model")
@@ -96,7 +86,7 @@ class Target:
 def _target(photo: Path | None, point: str | None) -> Target:
     photo = photo or DEFAULT_PHOTO
     if not photo.exists():
-        raise BadOption(f"{photo} does not exist; give a photo: anymask bench PHOTO")
+        raise BadOption(f"{photo} does not exist; give a photo")
     if point is None:
         width, height = _size_wh(photo)
         return Target(photo, width // 2, height // 2)
@@ -115,12 +105,13 @@ def _size_wh(photo: Path) -> tuple[int, int]:
 
 def _own_row(model: str, backend: str, target: Target, repeats: int, cold: int) -> Row:
     place = [str(target.photo), str(target.x), str(target.y)]
-    times = run([sys.executable, "-m", "anymask.cli.timing", model, backend, *place, str(repeats)])
+    times = run([sys.executable, str(TIMING), model, backend, *place, str(repeats)])
     row: Row = {"name": f"anymask {model} ({backend})", **json.loads(times.output)}
     with tempfile.TemporaryDirectory() as folder:
         row |= cold_start([*_segment_command(model, backend, target.point, folder), str(target.photo)], cold)
         large = Path(folder) / "large.jpg"
-        code = "import sys; from anymask.cli.timing import enlarge; enlarge(*sys.argv[1:3], (4000, 3000))"
+        code = f"import sys; sys.path.insert(0, {str(TIMING.parent)!r}); import timing; "
+        code += "timing.enlarge(*sys.argv[1:3], (4000, 3000))"
         run([sys.executable, "-c", code, str(target.photo), str(large)])
         again = run([*_segment_command(model, backend, "2000,1500", folder), str(large)])
     return row | {"peak_mb_12_megapixels": again.peak_mb}
@@ -229,3 +220,14 @@ def table(report: Row) -> str:
 def _cell(value: float, first: float, is_first: bool) -> str:
     ratio = "" if is_first or not first else f" ({value / first:.1f}x)"
     return f"{value:>{17 - len(ratio)}g}{ratio}"
+
+
+def main() -> None:
+    from bench_everything import bench_everything
+
+    bench.command("everything")(bench_everything)
+    bench(prog_name="bench.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""`anymask bench everything`: all masks of a photo by the published generator and by ours, in one run."""
+"""`bench.py everything`: all masks of a photo by the published generator and by ours, in one run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from bench import CHECKOUT, DEFAULT_PHOTO, Row, machine, run
 
-from anymask.cli.bench import CHECKOUT, DEFAULT_PHOTO, Row, machine, run
 from anymask.cli.options import AsJson
 from anymask.cli.reporting import say
 from anymask.errors import BadOption

@@ -1,6 +1,6 @@
-"""What `anymask bench` runs in a process of its own: the times of one loaded model. Prints one JSON object.
+"""What `bench.py` runs in a process of its own: the times of one loaded model. Prints one JSON object.
 
-    python -m anymask.cli.timing NAME BACKEND PHOTO X Y REPEATS
+    python benchmarks/timing.py NAME BACKEND PHOTO X Y REPEATS
 
 Also the small tools that benchmarks of peers use: repeat, sum up. Imports nothing heavy by itself.
 """
