@@ -88,7 +88,7 @@ def in_boxes(image: EncodedImage) -> tuple[list[Mask], list[tuple[float, ...]]]:
     for score, answer in zip(boxes.scores_K, answers, strict=True):
         best = answer.best
         if not best.mask.is_empty:
-            masks.append(best.mask.without_small_parts(ISLANDS))
+            masks.append(best.mask.without_small_regions(ISLANDS))
             scores.append((float(score), best.iou, scorer.stability(best.low_res_logits, 0), 1.0))
     return masks, scores
 

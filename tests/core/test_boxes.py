@@ -122,7 +122,7 @@ def test_nothing_is_no_duplicate() -> None:
 @given(arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))), st.integers(1, 30))
 def test_small_holes_then_small_islands_go_as_opencv_counts_them(inside: np.ndarray, least: int) -> None:
     expected = _cleaned_with_opencv(inside, least)
-    cleaned = Mask.from_array(inside).without_small_parts(least).to_array()
+    cleaned = Mask.from_array(inside).without_small_regions(least).to_array()
     if 0 < expected.sum() < least:  # all small: any of the largest
         assert cleaned.sum() == expected.sum()
     else:
@@ -143,7 +143,7 @@ def _cleaned_with_opencv(inside: np.ndarray, least: int) -> np.ndarray:
 
 def test_a_mask_without_small_parts_is_the_same_value() -> None:
     mask = Mask.from_array(np.ones((20, 20)))
-    assert mask.without_small_parts(100) is mask
+    assert mask.without_small_regions(100) is mask
 
 
 def test_a_mask_of_a_crop_takes_its_place_in_the_image() -> None:

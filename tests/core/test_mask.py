@@ -165,7 +165,7 @@ def test_the_piece_at_a_pixel_is_that_of_a_labelling(inside: np.ndarray, right: 
     y, x = int(down * inside.shape[0]), int(right * inside.shape[1])
     labels, _ = label(inside, np.ones((3, 3)))
     expected = (labels == labels[y, x]) & inside[y, x]
-    np.testing.assert_array_equal(Mask.from_array(inside).piece_at(x, y).to_array(), expected)
+    np.testing.assert_array_equal(Mask.from_array(inside).component_at(x, y).to_array(), expected)
 
 
 def test_pixels_that_touch_at_a_corner_are_two_pieces() -> None:

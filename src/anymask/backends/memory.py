@@ -1,4 +1,4 @@
-"""Memory that is free already goes back to the system.
+"""Heap trimming: freed memory goes back to the system.
 
 After a large network has run, the C library keeps hundreds of megabytes of free blocks for later; what comes
 next needs them little, so that the peak of a process would be the sum of both.
@@ -11,8 +11,8 @@ import ctypes
 import sys
 
 
-def give_back_free_memory() -> None:
-    """Does so with glibc; elsewhere nothing."""
+def trim_heap() -> None:
+    """Return free heap pages to the system; with glibc alone, elsewhere nothing."""
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)

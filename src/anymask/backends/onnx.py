@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
-from anymask.backends.memory import give_back_free_memory
+from anymask.backends.memory import trim_heap
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.hub.card import ModelFiles, check_files, read_card
@@ -58,7 +58,7 @@ class OnnxBackend:
         names = list(self.spec.embedding_names)
         embedding = dict(zip(names, self._encoder.run(names, {ENCODER_INPUT: pixels_13hw}), strict=True))
         if not self._is_small:
-            give_back_free_memory()
+            trim_heap()
         return embedding
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:

@@ -14,7 +14,7 @@ import numpy as np
 import openvino
 
 from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
-from anymask.backends.memory import give_back_free_memory
+from anymask.backends.memory import trim_heap
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.hub.card import ModelFiles, check_files, read_card
@@ -45,7 +45,7 @@ class OpenVinoBackend:
         answer = self._encoder.create_infer_request().infer({ENCODER_INPUT: pixels_13hw})
         embedding = {name: np.array(answer[name]) for name in self.spec.embedding_names}
         del answer
-        give_back_free_memory()
+        trim_heap()
         return embedding
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:

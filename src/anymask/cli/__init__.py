@@ -1,1 +1,1 @@
-"""The verbs of the command line, one file per group; `cli.py` is the table."""
+"""The verbs of the command line, one file per group; `app.py` is the table."""

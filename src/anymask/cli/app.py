@@ -1,5 +1,4 @@
-"""The command line: the table of verbs. What a verb does is in `commands/`; heavy imports are inside the
-verbs."""
+"""The command line: the table of verbs, one file each; heavy imports are inside the verbs."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command(epilog=EXAMPLES)(segment)
@@ -48,10 +48,11 @@ def _show_version(wanted: bool) -> None:
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Promptable segmentation: points, boxes and masks in; masks with probabilities out."""
+    """Promptable segmentation: points, boxes, masks in; masks out."""
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
 

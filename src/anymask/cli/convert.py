@@ -54,7 +54,9 @@ def convert(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
 ) -> None:
-    """Convert annotations; holes, parts and overlaps are kept wherever the format can hold them.
+    """Convert annotations between formats.
+
+    Holes, parts and overlaps are kept wherever the format can hold them.
 
     What a format cannot hold is counted and told at the end. A file that cannot be read is reported, the
     others are converted; the exit code is then 1. Inputs are never overwritten. The same call into the same

@@ -24,7 +24,9 @@ def edges(
     refine: EdgeRefine = None,
     out: EdgeFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Draw the edges of photos: the brighter, the likelier a person would draw one there.
+    """Detect edges: a grey picture of each photo.
+
+    The brighter a pixel, the likelier a person would draw an edge there.
 
     A photo that fails is reported, the others are done; the exit code is then 1.
     """

@@ -121,7 +121,7 @@ def everything(
     second_look: SecondLook = None,
     as_json: AsJson = False,
 ) -> None:
-    """All masks of a photo: a grid of points, every point answered, confident and stable answers kept once.
+    """Segment everything in photos, without prompts.
 
     Works through any number of photos on several processes. It can be stopped at any time, also by a power
     cut: the same call goes on where it was, and the result is the same. A photo that fails is reported, the

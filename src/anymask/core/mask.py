@@ -127,7 +127,7 @@ class Mask:
         return self.to_array().astype(dtype or np.bool_, copy=False)
 
     def polygons(self) -> list[list[Ring]]:
-        """One list of rings per 4-connected piece: its outline, then its holes.
+        """One list of rings per 4-connected component: its outline, then its holes.
 
         A ring is an N x 2 integer array of xy pixel corners along the exact edge of the mask; its last point
         joins the first. `Mask.from_polygons(mask.polygons(), mask.size_hw) == mask`.
@@ -138,7 +138,7 @@ class Mask:
         pieces = trace(self.array_of_box())
         return [[ring + (x0, y0) for ring in rings] for rings in pieces]
 
-    def without_small_parts(self, min_area: int) -> Mask:
+    def without_small_regions(self, min_area: int) -> Mask:
         """Holes, then islands, of fewer than `min_area` pixels are gone; when all islands are small, the
         largest stays. Diagonal neighbours belong together (paper, Appendix B). The same value when nothing
         changed.
@@ -149,8 +149,8 @@ class Mask:
             cleaned = filled.largest_connected_component(connectivity=8)
         return self if cleaned == self._rle else Mask(cleaned)
 
-    def piece_at(self, x: int, y: int) -> Mask:
-        """The piece in which pixel (x, y) lies, without the others; empty when it lies in none. Diagonal
+    def component_at(self, x: int, y: int) -> Mask:
+        """The connected component of pixel (x, y), empty when it lies in none. Diagonal
         neighbours belong together.
         """
 

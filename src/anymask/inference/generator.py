@@ -198,7 +198,7 @@ class Search:
         least = self._settings.min_mask_region_area
         if not least or not found:
             return found
-        cleaned = [replace(m, mask=m.mask.without_small_parts(least)) for m in found]
+        cleaned = [replace(m, mask=m.mask.without_small_regions(least)) for m in found]
         untouched = np.array([float(new.mask is old.mask) for new, old in zip(cleaned, found, strict=True)])
         threshold = max(self._settings.box_nms_thresh, self._settings.crop_nms_thresh)
         return self._duplicates.best(cleaned, untouched, threshold)

@@ -64,7 +64,7 @@ def keep_clicked_component(answer: Candidates, prompt: Prompt, frame: ResizeLong
     for logits_mm in logits_Mmm:
         inside_mm = logits_mm > THRESHOLD
         if inside_mm[y, x]:
-            other_mm = inside_mm & ~Mask.from_array(inside_mm).piece_at(x, y).to_array()
+            other_mm = inside_mm & ~Mask.from_array(inside_mm).component_at(x, y).to_array()
             logits_mm[other_mm] *= -1  # as sure to be outside: hardly inside becomes hardly outside
     return replace(answer, low_res_logits=logits_Mmm)
 
