@@ -36,20 +36,19 @@ from anymask.data.splits import kept
 from anymask.evaluation.statistics import intervals
 from anymask.predict.session import load
 from anymask.training import objective as sessions
-from anymask.training.augment import ViewConfig
 from anymask.training.config import FirstPrompt, Phase, TrainConfig
-from anymask.training.dataset import MAX_COVER, MIN_CELLS, View, draw_view
+from anymask.training.data.views import MAX_COVER, MIN_CELLS, MaskView, draw_view
 from anymask.training.loop import train
-from anymask.training.losses import dice
-from anymask.training.objective import CLICKS
 from anymask.training.recipes import polish, refine
-from anymask.training.task import Task
+from anymask.training.task import Task, ViewConfig
+from anymask.training.tasks.clicks import CLICKS
+from anymask.training.tasks.losses import dice
 from training import kept_heap
 
 HELD_OUT, MEASURED = 0.05, 0.02  # shares of photos: left out of training, and measured on
 START = "start"  # no arm: the weights all of them start from
 RUN = "ANYMASK_ABLATION"  # in the environment of a run: arm and folder
-Draw = Callable[[Record, ViewConfig, Generator], View | None]
+Draw = Callable[[Record, ViewConfig, Generator], MaskView | None]
 
 
 @dataclass(frozen=True)
@@ -57,27 +56,27 @@ class Arm:
     """`task` makes a task from the records; `config` changes the plain run's."""
 
     about: str
-    task: Callable[[RecordSource], Task[View]] = lambda records: CLICKS
+    task: Callable[[RecordSource], Task[MaskView]] = lambda records: CLICKS
     config: Callable[[TrainConfig], TrainConfig] = lambda config: config
     recipe: Callable[[str], Any] = refine
     extra_data: bool = False
 
 
-def drawing(draw: Draw) -> Task[View]:
+def drawing(draw: Draw) -> Task[MaskView]:
     return replace(CLICKS, draw=draw)
 
 
-def with_unions(records: RecordSource) -> Task[View]:
+def with_unions(records: RecordSource) -> Task[MaskView]:
     """Of every four masks one becomes something else a click may mean: two things, what is around a thing,
     one piece of a thing.
     """
 
-    def draw(record: Record, config: ViewConfig, rng: Generator) -> View | None:
+    def draw(record: Record, config: ViewConfig, rng: Generator) -> MaskView | None:
         view = draw_view(record, config, rng)
         if view is None:
             return None
         masks = [other_meaning(m, view.masks_Kmm, rng) if rng.random() < 0.25 else m for m in view.masks_Kmm]
-        return View(view.pixels_SS3, np.stack(masks))
+        return MaskView(view.pixels_SS3, np.stack(masks))
 
     return drawing(draw)
 
@@ -94,13 +93,13 @@ def other_meaning(mask_mm: np.ndarray, all_Kmm: np.ndarray, rng: Generator) -> n
     return new if MIN_CELLS <= new.sum() <= MAX_COVER * new.size else mask_mm
 
 
-def with_pasting(records: RecordSource) -> Task[View]:
+def with_pasting(records: RecordSource) -> Task[MaskView]:
     """Into half of the views up to two things of other photos are pasted, with edges hard or soft; the first
     is something to segment.
     """
     usable = [i for i in range(len(records)) if CLICKS.is_usable(records[i])]
 
-    def draw(record: Record, config: ViewConfig, rng: Generator) -> View | None:
+    def draw(record: Record, config: ViewConfig, rng: Generator) -> MaskView | None:
         view = draw_view(record, config, rng)
         if view is None or rng.random() < 0.5:
             return view
@@ -113,7 +112,7 @@ def with_pasting(records: RecordSource) -> Task[View]:
     return drawing(draw)
 
 
-def pasted(view: View, other: View, wanted: bool, rng: Generator) -> View:
+def pasted(view: MaskView, other: MaskView, wanted: bool, rng: Generator) -> MaskView:
     side, small = view.pixels_SS3.shape[0], other.masks_Kmm[0]
     alpha = cv2.resize(small.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     softness = rng.uniform(0, 2.5)
@@ -124,10 +123,10 @@ def pasted(view: View, other: View, wanted: bool, rng: Generator) -> View:
     if not masks:
         return view
     count = len(view.masks_Kmm)
-    return View(pixels.round().astype(np.uint8), np.stack([masks[i % len(masks)] for i in range(count)]))
+    return MaskView(pixels.round().astype(np.uint8), np.stack([masks[i % len(masks)] for i in range(count)]))
 
 
-def with_boundary(records: RecordSource) -> Task[View]:
+def with_boundary(records: RecordSource) -> Task[MaskView]:
     """Dice once more, in a band of three cells on either side of the true boundary."""
 
     def both(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:

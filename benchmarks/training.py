@@ -40,7 +40,7 @@ def one_run(kind: str, out: str, options: argparse.Namespace) -> None:
     on_processor = options.device == "cpu"
     if kind == "plain" and on_processor:
         torch.channels_last = torch.contiguous_format
-        loop.with_quick_gradients = lambda model: model
+        loop.with_fast_depthwise = lambda model: model
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     phases = (loop.Phase(1.0, options.size, options.batch, OBJECTS),)
     run_recipe(

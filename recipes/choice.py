@@ -35,8 +35,8 @@ from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
 from anymask.predict.session import Model
 from anymask.training.checkpoint import save_state
-from anymask.training.losses import probability_loss
 from anymask.training.recipes import HELD_OUT
+from anymask.training.tasks.losses import probability_loss
 from anymask.training.weights import starting_weights
 
 THINGS = 6  # of a photo, at most

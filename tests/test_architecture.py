@@ -64,10 +64,10 @@ def libraries(*extras: str) -> set[str]:
     [
         ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.edges"),
         ("eval", "evaluation.calibration, evaluation.edge_sources, evaluation.floors, evaluation.tempering"),
-        ("export", "export.graphs, export.heads, training.finish"),
+        ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
         ("tiff", "images.tiff"),
-        ("torch", "backends.torch, networks.checkpoints, compat"),
+        ("torch", "backends.torch, hub.weights, compat"),
         ("train", "training.recipes, evaluation.clicks"),
     ],
 )

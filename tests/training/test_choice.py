@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from scenes import write_scenes
 
 from anymask.data.records import open_records
-from anymask.networks.checkpoints import save_weights
+from anymask.hub.weights import save_weights
 from anymask.networks.lite import LITE_SPEC, Lite
 from anymask.training.checkpoint import averaged_weights
 

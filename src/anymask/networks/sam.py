@@ -27,10 +27,8 @@ class Sam(nn.Module):
         spec: ModelSpec,
     ) -> None:
         super().__init__()
-        self.image_encoder = image_encoder
-        self.prompt_encoder = prompt_encoder
-        self.mask_decoder = mask_decoder
-        self.spec = spec
+        self.image_encoder, self.spec = image_encoder, spec
+        self.prompt_encoder, self.mask_decoder = prompt_encoder, mask_decoder
 
     def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
         """Embedding B x C x S/16 x S/16 of a normalised, zero-padded batch."""
@@ -44,7 +42,7 @@ class Sam(nn.Module):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Answer P prompts; points are pixel indices of the model frame, box corners are points labelled 2
+        """Decode P prompts; points are pixel indices of the model frame, box corners are points labelled 2
         and 3.
 
         The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image

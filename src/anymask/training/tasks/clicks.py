@@ -1,5 +1,4 @@
-"""One training step's forward passes: encode once, answer the first prompt, correct it a few times, sum the
-losses.
+"""Interactive segmentation task: encode once, answer a first prompt and simulated corrections, sum losses.
 
 Passes between the first and the last correction run without gradients: they only bring the annotator and
 the mask to where a real session would be after so many clicks. Losses fall on the first answer and on the
@@ -18,20 +17,15 @@ from torch.nn import functional as F
 
 from anymask.networks.segmenter import Decoded, Segmenter
 from anymask.training.config import Objective
-from anymask.training.dataset import Shown, draw_view, has_mask, shown
-from anymask.training.interaction import PAD, Prompts, correction_clicks, first_prompts
-from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
-from anymask.training.resident import ResidentViews
+from anymask.training.data.gpu_dataset import GpuDataset
+from anymask.training.data.views import MaskTargets, draw_view, has_mask, mask_targets
 from anymask.training.task import Numbers, Task
+from anymask.training.tasks.annotator import PAD, Prompts, correction_clicks, first_prompts
+from anymask.training.tasks.losses import dice, focal, mask_iou, normalised_focal, probability_loss
 
 
 def session_loss(
-    model: Segmenter,
-    teacher: Segmenter,
-    pixels_B3SS: Tensor,
-    truth: Shown,
-    objective: Objective,
-    rng: Generator,
+    model: Segmenter, pixels_B3SS: Tensor, truth: MaskTargets, objective: Objective, rng: Generator
 ) -> tuple[Tensor, Numbers]:
     """Loss of one batch (`truth`: on the device of the pixels) and the numbers worth logging."""
     objects, target_Pmm = truth.masks_BKmm.shape[1], truth.masks_BKmm.flatten(0, 1)
@@ -43,17 +37,15 @@ def session_loss(
     answer = decode(model, embedding, prompts)
     counts_P = ~(closer_P & prompts.ambiguous_P)
     loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first", counts_P)
-    loss = loss + teacher_loss(answer, teacher, embedding, prompts, objective)
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
-    again_P = closer_P | (rng.random() < objective.look_again)
+    refine_P = closer_P | (rng.random() < objective.look_again)
     for number in range(corrections):
-        prompts = asked_next(prompts, answer, target_Pmm, again_P & (number == 0), stride, objective, rng)
+        prompts = next_prompts(prompts, answer, target_Pmm, refine_P & (number == 0), stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             answer = decode(model, embedding, prompts)
     correction_loss, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
-    loss = loss + correction_loss + teacher_loss(answer, teacher, embedding, prompts, objective)
-    return loss, {**numbers, **more, "corrections": float(corrections)}
+    return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
 
 
 def repeated(map_BChw: Tensor, objects: int) -> Tensor:
@@ -68,50 +60,40 @@ def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> 
     return model.decode(embedding, *given)
 
 
-def teacher_loss(
-    answer: Decoded, teacher: Segmenter, embedding: dict[str, Tensor], prompts: Prompts, objective: Objective
-) -> Tensor:
-    """How far all masks of an answer are from the teacher's (Tarvainen and Valpola 2017, "Mean teachers")."""
-    given = answer.low_res_masks_P4mm
-    if not objective.teacher:
-        return given.new_zeros(())
-    with torch.no_grad():
-        wanted = decode(teacher, embedding, prompts).low_res_masks_P4mm.float().sigmoid()
-    return objective.teacher * F.binary_cross_entropy_with_logits(given.float(), wanted)
-
-
-def asked_next(
+def next_prompts(
     prompts: Prompts,
     answer: Decoded,
     target_Pmm: Tensor,
-    again_P: Tensor,
+    refine_P: Tensor,
     stride: int,
     objective: Objective,
     rng: Generator,
 ) -> Prompts:
     """The annotator's next click on the answer a user would see, with that answer's logits fed back.
 
-    Where `again_P`, the same question instead, with an answer fed back: of several candidates the one that
-    fits the target best, so that what is learned is to draw that candidate better and not to choose another.
+    Where `refine_P`, a refinement pass instead: the same prompt and an answer fed back, of several candidates
+    the one with the best IoU, so that what is learned is to redraw that candidate and not to choose another.
     """
     ambiguous_P = prompts.ambiguous_P
     best_P = 1 + mask_iou(answer.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
-    logits = of_slots(answer, torch.where(again_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P)))
+    logits = masks_of_slots(
+        answer, torch.where(refine_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P))
+    )
     points_P2, labels_P = correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
-    clicked = prompts.with_clicks(points_P2 * ~again_P[:, None], labels_P.masked_fill(again_P, PAD))
-    kept_P = again_P | (rng.random() >= objective.drop_mask)
+    clicked = prompts.with_clicks(points_P2 * ~refine_P[:, None], labels_P.masked_fill(refine_P, PAD))
+    kept_P = refine_P | (rng.random() >= objective.drop_mask)
     return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept_P)
 
 
-def of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
+def masks_of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
     """Logits of one mask per prompt, P x m x m, without gradient."""
     rows = torch.arange(len(slots_P), device=slots_P.device)
     return answer.low_res_masks_P4mm.detach()[rows, slots_P].float()
 
 
-def blurred(logits_Pmm: Tensor, most: float, rng: Generator) -> Tensor:
-    """Drawn 1..`most` times coarser (log-uniform) and enlarged again, bilinearly."""
-    factor = float(np.exp(rng.uniform(0, np.log(most))))
+def blurred(logits_Pmm: Tensor, max_factor: float, rng: Generator) -> Tensor:
+    """Random low-pass: downscaled 1..`max_factor` times (log-uniform) and upscaled again, bilinearly."""
+    factor = float(np.exp(rng.uniform(0, np.log(max_factor))))
     side = logits_Pmm.shape[-1]
     coarse = max(1, round(side / factor))
     if coarse == side:
@@ -122,7 +104,7 @@ def blurred(logits_Pmm: Tensor, most: float, rng: Generator) -> Tensor:
 
 
 def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
-    """Slot 0, or where the prompt is ambiguous the likeliest of slots 1..3."""
+    """The slot shown to the user: 0, or where the prompt is ambiguous the most probable of 1..3."""
     scores = answer.iou_P4 if answer.probability_logits_P5 is None else answer.probability_logits_P5[:, :4]
     return torch.where(ambiguous_P, 1 + scores[:, 1:].detach().argmax(1), 0)
 
@@ -135,10 +117,10 @@ def answer_loss(
     name: str,
     counts_P: Tensor | None = None,
 ) -> tuple[Tensor, Numbers]:
-    """Mask loss by slot policy, IoU regression on all slots and the score of the probabilities, of the
-    answers that count (None: all).
+    """Mask loss (of ambiguous prompts the minimum over candidates), IoU regression and log score of the
+    probabilities, averaged over the answers that count (None: all).
     """
-    share_P = weights_of(prompts.has_mask_P, counts_P)
+    weight_P = weights_of(prompts.has_mask_P, counts_P)
     logits = answer.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
     focal_P4 = (
@@ -146,25 +128,27 @@ def answer_loss(
     )
     per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
     candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
-    several = candidates + objective.single_when_ambiguous * per_slot[:, 0]
-    per_prompt = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates)
-    masks = (per_prompt * share_P).sum()
+    ambiguous_loss = candidates + objective.single_when_ambiguous * per_slot[:, 0]
+    per_prompt = torch.where(
+        ambiguous, ambiguous_loss, per_slot[:, 0] + objective.all_candidates * candidates
+    )
+    masks = (per_prompt * weight_P).sum()
     iou = mask_iou(logits, target_P1mm)
-    off = answer.iou_P4.float() - iou
-    misjudged_P = (off.square() if objective.paper_focal else off.abs()).mean(1)
-    loss = masks + objective.iou * (misjudged_P * share_P).sum()
+    error = answer.iou_P4.float() - iou
+    iou_loss_P = (error.square() if objective.paper_focal else error.abs()).mean(1)
+    loss = masks + objective.iou * (iou_loss_P * weight_P).sum()
     if answer.probability_logits_P5 is not None:
         scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
-        loss = loss + objective.probability * (scores * share_P).sum()
-    seen = (iou.gather(1, chosen_slots(answer, ambiguous)[:, None])[:, 0] * share_P).sum()
+        loss = loss + objective.probability * (scores * weight_P).sum()
+    seen = (iou.gather(1, chosen_slots(answer, ambiguous)[:, None])[:, 0] * weight_P).sum()
     return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
 def weights_of(like_P: Tensor, counts_P: Tensor | None) -> Tensor:
-    """float32, those that count alike, summing to 1 (or to nothing, if none does)."""
+    """float32: equal weights of those that count, summing to 1 (or to 0, if none does)."""
     counts_P = torch.ones_like(like_P) if counts_P is None else counts_P.float()
     return counts_P / counts_P.sum().clamp(min=1)
 
 
-CLICKS = Task("masks", has_mask, draw_view, shown, session_loss, ResidentViews)
-"""Promptable segmentation: what the model is."""
+CLICKS = Task("masks", has_mask, draw_view, mask_targets, session_loss, GpuDataset)
+"""Promptable segmentation."""

@@ -7,18 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from anymask.networks.lite import Lite
 from anymask.networks.segmenter import Decoded
-from anymask.training.dataset import Shown
-from anymask.training.interaction import PAD, POSITIVE, Prompts
-from anymask.training.objective import (
+from anymask.training.tasks.annotator import PAD, POSITIVE, Prompts
+from anymask.training.tasks.clicks import (
     Objective,
     answer_loss,
-    asked_next,
     blurred,
-    decode,
-    session_loss,
-    teacher_loss,
+    next_prompts,
 )
 
 SIDE = 32
@@ -38,7 +33,7 @@ def test_a_second_look_gets_the_candidate_that_was_meant_and_no_new_click() -> N
     prompts = Prompts(torch.zeros(2, 3, 2), labels, torch.zeros(2, 1, SIDE, SIDE), torch.zeros(2))
     answer = Decoded(masks, torch.zeros(2, 4), None)
     every = torch.tensor([True, True])
-    again = asked_next(prompts, answer, target[:, 0], every, 2, Objective(), np.random.default_rng(0))
+    again = next_prompts(prompts, answer, target[:, 0], every, 2, Objective(), np.random.default_rng(0))
     assert torch.equal(again.labels_PN[:, :3], labels)
     assert again.labels_PN[:, 3].tolist() == [PAD, PAD]
     assert again.has_mask_P.tolist() == [1, 1]
@@ -54,7 +49,7 @@ def test_what_is_a_window_is_looked_at_again_while_the_rest_is_corrected() -> No
     )
     how, window = Objective(drop_mask=1.0), torch.tensor([True, False])
     answer = Decoded(masks, torch.zeros(2, 4), None)
-    asked = asked_next(prompts, answer, target, window, 2, how, np.random.default_rng(0))
+    asked = next_prompts(prompts, answer, target, window, 2, how, np.random.default_rng(0))
     assert asked.labels_PN.tolist() == [[POSITIVE, PAD], [POSITIVE, POSITIVE]]
     assert asked.points_PN2[0, 1].tolist() == [0, 0]
     assert asked.has_mask_P.tolist() == [1, 0], "a second look always has its mask"
@@ -89,43 +84,3 @@ def test_blurring_moves_edges_and_keeps_the_inside() -> None:
 def test_no_blur_changes_nothing() -> None:
     logits = square(16)[None]
     assert blurred(logits, 1.0, np.random.default_rng(0)) is logits
-
-
-def test_a_teacher_draws_answers_to_its_own() -> None:
-    torch.manual_seed(0)
-    model, teacher = Lite(), Lite().requires_grad_(False)
-    pixels, masks = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 32, 32, dtype=torch.bool)
-    masks[..., 8:24, 8:24] = True
-    truth = Shown(masks, torch.tensor([False]))
-
-    def total(weight: float) -> torch.Tensor:
-        how = Objective(corrections=(1.0,), teacher=weight)
-        return session_loss(model, teacher, pixels, truth, how, np.random.default_rng(0))[0]
-
-    assert total(1.0) > total(0.5) > total(0.0)
-
-
-def test_who_answers_as_the_teacher_has_nothing_to_learn_from_it() -> None:
-    torch.manual_seed(0)
-    model, other = Lite(), Lite()
-    embedding = model.encode_image(torch.rand(1, 3, 64, 64))
-    point = torch.full((1, 1, 2), 32.0), torch.ones(1, 1, dtype=torch.long)
-    prompts = Prompts(*point, torch.zeros(1, 1, 32, 32), torch.zeros(1))
-
-    def learned(teacher: Lite) -> float:
-        loss = teacher_loss(
-            decode(model, embedding, prompts), teacher, embedding, prompts, Objective(teacher=1.0)
-        )
-        weight = model.mask_decoder.up_2.weight
-        return float(torch.autograd.grad(loss, weight, retain_graph=True)[0].abs().max())
-
-    assert learned(model) < 1e-3 * learned(other)
-
-
-def test_without_a_teacher_nothing_is_asked_of_it() -> None:
-    model = Lite()
-    embedding = model.encode_image(torch.rand(1, 3, 64, 64))
-    point = torch.full((1, 1, 2), 32.0), torch.ones(1, 1, dtype=torch.long)
-    prompts = Prompts(*point, torch.zeros(1, 1, 32, 32), torch.zeros(1))
-    nobody = None
-    assert teacher_loss(decode(model, embedding, prompts), nobody, embedding, prompts, Objective()) == 0  # type: ignore[arg-type]
