@@ -4,7 +4,7 @@ nothing else, and measured on photos none of the runs has seen.
     python benchmarks/ablations.py PACKS VAL.tar OUT [--arms base,paste] [--steps 240] [--boxes BOXES.tar]
 
 PACKS: folder of packs to train on, a part of which is held out. VAL: clicks and boxes are measured there too.
-The recipe is `refine`: the decoder learns, and what draws detail for it; the rest of the encoder stays.
+The recipe is `stage2` with a frozen encoder, but for the layers that the box head does not read.
 Prints a line of JSON per arm: differences to `base` come with an interval over photos.
 
 A trick is a `Task` made from the plain one: nothing of the library knows of it before it has proved itself.
@@ -34,13 +34,14 @@ from anymask.core.frames import box_iou
 from anymask.data.records import Record, RecordSource, open_records
 from anymask.data.splits import kept
 from anymask.evaluation.statistics import intervals
+from anymask.networks.lite import DETAIL_LAYERS
 from anymask.predict.session import load
-from anymask.training import objective as sessions
 from anymask.training.config import FirstPrompt, Phase, TrainConfig
 from anymask.training.data.views import MAX_COVER, MIN_CELLS, MaskView, draw_view
 from anymask.training.loop import train
-from anymask.training.recipes import polish, refine
+from anymask.training.recipes import stage2
 from anymask.training.task import Task, ViewConfig
+from anymask.training.tasks import clicks as sessions
 from anymask.training.tasks.clicks import CLICKS
 from anymask.training.tasks.losses import dice
 from training import kept_heap
@@ -51,6 +52,14 @@ RUN = "ANYMASK_ABLATION"  # in the environment of a run: arm and folder
 Draw = Callable[[Record, ViewConfig, Generator], MaskView | None]
 
 
+def decoder_only(start: str) -> tuple[torch.nn.Module, TrainConfig]:
+    model, config = stage2(start)
+    encoder = model.get_submodule("image_encoder").requires_grad_(False)
+    for name in DETAIL_LAYERS:
+        encoder.get_submodule(name).requires_grad_(True)
+    return model, config
+
+
 @dataclass(frozen=True)
 class Arm:
     """`task` makes a task from the records; `config` changes the plain run's."""
@@ -58,7 +67,7 @@ class Arm:
     about: str
     task: Callable[[RecordSource], Task[MaskView]] = lambda records: CLICKS
     config: Callable[[TrainConfig], TrainConfig] = lambda config: config
-    recipe: Callable[[str], Any] = refine
+    recipe: Callable[[str], Any] = decoder_only
     extra_data: bool = False
 
 
@@ -142,16 +151,11 @@ def with_boundary(records: RecordSource) -> Task[MaskView]:
     return CLICKS
 
 
-def taught(config: TrainConfig) -> TrainConfig:
-    return replace(config, average_ramp=1, objective=replace(config.objective, teacher=0.5))
-
-
 ARMS = {
     "base": Arm("nothing else"),
     "unions": Arm("unions, backgrounds and pieces as targets", with_unions),
     "paste": Arm("things of other photos pasted in", with_pasting),
     "boundary": Arm("dice along the boundary", with_boundary),
-    "teacher": Arm("drawn to a moving average of itself", config=taught),
     "pseudo": Arm("masks the model made for photos with boxes", extra_data=True),
     "clicks": Arm(
         "more first clicks, fewer boxes",
@@ -161,7 +165,7 @@ ARMS = {
         "five times the weight on which candidate is meant",
         config=lambda c: replace(c, objective=replace(c.objective, probability=0.5)),
     ),
-    "all": Arm("the whole network learns", recipe=polish),
+    "all": Arm("the whole network learns", recipe=stage2),
 }
 
 
@@ -195,7 +199,6 @@ def one_run(name: str, out: Path, options: argparse.Namespace) -> None:
     config = replace(
         config, steps=options.steps, phases=(Phase(1.0, 448, 3, 3),), lr=3e-4, trunk_lr=6e-5, warmup=30,
         average_decay=0.99, average_ramp=10, seed=7, bf16=False,
-        objective=replace(config.objective, teacher=0.0),
     )  # fmt: skip
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     train(model, records, arm.config(config), out, "cpu", arm.task(records))

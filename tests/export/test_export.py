@@ -21,7 +21,7 @@ from anymask.backends.base import DecodeInput, open_backend
 from anymask.backends.onnx import OnnxBackend
 from anymask.errors import Failure, WeightsError
 from anymask.export.graphs import export_model, export_weights
-from anymask.export.parity import example_image, example_prompts
+from anymask.export.parity import check_parity, example_image, example_prompts
 from anymask.hub.card import HEAD_PARTS, ModelFiles, check_files, read_card
 from anymask.hub.catalog import find_model
 from anymask.hub.weights import load_weights, save_weights

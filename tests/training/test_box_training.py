@@ -22,7 +22,7 @@ from anymask.training.config import Phase
 from anymask.training.data.sampler import CpuDataset, Sampler
 from anymask.training.recipes import run_recipe
 from anymask.training.task import ViewConfig
-from anymask.training.tasks.boxes import BOXES, BoxView, assign, pairwise_iou, split_annotations
+from anymask.training.tasks.boxes import BOXES, BoxView, assign, iou_of, split_annotations
 
 CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
 
@@ -102,10 +102,10 @@ def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
 
 def test_generalised_iou_of_boxes() -> None:
     a, b = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]])
-    assert float(pairwise_iou(a, b)) == pytest.approx(1 / 3, abs=1e-5)
+    assert float(iou_of(a, b)) == pytest.approx(1 / 3, abs=1e-5)
     far = torch.tensor([[6.0, 0.0, 8.0, 2.0]])
-    assert float(pairwise_iou(a, far)) == 0
-    assert float(pairwise_iou(a, far, generalised=True)) == pytest.approx(-0.5, abs=1e-5)
+    assert float(iou_of(a, far)) == 0
+    assert float(iou_of(a, far, generalised=True)) == pytest.approx(-0.5, abs=1e-5)
 
 
 def test_a_view_without_things_has_a_loss() -> None:

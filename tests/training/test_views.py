@@ -71,9 +71,9 @@ def test_photos_without_masks_are_not_trained_on(tmp_path: Path, empty: dict[str
 
 @pytest.mark.parametrize("size_hw", [(20, 400), (400, 20), (64, 64), (1, 1)])
 def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int]) -> None:
-    rng = np.random.default_rng(0)
+    rng, config = np.random.default_rng(0), replace(CONFIG, scale=(0.2, 4.0), stretch=0.5)
     for _ in range(50):
-        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), 64, (0.2, 4.0), rng, stretch=0.5)
+        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), config, rng)
         x0, y0, x1, y1 = frame.crop_xyxy
         assert 0 <= x0 < x1 <= size_hw[1] + 1e-6 and 0 <= y0 < y1 <= size_hw[0] + 1e-6
         assert all(0 < side <= 64 and side % 4 == 0 for side in frame.drawn_hw)
@@ -83,7 +83,8 @@ def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int
 def test_a_stretched_view_keeps_its_area() -> None:
     rng = np.random.default_rng(0)
     whole = (0.0, 0.0, 64.0, 64.0)
-    frames = [random_frame((64, 64), whole, 512, (0.5, 0.5), rng, stretch=0.5) for _ in range(50)]
+    config = replace(CONFIG, size=512, scale=(0.5, 0.5), stretch=0.5)
+    frames = [random_frame((64, 64), whole, config, rng) for _ in range(50)]
     ratios = [wide / high for high, wide in (frame.drawn_hw for frame in frames)]
     assert 0.65 < min(ratios) < 0.75 and 1.35 < max(ratios) < 1.55
     assert all(abs(high * wide - 256**2) < 0.03 * 256**2 for high, wide in (f.drawn_hw for f in frames))

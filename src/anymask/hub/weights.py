@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from anymask.core.spec import ModelSpec
 from anymask.errors import WeightsError
 from anymask.files import sha256_of
 from anymask.hub.card import ModelFiles, read_card, write_card
-from anymask.networks.checkpoints import build_with, network_of, read_published, write_tensors
+from anymask.networks.checkpoints import State, build_with, network_of, read_published, write_tensors
 from anymask.networks.segmenter import Segmenter
 
 
@@ -65,7 +63,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, name: str = "auto
 
 
 def save_weights(
-    state: Mapping[str, Tensor],
+    state: State,
     target: str | Path,
     network: str,
     spec: ModelSpec,

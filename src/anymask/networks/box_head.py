@@ -46,10 +46,8 @@ class BoxHead(Head):
         scores, boxes = [], []
         for level, (map_BChw, stride) in enumerate(zip(maps, STRIDES, strict=True)):
             map_BChw = self.shared(map_BChw)
-            sides_B4hw = F.softplus((self.sides(map_BChw) * self.scale[level]).float() + 1) * (
-                INITIAL_REACH * stride
-            )
-            sides_BA4 = sides_B4hw.flatten(2).transpose(1, 2)
+            sides_B4hw = F.softplus((self.sides(map_BChw) * self.scale[level]).float() + 1)
+            sides_BA4 = (sides_B4hw * (INITIAL_REACH * stride)).flatten(2).transpose(1, 2)
             centres_A2 = cell_centres(map_BChw.shape[-2], map_BChw.shape[-1], stride).to(sides_BA4)
             scores.append(self.score(map_BChw).flatten(1).float())
             boxes.append(torch.cat([centres_A2 - sides_BA4[..., :2], centres_A2 + sides_BA4[..., 2:]], -1))

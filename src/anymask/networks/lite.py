@@ -18,16 +18,10 @@ from anymask.networks.lite_trunk import TAP_CHANNELS, LiteTrunk
 from anymask.networks.segmenter import Decoded
 
 LITE_SPEC = ModelSpec(
-    name="lite",
-    family="lite",
-    input_size=512,
-    low_res_size=256,
-    mean=(127.0, 127.0, 127.0),
-    std=(128.0, 128.0, 128.0),
-    pixel_offset=0.0,
-    embedding_names=("image_embeddings", "skip_8", "skip_4", "skip_2"),
-    frame_multiple=32,
-)
+    name="lite", family="lite", input_size=512, low_res_size=256, mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0), pixel_offset=0.0,
+    embedding_names=("image_embeddings", "skip_8", "skip_4", "skip_2"), frame_multiple=32,
+)  # fmt: skip
 EMBED_DIM = 128
 SKIP_CHANNELS = (48, 32, 16)  # strides 8, 4, 2
 DETAIL_LAYERS = ("top_8", "skip_4", "skip_2")  # of the encoder; not read by the box head

@@ -9,6 +9,7 @@ from torch import nn
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound
+from anymask.networks.lite import Lite
 from anymask.networks.mask_decoder import MaskDecoder
 from anymask.networks.prompt_encoder import PromptEncoder
 from anymask.networks.sam import Sam
@@ -18,14 +19,9 @@ from anymask.networks.transformer import TwoWayTransformer
 from anymask.networks.vit import ViT
 
 SAM_SPEC = ModelSpec(
-    name="sam",
-    family="sam",
-    input_size=1024,
-    low_res_size=256,
-    mean=(123.675, 116.28, 103.53),
-    std=(58.395, 57.12, 57.375),
-    pixel_offset=-0.5,
-)
+    name="sam", family="sam", input_size=1024, low_res_size=256, mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375), pixel_offset=-0.5,
+)  # fmt: skip
 EMBED_DIM = 256
 STRIDE = 16
 
@@ -37,16 +33,6 @@ def sam_vit(name: str, embed_dim: int, depth: int, num_heads: int) -> Sam:
         input_size=1024, embed_dim=embed_dim, depth=depth, num_heads=num_heads, global_blocks=global_blocks
     )
     return sam(encoder, replace(SAM_SPEC, name=name))
-
-
-def mobile_sam() -> Sam:
-    return sam(TinyViT(), replace(SAM_SPEC, name="mobile_sam", family="mobile_sam"))
-
-
-def lite() -> Segmenter:
-    from anymask.networks.lite import Lite  # here, so that the published networks load without it
-
-    return Lite()
 
 
 def sam(image_encoder: nn.Module, spec: ModelSpec) -> Sam:
@@ -62,8 +48,8 @@ def sam(image_encoder: nn.Module, spec: ModelSpec) -> Sam:
 
 
 PRESETS: dict[str, Callable[[], Segmenter]] = {
-    "lite": lite,
-    "mobile_sam": mobile_sam,
+    "lite": Lite,
+    "mobile_sam": lambda: sam(TinyViT(), replace(SAM_SPEC, name="mobile_sam", family="mobile_sam")),
     "sam_vit_b": lambda: sam_vit("sam_vit_b", 768, 12, 12),
     "sam_vit_l": lambda: sam_vit("sam_vit_l", 1024, 24, 16),
     "sam_vit_h": lambda: sam_vit("sam_vit_h", 1280, 32, 16),

@@ -20,15 +20,11 @@ class Sam(nn.Module):
     """Any image encoder with the published prompt encoder and mask decoder."""
 
     def __init__(
-        self,
-        image_encoder: nn.Module,
-        prompt_encoder: PromptEncoder,
-        mask_decoder: MaskDecoder,
-        spec: ModelSpec,
+        self, image_encoder: nn.Module, prompts: PromptEncoder, masks: MaskDecoder, spec: ModelSpec
     ) -> None:
         super().__init__()
-        self.image_encoder, self.spec = image_encoder, spec
-        self.prompt_encoder, self.mask_decoder = prompt_encoder, mask_decoder
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = image_encoder, prompts, masks
+        self.spec = spec
 
     def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
         """Embedding B x C x S/16 x S/16 of a normalised, zero-padded batch."""

@@ -73,7 +73,7 @@ def train(
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
     if is_run(out):
         card = restore_state(out, model, average, optimiser)
-    card |= {"config": asdict(config)}
+    card["config"] = asdict(config)
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
     def seconds() -> float:

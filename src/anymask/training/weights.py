@@ -26,8 +26,8 @@ def starting_weights(start: str | Path) -> nn.Module:
 
 
 def run_weights(*runs: Path) -> Lite:
-    """A network with the EMA weights of a run, or with the mean over several runs, which must have started from
-    the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
+    """A network with the EMA weights of a run, or their mean over several runs that started from the first
+    (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
     """
     weights = [averaged_weights(run) for run in runs]
     model = Lite()

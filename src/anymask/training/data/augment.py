@@ -14,6 +14,7 @@ from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
 from anymask.core.window import around
+from anymask.training.task import ViewConfig
 
 Box = tuple[float, float, float, float]
 PIXEL_MULTIPLE = 4  # of drawn sizes and origins of views
@@ -58,20 +59,13 @@ class ViewFrame:
         return drawn[:, ::-1].copy() if self.flip else drawn
 
 
-def random_frame(
-    size_hw: tuple[int, int],
-    focus_xyxy: Box,
-    size: int,
-    scale: tuple[float, float],
-    rng: Generator,
-    stretch: float = 0.0,
-) -> ViewFrame:
+def random_frame(size_hw: tuple[int, int], focus_xyxy: Box, config: ViewConfig, rng: Generator) -> ViewFrame:
     """Scale and aspect jitter with a random crop that holds a random point of `focus_xyxy`.
 
-    The photo's long side measures `size` times a log-uniform factor of `scale`; `stretch` changes the aspect
-    ratio by up to so much, the area stays.
+    The photo's long side measures `config.size` times a log-uniform factor of `config.scale`;
+    `config.stretch` changes the aspect ratio by up to so much, the area stays.
     """
-    height, width = size_hw
+    (height, width), size, scale, stretch = size_hw, config.size, config.scale, config.stretch
     zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
     wider = math.exp(rng.uniform(-1, 1) * math.log1p(stretch) / 2) if stretch else 1.0
     zoom_hw = zoom / wider, zoom * wider

@@ -79,9 +79,7 @@ class GpuDataset:
         self.pixels_N3HW[row, :, :height, :width] = pixels
         masks = torch.from_numpy(np.stack([mask_array(annotation) for annotation in annotations]))
         self.masks_MHW[first_mask : first_mask + len(masks), :height, :width] = masks
-        return PhotoIndex(
-            row, first_mask, record.size_hw, [annotation.box_xyxy for annotation in annotations]
-        )
+        return PhotoIndex(row, first_mask, record.size_hw, [a.box_xyxy for a in annotations])
 
     def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[PlannedView]:
         return [self._plan(number, config) for number in numbers]
@@ -138,8 +136,8 @@ def check_memory(needed: int, device: torch.device) -> None:
 def sampling_grid(
     frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and which pixels of a view show
-    the photo, bool B x 1 x S x S.
+    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and which pixels of a view
+    show the photo, bool B x 1 x S x S.
     """
     numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
     x0, y0, x1, y1, top, left, tall, wide, flip = to_device(numbers, device).double()[..., None].unbind(1)

@@ -82,7 +82,7 @@ def random_view(
     focus = int(rng.integers(len(boxes_xyxy)))
     if config.closer and rng.random() < config.closer:
         return window_frame(size_hw, boxes_xyxy[focus], config.size, rng), [focus]
-    frame = random_frame(size_hw, boxes_xyxy[focus], config.size, config.scale, rng, config.stretch)
+    frame = random_frame(size_hw, boxes_xyxy[focus], config, rng)
     others = [i for i, box in enumerate(boxes_xyxy) if i != focus and _overlaps(box, frame.crop_xyxy)]
     return frame, [focus, *(others[int(i)] for i in rng.permutation(len(others)))][: 2 * config.objects]
 

@@ -9,7 +9,7 @@ Legend: P prompts, N points, m mask side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,12 +39,11 @@ class Prompts:
         """Prompts of a single point, for which several masks may be meant."""
         return ((self.labels_PN >= 0).sum(1) == 1) & (self.has_mask_P == 0)
 
-    def with_clicks(self, points_P2: Tensor, labels_P: Tensor) -> Prompts:
+    def and_then(self, points_P2: Tensor, labels_P: Tensor, logits_Pmm: Tensor, kept_P: Tensor) -> Prompts:
+        """With one more point each and the masks `logits_Pmm`, where they are kept."""
         points = torch.cat([self.points_PN2, points_P2[:, None]], 1)
-        return replace(self, points_PN2=points, labels_PN=torch.cat([self.labels_PN, labels_P[:, None]], 1))
-
-    def with_masks(self, logits_Pmm: Tensor, kept_P: Tensor) -> Prompts:
-        return replace(self, masks_P1mm=logits_Pmm[:, None], has_mask_P=kept_P.to(self.has_mask_P.dtype))
+        labels = torch.cat([self.labels_PN, labels_P[:, None]], 1)
+        return Prompts(points, labels, logits_Pmm[:, None], kept_P.to(self.has_mask_P.dtype))
 
 
 def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
@@ -79,8 +78,9 @@ def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
     return np.broadcast_to(kinds, count).copy()
 
 
-def drawn(values: np.ndarray, beside: Tensor) -> Tensor:
-    return to_device(values.astype(np.float32), beside.device)
+def like(values: np.ndarray, tensor: Tensor) -> Tensor:
+    """float32, on the device of `tensor`."""
+    return to_device(values.astype(np.float32), tensor.device)
 
 
 def pick_cells(region_Pmm: Tensor, distance_Pmm: Tensor, centre: float, rng: Generator) -> Tensor:
@@ -91,7 +91,7 @@ def pick_cells(region_Pmm: Tensor, distance_Pmm: Tensor, centre: float, rng: Gen
     centred_P = to_device(rng.random(count) < centre, region_Pmm.device)
     count_so_far = region_Pmm.flatten(1).cumsum(1)
     total_P = count_so_far[:, -1]
-    which = (drawn(rng.random(count), region_Pmm) * total_P).long().clamp(max=total_P - 1) + 1
+    which = (like(rng.random(count), region_Pmm) * total_P).long().clamp(max=total_P - 1) + 1
     anywhere = torch.searchsorted(count_so_far, which[:, None])[:, 0].clamp(max=side * side - 1)
     cell = torch.where(centred_P, distance_Pmm.flatten(1).argmax(1), anywhere)
     return torch.stack([cell % side, cell // side], 1).float() + 0.5
@@ -102,7 +102,7 @@ def jittered_boxes(region_Pmm: Tensor, jitter: float, rng: Generator) -> Tensor:
     (x0, x1), (y0, y1) = (_extent(region_Pmm.any(axis)) for axis in (1, 2))
     box_P4 = torch.stack([x0, y0, x1, y1], 1).float()
     range_P4 = jitter * (box_P4[:, 2:] - box_P4[:, :2]).repeat(1, 2)
-    offset_P4 = drawn(rng.uniform(-1, 1, (len(box_P4), 4)) * rng.random((len(box_P4), 1)), region_Pmm)
+    offset_P4 = like(rng.uniform(-1, 1, (len(box_P4), 4)) * rng.random((len(box_P4), 1)), region_Pmm)
     return (box_P4 + offset_P4 * range_P4).clamp(0, region_Pmm.shape[-1])
 
 
@@ -116,20 +116,18 @@ def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
     """Logits of coarse mask prompts: eroded or dilated, and shifted, by a few cells."""
     count, side = len(region_Pmm), region_Pmm.shape[-1]
     max_P = (0.15 * region_Pmm.sum((1, 2)).sqrt()).floor().clamp(min=1)
-    by_P11 = (1 + (drawn(rng.random(count), region_Pmm) * max_P).floor())[:, None, None]
+    by_P11 = (1 + (like(rng.random(count), region_Pmm) * max_P).floor())[:, None, None]
     grows_P11 = to_device(rng.random(count) < 0.5, region_Pmm.device)[:, None, None]
     dilated, eroded = (
         distance_transform(~region_Pmm, False) <= by_P11,
         distance_transform(region_Pmm) > by_P11,
     )
     changed = torch.where(grows_P11, dilated, eroded)
-    shift_2P = (drawn(rng.uniform(-1, 1, (2, count)), region_Pmm) * (max_P + 0.5)).round().long()
-    rows, columns = (
-        (torch.arange(side, device=region_Pmm.device) - by_P[:, None]) % side for by_P in shift_2P
-    )
-    moved = changed[
-        torch.arange(count, device=rows.device)[:, None, None], rows[:, :, None], columns[:, None]
-    ]
+    shift_2P = (like(rng.uniform(-1, 1, (2, count)), region_Pmm) * (max_P + 0.5)).round().long()
+    cells_m = torch.arange(side, device=region_Pmm.device)
+    rows, columns = ((cells_m - by_P[:, None]) % side for by_P in shift_2P)
+    masks = torch.arange(count, device=rows.device)[:, None, None]
+    moved = changed[masks, rows[:, :, None], columns[:, None]]
     return torch.where(moved, MASK_PROMPT_LOGIT, -MASK_PROMPT_LOGIT)
 
 

@@ -67,19 +67,19 @@ def has_object(record: Record) -> bool:
 
 def draw_box_view(record: Record, config: ViewConfig, rng: Generator) -> BoxView | None:
     """One view around a random object of `record`; None when none is visible in it."""
-    objects, groups = split_annotations(record)
+    objects, crowds = split_annotations(record)
     if not objects:
         return None
     focus = objects[int(rng.integers(len(objects)))]
-    frame = random_frame(record.size_hw, focus.box_xyxy, config.size, config.scale, rng)
+    frame = random_frame(record.size_hw, focus.box_xyxy, config, rng)
     boxes_K4, areas_K = drawn_boxes(frame, objects)
-    shown_K = (boxes_K4[:, 2:] - boxes_K4[:, :2]).prod(1)
-    seen_K = (shown_K > MIN_VISIBLE_FRACTION * areas_K) & (shown_K > MIN_VISIBLE_PIXELS)
-    if not seen_K.any():
+    visible_K = (boxes_K4[:, 2:] - boxes_K4[:, :2]).prod(1)
+    used_K = (visible_K > MIN_VISIBLE_FRACTION * areas_K) & (visible_K > MIN_VISIBLE_PIXELS)
+    if not used_K.any():
         return None
-    ignored_K4 = np.concatenate([drawn_boxes(frame, groups)[0], boxes_K4[~seen_K & (shown_K > 0)]])
+    ignored_K4 = np.concatenate([drawn_boxes(frame, crowds)[0], boxes_K4[~used_K & (visible_K > 0)]])
     weight = PARTIAL_WEIGHT if record.source in PARTIAL_SOURCES else 1.0
-    return BoxView(draw_augmented(record, frame, config, rng), boxes_K4[seen_K], ignored_K4, weight)
+    return BoxView(draw_augmented(record, frame, config, rng), boxes_K4[used_K], ignored_K4, weight)
 
 
 def split_annotations(record: Record) -> tuple[list[Annotation], list[Annotation]]:
@@ -119,7 +119,7 @@ def box_loss(
     weight_BA = weight_BA * ~(is_inside(centres_A2, truth.ignored_BK4).any(1) & ~positive_BA)
     score = (F.binary_cross_entropy_with_logits(score_BA, target_BA, reduction="none") * weight_BA).sum()
     assigned_BA4 = truth.objects_BK4.gather(1, object_BA.clamp(min=0)[..., None].expand(-1, -1, 4))
-    box = ((1 - pairwise_iou(box_BA4, assigned_BA4, generalised=True)) * target_BA).sum()
+    box = ((1 - iou_of(box_BA4, assigned_BA4, generalised=True)) * target_BA).sum()
     total = target_BA.sum().clamp(min=1)
     score, box = score / total, box / total
     return 2 * (score + box), {"score": score.detach(), "box": box.detach()}
@@ -132,7 +132,7 @@ def assign(
     """Task-aligned assignment: the object of each cell (-1: negative) and the target of its score, the IoU of
     the object's best cell, less where a cell fits less.
     """
-    iou_BKA = pairwise_iou(objects_BK4[:, :, None], box_BA4[:, None])
+    iou_BKA = iou_of(objects_BK4[:, :, None], box_BA4[:, None])
     inside_BKA = is_inside(centres_A2, objects_BK4)
     fit_BKA = (score_BA.sigmoid()[:, None] ** SCORE_POWER * iou_BKA**IOU_POWER + 1e-9) * inside_BKA
     best_BKA = torch.zeros_like(inside_BKA).scatter_(2, fit_BKA.topk(TOP_CELLS, 2).indices, True) & inside_BKA
@@ -148,13 +148,11 @@ def assign(
 
 def is_inside(centres_A2: Tensor, boxes_BK4: Tensor) -> Tensor:
     """B x K x A; nothing is inside an empty box."""
-    after = centres_A2 > boxes_BK4[..., None, :2]
-    before = centres_A2 < boxes_BK4[..., None, 2:]
-    return (after & before).all(-1)
+    return ((centres_A2 > boxes_BK4[..., None, :2]) & (centres_A2 < boxes_BK4[..., None, 2:])).all(-1)
 
 
-def pairwise_iou(a: Tensor, b: Tensor, generalised: bool = False) -> Tensor:
-    """IoU of boxes; `generalised`: GIoU, below 0 for boxes apart (Rezatofighi et al. 2019)."""
+def iou_of(a: Tensor, b: Tensor, generalised: bool = False) -> Tensor:
+    """IoU of boxes, elementwise; `generalised`: GIoU, below 0 for boxes apart (Rezatofighi et al. 2019)."""
     overlap = area(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
     union = area(a[..., :2], a[..., 2:]) + area(b[..., :2], b[..., 2:]) - overlap + 1e-6
     if not generalised:

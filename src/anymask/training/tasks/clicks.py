@@ -76,13 +76,12 @@ def next_prompts(
     """
     ambiguous_P = prompts.ambiguous_P
     best_P = 1 + mask_iou(answer.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
-    logits = masks_of_slots(
-        answer, torch.where(refine_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P))
-    )
+    slots_P = torch.where(refine_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P))
+    logits = masks_of_slots(answer, slots_P)
     points_P2, labels_P = correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
-    clicked = prompts.with_clicks(points_P2 * ~refine_P[:, None], labels_P.masked_fill(refine_P, PAD))
+    points_P2, labels_P = points_P2 * ~refine_P[:, None], labels_P.masked_fill(refine_P, PAD)
     kept_P = refine_P | (rng.random() >= objective.drop_mask)
-    return clicked.with_masks(blurred(logits, objective.blur, rng).clip(-32, 32), kept_P)
+    return prompts.and_then(points_P2, labels_P, blurred(logits, objective.blur, rng).clip(-32, 32), kept_P)
 
 
 def masks_of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
@@ -123,15 +122,12 @@ def answer_loss(
     weight_P = weights_of(prompts.has_mask_P, counts_P)
     logits = answer.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
-    focal_P4 = (
-        20 * focal(logits, target_P1mm) if objective.paper_focal else normalised_focal(logits, target_P1mm)
-    )
+    given = logits, target_P1mm
+    focal_P4 = 20 * focal(*given) if objective.paper_focal else normalised_focal(*given)
     per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
     candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
-    ambiguous_loss = candidates + objective.single_when_ambiguous * per_slot[:, 0]
-    per_prompt = torch.where(
-        ambiguous, ambiguous_loss, per_slot[:, 0] + objective.all_candidates * candidates
-    )
+    several = candidates + objective.single_when_ambiguous * per_slot[:, 0]
+    per_prompt = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates)
     masks = (per_prompt * weight_P).sum()
     iou = mask_iou(logits, target_P1mm)
     error = answer.iou_P4.float() - iou

@@ -59,7 +59,7 @@ def draw_edge_view(record: Record, config: ViewConfig, rng: Generator) -> EdgeVi
     """One view around a random mask of `record`."""
     annotations = with_mask(record)
     focus = annotations[int(rng.integers(len(annotations)))]
-    frame = random_frame(record.size_hw, focus.box_xyxy, config.size, config.scale, rng)
+    frame = random_frame(record.size_hw, focus.box_xyxy, config, rng)
     pixels_SS3 = draw_augmented(record, frame, config, rng)
     known_SS = frame.draw_mask(np.ones(record.size_hw, bool), 1)
     masks = (frame.draw_mask(mask_array(annotation), 1) for annotation in annotations)
