@@ -40,7 +40,7 @@ from anymask.training.weights import starting_weights
 
 MAX_OBJECTS = 6  # of a photo
 MIN_AREA = 64  # pixels of an object
-VALIDATION_FRACTION = 0.1  # of these photos
+ASIDE = 0.1  # of these photos
 BATCH, LR, DECAY = 512, 2e-4, 0.05
 BASE_FRACTION = 0.25  # of the weights of BASE
 STEP_FRACTION = 0.25  # of what is learned
@@ -57,7 +57,7 @@ class Answers:
     ambiguous_A: Tensor
 
     @classmethod
-    def concatenated(cls, parts: list[Answers]) -> Answers:
+    def joined(cls, parts: list[Answers]) -> Answers:
         return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
 
@@ -146,9 +146,9 @@ def main() -> None:
         blend(model, lite_of(options.mix), BASE_FRACTION)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     photos = held_out(open_records(*options.data), options.held_out)
-    found, aside = list(answers(model, photos)), VALIDATION_FRACTION * options.held_out
-    known = Answers.concatenated([a for key, a in found if not is_held_out(key, aside)])
-    asked = Answers.concatenated([a for key, a in found if is_held_out(key, aside)] or [known])
+    found, aside = list(answers(model, photos)), ASIDE * options.held_out
+    known = Answers.joined([a for key, a in found if not is_held_out(key, aside)])
+    asked = Answers.joined([a for key, a in found if is_held_out(key, aside)] or [known])
     head = model.mask_decoder.probability_head
     print(f"on {len(asked.said_AC)} answers left out, before: {quality(head, asked)}")
     optimiser = learn(head, known, options.steps)

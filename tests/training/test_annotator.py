@@ -36,13 +36,13 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 4), st.just(19), st.just(19))))
-def test_both_ways_to_measure_depth_agree(regions: np.ndarray) -> None:
+def test_both_distance_transforms_agree(regions: np.ndarray) -> None:
     """What runs on accelerators is held against what runs on processors, where tests run."""
     padded = torch.nn.functional.pad(torch.from_numpy(regions), (1, 1, 1, 1))
     assert torch.allclose(distances_torch(padded), distances_opencv(padded), atol=1e-4)
 
 
-def test_depth_counts_from_the_frame_or_does_not() -> None:
+def test_the_frame_ends_a_region_or_does_not() -> None:
     whole = torch.ones(1, 9, 9, dtype=torch.bool)
     assert distance_transform(whole)[0, 4, 4] == 5
     hole = whole.clone()
@@ -93,7 +93,7 @@ def test_an_exact_box_is_tight_and_a_jittered_one_stays_in_the_frame() -> None:
     assert len(boxes.unique(dim=0)) == 50
 
 
-def test_a_loose_mask_is_right_in_the_large_and_off_at_its_boundary() -> None:
+def test_a_coarse_mask_overlaps_the_object_and_is_off_at_its_boundary() -> None:
     target = blob(6, 26, 8, 24)
     given = loose_masks(target.expand(80, -1, -1), rng()) > 0
     overlaps = (given & target).sum((1, 2)) / (given | target).sum((1, 2))

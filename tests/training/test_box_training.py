@@ -37,7 +37,7 @@ def views_of(scenes: Path, seed: int) -> CpuDataset[BoxView]:
     return CpuDataset(records, Sampler(records, {}, seed, BOXES), BOXES)
 
 
-def test_boxes_lie_on_their_things_after_crop_scale_and_flip(scenes: Path) -> None:
+def test_boxes_lie_on_their_objects_after_crop_scale_and_flip(scenes: Path) -> None:
     """Things are bright and the ground is dark; what is bright outside all boxes is a thing barely seen."""
     views = views_of(scenes, 1)
     for number in range(40):
@@ -79,12 +79,12 @@ def test_photos_with_boxes_alone_are_used(scenes: Path) -> None:
     assert len(Sampler(open_records(scenes), {}, 0, BOXES).indices) == 4
 
 
-def test_photos_without_things_are_refused(scenes: Path) -> None:
+def test_photos_without_objects_are_refused(scenes: Path) -> None:
     with pytest.raises(BadInput, match="no boxes to train on"):
         Sampler(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
 
 
-def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
+def test_each_object_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
     centres = all_centres(64)
     things = torch.tensor([[0.0, 0.0, 24.0, 24.0], [32.0, 32.0, 64.0, 60.0]])
     boxes = torch.cat([centres - 4, centres + 4], -1)
@@ -108,7 +108,7 @@ def test_generalised_iou_of_boxes() -> None:
     assert float(iou_of(a, far, generalised=True)) == pytest.approx(-0.5, abs=1e-5)
 
 
-def test_a_view_without_things_has_a_loss() -> None:
+def test_a_view_without_objects_has_a_loss() -> None:
     network = BoxNetwork(Lite()).train()
     nothing = np.zeros((0, 4), np.float32)
     view = BoxView(np.zeros((64, 64, 3), np.uint8), nothing, np.array([[0, 0, 32, 32]], np.float32), 1.0)

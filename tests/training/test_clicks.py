@@ -11,9 +11,9 @@ from anymask.networks.segmenter import Decoded
 from anymask.training.tasks.annotator import PAD, POSITIVE, Prompts
 from anymask.training.tasks.clicks import (
     Objective,
-    answer_loss,
     blurred,
     next_prompts,
+    prediction_loss,
 )
 
 SIDE = 32
@@ -25,34 +25,34 @@ def square(size: int) -> torch.Tensor:
     return logits
 
 
-def test_a_second_look_gets_the_candidate_that_was_meant_and_no_new_click() -> None:
+def test_a_refinement_pass_gets_the_best_candidate_and_no_new_click() -> None:
     sizes = [[4, 8, 16, 30], [4, 8, 16, 30]]
     masks = torch.stack([torch.stack([square(size) for size in row]) for row in sizes])
     target = (torch.stack([square(16), square(16)]) > 0)[:, None]
     labels = torch.tensor([[PAD, PAD, POSITIVE], [2, 3, PAD]])  # a point alone; a box
     prompts = Prompts(torch.zeros(2, 3, 2), labels, torch.zeros(2, 1, SIDE, SIDE), torch.zeros(2))
-    answer = Decoded(masks, torch.zeros(2, 4), None)
+    decoded = Decoded(masks, torch.zeros(2, 4), None)
     every = torch.tensor([True, True])
-    again = next_prompts(prompts, answer, target[:, 0], every, 2, Objective(), np.random.default_rng(0))
+    again = next_prompts(prompts, decoded, target[:, 0], every, 2, Objective(), np.random.default_rng(0))
     assert torch.equal(again.labels_PN[:, :3], labels)
     assert again.labels_PN[:, 3].tolist() == [PAD, PAD]
     assert again.has_mask_P.tolist() == [1, 1]
     assert torch.equal(again.masks_P1mm[0, 0], square(16))
-    assert torch.equal(again.masks_P1mm[1, 0], square(4)), "a box has one answer: slot 0"
+    assert torch.equal(again.masks_P1mm[1, 0], square(4)), "a box has one mask: slot 0"
 
 
-def test_what_is_a_window_is_looked_at_again_while_the_rest_is_corrected() -> None:
+def test_windows_are_refined_while_other_views_are_corrected() -> None:
     masks = torch.stack([torch.stack([square(4)] * 4)] * 2)
     target = torch.stack([square(16), square(16)]) > 0
     prompts = Prompts(
         torch.zeros(2, 1, 2), torch.full((2, 1), POSITIVE), torch.zeros(2, 1, SIDE, SIDE), torch.zeros(2)
     )
     how, window = Objective(drop_mask=1.0), torch.tensor([True, False])
-    answer = Decoded(masks, torch.zeros(2, 4), None)
-    asked = next_prompts(prompts, answer, target, window, 2, how, np.random.default_rng(0))
+    decoded = Decoded(masks, torch.zeros(2, 4), None)
+    asked = next_prompts(prompts, decoded, target, window, 2, how, np.random.default_rng(0))
     assert asked.labels_PN.tolist() == [[POSITIVE, PAD], [POSITIVE, POSITIVE]]
     assert asked.points_PN2[0, 1].tolist() == [0, 0]
-    assert asked.has_mask_P.tolist() == [1, 0], "a second look always has its mask"
+    assert asked.has_mask_P.tolist() == [1, 0], "a refinement pass always has its mask"
 
 
 def test_answers_that_do_not_count_change_nothing() -> None:
@@ -64,15 +64,15 @@ def test_answers_that_do_not_count_change_nothing() -> None:
     def loss(last: int, counts: list[bool] | None) -> torch.Tensor:
         masks = torch.stack([torch.stack([square(size)] * 4) for size in (14, 12, last)])
         given = None if counts is None else torch.tensor(counts)
-        answer = Decoded(masks, torch.zeros(3, 4), None)
-        return answer_loss(answer, target, prompts, Objective(), "first", given)[0]
+        decoded = Decoded(masks, torch.zeros(3, 4), None)
+        return prediction_loss(decoded, target, prompts, Objective(), "first", given)[0]
 
     assert loss(30, [True, True, False]) == loss(2, [True, True, False])
     assert loss(30, None) == loss(30, [True, True, True]) > loss(8, None)
     assert loss(30, [False, False, False]) == 0
 
 
-def test_blurring_moves_edges_and_keeps_the_inside() -> None:
+def test_the_low_pass_moves_edges_and_keeps_the_inside() -> None:
     logits = square(16)[None]
     coarse = blurred(logits, 4.0, np.random.default_rng(3))
     assert coarse.shape == logits.shape

@@ -26,7 +26,7 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import StorageError
 from anymask.export.onnx_edit import fold_constants, link_weights, strip_metadata
 from anymask.export.parity import check_parity, example_image, example_prompts
-from anymask.files import reason, sha256_of, write_atomically
+from anymask.files import sha256_of, write_atomically
 from anymask.hub.card import HEAD_PARTS, ModelFiles, read_card, write_card
 from anymask.hub.weights import load_weights, save_weights
 from anymask.networks.segmenter import Segmenter
@@ -168,7 +168,7 @@ def save_graph(model: ir.Model, path: Path) -> None:
     try:
         ir.save(model, path)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {reason(error)}") from error
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -102,7 +102,10 @@ class GpuDataset:
     def drawn(self, plans: list[PlannedView]) -> tuple[Tensor, Tensor]:
         """uint8 B x S x S x 3, and bool B x L x m x m: cells covered by at least half."""
         device, config, frames = self.pixels_N3HW.device, plans[0].config, [plan.frame for plan in plans]
-        layers = torch.cat([self.pixels_N3HW[self._rows(plans)], self.masks_MHW[self._masks(plans)]], 1)
+        rows_B = to_device([plan.photo.row for plan in plans], device).long()
+        max_masks, none = 2 * config.objects, len(self.masks_MHW) - 1
+        masks = [plan.masks + [none] * (max_masks - len(plan.masks)) for plan in plans]
+        layers = torch.cat([self.pixels_N3HW[rows_B], self.masks_MHW[to_device(masks, device).long()]], 1)
         sizes_hw = [plan.photo.size_hw for plan in plans]
         grid_BSS2, inside_B1SS = sampling_grid(frames, sizes_hw, layers.shape[-2:], device)
         seen = F.grid_sample(layers.float(), grid_BSS2, mode="bilinear", align_corners=False)
@@ -111,15 +114,6 @@ class GpuDataset:
         fill = to_device([config.fill], device)[..., None, None]
         pixels = torch.where(inside_B1SS, seen[:, :3], fill)
         return colour_jittered(pixels, [plan.colour for plan in plans]).permute(0, 2, 3, 1), cells_BLmm
-
-    def _rows(self, plans: list[PlannedView]) -> Tensor:
-        return to_device([plan.photo.row for plan in plans], self.pixels_N3HW.device).long()
-
-    def _masks(self, plans: list[PlannedView]) -> Tensor:
-        """B x L; the empty one where a view has fewer."""
-        max_masks, none = 2 * plans[0].config.objects, len(self.masks_MHW) - 1
-        rows = [plan.masks + [none] * (max_masks - len(plan.masks)) for plan in plans]
-        return to_device(rows, self.masks_MHW.device).long()
 
 
 def check_memory(needed: int, device: torch.device) -> None:

@@ -30,13 +30,7 @@ TOP_CELLS = 9  # positives of an object
 SCORE_POWER, IOU_POWER, FOCAL_POWER = 0.5, 4.0, 1.5
 PARTIAL_WEIGHT = 0.3  # of negatives where not every object is annotated
 WHOLE_CATEGORY = {"ccp": "person"}  # sources of parts: the category that is a whole object
-PARTIAL_SOURCES = {
-    "duts-tr",
-    "ccp",
-    "coco-person",
-    "human-seg",
-    "coco-boxes",
-}
+PARTIAL_SOURCES = {"duts-tr", "ccp", "coco-person", "human-seg", "coco-boxes"}
 GROUP_SOURCES = {"human-seg"}  # here the group is the object
 
 

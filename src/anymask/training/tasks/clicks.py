@@ -1,7 +1,7 @@
 """Interactive segmentation task: encode once, answer a first prompt and simulated corrections, sum losses.
 
 Passes between the first and the last correction run without gradients: they only bring the annotator and
-the mask to where a real session would be after so many clicks. Losses fall on the first answer and on the
+the mask to where a real session would be after so many clicks. Losses are those of the first pass and of the
 last.
 
 Legend: B images, K objects each, P = B x K prompts, m mask side.
@@ -34,17 +34,17 @@ def session_loss(
     embedding = model.encode_image(pixels_B3SS)
     embedding = {name: repeated(t, objects) for name, t in embedding.items()}
     prompts = first_prompts(target_Pmm, stride, objective.first, rng)
-    answer = decode(model, embedding, prompts)
+    decoded = decode(model, embedding, prompts)
     counts_P = ~(closer_P & prompts.ambiguous_P)
-    loss, numbers = answer_loss(answer, target_P1mm, prompts, objective, "first", counts_P)
+    loss, numbers = prediction_loss(decoded, target_P1mm, prompts, objective, "first", counts_P)
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
     refine_P = closer_P | (rng.random() < objective.look_again)
     for number in range(corrections):
-        prompts = next_prompts(prompts, answer, target_Pmm, refine_P & (number == 0), stride, objective, rng)
+        prompts = next_prompts(prompts, decoded, target_Pmm, refine_P & (number == 0), stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
-            answer = decode(model, embedding, prompts)
-    correction_loss, more = answer_loss(answer, target_P1mm, prompts, objective, "last")
+            decoded = decode(model, embedding, prompts)
+    correction_loss, more = prediction_loss(decoded, target_P1mm, prompts, objective, "last")
     return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
 
 
@@ -62,32 +62,32 @@ def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> 
 
 def next_prompts(
     prompts: Prompts,
-    answer: Decoded,
+    decoded: Decoded,
     target_Pmm: Tensor,
     refine_P: Tensor,
     stride: int,
     objective: Objective,
     rng: Generator,
 ) -> Prompts:
-    """The annotator's next click on the answer a user would see, with that answer's logits fed back.
+    """The annotator's next click on the mask a user would see, with its logits fed back.
 
-    Where `refine_P`, a refinement pass instead: the same prompt and an answer fed back, of several candidates
+    Where `refine_P`, a refinement pass instead: the same prompt and a mask fed back, of several candidates
     the one with the best IoU, so that what is learned is to redraw that candidate and not to choose another.
     """
     ambiguous_P = prompts.ambiguous_P
-    best_P = 1 + mask_iou(answer.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
-    slots_P = torch.where(refine_P & ambiguous_P, best_P, chosen_slots(answer, ambiguous_P))
-    logits = masks_of_slots(answer, slots_P)
+    best_P = 1 + mask_iou(decoded.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
+    slots_P = torch.where(refine_P & ambiguous_P, best_P, chosen_slots(decoded, ambiguous_P))
+    logits = masks_of_slots(decoded, slots_P)
     points_P2, labels_P = correction_clicks(logits > 0, target_Pmm, stride, objective.first.centre, rng)
     points_P2, labels_P = points_P2 * ~refine_P[:, None], labels_P.masked_fill(refine_P, PAD)
     kept_P = refine_P | (rng.random() >= objective.drop_mask)
     return prompts.and_then(points_P2, labels_P, blurred(logits, objective.blur, rng).clip(-32, 32), kept_P)
 
 
-def masks_of_slots(answer: Decoded, slots_P: Tensor) -> Tensor:
+def masks_of_slots(decoded: Decoded, slots_P: Tensor) -> Tensor:
     """Logits of one mask per prompt, P x m x m, without gradient."""
     rows = torch.arange(len(slots_P), device=slots_P.device)
-    return answer.low_res_masks_P4mm.detach()[rows, slots_P].float()
+    return decoded.low_res_masks_P4mm.detach()[rows, slots_P].float()
 
 
 def blurred(logits_Pmm: Tensor, max_factor: float, rng: Generator) -> Tensor:
@@ -102,14 +102,14 @@ def blurred(logits_Pmm: Tensor, max_factor: float, rng: Generator) -> Tensor:
     return F.interpolate(small, (side, side), **shape)[:, 0]  # type: ignore[arg-type]
 
 
-def chosen_slots(answer: Decoded, ambiguous_P: Tensor) -> Tensor:
+def chosen_slots(decoded: Decoded, ambiguous_P: Tensor) -> Tensor:
     """The slot shown to the user: 0, or where the prompt is ambiguous the most probable of 1..3."""
-    scores = answer.iou_P4 if answer.probability_logits_P5 is None else answer.probability_logits_P5[:, :4]
+    scores = decoded.iou_P4 if decoded.probability_logits_P5 is None else decoded.probability_logits_P5[:, :4]
     return torch.where(ambiguous_P, 1 + scores[:, 1:].detach().argmax(1), 0)
 
 
-def answer_loss(
-    answer: Decoded,
+def prediction_loss(
+    decoded: Decoded,
     target_P1mm: Tensor,
     prompts: Prompts,
     objective: Objective,
@@ -117,10 +117,10 @@ def answer_loss(
     counts_P: Tensor | None = None,
 ) -> tuple[Tensor, Numbers]:
     """Mask loss (of ambiguous prompts the minimum over candidates), IoU regression and log score of the
-    probabilities, averaged over the answers that count (None: all).
+    probabilities, averaged over the prompts that count (None: all).
     """
     weight_P = weights_of(prompts.has_mask_P, counts_P)
-    logits = answer.low_res_masks_P4mm.float()
+    logits = decoded.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
     given = logits, target_P1mm
     focal_P4 = 20 * focal(*given) if objective.paper_focal else normalised_focal(*given)
@@ -130,13 +130,13 @@ def answer_loss(
     per_prompt = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates)
     masks = (per_prompt * weight_P).sum()
     iou = mask_iou(logits, target_P1mm)
-    error = answer.iou_P4.float() - iou
+    error = decoded.iou_P4.float() - iou
     iou_loss_P = (error.square() if objective.paper_focal else error.abs()).mean(1)
     loss = masks + objective.iou * (iou_loss_P * weight_P).sum()
-    if answer.probability_logits_P5 is not None:
-        scores = probability_loss(answer.probability_logits_P5.float(), iou, ambiguous)
+    if decoded.probability_logits_P5 is not None:
+        scores = probability_loss(decoded.probability_logits_P5.float(), iou, ambiguous)
         loss = loss + objective.probability * (scores * weight_P).sum()
-    seen = (iou.gather(1, chosen_slots(answer, ambiguous)[:, None])[:, 0] * weight_P).sum()
+    seen = (iou.gather(1, chosen_slots(decoded, ambiguous)[:, None])[:, 0] * weight_P).sum()
     return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
