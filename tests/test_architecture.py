@@ -88,8 +88,11 @@ for module in {modules.split(", ")}:
 def test_without_the_extras_the_core_imports_and_segments() -> None:
     """In a process where no extra can be imported."""
     needs_extras = ("anymask.networks", "anymask.training", "anymask.evaluation", "anymask.compat")
-    needs_extras += tuple(
-        f"anymask.inference.{name}" for name in ("export", "torch_backend", "openvino_backend")
+    needs_extras += (
+        "anymask.export",
+        "anymask.hub.weights",
+        "anymask.backends.torch",
+        "anymask.backends.openvino",
     )
     code = f"""
 import importlib, pkgutil, sys
