@@ -159,7 +159,7 @@ class LiteDecoder(nn.Module):
         return F.relu(self.up_2(x) + embedding["skip_2"])
 
     def masks(self, mask_tokens_P4C: Tensor, features_PCmm: Tensor) -> Tensor:
-        pairs = zip(self.mask_weights, mask_tokens_P4C.unbind(1), strict=True)
-        weights = torch.stack([head(token) for head, token in pairs], dim=1)
+        heads = enumerate(self.mask_weights)  # not `unbind`: the exported graph stays as it is
+        weights = torch.stack([head(mask_tokens_P4C[:, i]) for i, head in heads], dim=1)
         flat: Tensor = torch.bmm(weights, features_PCmm.flatten(2))
         return flat.reshape(*flat.shape[:2], *features_PCmm.shape[-2:])
