@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,15 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise StorageError(f"cannot make the folder {path}: {reason(error)}") from error
     return path
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal digest of a file. Raises StorageError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {reason(error)}") from error
 
 
 def check_not_an_input(path: Path, inputs: Iterable[Path]) -> None:

@@ -1,9 +1,9 @@
-"""Depthwise convolutions whose gradients do not take half of a training step on a processor.
+"""Fast gradients of depthwise convolutions in bfloat16 on the CPU, where they took half of a training step.
 
-In bfloat16 the processor library works out some of them a hundred times more slowly than the convolution
-itself: those of 5 x 5 kernels and of stride 2. Here each gradient takes a way that is quick there, with the
-same sums: that of a 5 x 5 kernel is a convolution of the input by the gradient, that of an input read with
-stride 2 is worked out in float32. Everything else stays with the library.
+The CPU library computes some of them a hundred times more slowly than the convolution itself: those of 5 x 5
+kernels and of stride 2. Here, with the same sums, the gradient of a 5 x 5 kernel is a convolution of the
+input by the output gradient, and that of an input read with stride 2 is computed in float32. Everything else
+stays with the library.
 
 Legend: B images, C channels, H W pixels, h w pixels of the result, k kernel side.
 """
@@ -36,20 +36,16 @@ class DepthwiseConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient_BChw: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         wants_x, wants_weight = ctx.needs_input_grad[:2]
-        how = ctx.stride, ctx.padding
-        return (
-            input_gradient(gradient_BChw, x, weight, *how) if wants_x else None,
-            kernel_gradient(gradient_BChw, x, weight, *how) if wants_weight else None,
-            None,
-            None,
-        )
+        given = gradient_BChw, x, weight, ctx.stride, ctx.padding
+        x_gradient = input_gradient(*given) if wants_x else None
+        return x_gradient, kernel_gradient(*given) if wants_weight else None, None, None
 
 
 def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     if stride == 1:
         return library_gradient(gradient_BChw, x, weight, stride, padding, 0)
-    wide = gradient_BChw.float(), x.float(), weight.float()
-    return library_gradient(*wide, stride, padding, 0).to(x.dtype)
+    float32 = gradient_BChw.float(), x.float(), weight.float()
+    return library_gradient(*float32, stride, padding, 0).to(x.dtype)
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -78,8 +74,8 @@ def library_gradient(
     return found
 
 
-class QuickDepthwise(SameConv2d):
-    """A depthwise `SameConv2d` in training on a processor in bfloat16; anywhere else it is what it was."""
+class FastDepthwise(SameConv2d):
+    """A depthwise `SameConv2d` with fast gradients in bfloat16 on the CPU; elsewhere unchanged."""
 
     def convolved(self, x_BCHW: Tensor, padding: int) -> Tensor:
         if x_BCHW.dtype != torch.bfloat16 or x_BCHW.device.type != "cpu":
@@ -90,9 +86,9 @@ class QuickDepthwise(SameConv2d):
         return result + self.bias.to(x_BCHW.dtype)[:, None, None]
 
 
-def with_quick_gradients(model: nn.Module) -> nn.Module:
-    """The same network, weights and names; its depthwise convolutions become `QuickDepthwise`."""
+def with_fast_depthwise(model: nn.Module) -> nn.Module:
+    """In place: depthwise convolutions become `FastDepthwise`; weights and names stay."""
     for module in model.modules():
         if type(module) is SameConv2d and module.groups > 1:
-            module.__class__ = QuickDepthwise
+            module.__class__ = FastDepthwise
     return model

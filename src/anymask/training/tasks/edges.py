@@ -1,7 +1,6 @@
-"""Learning where people draw edges: views with the outlines of all masks, and the loss of the edge head.
+"""Edge detection task: views with the outlines of all masks, and the loss of the edge head.
 
-Photos of which (nearly) every pixel belongs to a mask teach it: elsewhere, where nothing is outlined says
-nothing.
+Trained on photos of which (nearly) every pixel belongs to a mask: elsewhere a missing outline is no negative.
 
 Legend: B views, K masks, S side of a view, m side of a map at stride 2, h w of a coarser one.
 """
@@ -21,14 +20,14 @@ from torch.nn import functional as F
 from anymask.data.records import Record
 from anymask.networks.edge_head import EdgeNetwork
 from anymask.networks.lite_decoder import MASK_STRIDE
-from anymask.training.augment import Colour, ViewConfig, random_frame
-from anymask.training.dataset import mask_array, with_mask
-from anymask.training.device import sent
-from anymask.training.task import Numbers, Task
+from anymask.training.data.augment import random_frame
+from anymask.training.data.views import draw_augmented, mask_array, with_mask
+from anymask.training.device import to_device
+from anymask.training.task import Numbers, Task, ViewConfig
 
-COVERED = 0.97  # of a photo, by the areas of its masks
-CLEAR, EMPHASIS = 0.3, 2.0  # cells with more of an edge than this weigh so much more than others
-HINT = 0.2  # weight of coarser answers
+MIN_COVERAGE = 0.97  # fraction of a photo, by the areas of its masks
+POSITIVE_FRACTION, POSITIVE_WEIGHT = 0.3, 2.0  # cells with more of an edge than this weigh so much more
+SIDE_OUTPUT_WEIGHT = 0.2  # of the coarser outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +42,8 @@ class EdgeView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Edges:
-    """What a batch of views shows: bool, as `EdgeView` has it."""
+class EdgeTargets:
+    """Ground truth of a batch: bool, as in `EdgeView`."""
 
     edges_BSS: Tensor
     known_BSS: Tensor
@@ -53,18 +52,18 @@ class Edges:
 def is_outlined(record: Record) -> bool:
     """Whether the masks cover (nearly) all of a photo; `area` need not stand on its annotations."""
     height, width = record.size_hw
-    return sum(a.area or mask_array(a).sum() for a in with_mask(record)) >= COVERED * height * width
+    return sum(a.area or mask_array(a).sum() for a in with_mask(record)) >= MIN_COVERAGE * height * width
 
 
 def draw_edge_view(record: Record, config: ViewConfig, rng: Generator) -> EdgeView:
     """One view around a random mask of `record`."""
     annotations = with_mask(record)
     focus = annotations[int(rng.integers(len(annotations)))]
-    frame = random_frame(record.size_hw, focus.box_xyxy, config.size, config.scale, rng)
-    picture = Colour.draw(rng, config.colour).applied(frame.draw_pixels(record.read_pixels(), config.fill))
+    frame = random_frame(record.size_hw, focus.box_xyxy, config, rng)
+    pixels_SS3 = draw_augmented(record, frame, config, rng)
     known_SS = frame.draw_mask(np.ones(record.size_hw, bool), 1)
     masks = (frame.draw_mask(mask_array(annotation), 1) for annotation in annotations)
-    return EdgeView(np.asarray(picture), outlines(masks, known_SS), known_SS)
+    return EdgeView(pixels_SS3, outlines(masks, known_SS), known_SS)
 
 
 def outlines(masks_KSS: Iterable[np.ndarray], known_SS: np.ndarray) -> np.ndarray:
@@ -82,39 +81,37 @@ def outlines(masks_KSS: Iterable[np.ndarray], known_SS: np.ndarray) -> np.ndarra
     return edges_SS
 
 
-def stacked_edges(views: Sequence[EdgeView], device: torch.device) -> Edges:
+def edge_targets(views: Sequence[EdgeView], device: torch.device) -> EdgeTargets:
     edges, known = [view.edges_SS for view in views], [view.known_SS for view in views]
-    return Edges(sent(np.stack(edges), device), sent(np.stack(known), device))
+    return EdgeTargets(to_device(np.stack(edges), device), to_device(np.stack(known), device))
 
 
 def edge_loss(
-    model: EdgeNetwork,
-    _teacher: EdgeNetwork,
-    pixels_B3SS: Tensor,
-    truth: Edges,
-    _objective: Any,
-    _rng: Generator,
+    model: EdgeNetwork, pixels_B3SS: Tensor, truth: EdgeTargets, _objective: Any, _rng: Generator
 ) -> tuple[Tensor, Numbers]:
-    """Loss of one batch and the numbers worth logging. A cell learns which share of it lies on edges."""
+    """Cross-entropy with deep supervision (HED) and the numbers worth logging.
+
+    A cell's target is the fraction of it that lies on edges.
+    """
     *coarse, finest_B1mm = (logits.float() for logits in model(pixels_B3SS))
-    share_B1mm, known_B1mm = (
+    fraction_B1mm, known_B1mm = (
         F.avg_pool2d(map_BSS[:, None].float(), MASK_STRIDE) for map_BSS in (truth.edges_BSS, truth.known_BSS)
     )
-    loss = cell_loss(finest_B1mm, share_B1mm, known_B1mm)
+    loss = cell_loss(finest_B1mm, fraction_B1mm, known_B1mm)
     for logits in coarse:
-        cells = share_B1mm.shape[-1] // logits.shape[-1]
-        share_B1hw, known_B1hw = F.max_pool2d(share_B1mm, cells), F.avg_pool2d(known_B1mm, cells)
-        loss = loss + HINT * cell_loss(logits, share_B1hw, known_B1hw)
-    found = (finest_B1mm.detach().sigmoid() * share_B1mm).sum() / share_B1mm.sum().clamp(min=1)
+        cells = fraction_B1mm.shape[-1] // logits.shape[-1]
+        fraction_B1hw, known_B1hw = F.max_pool2d(fraction_B1mm, cells), F.avg_pool2d(known_B1mm, cells)
+        loss = loss + SIDE_OUTPUT_WEIGHT * cell_loss(logits, fraction_B1hw, known_B1hw)
+    found = (finest_B1mm.detach().sigmoid() * fraction_B1mm).sum() / fraction_B1mm.sum().clamp(min=1)
     return loss, {"found": found}
 
 
-def cell_loss(logits_B1hw: Tensor, share_B1hw: Tensor, known_B1hw: Tensor) -> Tensor:
-    """Mean cross-entropy of the cells of the photo; those on edges count for more, as they are few."""
-    weight_B1hw = known_B1hw * torch.where(share_B1hw > CLEAR, EMPHASIS, 1.0)
-    each_B1hw = F.binary_cross_entropy_with_logits(logits_B1hw, share_B1hw, reduction="none")
+def cell_loss(logits_B1hw: Tensor, fraction_B1hw: Tensor, known_B1hw: Tensor) -> Tensor:
+    """Class-balanced mean cross-entropy of the cells of the photo: edges are few and weigh more."""
+    weight_B1hw = known_B1hw * torch.where(fraction_B1hw > POSITIVE_FRACTION, POSITIVE_WEIGHT, 1.0)
+    each_B1hw = F.binary_cross_entropy_with_logits(logits_B1hw, fraction_B1hw, reduction="none")
     return (each_B1hw * weight_B1hw).sum() / weight_B1hw.sum().clamp(min=1)
 
 
-EDGES = Task("photos with masks everywhere", is_outlined, draw_edge_view, stacked_edges, edge_loss)
+EDGES = Task("photos with masks everywhere", is_outlined, draw_edge_view, edge_targets, edge_loss)
 """Where people draw edges."""

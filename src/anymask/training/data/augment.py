@@ -1,4 +1,4 @@
-"""One augmented square view of a photo: scale jitter, crop, flip and colour, on pixels and masks alike.
+"""Augmentation of one square view: scale jitter, crop, flip and colour jitter, on pixels and masks alike.
 
 Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its photo
 (nearest-neighbour mask resizing does, and costs boundary accuracy). Knows nothing of prompts or networks.
@@ -14,37 +14,23 @@ from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
 from anymask.core.frames import around
+from anymask.training.task import ViewConfig
 
 Box = tuple[float, float, float, float]
-GRID = 4  # drawn sizes and origins of views are multiples of so many pixels
+PIXEL_MULTIPLE = 4  # of drawn sizes and origins of views
 
-# Windows as second looks have them (`inference/zoom.py`), give or take.
-ROOM = (1.15, 2.0)  # a window's sides relative to those of the thing
-LEAST_SIDE = (110.0, 190.0)  # of a window, in pixels
-OFF_CENTRE = 0.08  # of the thing's sides
-
-
-@dataclass(frozen=True, slots=True)
-class ViewConfig:
-    """`size`: side of a view in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `closer`:
-    share of the views that are windows around one thing, as a second look sees it. `stretch`: the others are
-    made wider or taller by up to so much (log-uniform, their area stays).
-    """
-
-    size: int
-    stride: int
-    objects: int
-    scale: tuple[float, float] = (0.7, 2.5)
-    colour: float = 0.3
-    fill: tuple[int, int, int] = (127, 127, 127)
-    closer: float = 0.0
-    stretch: float = 0.0
+# Windows as refinement has them, jittered.
+WINDOW_SCALE = (1.15, 2.0)  # sides relative to those of the object
+MIN_WINDOW_SIDE = (110.0, 190.0)  # pixels
+CENTRE_JITTER = 0.08  # of the object's sides
+GREY_FRACTION = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ViewFrame:
-    """The part `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square of side
-    `size`. `closer`: it is a window around one thing.
+    """The crop `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square view.
+
+    `closer`: it is a window around one object.
     """
 
     crop_xyxy: Box
@@ -73,55 +59,50 @@ class ViewFrame:
         return drawn[:, ::-1].copy() if self.flip else drawn
 
 
-def random_frame(
-    size_hw: tuple[int, int],
-    focus_xyxy: Box,
-    size: int,
-    scale: tuple[float, float],
-    rng: Generator,
-    stretch: float = 0.0,
-) -> ViewFrame:
-    """A view in which the photo's long side measures `size` times a log-uniform factor of `scale`, but for
-    the `stretch`.
+def random_frame(size_hw: tuple[int, int], focus_xyxy: Box, config: ViewConfig, rng: Generator) -> ViewFrame:
+    """Scale and aspect jitter with a random crop that holds a random point of `focus_xyxy`.
 
-    The crop holds a random point of `focus_xyxy`. Drawn sizes and origins are multiples of GRID.
+    The photo's long side measures `config.size` times a log-uniform factor of `config.scale`;
+    `config.stretch` changes the aspect ratio by up to so much, the area stays.
     """
-    height, width = size_hw
+    (height, width), size, scale, stretch = size_hw, config.size, config.scale, config.stretch
     zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
     wider = math.exp(rng.uniform(-1, 1) * math.log1p(stretch) / 2) if stretch else 1.0
     zoom_hw = zoom / wider, zoom * wider
     drawn, crop_hw = [], []
     for side, by in zip(size_hw, zoom_hw, strict=True):
-        drawn.append(_on_grid(side * by, size))
+        drawn.append(_rounded(side * by, size))
         crop_hw.append(min(side, drawn[-1] / by))
     y0, x0 = (
         _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
         for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
     )
-    origin = tuple(
-        int(rng.integers(0, (size - d) // GRID + 1)) * GRID * int(rng.random() < 0.5) for d in drawn
+    top, left = (
+        int(rng.integers(0, (size - d) // PIXEL_MULTIPLE + 1)) * PIXEL_MULTIPLE * int(rng.random() < 0.5)
+        for d in drawn
     )
     crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
-    return ViewFrame(crop, (drawn[0], drawn[1]), (origin[0], origin[1]), size, bool(rng.random() < 0.5))
+    return ViewFrame(crop, (drawn[0], drawn[1]), (top, left), size, bool(rng.random() < 0.5))
 
 
-def window_frame(size_hw: tuple[int, int], thing_xyxy: Box, size: int, rng: Generator) -> ViewFrame:
-    """A window around a thing, with more or less room, not quite in the middle, cut at the edges of the
-    photo; its long side fills the view, from the upper left corner on.
+def window_frame(size_hw: tuple[int, int], object_xyxy: Box, size: int, rng: Generator) -> ViewFrame:
+    """A refinement window: jittered in size and place, cut at the edges of the photo; its long side fills the
+    view, from the upper left corner on.
     """
     edges = []
-    for low, high, side in zip(thing_xyxy[:2], thing_xyxy[2:], size_hw[::-1], strict=True):
-        room = math.exp(rng.uniform(math.log(ROOM[0]), math.log(ROOM[1])))
-        least, off = rng.uniform(*LEAST_SIDE), rng.uniform(-OFF_CENTRE, OFF_CENTRE) * (high - low)
-        edges.append(around(low, high, side, room, least, off))
+    for low, high, side in zip(object_xyxy[:2], object_xyxy[2:], size_hw[::-1], strict=True):
+        scale = math.exp(rng.uniform(math.log(WINDOW_SCALE[0]), math.log(WINDOW_SCALE[1])))
+        min_side = rng.uniform(*MIN_WINDOW_SIDE)
+        offset = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER) * (high - low)
+        edges.append(around(low, high, side, scale, min_side, offset))
     (x0, x1), (y0, y1) = edges
-    scale = size / max(x1 - x0, y1 - y0)
-    drawn_hw = _on_grid((y1 - y0) * scale, size), _on_grid((x1 - x0) * scale, size)
+    zoom = size / max(x1 - x0, y1 - y0)
+    drawn_hw = _rounded((y1 - y0) * zoom, size), _rounded((x1 - x0) * zoom, size)
     return ViewFrame((x0, y0, x1, y1), drawn_hw, (0, 0), size, bool(rng.random() < 0.5), closer=True)
 
 
-def _on_grid(length: float, most: int) -> int:
-    return max(GRID, min(most, round(length / GRID) * GRID))
+def _rounded(length: float, max_length: int) -> int:
+    return max(PIXEL_MULTIPLE, min(max_length, round(length / PIXEL_MULTIPLE) * PIXEL_MULTIPLE))
 
 
 def _crop_start(side: float, length: float, low: float, high: float, rng: Generator) -> float:
@@ -132,7 +113,7 @@ def _crop_start(side: float, length: float, low: float, high: float, rng: Genera
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
+class ColourJitter:
     """Factors around 1 of brightness, contrast and saturation, in this order; `grey`: none, and no colour."""
 
     grey: bool
@@ -141,9 +122,9 @@ class Colour:
     saturation: float = 1.0
 
     @classmethod
-    def draw(cls, rng: Generator, strength: float) -> Colour:
+    def draw(cls, rng: Generator, strength: float) -> ColourJitter:
         """Factors of 1 +- `strength`; one photo in twenty turns grey."""
-        if rng.random() < 0.05:
+        if rng.random() < GREY_FRACTION:
             return cls(True)
         return cls(False, *(rng.uniform(1 - strength, 1 + strength) for _ in range(3)))
 

@@ -1,8 +1,8 @@
-"""How deep inside a region its cells lie: where people click, and how masks grow and shrink.
+"""Euclidean distance transform of masks: where people click, and how masks grow and shrink.
 
-On a processor OpenCV's transform of one mask after the other; on an accelerator the same numbers for all
-masks at once, down the columns and then along the rows (Felzenszwalb and Huttenlocher 2012, as minima over
-whole rows: more sums than their envelope, and no loop).
+On the CPU OpenCV's, mask by mask; on an accelerator the same numbers for all masks at once, columns first and
+then rows (Felzenszwalb and Huttenlocher 2012, as minima over whole rows: more sums than their envelope, and
+no loop).
 
 Legend: P masks, m mask side.
 """
@@ -15,27 +15,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.training.device import can_join, joined
+from anymask.training.device import can_compile, compiled_on_gpu
 
-ROWS = 16  # worked out at once where their sums are written
+EAGER_ROWS = 16  # at once where no kernel is compiled, to bound memory
 
 
-def depth(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
+def distance_transform(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
     """float32 P x m x m: Euclidean distance of each cell to the nearest one outside the region; 0 there.
 
     `frame_ends`: what lies beyond the frame is outside.
     """
     padded = F.pad(region_Pmm, (1, 1, 1, 1), value=not frame_ends)
-    distance = one_by_one(padded) if padded.device.type == "cpu" else all_at_once(padded)
+    distance = distances_opencv(padded) if padded.device.type == "cpu" else distances_torch(padded)
     return distance[:, 1:-1, 1:-1]
 
 
-def one_by_one(region_Pmm: Tensor) -> Tensor:
-    return torch.stack([torch.from_numpy(_where_it_is(a)) for a in region_Pmm.to(torch.uint8).numpy()])
+def distances_opencv(region_Pmm: Tensor) -> Tensor:
+    return torch.stack([torch.from_numpy(_in_bbox(a)) for a in region_Pmm.to(torch.uint8).numpy()])
 
 
-def _where_it_is(region_mm: np.ndarray) -> np.ndarray:
-    """Worked out where the region is and right beside it: there is nothing elsewhere."""
+def _in_bbox(region_mm: np.ndarray) -> np.ndarray:
+    """Computed in the bounding box and right beside it alone: it is 0 elsewhere."""
     x, y, w, h = cv2.boundingRect(region_mm)
     part = slice(max(0, y - 1), y + h + 1), slice(max(0, x - 1), x + w + 1)
     distance = np.zeros(region_mm.shape, np.float32)
@@ -44,17 +44,17 @@ def _where_it_is(region_mm: np.ndarray) -> np.ndarray:
     return distance
 
 
-def all_at_once(region_Pmm: Tensor) -> Tensor:
+def distances_torch(region_Pmm: Tensor) -> Tensor:
     along = torch.arange(region_Pmm.shape[-1], device=region_Pmm.device)
     down = along[:, None] - last_outside(region_Pmm, along[:, None])
     up = (along[:, None] - last_outside(region_Pmm.flip(1), along[:, None])).flip(1)
     column_Pmm = torch.minimum(down, up).float().square()
-    at_once = len(along) if can_join(column_Pmm) else ROWS
-    return torch.cat([along_rows(part) for part in column_Pmm.split(at_once, 1)], 1)
+    rows = len(along) if can_compile(column_Pmm) else EAGER_ROWS
+    return torch.cat([row_minima(part) for part in column_Pmm.split(rows, 1)], 1)
 
 
-@joined
-def along_rows(column_Prm: Tensor) -> Tensor:
+@compiled_on_gpu
+def row_minima(column_Prm: Tensor) -> Tensor:
     """From squared distances within columns to distances: in each row the nearest, over all columns."""
     along = torch.arange(column_Prm.shape[-1], device=column_Prm.device)
     across_mm = (along[:, None] - along[None]).float().square()

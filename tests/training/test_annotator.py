@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anymask.training.distance import all_at_once, depth, one_by_one
-from anymask.training.interaction import (
+from anymask.training.tasks.annotator import (
     FirstPrompt,
     correction_clicks,
     first_prompts,
@@ -21,6 +20,7 @@ from anymask.training.interaction import (
     loose_masks,
     pick_cells,
 )
+from anymask.training.tasks.distance import distance_transform, distances_opencv, distances_torch
 
 SIDE, STRIDE = 32, 2
 
@@ -36,24 +36,24 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 4), st.just(19), st.just(19))))
-def test_both_ways_to_measure_depth_agree(regions: np.ndarray) -> None:
+def test_both_distance_transforms_agree(regions: np.ndarray) -> None:
     """What runs on accelerators is held against what runs on processors, where tests run."""
     padded = torch.nn.functional.pad(torch.from_numpy(regions), (1, 1, 1, 1))
-    assert torch.allclose(all_at_once(padded), one_by_one(padded), atol=1e-4)
+    assert torch.allclose(distances_torch(padded), distances_opencv(padded), atol=1e-4)
 
 
-def test_depth_counts_from_the_frame_or_does_not() -> None:
+def test_the_frame_ends_a_region_or_does_not() -> None:
     whole = torch.ones(1, 9, 9, dtype=torch.bool)
-    assert depth(whole)[0, 4, 4] == 5
+    assert distance_transform(whole)[0, 4, 4] == 5
     hole = whole.clone()
     hole[0, 4, 4] = False
-    assert depth(hole, frame_ends=False)[0, 0, 4] == 4
-    assert depth(hole)[0, 0, 4] == 1
+    assert distance_transform(hole, frame_ends=False)[0, 0, 4] == 4
+    assert distance_transform(hole)[0, 0, 4] == 1
 
 
 def test_the_centre_click_is_the_innermost_cell() -> None:
     region = blob(4, 15, 8, 19)[None]
-    assert pick_cells(region, depth(region), 1.0, rng()).tolist() == [[13.5, 9.5]]
+    assert pick_cells(region, distance_transform(region), 1.0, rng()).tolist() == [[13.5, 9.5]]
 
 
 def test_a_click_anywhere_is_equally_likely_in_every_cell_of_the_region() -> None:
@@ -93,7 +93,7 @@ def test_an_exact_box_is_tight_and_a_jittered_one_stays_in_the_frame() -> None:
     assert len(boxes.unique(dim=0)) == 50
 
 
-def test_a_loose_mask_is_right_in_the_large_and_off_at_its_boundary() -> None:
+def test_a_coarse_mask_overlaps_the_object_and_is_off_at_its_boundary() -> None:
     target = blob(6, 26, 8, 24)
     given = loose_masks(target.expand(80, -1, -1), rng()) > 0
     overlaps = (given & target).sum((1, 2)) / (given | target).sum((1, 2))

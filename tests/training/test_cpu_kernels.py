@@ -10,7 +10,7 @@ from torch import nn
 
 from anymask.networks.lite import Lite
 from anymask.networks.lite_trunk import SameConv2d
-from anymask.training.depthwise import DepthwiseConvolution, QuickDepthwise, with_quick_gradients
+from anymask.training.cpu_kernels import DepthwiseConvolution, FastDepthwise, with_fast_depthwise
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -39,7 +39,7 @@ def test_gradients_are_those_of_the_library(kernel: int, stride: int, size_hw: t
 def test_in_bfloat16_they_differ_from_exact_ones_by_rounding_only(kernel: int, stride: int) -> None:
     torch.manual_seed(0)
     exact = SameConv2d(24, 24, kernel, stride, groups=24)
-    quick = with_quick_gradients(nn.Sequential(copy.deepcopy(exact)))
+    quick = with_fast_depthwise(nn.Sequential(copy.deepcopy(exact)))
     x = torch.randn(2, 24, 20, 20).bfloat16()
     results = []
     for layer, asked in ((exact, x.float().requires_grad_()), (quick, x.clone().requires_grad_())):
@@ -55,8 +55,8 @@ def test_in_bfloat16_they_differ_from_exact_ones_by_rounding_only(kernel: int, s
 def test_only_depthwise_layers_change_and_the_weights_keep_their_names() -> None:
     network = Lite()
     names = list(network.state_dict())
-    quick = with_quick_gradients(network)
+    quick = with_fast_depthwise(network)
     assert list(quick.state_dict()) == names
     layers = [m for m in quick.modules() if isinstance(m, SameConv2d)]
-    assert all(isinstance(m, QuickDepthwise) == (m.groups > 1) for m in layers)
-    assert sum(isinstance(m, QuickDepthwise) for m in layers) == 16
+    assert all(isinstance(m, FastDepthwise) == (m.groups > 1) for m in layers)
+    assert sum(isinstance(m, FastDepthwise) for m in layers) == 16

@@ -1,5 +1,4 @@
-"""Losses of promptable segmentation: normalised focal, dice, IoU regression and a proper score for
-probabilities.
+"""Losses of promptable segmentation: normalised focal, dice and the log score of the probabilities.
 
 Legend: P prompts, M masks per prompt (slot 0 single, 1..3 candidates), m mask side.
 """
@@ -10,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.training.device import joined
+from anymask.training.device import compiled_on_gpu
 
-NONE_BELOW = 0.5  # under this IoU no candidate counts as the one meant
+MIN_MATCH_IOU = 0.5  # below it no candidate counts as the one meant
 
 
-@joined
+@compiled_on_gpu
 def normalised_focal(logits_PMmm: Tensor, target_P1mm: Tensor, gamma: float = 2.0) -> Tensor:
-    """Focal loss whose weights are rescaled, per mask, to sum to the number of pixels (RITM); P x M.
+    """Normalised focal loss (RITM): weights are rescaled, per mask, to sum to the number of pixels; P x M.
 
     Without the rescaling the loss of a nearly right mask vanishes, and with it the gradient at its boundary.
     """
@@ -34,7 +33,7 @@ def focal(logits_PMmm: Tensor, target_P1mm: Tensor, gamma: float = 2.0, alpha: f
     return -(balance * (1 - log_likelihood.exp()) ** gamma * log_likelihood).mean((2, 3))
 
 
-@joined
+@compiled_on_gpu
 def dice(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:
     """1 - soft dice per mask, P x M, smoothed by one pixel."""
     probability, target = logits_PMmm.sigmoid(), target_P1mm.to(logits_PMmm.dtype)
@@ -59,5 +58,5 @@ def probability_loss(logits_P5: Tensor, iou_P4: Tensor, ambiguous_P: Tensor) -> 
     allowed[:, 0] = ~ambiguous_P
     allowed[:, 1:4] = ambiguous_P[:, None]
     best_iou, best = iou_P4.masked_fill(~allowed[:, :4], -1).max(1)
-    target = torch.where(best_iou >= NONE_BELOW, best, 4)
+    target = torch.where(best_iou >= MIN_MATCH_IOU, best, 4)
     return F.cross_entropy(logits_P5.masked_fill(~allowed, -1e4), target, reduction="none")
