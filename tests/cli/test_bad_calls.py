@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
-from anymask.data import files
+from anymask import files
 from anymask.settings import get_settings
 
 

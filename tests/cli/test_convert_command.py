@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
+from anymask import files
 from anymask.core.mask import Mask
-from anymask.data import files
 
 MASK = Mask.from_array(np.pad(np.ones((3, 4), bool), ((1, 6), (2, 9))))
 

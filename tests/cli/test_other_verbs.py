@@ -15,7 +15,7 @@ from anymask.cli.bench import table
 from anymask.cli.timing import repeat, summary
 from anymask.cli.train import exported, parse_setting
 from anymask.core.mask import Mask
-from anymask.data.splits import is_held_out
+from anymask.data.splits import in_validation
 from anymask.errors import Failure
 
 
@@ -66,7 +66,7 @@ def test_evaluation_of_boxes_prints_one_object(run: Run, data: Path) -> None:
 
 def test_evaluation_of_what_was_held_out_leaves_the_rest_alone(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
-    keys = [key for key in "ab" if is_held_out(key, 0.5)]
+    keys = [key for key in "ab" if in_validation(key, 0.5)]
     assert len(keys) == 1, "the share of this test holds out one photo of the two"
     run("evaluate", "boxes", data, "--held-out", "0.5", "--model", "grabcut", "--csv", "boxes.csv")
     assert [line.split(",")[0] for line in Path("boxes.csv").read_text().splitlines()[1:]] == keys

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from anymask.data import files
+from anymask import files
 from anymask.errors import StorageError
 from anymask.files import check_not_an_input, make_folder, write_atomically
 

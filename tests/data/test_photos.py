@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.data.photos import _safe, open_photos
+from anymask.data.keys import safe_key
+from anymask.data.photos import open_photos
 from anymask.errors import BadInput
 
 
@@ -62,7 +63,7 @@ def test_shards_are_read_alone_and_inside_folders(tmp_path: Path) -> None:
     assert [p.key for p in open_photos(shard)] == ["x/1", "x/2"]
     assert {p.key for p in open_photos(tmp_path)} == {"a", "x/1", "x/2"}
     assert open_photos(shard)[0].blob.read()[:4] == b"\x89PNG"
-    assert open_photos(shard)[0].whence == f"{shard}:x/1.png"
+    assert open_photos(shard)[0].source == f"{shard}:x/1.png"
 
 
 def test_the_output_inside_the_folder_is_left_out(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_nothing_to_do_is_an_error_that_names_the_path(tmp_path: Path) -> None:
 @given(st.text(alphabet="a./\\ é한", max_size=12))
 def test_a_key_stays_below_the_folder_it_is_joined_to(name: str) -> None:
     root = Path("/root/folder")
-    joined = root / _safe(name)
+    joined = root / safe_key(name)
     assert ".." not in joined.parts
     assert joined.is_relative_to(root)
     assert joined != root

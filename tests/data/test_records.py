@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput
 
 MASK = np.zeros((6, 8), bool)

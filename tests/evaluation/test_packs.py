@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.evaluation import FLOORS, evaluate_boxes, evaluate_clicks
 from anymask.evaluation.samples import ScoredImages
 from anymask.predict.session import load

@@ -1,7 +1,7 @@
-"""annotate: everything in every photo of a data set, written so that a run can stop anywhere and go on.
+"""annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
 The unit is a photo: its overlay is written first, its record last, each whole or not at all. A photo with a
-record is done; anything else is done again. So a run that was killed is continued by running it again, and
+record is done; anything else is done again. So a run that was killed is resumed by running it again, and
 leaves the same bytes as one that was not.
 """
 
@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anymask.batch.executor import run_all
-from anymask.batch.run_folder import RunFolder, record_path
+from anymask.batch.local import run_all
+from anymask.batch.run_folder import record_path, run_folder
 from anymask.core.progress import Progress
 from anymask.data.photos import Photo
 from anymask.errors import AnymaskError, StorageError
@@ -28,8 +28,8 @@ OVERLAY_QUALITY = 1  # zlib level: overlays are large and looked at once
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a run is asked for. Everything that the output depends on, and `threads`."""
+class RunConfig:
+    """Configuration of a run: everything that the output depends on, and `threads`."""
 
     model: str = "lite"
     backend: str = "auto"
@@ -40,8 +40,8 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A photo that has been worked on; `error` says why it has no record."""
+class PhotoResult:
+    """What came of a photo; `error` says why it has no record."""
 
     photo: Photo
     masks: int = 0
@@ -50,57 +50,58 @@ class Done:
 
 
 @dataclass(slots=True)
-class Tally:
-    """How far a run is. `share`: of the photo at work, where one process works on one after the other."""
+class RunProgress:
+    """How far a run is. `fraction`: of the photo at work, where one process works on one after the other."""
 
     total: int
     already: int = 0
     done: int = 0
     masks: int = 0
-    share: float = 0.0
-    failed: list[Done] = field(default_factory=list)
+    fraction: float = 0.0
+    failed: list[PhotoResult] = field(default_factory=list)
 
 
 def annotate(
     photos: Sequence[Photo],
     out: Path,
-    wishes: Wishes,
+    wishes: RunConfig,
     *,
     processes: int = 1,
-    progress: Callable[[Tally], None] | None = None,
-) -> Tally:
+    progress: Callable[[RunProgress], None] | None = None,
+) -> RunProgress:
     """Write `OUT/<key>.json` for every photo that has none yet; `run_folder.py` says what else.
 
-    A photo that fails does not stop the others; it is told in the tally and tried again by the next run.
-    Raises BadInput when `out` holds a run with other wishes, Busy when one is at work there, StorageError
-    when the disk takes no more.
+    A photo that fails does not stop the others; it is listed in `failed` and tried again by the next run.
+    Raises BadInput when `out` holds a run with another configuration, RunLocked when one is at work there,
+    StorageError when the disk takes no more.
     """
     described = describe(wishes)  # opens the model: what cannot work is said before anything is written
-    with RunFolder(out, described) as folder:
-        todo = [p for p in photos if not folder.is_done(p)]
-        tally = Tally(len(photos), already=len(photos) - len(todo))
+    with run_folder(out, described):
+        todo = [p for p in photos if not record_path(out, p.key).is_file()]
+        state = RunProgress(len(photos), already=len(photos) - len(todo))
+
+        def report() -> None:
+            if progress:
+                progress(state)
 
         def within(points: int, of: int) -> None:
-            tally.share = points / of
-            if progress:
-                progress(tally)
+            state.fraction = points / of
+            report()
 
-        if progress:
-            progress(tally)
-        for done in _answers(todo, out, wishes, processes, within):
-            tally.share = 0.0
-            tally.done += not done.error
-            tally.masks += done.masks
-            if done.error:
-                tally.failed.append(done)
-            if progress:
-                progress(tally)
-    tally.failed.sort(key=lambda done: done.photo.key)
-    return tally
+        report()
+        for result in _results(todo, out, wishes, processes, within):
+            state.fraction = 0.0
+            state.done += not result.error
+            state.masks += result.masks
+            if result.error:
+                state.failed.append(result)
+            report()
+    state.failed.sort(key=lambda result: result.photo.key)
+    return state
 
 
-def describe(wishes: Wishes) -> dict[str, Any]:
-    """The wishes as they are kept with the run: names, fingerprint of the weights, every threshold."""
+def describe(wishes: RunConfig) -> dict[str, Any]:
+    """The configuration as it is kept with the run: names, fingerprint of the weights, every threshold."""
     from importlib.metadata import version
 
     from anymask.inference.generator import settings_for
@@ -119,54 +120,52 @@ def describe(wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def _answers(
-    todo: Sequence[Photo], out: Path, wishes: Wishes, processes: int, within: Progress
-) -> Iterator[Done]:
+def _results(
+    todo: Sequence[Photo], out: Path, wishes: RunConfig, processes: int, within: Progress
+) -> Iterator[PhotoResult]:
     """In this process when one is enough; then `within` is told how far each photo is.
 
     Raises StorageError as soon as one photo could not be written.
     """
     make_work = partial(Annotator, wishes, out)
     if processes > 1 and len(todo) > 1:
-        answers = run_all(todo, make_work, processes)
+        results = run_all(todo, make_work, processes)
     else:
-        answers = _one_by_one(todo, partial(make_work, within))
-    for photo, answer in answers:
-        if isinstance(answer, StorageError):
-            raise answer
-        yield answer if isinstance(answer, Done) else Done(photo, error=_told(answer))
+        results = _one_by_one(todo, partial(make_work, within))
+    for photo, result in results:
+        if isinstance(result, StorageError):
+            raise result
+        yield result if isinstance(result, PhotoResult) else PhotoResult(photo, error=_text_of(result))
 
 
 def _one_by_one(
-    todo: Sequence[Photo], make_work: Callable[[], Callable[[Photo], Done]]
-) -> Iterator[tuple[Photo, Done | Exception]]:
-    work = make_work() if todo else None
+    todo: Sequence[Photo], make_work: Callable[[], Callable[[Photo], PhotoResult]]
+) -> Iterator[tuple[Photo, PhotoResult | Exception]]:
+    work: Callable[[Photo], PhotoResult] | None = None
     for photo in todo:
-        assert work is not None
+        work = work or make_work()
         try:
             yield photo, work(photo)
         except Exception as error:
             yield photo, error
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     if isinstance(error, AnymaskError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    return f"{type(error).__name__}: {error}"
+    return "not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
 
 
 class Annotator:
-    """Finds everything in one photo after the other and writes it. One for each process."""
+    """Segments one photo after the other and writes its record. One for each process."""
 
-    def __init__(self, wishes: Wishes, out: Path, within: Progress | None = None) -> None:
+    def __init__(self, wishes: RunConfig, out: Path, within: Progress | None = None) -> None:
         from anymask.predict.session import load
 
         self._wishes, self._out, self._within = wishes, out, within
         self._model = load(wishes.model, backend=wishes.backend, threads=wishes.threads)
 
-    def __call__(self, photo: Photo) -> Done:
+    def __call__(self, photo: Photo) -> PhotoResult:
         """Raises AnymaskError."""
         from anymask.inference.generator import everything
 
@@ -181,7 +180,7 @@ class Annotator:
             overlay = self._overlay(pixels_HW3, found)
             write_atomically(path.with_name(path.name.removesuffix(".json") + OVERLAY_SUFFIX), overlay)
         write_atomically(path, record.encode() + b"\n")
-        return Done(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
+        return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
 
     def _record(self, photo: Photo, found: Any) -> str:
         from anymask.data.record_json import automatic_fields, image_fields, record_json

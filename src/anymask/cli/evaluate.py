@@ -15,7 +15,7 @@ from anymask.cli.reporting import needs_extra, progress_line, say
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
-    from anymask.data.records import RecordSource
+    from anymask.data.sources import RecordSource
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -243,10 +243,10 @@ def write_picture(picture: Any, path: Path) -> None:
 def photos_of(data: Path, held_out: float | None) -> RecordSource:
     """Raises BadInput, BadOption."""
     from anymask.data import splits
-    from anymask.data.records import open_records
+    from anymask.data.sources import open_records
 
     records = open_records(data)
-    return records if held_out is None else splits.held_out(records, held_out)
+    return records if held_out is None else splits.validation_split(records, held_out)
 
 
 def _run(

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Record
+from anymask.data.record import Annotation, Record
 from anymask.training.augment import Box, Colour, ViewConfig, ViewFrame, random_frame, window_frame
 
 MIN_CELLS = 12  # a visible object covers at least so many mask cells

@@ -25,8 +25,8 @@ import torch.distributed.nn  # early: `join_processes` says why
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.data.records import RecordSource
-from anymask.data.splits import kept
+from anymask.data.sources import RecordSource
+from anymask.data.splits import training_split
 from anymask.training.augment import ViewConfig
 from anymask.training.checkpoint import STATE_FILE, is_run, restore_state, save_state
 from anymask.training.config import Phase, TrainConfig
@@ -68,7 +68,7 @@ def train(
     process = join_processes(device)
     model = with_quick_gradients(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    views = source_of_views(kept(records, config.hold_out), config, task, process)
+    views = source_of_views(training_split(records, config.hold_out), config, task, process)
     optimiser = make_optimiser(model, config)
     averaged = deepcopy(model).requires_grad_(False)
     average = averaged.state_dict()  # the same tensors: what moves the average moves the network of it

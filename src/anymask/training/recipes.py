@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadOption
 from anymask.networks.box_head import BoxNetwork
 from anymask.networks.edge_head import EdgeNetwork

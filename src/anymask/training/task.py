@@ -16,7 +16,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from anymask.data.records import Record, RecordSource
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource
 from anymask.errors import BadInput
 from anymask.training.augment import ViewConfig
 

@@ -6,23 +6,22 @@ Knows no format. Readers make every mask run lengths of the size of its photo; w
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Record
-from anymask.errors import AnymaskError, BadInput, StorageError
+from anymask.core.polygons import coco_rings
+from anymask.data.keys import UniqueKeys, safe_key
+from anymask.data.record import Annotation, Record
+from anymask.errors import AnymaskError, BadInput, StorageError, reason
 
 Item = TypeVar("Item")
 Fields = dict[str, Any]
 NO_CATEGORY = "object"  # what masks without a category are called where a format wants one
 SCORES = ("predicted_iou", "stability_score", "probability", "score")
-MAX_NAME_BYTES = 200  # of one part of a path; file systems take 255
 
 
 @dataclass(slots=True)
@@ -45,9 +44,17 @@ class Notes:
     def failed(self, where: str, error: object) -> None:
         self.failures.append((where, str(error)))
 
+    def lines(self) -> list[str]:
+        """The changes, for people."""
+        return [f"note: {n:,} x {what} (first: {self.first[what]})" for what, n in self.changes.items()]
+
+    def __add__(self, other: Notes) -> Notes:
+        changes, first = self.changes + other.changes, other.first | self.first
+        return Notes(changes, first, [*self.failures, *other.failures])
+
     @contextlib.contextmanager
-    def surviving(self, where: str) -> Iterator[None]:
-        """What goes wrong with one photo does not stop the others; a disk that takes no more does."""
+    def catching(self, where: str) -> Iterator[None]:
+        """Errors of one photo become failures, so that the others go on; StorageError (disk full) passes."""
         try:
             yield
         except StorageError:
@@ -57,7 +64,7 @@ class Notes:
         except MemoryError:
             self.failed(where, "not enough memory")
         except OSError as error:
-            self.failed(where, error.strerror or error)
+            self.failed(where, reason(error))
         except Exception as error:  # a file nobody thought of must not cost the others
             self.failed(where, f"internal error, {type(error).__name__}: {error}")
 
@@ -100,6 +107,12 @@ def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
 
     Raises BadInput when it has neither a mask nor a box, or one that makes no sense.
     """
+    found = undrawn(fields, size_hw, where, notes)
+    return _drawn(found, size_hw) if isinstance(found.get("segmentation"), list) else found
+
+
+def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
+    """The same, checked alike, but polygons stay as they are: drawing all of a large data set takes long."""
     if not isinstance(fields, dict):
         raise BadInput(f"expected an annotation to be an object, got {type(fields).__name__}")
     segmentation = fields.get("segmentation")
@@ -107,7 +120,17 @@ def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
         segmentation = _proper_rings(segmentation, where, notes)
     if not segmentation:
         return {k: v for k, v in fields.items() if k != "segmentation"} | {"bbox": _checked_box(fields)}
-    mask = Annotation({"segmentation": segmentation}, size_hw).mask
+    found = {**fields, "segmentation": segmentation}
+    complete = _is_box(fields.get("bbox")) and isinstance(fields.get("area"), int | float)
+    if not (complete and isinstance(segmentation, list)):
+        return _drawn(found, size_hw)
+    for _ in coco_rings(segmentation, max(size_hw)):  # raises what drawing would
+        pass
+    return found
+
+
+def _drawn(fields: Fields, size_hw: tuple[int, int]) -> Fields:
+    mask = Annotation(fields, size_hw).mask
     assert mask is not None
     if mask.size_hw != size_hw:
         raise BadInput(f"expected a mask of {size_hw} (h, w) as the photo, got {mask.size_hw}")
@@ -158,7 +181,7 @@ def each(items: Iterable[tuple[str, Item]], read: Callable[[Item], Record], note
     """The records of named items; of those that cannot be read a note."""
     for where, item in items:
         record = None
-        with notes.surviving(where):
+        with notes.catching(where):
             record = read(item)
         if record is not None:
             yield record
@@ -178,40 +201,13 @@ def each_annotation(
             yield fields
 
 
-def with_keys_of_their_own(records: Iterable[Record]) -> Iterator[Record]:
-    """Keys that can be file names, no two alike even where the file system ignores case; photos without an
-    id are counted.
-    """
-    taken: set[str] = set()
+def with_own_keys(records: Iterable[Record]) -> Iterator[Record]:
+    """Keys that are safe and unique; photos without an id are counted."""
+    keys = UniqueKeys()
     for place, record in enumerate(records, 1):
-        wanted = safe_key(record.key)
-        key, number = wanted, 1
-        while key.casefold() in taken:
-            number += 1
-            key = f"{wanted}-{number}"
-        taken.add(key.casefold())
         image = {"image_id": place, **record.fields["image"]}
-        yield replace(record, key=key, fields={**record.fields, "image": image})
-
-
-def safe_key(name: str) -> str:
-    """A relative path that stays below the folder it is joined to and that a file system takes."""
-    clean = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
-    parts = [_short(part) for part in clean.split("/") if part not in ("", ".", "..")]
-    return "/".join(part.lstrip(".") or "photo" for part in parts) or "photo"
-
-
-def _short(part: str) -> str:
-    content = part.encode("utf-8", "replace")
-    if len(content) <= MAX_NAME_BYTES:
-        return part
-    digest = hashlib.sha256(content).hexdigest()[:8]
-    return f"{content[: MAX_NAME_BYTES - 10].decode('utf-8', 'ignore')}-{digest}"
-
-
-def stem(name: str) -> str:
-    """A path without the suffix of its file."""
-    return os.path.splitext(name)[0]
+        fields = {**record.fields, "image": image}
+        yield replace(record, key=keys.of(safe_key(record.key)), fields=fields)
 
 
 def category_of(fields: Fields) -> str:
@@ -254,6 +250,12 @@ class Numbering:
         self._next = first
         for name, number in declared.items():
             self._give(name, number)
+
+    @classmethod
+    def without_gaps(cls, declared: Mapping[str, int], first: int) -> Numbering:
+        """For formats whose numbers are places in a list: counted anew from `first`, in the same order."""
+        ordered = sorted(declared, key=lambda name: declared[name])
+        return cls({name: place for place, name in enumerate(ordered, first)}, first)
 
     def number(self, name: str, wanted: Any = None) -> int:
         if name not in self.numbers:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anymask.data.formats.contents import Contents, Notes
-from anymask.data.formats.json_files import Look
-from anymask.data.formats.photo_files import Placer
+from anymask.data.formats.json_files import FormatClues
+from anymask.data.formats.photo_writer import PhotoWriter
 
 Read = Callable[[Path, Notes, Path | None], Contents]
-Write = Callable[[Contents, Path, Notes, Placer], None]
+Write = Callable[[Contents, Path, Notes, PhotoWriter], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
+class Capabilities:
     """What survives writing and reading exactly. `photos`: they lie beside the annotations."""
 
     holes: bool = True
@@ -31,12 +31,12 @@ class Holds:
 @dataclass(frozen=True, slots=True)
 class Format:
     """`read(path, notes, photo_folder)`: photos that do not lie where the format has them are looked for in
-    `photo_folder`. `write(contents, folder, notes, placer)`. `seen_in(look)`: whether it looks like it.
+    `photo_folder`. `write(contents, folder, notes, photos)`. `matches(clues)`: whether data looks like it.
     """
 
     name: str
     title: str
-    holds: Holds
+    capabilities: Capabilities
     read: Read
     write: Write
-    seen_in: Callable[[Look], bool]
+    matches: Callable[[FormatClues], bool]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Blob
+from anymask.data.record import Annotation, Blob
 from anymask.errors import BadImage, BadInput
 from anymask.settings import get_settings
 

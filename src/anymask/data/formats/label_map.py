@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from anymask.data.formats.contents import Contents, Notes, annotation_of, each, note_losses, stem
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
+from anymask.data.formats.contents import Contents, Notes, annotation_of, each, note_losses
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
     LARGEST,
     masks_with_numbers,
@@ -24,8 +24,10 @@ from anymask.data.formats.label_image import (
     read_png,
     take_apart,
 )
-from anymask.data.formats.photo_files import Placer, find_photo, list_files, photos_by_stem
-from anymask.data.records import Blob, Record
+from anymask.data.formats.photo_writer import PhotoWriter
+from anymask.data.keys import stem
+from anymask.data.listing import find_photo, list_files, photos_by_stem, with_suffix
+from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
@@ -37,18 +39,16 @@ LOST = ("categories", "scores", "boxes", "empty", "crowd", "ignore")
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """Raises BadInput when there is no PNG."""
     root = path / FOLDER if (path / FOLDER).is_dir() else path
-    files = {name: blob for name, blob in list_files(root).items() if name.lower().endswith(".png")}
+    files = with_suffix(list_files(root), ".png")
     if not files:
         raise BadInput(f"expected PNG files of label numbers in {path}, found none")
     folders = [*filter(None, [photo_folder]), path / "images"]
-    photos = {k: v for folder in folders[::-1] if folder.is_dir() for k, v in _photos(folder).items()}
+    photos: dict[str, tuple[str, Blob]] = {}
+    for folder in filter(Path.is_dir, folders[::-1]):
+        photos |= photos_by_stem(list_files(folder))
     read_one = partial(_record, photos=photos)
     items = [(str(blob.path), (stem(name), blob)) for name, blob in files.items()]
     return Contents(each(items, read_one, notes), len(items))
-
-
-def _photos(folder: Path) -> dict[str, tuple[str, Blob]]:
-    return photos_by_stem(list_files(folder).items())
 
 
 def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> Record:
@@ -62,12 +62,12 @@ def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> 
     return Record(key, {"image": image, "annotations": annotations}, photo)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.surviving(record.key):
+        with notes.catching(record.key):
             _write_one(record, folder / FOLDER / f"{record.key}.png", notes)
-            placer.place(record, folder / "images")
+            photos.write(record, folder / "images")
 
 
 def _write_one(record: Record, path: Path, notes: Notes) -> None:
@@ -80,17 +80,17 @@ def _write_one(record: Record, path: Path, notes: Notes) -> None:
     write_atomically(path, png_of(labels))
 
 
-def _seen_in(look: Look) -> bool:
-    inside = look.path / FOLDER
-    names = tuple(name for name in look.names if not name.startswith("images/"))
+def _matches(clues: FormatClues) -> bool:
+    inside = clues.path / FOLDER
+    names = tuple(name for name in clues.names if not name.startswith("images/"))
     return bool(names) and (inside.is_dir() or all(name.lower().endswith(".png") for name in names))
 
 
 LABEL_MAP = Format(
     "label-map",
     "PNG with the number of the mask of each pixel",
-    Holds(overlap=False, empty=False, boxes=False, categories=False, scores=False, photos=False),
+    Capabilities(overlap=False, empty=False, boxes=False, categories=False, scores=False, photos=False),
     read,
     write,
-    _seen_in,
+    _matches,
 )

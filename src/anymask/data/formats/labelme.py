@@ -10,7 +10,6 @@ small PNG, which holds it exactly. Scores are further keys of a shape, which Lab
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 from collections.abc import Iterator, Mapping
@@ -33,61 +32,35 @@ from anymask.data.formats.contents import (
     each,
     each_annotation,
     note_losses,
-    stem,
 )
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look, encoded, is_labelme, read_object
-from anymask.data.formats.photo_files import (
-    Placer,
-    find_photo,
-    list_files,
-    photo_name,
-    photos_by_stem,
-    size_of,
-)
-from anymask.data.records import Annotation, Blob, Record
-from anymask.errors import BadInput
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues, each_object, encoded, is_labelme
+from anymask.data.formats.photo_writer import PhotoWriter, photo_name
+from anymask.data.keys import stem
+from anymask.data.listing import find_photo, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.record import Annotation, Blob, Record
+from anymask.errors import BadInput, mapped
 from anymask.files import make_folder, write_atomically
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
 LOST = ("empty", "crowd", "ignore")
 NO_AREA = "shapes without an area (points, lines) passed over"
 NO_LABELME = "JSON files that are not of LabelMe passed over"
-MOST_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
+MAX_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
 OF_A_SHAPE = {"label", "points", "group_id", "shape_type", "mask", "flags", "description"}
 OF_A_MASK = {
-    "id",
-    "segmentation",
-    "bbox",
-    "area",
-    "category",
-    "flags",
-    "description",
-    "category_id",
-    "iscrowd",
-}
+    "id", "segmentation", "bbox", "area", "category", "flags", "description", "category_id", "iscrowd",
+}  # fmt: skip
+NO_PNG = (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError)  # of damaged ones
 CORNERS_OF_A_CIRCLE = 256
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From a folder or one JSON file. Raises BadInput when a shard cannot be read."""
     files = list_files(path)
-    found = [(name, blob) for name, blob in files.items() if name.lower().endswith(".json")]
-    read_one = partial(_record, photos=photos_by_stem(files.items()), photo_folder=photo_folder, notes=notes)
-    return Contents(_records(found, read_one, notes), len(found))
-
-
-def _records(found: list[tuple[str, Blob]], read_one: Any, notes: Notes) -> Iterator[Record]:
-    for name, blob in found:
-        try:
-            fields = read_object(blob, name)
-        except BadInput as error:
-            notes.failed(str(blob.path), error)
-            continue
-        if "shapes" not in fields:
-            notes.changed(NO_LABELME, name)
-            continue
-        yield from each([(f"{blob.path}:{name}", (name, blob, fields))], read_one, notes)
+    read_one = partial(_record, photos=photos_by_stem(files), photo_folder=photo_folder, notes=notes)
+    objects = each_object(files, lambda fields: "shapes" in fields, NO_LABELME, notes)
+    return Contents(each(objects, read_one, notes), len(with_suffix(files, ".json")))
 
 
 def _record(
@@ -201,29 +174,22 @@ def _drawn_mask(shape: Fields, points: Any, size_hw: tuple[int, int]) -> Mask:
 
 
 def _decoded(text: Any) -> Any:
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image:
-            inside = np.array(image)
-    except (
-        TypeError,
-        binascii.Error,
-        ValueError,
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise BadInput(f"expected 'mask' to be a PNG as base64 text: {error}") from error
+    with (
+        mapped(NO_PNG, BadInput, "expected 'mask' to be a PNG as base64 text"),
+        Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image,
+    ):
+        inside = np.array(image)
     return inside if inside.ndim == 2 else inside.any(axis=2)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.surviving(record.key):
+        with notes.catching(record.key):
             note_losses(record, LOST, notes)
             path = folder / f"{record.key}.json"
             make_folder(path.parent)
-            placer.place(record, folder)
+            photos.write(record, folder)
             write_atomically(path, encoded(_fields(record)) + b"\n")
 
 
@@ -250,7 +216,7 @@ def _shapes(number: int, annotation: Annotation) -> Iterator[Fields]:
     if mask.is_empty:
         return
     pieces = mask.polygons()
-    if len(pieces) > MOST_POLYGONS or any(len(rings) > 1 for rings in pieces):
+    if len(pieces) > MAX_POLYGONS or any(len(rings) > 1 for rings in pieces):
         x0, y0, x1, y1 = mask.box_xyxy
         drawn = _png(mask.array_of_box())
         yield _shape(annotation, "mask", [[x0, y0], [x1 - 1, y1 - 1]], mask=drawn)
@@ -282,8 +248,8 @@ def _png(inside_HW: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _seen_in(look: Look) -> bool:
-    return any(is_labelme(found) for found in look.objects)
+def _matches(clues: FormatClues) -> bool:
+    return any(is_labelme(found) for found in clues.objects)
 
 
-LABELME = Format("labelme", "LabelMe JSON", Holds(empty=False), read, write, _seen_in)
+LABELME = Format("labelme", "LabelMe JSON", Capabilities(empty=False), read, write, _matches)

@@ -31,8 +31,8 @@ from anymask.data.formats.contents import (
     each,
     note_losses,
 )
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
     LARGEST,
     Labels,
@@ -42,9 +42,10 @@ from anymask.data.formats.label_image import (
     read_png,
     take_apart,
 )
-from anymask.data.formats.photo_files import Placer, list_files, photos_by_stem
+from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.voc_classes import COLOURS, PALETTE, classes_of, labelmap
-from anymask.data.records import Blob, Record
+from anymask.data.listing import list_files, photos_by_stem
+from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
@@ -63,11 +64,10 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
             found.setdefault((match[1], match[3]), {})[match[2]] = blob
     if not found:
         raise BadInput(f"expected PNG files in {OBJECTS} or {CLASSES} in {path}, found none")
-    photos = photos_by_stem(files.items())
+    photos = photos_by_stem(files)
     if photo_folder is not None:
-        photos = {
-            f"{PHOTOS}/{k}": v for k, v in photos_by_stem(list_files(photo_folder).items()).items()
-        } | photos
+        elsewhere = photos_by_stem(list_files(photo_folder))
+        photos = {f"{PHOTOS}/{key}": photo for key, photo in elsewhere.items()} | photos
     names, colours = classes_of(files)
     read_one = partial(_record, photos=photos, names=names, colours=colours)
     items = [(str(next(iter(pair.values())).path), (place, pair)) for place, pair in found.items()]
@@ -130,14 +130,14 @@ def _class_of(
     return names.get(number, f"class {number}") if number else None
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
-    classes = Numbering(_from_one(contents.categories), first=1)
+    classes = Numbering.without_gaps(contents.categories, first=1)
     keys = []
     for record in contents.records:
-        with notes.surviving(record.key):
+        with notes.catching(record.key):
             _write_one(record, folder, classes, notes)
-            placer.place(record, folder / PHOTOS)
+            photos.write(record, folder / PHOTOS)
             keys.append(record.key)
     listed = folder / "ImageSets" / "Segmentation" / "trainval.txt"
     make_folder(listed.parent)
@@ -170,20 +170,15 @@ def _ignored(record: Record, void: int) -> Labels:
     return paint([(void, mask) for mask in ignored], record.size_hw)
 
 
-def _from_one(categories: Mapping[str, int]) -> dict[str, int]:
-    ordered = sorted(categories, key=lambda name: categories[name])
-    return {name: place for place, name in enumerate(ordered, 1)}
-
-
-def _seen_in(look: Look) -> bool:
-    return any(LABEL_FILE.match(name) for name in look.names)
+def _matches(clues: FormatClues) -> bool:
+    return any(LABEL_FILE.match(name) for name in clues.names)
 
 
 VOC = Format(
     "voc",
     "Pascal VOC PNG files of masks and classes",
-    Holds(overlap=False, empty=False, boxes=False, scores=False),
+    Capabilities(overlap=False, empty=False, boxes=False, scores=False),
     read,
     write,
-    _seen_in,
+    _matches,
 )

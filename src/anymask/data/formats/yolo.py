@@ -5,7 +5,7 @@ width and height.
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Holes and parts are joined by bridges without width (`one_ring.py`). A label file does not say how large the
+Holes and parts are joined by bridges without width (`keyhole.py`). A label file does not say how large the
 photo is, so reading needs the photos. Read are `labels` folders beside `images` folders, at any depth, and
 label files beside their photos.
 """
@@ -33,14 +33,15 @@ from anymask.data.formats.contents import (
     each,
     each_annotation,
     note_losses,
-    stem,
 )
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
-from anymask.data.formats.keyhole import one_ring
-from anymask.data.formats.photo_files import Placer, is_photo, list_files, size_of
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
+from anymask.data.formats.keyhole import bridge_rings
+from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.yolo_names import read_names
-from anymask.data.records import Blob, Record
+from anymask.data.keys import stem
+from anymask.data.listing import is_photo, list_files, size_of
+from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
@@ -57,7 +58,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     labels = {key: (name, files[name]) for name in files if (key := _label_key(name))}
     if not labels:
         raise BadInput(f"expected label files (labels/*.txt) in {path}, found none")
-    photos = {_photo_key(name): (name, blob) for name, blob in files.items() if is_photo(name)}
+    photos = {_without(name, "images"): (name, blob) for name, blob in files.items() if is_photo(name)}
     if photo_folder is not None:
         photos = {stem(name): (name, blob) for name, blob in list_files(photo_folder).items()} | photos
     keys = [*labels, *(key for key in photos if key not in labels and _has_labels(key, labels))]
@@ -72,10 +73,6 @@ def _label_key(name: str) -> str:
     """Empty for text files that are something else."""
     is_label = name.lower().endswith(".txt") and name.rpartition("/")[2].lower() not in NO_LABELS
     return _without(name, "labels") if is_label else ""
-
-
-def _photo_key(name: str) -> str:
-    return _without(name, "images")
 
 
 def _without(name: str, folder: str) -> str:
@@ -103,7 +100,8 @@ def _record(
         raise BadInput("its photo is missing: the size of the photo is not known")
     name, photo = photos[key]
     height, width = size_of(photo)
-    lines = _lines(labels[key][1]) if key in labels else []
+    text = labels[key][1].read_text() if key in labels else ""
+    lines = [line for line in text.splitlines() if line.strip()]
 
     def read_line(number: int, line: str) -> Fields | None:
         return _annotation(number, line, (height, width), names)
@@ -111,14 +109,6 @@ def _record(
     image = {"height": height, "width": width, "file_name": name.rpartition("/")[2]}
     annotations = list(each_annotation(lines, read_line, key, notes))
     return Record(key, {"image": image, "annotations": annotations}, photo)
-
-
-def _lines(blob: Blob) -> list[str]:
-    try:
-        text = blob.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"no text: {error}") from error
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping[int, str]) -> Fields:
@@ -140,13 +130,13 @@ def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping
     return annotation_of(number, Mask.from_polygons([ring], size_hw), category, **scored)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
-    classes = Numbering(_from_zero(contents.categories), first=0)
+    classes = Numbering.without_gaps(contents.categories, first=0)
     for record in map(_without_special_folders, contents.records):
-        with notes.surviving(record.key):
+        with notes.catching(record.key):
             note_losses(record, LOST, notes)
-            placer.place(record, folder / "images")
+            photos.write(record, folder / "images")
             path = folder / "labels" / f"{record.key}.txt"
             make_folder(path.parent)
             write_atomically(path, "".join(_lines_of(record, classes)).encode())
@@ -163,29 +153,23 @@ def _without_special_folders(record: Record) -> Record:
     return replace(record, key="/".join([*parts, record.key.rpartition("/")[2]])) if parts else record
 
 
-def _from_zero(categories: Mapping[str, int]) -> dict[str, int]:
-    """Class numbers are the places in a list: numbers with gaps, as COCO has, are counted anew."""
-    ordered = sorted(categories, key=lambda name: categories[name])
-    return {name: place for place, name in enumerate(ordered)}
-
-
 def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
     height, width = record.size_hw
     for annotation in record.annotations:
         mask = annotation.mask
         if mask is None or mask.is_empty:
             continue
-        shares = (one_ring(mask.polygons()) / (width, height)).reshape(-1).tolist()
+        shares = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
         number = classes.number(category_of(annotation.fields))
         yield f"{number} {' '.join(f'{share:.{DIGITS}f}'.rstrip('0').rstrip('.') for share in shares)}\n"
 
 
-def _seen_in(look: Look) -> bool:
-    names = look.names
-    if look.path.suffix.lower() in (".yaml", ".yml"):
+def _matches(clues: FormatClues) -> bool:
+    names = clues.names
+    if clues.path.suffix.lower() in (".yaml", ".yml"):
         return True
     labels = [stem(name) for name in names if _label_key(name)]
-    photos = {_photo_key(name) for name in names if is_photo(name)}
+    photos = {_without(name, "images") for name in names if is_photo(name)}
     in_folder = any("labels" in name.split("/")[:-1] for name in labels)
     return bool(labels) and (in_folder or any(key in photos for key in labels))
 
@@ -193,8 +177,8 @@ def _seen_in(look: Look) -> bool:
 YOLO = Format(
     "yolo",
     "YOLO-seg text files",
-    Holds(empty=False, boxes=False, scores=False),
+    Capabilities(empty=False, boxes=False, scores=False),
     read,
     write,
-    _seen_in,
+    _matches,
 )

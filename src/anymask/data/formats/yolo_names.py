@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from anymask.data.records import Blob
+from anymask.data.record import Blob
 from anymask.errors import BadInput
 
 SUFFIXES = (".yaml", ".yml")
@@ -20,20 +20,13 @@ def read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
     Raises BadInput when a YAML file cannot be understood.
     """
     if path.suffix.lower() in SUFFIXES:
-        return names_of_yaml(_text(Blob(path)), path)
+        return names_of_yaml(Blob(path).read_text(), path)
     for name, blob in files.items():
-        if name.lower().endswith(SUFFIXES) and re.search(r"(?m)^names\s*:", text := _text(blob)):
+        if name.lower().endswith(SUFFIXES) and re.search(r"(?m)^names\s*:", text := blob.read_text()):
             return names_of_yaml(text, blob.path)
     lists = [blob for name, blob in files.items() if name.rpartition("/")[2].lower() == "classes.txt"]
-    lines = _text(lists[0]).split("\n") if lists else []
+    lines = lists[0].read_text().split("\n") if lists else []
     return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
-
-
-def _text(blob: Blob) -> str:
-    try:
-        return blob.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{blob.path} cannot be read: {error}") from error
 
 
 def names_of_yaml(text: str, path: Path) -> dict[int, str]:
