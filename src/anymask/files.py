@@ -38,7 +38,7 @@ def check_regular(path: Path) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename: `path` is the old file or the whole new one, whatever happens.
 
-    Raises StorageError.
+    Its folder is made where there is none. Raises StorageError.
     """
     with writing_atomically(path) as file:
         file.write(content)
@@ -47,7 +47,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     """The same for content that comes piece by piece; nothing is left when the block raises."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = make_folder(path.parent) / f".{path.name}.{os.getpid()}.part"
     try:
         with mapped(OSError, StorageError, f"cannot write {path}"):
             with open(part, "xb") as file:

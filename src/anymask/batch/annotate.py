@@ -20,7 +20,7 @@ from anymask.batch.run_folder import record_path, run_folder
 from anymask.core.progress import Progress
 from anymask.data.photos import Photo
 from anymask.errors import AnymaskError, StorageError
-from anymask.files import check_not_an_input, make_folder, write_atomically
+from anymask.files import check_not_an_input, write_atomically
 from anymask.images.reader import read_image
 
 OVERLAY_SUFFIX = ".overlay.png"
@@ -175,7 +175,6 @@ class Annotator:
         record = self._record(photo, found)
         path = record_path(self._out, photo.key)
         check_not_an_input(path, [photo.blob.path])
-        make_folder(path.parent)
         if self._wishes.overlays:
             overlay = self._overlay(pixels_HW3, found)
             write_atomically(path.with_name(path.name.removesuffix(".json") + OVERLAY_SUFFIX), overlay)

@@ -72,4 +72,5 @@ def write(
     """
     one = find_format(format_name)
     mode = photos or ("link" if one.capabilities.photos else "none")
-    one.write(contents, folder, notes, PhotoWriter(mode, notes))
+    counted = replace(contents, records=one.noting_losses(contents.records, notes))
+    one.write(counted, folder, notes, PhotoWriter(mode, notes))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from anymask.data.formats.contents import (
-    LOSSES,
     Contents,
     Fields,
     Notes,
@@ -24,19 +23,16 @@ from anymask.data.formats.contents import (
     category_of,
     checked,
     checked_size,
-    each,
-    each_annotation,
-    note_losses,
 )
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, encoded, is_coco, read_object
+from anymask.data.formats.json_files import FormatClues, encoded, is_coco, keys_of, read_object
 from anymask.data.formats.keyhole import bridge_holes
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
 from anymask.data.keys import stem
 from anymask.data.listing import find_photo, list_files, size_of, with_suffix
 from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import BadInput
-from anymask.files import make_folder, writing_atomically
+from anymask.files import writing_atomically
 
 FILE = "annotations.json"
 Check = Callable[[Fields, tuple[int, int], str, Notes], Fields]
@@ -74,8 +70,9 @@ class CocoFile:
 
     def records(self, check: Check) -> Iterator[Record]:
         """Its photos, one after the other; of photos and annotations that cannot be used a note."""
-        items = [(f"{self.path}, photo {_short(image)}", image) for image in self.images]
-        return each(items, partial(self._record, check=check), self.notes)
+        names = (str(image.get("file_name", image.get("id")))[:200] for image in self.images)
+        items = [(f"{self.path}, photo {n}", image) for n, image in zip(names, self.images, strict=True)]
+        return self.notes.each(items, partial(self._record, check=check))
 
     def _record(self, image: Fields, check: Check) -> Record:
         if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
@@ -90,7 +87,7 @@ class CocoFile:
             own = {k: v for k, v in one.items() if k != "image_id"}
             return check(own if name is None else {**own, "category": name}, size_hw, key, self.notes)
 
-        found = list(each_annotation(self.annotations.get(image["id"], []), read_one, key, self.notes))
+        found = self.notes.each_annotation(self.annotations.get(image["id"], []), read_one, key)
         own = {k: v for k, v in image.items() if k != "id"}
         own |= {"image_id": image["id"], "height": size_hw[0], "width": size_hw[1]}
         fields: Fields = {"image": own, "annotations": [one for one in found if not one.get("iscrowd")]}
@@ -107,24 +104,17 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
 
 
 def _find(path: Path) -> tuple[Path, Fields]:
-    if not path.is_dir():
-        found = read_object(Blob(path), str(path))
-        if not is_coco(found):
-            raise BadInput(f"expected COCO JSON with 'images' and 'annotations' in {path}")
-        return path, found
-    files = with_suffix(list_files(path), ".json").values()
-    objects = [(blob.path, found) for blob in files if is_coco(found := _object_or_nothing(blob))]
-    if len(objects) != 1:
-        names = ", ".join(str(p.relative_to(path)) for p, _ in objects) or "none"
-        raise BadInput(f"expected one COCO JSON file in {path}, found {names}: give the file")
-    return objects[0]
-
-
-def _object_or_nothing(blob: Blob) -> Fields:
-    try:
-        return read_object(blob, str(blob.path))
-    except BadInput:
-        return {}
+    if path.is_dir():
+        blobs = with_suffix(list_files(path), ".json").values()
+        files = [blob.path for blob in blobs if blob.length is None and is_coco(keys_of(blob))]
+        if len(files) != 1:
+            names = ", ".join(str(file.relative_to(path)) for file in files) or "none"
+            raise BadInput(f"expected one COCO JSON file in {path}, found {names}: give the file")
+        path = files[0]
+    found = read_object(Blob(path), str(path))
+    if not is_coco(found):
+        raise BadInput(f"expected COCO JSON with 'images' and 'annotations' in {path}")
+    return path, found
 
 
 def _list_of(coco: Fields, key: str, file: Path) -> list[Fields]:
@@ -139,10 +129,6 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
 
 
-def _short(image: Fields) -> str:
-    return str(image.get("file_name", image.get("id")))[:200]
-
-
 def _photo_folders(file: Path, photo_folder: Path | None) -> list[Path]:
     """Where photos of a COCO file lie: `instances_val.json` has them in `val` beside its folder."""
     split = stem(file.name).rpartition("_")[2]
@@ -153,10 +139,10 @@ def _photo_folders(file: Path, photo_folder: Path | None) -> list[Path]:
 class _Writer:
     """Numbers photos, annotations and categories of one file."""
 
-    def __init__(self, contents: Contents, segmentation: Callable[[Annotation], Any], notes: Notes) -> None:
+    def __init__(self, contents: Contents, segmentation: Callable[[Annotation], Any]) -> None:
         self.images: list[Fields] = []
         self.categories = Numbering(contents.categories, first=1)
-        self._segmentation, self._notes = segmentation, notes
+        self._segmentation = segmentation
         self._image_ids: set[int] = set()
         self._annotations = 0
 
@@ -171,14 +157,12 @@ class _Writer:
         return number
 
     def annotations(self, record: Record, image_id: int) -> Iterator[Fields]:
-        note_losses(record, ["ignore"], self._notes)
         for is_crowd, found in ((0, record.annotations), (1, record.crowd)):
             for one in found:
                 own = {k: v for k, v in one.fields.items() if k != "category"}
                 if "segmentation" in own:
                     own["segmentation"] = self._segmentation(one)
                     if not own["segmentation"]:
-                        self._notes.changed(LOSSES["empty"][0], record.key)
                         continue
                 self._annotations += 1
                 category = self.categories.number(category_of(one.fields), own.get("category_id"))
@@ -206,8 +190,7 @@ def _write(
     notes: Notes,
     photos: PhotoWriter,
 ) -> None:
-    writer = _Writer(contents, segmentation, notes)
-    make_folder(folder)
+    writer = _Writer(contents, segmentation)
     with writing_atomically(folder / FILE) as file:
         file.write(b'{"info": {"description": "written by anymask"}, "annotations": [')
         separator = b"\n"
@@ -232,14 +215,8 @@ def _matches(clues: FormatClues) -> bool:
     return clues.path.suffix.lower() != ".tar" and any(is_coco(found) for found in clues.objects)
 
 
-COCO = Format(
-    "coco", "COCO JSON with run lengths", Capabilities(), read, partial(_write, _as_run_lengths), _matches
-)
+COCO = Format("coco", Capabilities(ignore=False), read, partial(_write, _as_run_lengths), _matches)
+POLYGONS = Capabilities(empty=False, ignore=False)
 COCO_POLYGON = Format(
-    "coco-polygon",
-    "COCO JSON with polygons",
-    Capabilities(empty=False),
-    read,
-    partial(_write, _as_polygons),
-    lambda clues: False,  # read as `coco`
-)
+    "coco-polygon", POLYGONS, read, partial(_write, _as_polygons), lambda clues: False
+)  # as coco

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -68,6 +68,29 @@ class Notes:
         except Exception as error:  # a file nobody thought of must not cost the others
             self.failed(where, f"internal error, {type(error).__name__}: {error}")
 
+    def each(self, items: Iterable[tuple[str, Item]], read: Callable[[Item], Record]) -> Iterator[Record]:
+        """The records of named items; those that cannot be read become failures."""
+        for where, item in items:
+            record = None
+            with self.catching(where):
+                record = read(item)
+            if record is not None:
+                yield record
+
+    def each_annotation(
+        self, found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str
+    ) -> list[Fields]:
+        """The annotations of one photo, counted from 1; those that cannot be used become failures."""
+        annotations = []
+        for number, one in enumerate(found, 1):
+            try:
+                fields = read(number, one)
+            except BadInput as error:
+                self.failed(f"{where}, annotation {number}", error)
+            else:
+                annotations += [fields] if fields else []
+        return annotations
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -83,23 +106,17 @@ class Contents:
 
 def annotation_of(number: int, mask: Mask, category: str | None = None, **more: Any) -> Fields:
     """A mask as an annotation; `number` counts those of a photo from 1."""
-    named = {} if category is None else {"category": category}
-    return {
-        "id": number,
-        "segmentation": mask.rle,
-        "bbox": list(mask.bbox_xywh),
-        "area": mask.area,
-        **named,
-        **more,
-    }
+    own = {"id": number, "segmentation": mask.rle, "bbox": list(mask.bbox_xywh), "area": mask.area}
+    return {**own, **_named(category), **more}
 
 
-def box_annotation(
-    number: int, xywh: tuple[float, float, float, float], category: str | None, **more: Any
-) -> Fields:
+def box_annotation(number: int, xywh: Sequence[float], category: str | None, **more: Any) -> Fields:
     """A thing of which only the box is known."""
-    named = {} if category is None else {"category": category}
-    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **named, **more}
+    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **_named(category), **more}
+
+
+def _named(category: str | None) -> Fields:
+    return {} if category is None else {"category": category}
 
 
 def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
@@ -166,39 +183,14 @@ def checked_size(image: Any) -> tuple[int, int] | None:
     """Height and width as an image entry gives them; None where it gives none. Raises BadInput."""
     if not isinstance(image, dict):
         raise BadInput(f"expected 'image' to be an object, got {type(image).__name__}")
-    sides: Any = image.get("height"), image.get("width")
-    if sides == (None, None):
+    height: Any = image.get("height")
+    width: Any = image.get("width")
+    if height is width is None:
         return None
-    if (
-        not all(isinstance(v, int | float) and v > 0 and v == v // 1 for v in sides)
-        or math.prod(sides) >= 2**32
-    ):
-        raise BadInput(f"expected a width and a height in pixels, got {sides[1]!r} x {sides[0]!r}")
-    return int(sides[0]), int(sides[1])
-
-
-def each(items: Iterable[tuple[str, Item]], read: Callable[[Item], Record], notes: Notes) -> Iterator[Record]:
-    """The records of named items; of those that cannot be read a note."""
-    for where, item in items:
-        record = None
-        with notes.catching(where):
-            record = read(item)
-        if record is not None:
-            yield record
-
-
-def each_annotation(
-    found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str, notes: Notes
-) -> Iterator[Fields]:
-    """The annotations of one photo, counted from 1; of those that cannot be used a note."""
-    for number, one in enumerate(found, 1):
-        try:
-            fields = read(number, one)
-        except BadInput as error:
-            notes.failed(f"{where}, annotation {number}", error)
-            continue
-        if fields is not None:
-            yield fields
+    whole = all(isinstance(v, int | float) and v > 0 and v == v // 1 for v in (height, width))
+    if not whole or height * width >= 2**32:
+        raise BadInput(f"expected a width and a height in pixels, got {width!r} x {height!r}")
+    return int(height), int(width)
 
 
 def with_own_keys(records: Iterable[Record]) -> Iterator[Record]:
@@ -216,30 +208,19 @@ def category_of(fields: Fields) -> str:
     return NO_CATEGORY if category is None or category == "" else str(category)
 
 
-# What formats lose, and how it is said; each is asked of one annotation.
-LOSSES: dict[str, tuple[str, Callable[[Annotation], bool]]] = {
-    "categories": ("categories not kept", lambda one: one.category is not None),
-    "scores": ("scores not kept", lambda one: any(name in one.fields for name in SCORES)),
-    "boxes": ("boxes without a mask left out", lambda one: "segmentation" not in one.fields),
-    "empty": ("empty masks left out", lambda one: "segmentation" in one.fields and is_empty(one)),
+def _lost_masks(is_lost: Callable[[Annotation], bool]) -> Callable[[Record], int]:
+    return lambda record: sum(map(is_lost, record.annotations))
+
+
+# What a format without a capability leaves out of a record: what it is called, and how much of it there is.
+LOSSES: dict[str, tuple[str, Callable[[Record], int]]] = {
+    "categories": ("categories not kept", _lost_masks(lambda one: one.category is not None)),
+    "scores": ("scores not kept", _lost_masks(lambda one: any(name in one.fields for name in SCORES))),
+    "boxes": ("boxes without a mask left out", _lost_masks(lambda one: "segmentation" not in one.fields)),
+    "empty": ("empty masks left out", _lost_masks(lambda one: one.mask is not None and one.mask.is_empty)),
+    "crowd": ("groups (crowd) left out", lambda record: len(record.crowd)),
+    "ignore": ("ignored pixels of a photo not kept", lambda record: bool(record.fields.get("ignore"))),
 }
-
-
-def is_empty(annotation: Annotation) -> bool:
-    mask = annotation.mask
-    return mask is None or mask.is_empty
-
-
-def note_losses(record: Record, losses: Iterable[str], notes: Notes) -> None:
-    """Counts what a writer leaves out: keys of `LOSSES`, or `crowd` or `ignore` of a photo."""
-    for name in losses:
-        if name == "crowd":
-            notes.changed("groups (crowd) left out", record.key, len(record.crowd))
-        elif name == "ignore":
-            notes.changed("ignored pixels of a photo not kept", record.key, bool(record.fields.get("ignore")))
-        else:
-            what, is_lost = LOSSES[name]
-            notes.changed(what, record.key, sum(map(is_lost, record.annotations)))
 
 
 class Numbering:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anymask.data.formats.contents import Contents, Notes
+from anymask.data.formats.contents import LOSSES, Contents, Notes
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.photo_writer import PhotoWriter
+from anymask.data.record import Record
 
 Read = Callable[[Path, Notes, Path | None], Contents]
 Write = Callable[[Contents, Path, Notes, PhotoWriter], None]
@@ -25,6 +26,8 @@ class Capabilities:
     boxes: bool = True
     categories: bool = True
     scores: bool = True
+    crowd: bool = True
+    ignore: bool = True
     photos: bool = True
 
 
@@ -35,8 +38,18 @@ class Format:
     """
 
     name: str
-    title: str
     capabilities: Capabilities
     read: Read
     write: Write
     matches: Callable[[FormatClues], bool]
+
+    def noting_losses(self, records: Iterable[Record], notes: Notes) -> Iterator[Record]:
+        """The records; what the format cannot hold of them is counted."""
+        lost = [loss for name, loss in LOSSES.items() if not getattr(self.capabilities, name)]
+
+        def count(record: Record) -> Record:
+            for what, times in lost:
+                notes.changed(what, record.key, times(record))
+            return record
+
+        return notes.each(((record.key, record) for record in records), count)

@@ -76,10 +76,11 @@ class FormatClues:
         known = path.is_dir() or path.suffix.lower() in (".json", ".tar")
         files = list_files(path) if known else {path.name: Blob(path)}
         blobs = [*with_suffix(files, ".json").values()][:PEEKED_AT]
-        return cls(path, tuple(files), tuple(_keys(blob) for blob in blobs))
+        return cls(path, tuple(files), tuple(keys_of(blob) for blob in blobs))
 
 
-def _keys(blob: Blob) -> frozenset[str]:
+def keys_of(blob: Blob) -> frozenset[str]:
+    """Of the JSON object in a file; none where there is no such object."""
     if blob.length is None and blob.path.stat().st_size > LARGE:
         return frozenset(("images", "annotations"))
     try:

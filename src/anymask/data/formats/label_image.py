@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
 from anymask.data.record import Annotation, Blob
-from anymask.errors import BadImage, BadInput
+from anymask.errors import BadImage, BadInput, mapped
 from anymask.settings import get_settings
 
 if TYPE_CHECKING:
@@ -111,16 +111,14 @@ def read_png(blob: Blob, colours: Mapping[tuple[int, int, int], int] | None = No
 def _opened(blob: Blob) -> Any:
     from PIL.PngImagePlugin import PngImageFile
 
-    try:  # not Image.open, which has a pixel limit of its own
-        image = PngImageFile(io.BytesIO(blob.read()), "")
+    with mapped(Exception, BadImage, f"{blob.path}: damaged or no PNG"):  # decoders raise nearly everything
+        image = PngImageFile(
+            io.BytesIO(blob.read()), ""
+        )  # not Image.open, which has a pixel limit of its own
         limit, (width, height) = get_settings().max_pixels, image.size
         if not 0 < width * height <= limit:
             raise BadImage(f"{blob.path}: expected at most {limit:,} pixels, got {width} x {height}")
         image.load()
-    except BadImage:
-        raise
-    except Exception as error:  # decoders raise nearly everything on damaged files
-        raise BadImage(f"{blob.path}: damaged or no PNG: {' '.join(str(error).split())}") from error
     return image
 
 
@@ -129,10 +127,9 @@ def _numbers_of_colours(
 ) -> NDArray[Any]:
     codes_HW = np.dot(rgb_HW3.astype(np.uint32), np.array([1 << 16, 1 << 8, 1], np.uint32))
     found, places = np.unique(codes_HW, return_inverse=True)
-    numbers = []
-    for code in found.tolist():
-        colour = (code >> 16, code >> 8 & 255, code & 255)
+    shown = [(code >> 16, code >> 8 & 255, code & 255) for code in found.tolist()]
+    for colour in shown:
         if colour not in colours:
             raise BadImage(f"{blob.path}: the colour {colour} stands for nothing here")
-        numbers.append(colours[colour])
+    numbers = [colours[colour] for colour in shown]
     return np.array(numbers, np.uint8 if max(numbers) < 256 else np.uint16)[places].reshape(codes_HW.shape)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from anymask.data.formats.contents import Contents, Notes, annotation_of, each, note_losses
+from anymask.data.formats.contents import Contents, Notes, annotation_of
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
@@ -29,11 +29,10 @@ from anymask.data.keys import stem
 from anymask.data.listing import find_photo, list_files, photos_by_stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 FOLDER = "masks"
 TOO_MANY = f"masks beyond {LARGEST:,} of a photo left out"
-LOST = ("categories", "scores", "boxes", "empty", "crowd", "ignore")
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
@@ -48,7 +47,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
         photos |= photos_by_stem(list_files(folder))
     read_one = partial(_record, photos=photos)
     items = [(str(blob.path), (stem(name), blob)) for name, blob in files.items()]
-    return Contents(each(items, read_one, notes), len(items))
+    return Contents(notes.each(items, read_one), len(items))
 
 
 def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> Record:
@@ -71,8 +70,6 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
 
 
 def _write_one(record: Record, path: Path, notes: Notes) -> None:
-    make_folder(path.parent)
-    note_losses(record, LOST, notes)
     masks = masks_with_numbers(record.annotations)
     notes.changed(TOO_MANY, record.key, max(0, len(masks) - LARGEST))
     labels = paint(masks[:LARGEST], record.size_hw)
@@ -86,11 +83,8 @@ def _matches(clues: FormatClues) -> bool:
     return bool(names) and (inside.is_dir() or all(name.lower().endswith(".png") for name in names))
 
 
-LABEL_MAP = Format(
-    "label-map",
-    "PNG with the number of the mask of each pixel",
-    Capabilities(overlap=False, empty=False, boxes=False, categories=False, scores=False, photos=False),
-    read,
-    write,
-    _matches,
-)
+KEPT = Capabilities(
+    overlap=False, empty=False, boxes=False, categories=False, scores=False, crowd=False, ignore=False,
+    photos=False,
+)  # fmt: skip
+LABEL_MAP = Format("label-map", KEPT, read, write, _matches)

@@ -13,7 +13,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,9 +29,6 @@ from anymask.data.formats.contents import (
     box_annotation,
     category_of,
     checked_size,
-    each,
-    each_annotation,
-    note_losses,
 )
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues, each_object, encoded, is_labelme
@@ -40,10 +37,9 @@ from anymask.data.keys import stem
 from anymask.data.listing import find_photo, list_files, photos_by_stem, size_of, with_suffix
 from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import BadInput, mapped
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
-LOST = ("empty", "crowd", "ignore")
 NO_AREA = "shapes without an area (points, lines) passed over"
 NO_LABELME = "JSON files that are not of LabelMe passed over"
 MAX_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
@@ -60,7 +56,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     files = list_files(path)
     read_one = partial(_record, photos=photos_by_stem(files), photo_folder=photo_folder, notes=notes)
     objects = each_object(files, lambda fields: "shapes" in fields, NO_LABELME, notes)
-    return Contents(each(objects, read_one, notes), len(with_suffix(files, ".json")))
+    return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
 def _record(
@@ -82,7 +78,7 @@ def _record(
     def read_group(number: int, shapes: list[Fields]) -> Fields | None:
         return _annotation(number, shapes, size_hw, key, notes)
 
-    annotations = list(each_annotation(groups, read_group, key, notes))
+    annotations = notes.each_annotation(groups, read_group, key)
     image = {"height": size_hw[0], "width": size_hw[1], "file_name": PurePosixPath(image_path).name}
     return Record(key, {"image": image, "annotations": annotations}, own)
 
@@ -114,10 +110,7 @@ def _annotation(
     notes.changed(NO_AREA, where, len(shapes) - len(masks))
     if not masks:
         return None
-    union = masks[0]
-    for mask in masks[1:]:
-        union = union | mask
-    return annotation_of(number, union, category, **more)
+    return annotation_of(number, reduce(Mask.__or__, masks), category, **more)
 
 
 def _mask_of(shape: Fields, size_hw: tuple[int, int]) -> Mask | None:
@@ -186,11 +179,8 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
     """Raises StorageError."""
     for record in contents.records:
         with notes.catching(record.key):
-            note_losses(record, LOST, notes)
-            path = folder / f"{record.key}.json"
-            make_folder(path.parent)
             photos.write(record, folder)
-            write_atomically(path, encoded(_fields(record)) + b"\n")
+            write_atomically(folder / f"{record.key}.json", encoded(_fields(record)) + b"\n")
 
 
 def _fields(record: Record) -> Fields:
@@ -252,4 +242,4 @@ def _matches(clues: FormatClues) -> bool:
     return any(is_labelme(found) for found in clues.objects)
 
 
-LABELME = Format("labelme", "LabelMe JSON", Capabilities(empty=False), read, write, _matches)
+LABELME = Format("labelme", Capabilities(empty=False, crowd=False, ignore=False), read, write, _matches)

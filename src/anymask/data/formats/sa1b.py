@@ -13,15 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    checked,
-    checked_size,
-    each,
-    each_annotation,
-)
+from anymask.data.formats.contents import Contents, Fields, Notes, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues, each_object, encoded, is_record
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
@@ -29,7 +21,7 @@ from anymask.data.keys import stem
 from anymask.data.listing import find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 NO_RECORD = "JSON files that are no records passed over"
 
@@ -42,7 +34,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     folders = [*filter(None, [photo_folder]), folder]
     read_one = partial(_record, photos=photos_by_stem(near), folders=folders, notes=notes)
     objects = each_object(files, lambda found: "image" in found or "annotations" in found, NO_RECORD, notes)
-    return Contents(each(objects, read_one, notes), len(with_suffix(files, ".json")))
+    return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
 def _beside(path: Path) -> dict[str, Blob]:
@@ -69,7 +61,7 @@ def _record(
         return checked(one, size_hw, key, notes)
 
     lists = {name: fields[name] for name in ("annotations", "crowd") if fields.get(name)}
-    kept = {name: list(each_annotation(found, check, key, notes)) for name, found in lists.items()}
+    kept = {name: notes.each_annotation(found, check, key) for name, found in lists.items()}
     return Record(key, {**fields, "image": image, "annotations": [], **kept}, photo)
 
 
@@ -90,11 +82,9 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
     """Raises StorageError."""
     for record in contents.records:
         with notes.catching(record.key):
-            path = folder / f"{record.key}.json"
-            make_folder(path.parent)
             photos.write(record, folder)
             fields = {**record.fields, "image": _image(record)}
-            write_atomically(path, encoded(fields) + b"\n")
+            write_atomically(folder / f"{record.key}.json", encoded(fields) + b"\n")
 
 
 def _image(record: Record) -> dict[str, Any]:
@@ -105,4 +95,4 @@ def _matches(clues: FormatClues) -> bool:
     return any(is_record(found) for found in clues.objects)
 
 
-SA1B = Format("sa1b", "SA-1B JSON, one file for each photo", Capabilities(), read, write, _matches)
+SA1B = Format("sa1b", Capabilities(), read, write, _matches)

@@ -22,15 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Notes,
-    Numbering,
-    annotation_of,
-    category_of,
-    each,
-    note_losses,
-)
+from anymask.data.formats.contents import Contents, Notes, Numbering, annotation_of, category_of
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
@@ -47,11 +39,10 @@ from anymask.data.formats.voc_classes import COLOURS, PALETTE, classes_of, label
 from anymask.data.listing import list_files, photos_by_stem
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 OBJECTS, CLASSES, PHOTOS = "SegmentationObject", "SegmentationClass", "JPEGImages"
 LABEL_FILE = re.compile(rf"^(|.*/)({OBJECTS}|{CLASSES})/(.+)\.png$", re.IGNORECASE)
-LOST = ("scores", "boxes", "empty")
 SMALL_VOID, LARGE_VOID = 255, LARGEST
 
 
@@ -71,7 +62,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     names, colours = classes_of(files)
     read_one = partial(_record, photos=photos, names=names, colours=colours)
     items = [(str(next(iter(pair.values())).path), (place, pair)) for place, pair in found.items()]
-    return Contents(each(items, read_one, notes), len(items), {n: i for i, n in names.items() if i})
+    return Contents(notes.each(items, read_one), len(items), {n: i for i, n in names.items() if i})
 
 
 def _record(
@@ -140,13 +131,11 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
             photos.write(record, folder / PHOTOS)
             keys.append(record.key)
     listed = folder / "ImageSets" / "Segmentation" / "trainval.txt"
-    make_folder(listed.parent)
     write_atomically(listed, "".join(f"{key}\n" for key in keys).encode("utf-8", "surrogateescape"))
     write_atomically(folder / "labelmap.txt", labelmap(classes.numbers))
 
 
 def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -> None:
-    note_losses(record, LOST, notes)
     shown = [(one, mask) for one in record.annotations if (mask := one.mask) is not None and mask.area]
     if len(shown) >= LARGE_VOID:
         raise BadInput(f"expected fewer than {LARGE_VOID:,} masks, got {len(shown):,}")
@@ -159,9 +148,7 @@ def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -
     class_of = np.full(1 << 16, void, np.uint16)
     class_of[: len(numbers)] = numbers
     for kind, image in ((OBJECTS, labels_HW), (CLASSES, class_of[labels_HW])):
-        path = folder / kind / f"{record.key}.png"
-        make_folder(path.parent)
-        write_atomically(path, png_of(image, PALETTE, small))
+        write_atomically(folder / kind / f"{record.key}.png", png_of(image, PALETTE, small))
 
 
 def _ignored(record: Record, void: int) -> Labels:
@@ -174,11 +161,5 @@ def _matches(clues: FormatClues) -> bool:
     return any(LABEL_FILE.match(name) for name in clues.names)
 
 
-VOC = Format(
-    "voc",
-    "Pascal VOC PNG files of masks and classes",
-    Capabilities(overlap=False, empty=False, boxes=False, scores=False),
-    read,
-    write,
-    _matches,
-)
+KEPT = Capabilities(overlap=False, empty=False, boxes=False, scores=False)
+VOC = Format("voc", KEPT, read, write, _matches)

@@ -30,9 +30,6 @@ from anymask.data.formats.contents import (
     annotation_of,
     box_annotation,
     category_of,
-    each,
-    each_annotation,
-    note_losses,
 )
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
@@ -46,7 +43,6 @@ from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
 DIGITS = 8  # of a share: a hundredth of a pixel in photos of a million
-LOST = ("scores", "boxes", "empty", "crowd", "ignore")
 NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
 
 
@@ -64,9 +60,8 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     keys = [*labels, *(key for key in photos if key not in labels and _has_labels(key, labels))]
     read_one = partial(_record, labels=labels, photos=photos, names=names, notes=notes)
     items = [(str(root / labels[key][0]) if key in labels else key, key) for key in keys]
-    return Contents(
-        each(items, read_one, notes), len(items), {name: number for number, name in names.items()}
-    )
+    declared = {name: number for number, name in names.items()}
+    return Contents(notes.each(items, read_one), len(items), declared)
 
 
 def _label_key(name: str) -> str:
@@ -107,7 +102,7 @@ def _record(
         return _annotation(number, line, (height, width), names)
 
     image = {"height": height, "width": width, "file_name": name.rpartition("/")[2]}
-    annotations = list(each_annotation(lines, read_line, key, notes))
+    annotations = notes.each_annotation(lines, read_line, key)
     return Record(key, {"image": image, "annotations": annotations}, photo)
 
 
@@ -135,11 +130,9 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
     classes = Numbering.without_gaps(contents.categories, first=0)
     for record in map(_without_special_folders, contents.records):
         with notes.catching(record.key):
-            note_losses(record, LOST, notes)
             photos.write(record, folder / "images")
-            path = folder / "labels" / f"{record.key}.txt"
-            make_folder(path.parent)
-            write_atomically(path, "".join(_lines_of(record, classes)).encode())
+            lines = "".join(_lines_of(record, classes))
+            write_atomically(folder / "labels" / f"{record.key}.txt", lines.encode())
     make_folder(folder / "images")
     names = sorted((number, name) for name, number in classes.numbers.items())
     listed = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in names)
@@ -174,11 +167,5 @@ def _matches(clues: FormatClues) -> bool:
     return bool(labels) and (in_folder or any(key in photos for key in labels))
 
 
-YOLO = Format(
-    "yolo",
-    "YOLO-seg text files",
-    Capabilities(empty=False, boxes=False, scores=False),
-    read,
-    write,
-    _matches,
-)
+KEPT = Capabilities(empty=False, boxes=False, scores=False, crowd=False, ignore=False)
+YOLO = Format("yolo", KEPT, read, write, _matches)
