@@ -8,7 +8,6 @@ leaves the same bytes as one that was not.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -169,16 +168,17 @@ class Annotator:
         """Raises AnymaskError."""
         from anymask.inference.generator import everything
 
-        pixels_HW3 = read_image(_bytes_of(photo))
+        blob = photo.blob  # of a file of its own the path, so that messages name it
+        pixels_HW3 = read_image(blob.path if blob.length is None else blob.read())
         changes = dict(self._wishes.changes)
         found = everything(self._model, pixels_HW3, self._wishes.preset, progress=self._within, **changes)
-        record = self._record(photo, found)
         path = record_path(self._out, photo.key)
-        check_not_an_input(path, [photo.blob.path])
+        check_not_an_input(path, [blob.path])
         if self._wishes.overlays:
-            overlay = self._overlay(pixels_HW3, found)
-            write_atomically(path.with_name(path.name.removesuffix(".json") + OVERLAY_SUFFIX), overlay)
-        write_atomically(path, record.encode() + b"\n")
+            write_atomically(path.with_name(f"{path.stem}{OVERLAY_SUFFIX}"), _overlay(pixels_HW3, found))
+        write_atomically(
+            path, self._record(photo, found).encode("utf-8", "backslashreplace") + b"\n"
+        )  # names that are no UTF-8
         return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
 
     def _record(self, photo: Photo, found: Any) -> str:
@@ -189,15 +189,11 @@ class Annotator:
         facts = {"model": self._model.name, "preset": self._wishes.preset, "rejected": found.rejected}
         return record_json(image, annotations, **facts)
 
-    def _overlay(self, pixels_HW3: Any, found: Any) -> bytes:
-        from anymask.drawing import everything_overlay
 
-        buffer = io.BytesIO()
-        picture = everything_overlay(pixels_HW3, [found_mask.mask for found_mask in found.masks])
-        picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
-        return buffer.getvalue()
+def _overlay(pixels_HW3: Any, found: Any) -> bytes:
+    from anymask.drawing import everything_overlay
 
-
-def _bytes_of(photo: Photo) -> Any:
-    """The path of a file of its own, so that messages name it; the bytes of a member of a shard."""
-    return os.fspath(photo.blob.path) if photo.blob.length is None else photo.blob.read()
+    buffer = io.BytesIO()
+    picture = everything_overlay(pixels_HW3, [found_mask.mask for found_mask in found.masks])
+    picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
+    return buffer.getvalue()

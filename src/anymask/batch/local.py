@@ -1,4 +1,4 @@
-"""Work on several processes: tasks in, answers out as they are ready. A process that dies costs one task.
+"""A pool of worker processes: tasks in, answers out as they are ready. A process that dies costs one task.
 
 Workers are started fresh (spawn), so that no state of this process or its threads reaches them; they stop
 by themselves when this process is gone.
@@ -97,27 +97,21 @@ def _give(worker: _Worker[Task, Answer], task: Task) -> None:
 def _serve(connection: Connection, make_work: Callable[[], Work[Any, Any]]) -> None:
     """The life of a worker: until nobody is at the other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    work: Work[Any, Any] | Exception
     try:
         work = make_work()
     except Exception as error:
-        work = _failing(error)
+        work = error  # the answer to every task
     while True:
         try:
             task = connection.recv()
+            connection.send(work if isinstance(work, Exception) else _answer(work, task))
         except (EOFError, OSError):
             return
-        try:
-            answer = work(task)
-        except Exception as error:
-            answer = error
-        try:
-            connection.send(answer)
-        except OSError:
-            return
 
 
-def _failing(error: Exception) -> Work[Any, Any]:
-    def fail(_: Any) -> Any:
-        raise error
-
-    return fail
+def _answer(work: Work[Any, Any], task: Any) -> Any:
+    try:
+        return work(task)
+    except Exception as error:
+        return error

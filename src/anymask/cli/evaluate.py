@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson, BackendName, EdgeZoom, ModelName, Zoom
-from anymask.cli.reporting import needs_extra, progress_line, say
+from anymask.cli.reporting import needs_extra, open_data, progress_line, say
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
@@ -243,9 +243,8 @@ def write_picture(picture: Any, path: Path) -> None:
 def photos_of(data: Path, held_out: float | None) -> RecordSource:
     """Raises BadInput, BadOption."""
     from anymask.data import splits
-    from anymask.data.sources import open_records
 
-    records = open_records(data)
+    records = open_data(data)
     return records if held_out is None else splits.validation_split(records, held_out)
 
 

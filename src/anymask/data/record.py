@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,21 @@ class Record:
         if name not in self.members:
             raise BadInput(f"{self.key}: expected a file {self.key}.{name} beside the photo, found none")
         return self.members[name].read()
+
+
+def annotation_of(number: int, mask: Mask, category: str | None = None, **more: Any) -> dict[str, Any]:
+    """A mask as an annotation; `number` counts those of a photo from 1."""
+    own = {"id": number, "segmentation": mask.rle, "bbox": list(mask.bbox_xywh), "area": mask.area}
+    return {**own, **_named(category), **more}
+
+
+def box_annotation(number: int, xywh: Sequence[float], category: str | None, **more: Any) -> dict[str, Any]:
+    """A thing of which only the box is known."""
+    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **_named(category), **more}
+
+
+def _named(category: str | None) -> dict[str, Any]:
+    return {} if category is None else {"category": category}
 
 
 def _mask(segmentation: Any, size_hw: tuple[int, int]) -> Mask | None:

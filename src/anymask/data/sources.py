@@ -14,7 +14,7 @@ from pathlib import Path
 from anymask.data.formats.coco import CocoFile
 from anymask.data.formats.contents import Fields, Notes, checked_size, undrawn, with_own_keys
 from anymask.data.formats.json_files import is_record, read_object
-from anymask.data.listing import is_tar, list_files, photos_by_stem, with_suffix
+from anymask.data.listing import is_hidden, is_tar, list_files, photos_by_stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 
@@ -84,7 +84,7 @@ def _open_one(path: Path) -> RecordSource:
     if not path.exists():
         raise BadInput(f"data set not found: {path}")
     if path.is_dir():
-        shards = sorted(path.glob("*.tar"))
+        shards = sorted(p for p in path.glob("*.tar") if p.is_file() and not is_hidden(p.name))
         source = open_records(*shards) if shards else _open_folder(path)
     elif is_tar(path.name):
         source = _open_files(path.stem, list_files(path))

@@ -86,7 +86,7 @@ class TrainConfig:
     `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
     `closer`: share of views that are windows around one thing, as a second look sees it. `stretch`: by how
     much the others are made wider or taller at most.
-    `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
+    `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`data/splits.py`).
 
     Raises BadOption that names the first value that makes no sense.
     """

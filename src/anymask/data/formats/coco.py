@@ -170,10 +170,6 @@ class _Writer:
                 yield {**own, **numbers, "iscrowd": is_crowd}
 
 
-def _as_run_lengths(annotation: Annotation) -> Any:
-    return annotation.fields["segmentation"]
-
-
 def _as_polygons(annotation: Annotation) -> Any:
     """Crowds stay run lengths, as in COCO's own files."""
     mask = annotation.mask
@@ -215,8 +211,7 @@ def _matches(clues: FormatClues) -> bool:
     return clues.path.suffix.lower() != ".tar" and any(is_coco(found) for found in clues.objects)
 
 
-COCO = Format("coco", Capabilities(ignore=False), read, partial(_write, _as_run_lengths), _matches)
-POLYGONS = Capabilities(empty=False, ignore=False)
-COCO_POLYGON = Format(
-    "coco-polygon", POLYGONS, read, partial(_write, _as_polygons), lambda clues: False
-)  # as coco
+RUN_LENGTHS, POLYGONS = Capabilities(ignore=False), Capabilities(empty=False, ignore=False)
+COCO = Format("coco", RUN_LENGTHS, read, partial(_write, lambda one: one.fields["segmentation"]), _matches)
+# Both are read as `coco`.
+COCO_POLYGON = Format("coco-polygon", POLYGONS, read, partial(_write, _as_polygons), lambda clues: False)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from anymask.core.mask import Mask
 from anymask.core.polygons import coco_rings
 from anymask.data.keys import UniqueKeys, safe_key
 from anymask.data.record import Annotation, Record
@@ -104,21 +103,6 @@ class Contents:
     categories: Mapping[str, int] = field(default_factory=dict)
 
 
-def annotation_of(number: int, mask: Mask, category: str | None = None, **more: Any) -> Fields:
-    """A mask as an annotation; `number` counts those of a photo from 1."""
-    own = {"id": number, "segmentation": mask.rle, "bbox": list(mask.bbox_xywh), "area": mask.area}
-    return {**own, **_named(category), **more}
-
-
-def box_annotation(number: int, xywh: Sequence[float], category: str | None, **more: Any) -> Fields:
-    """A thing of which only the box is known."""
-    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **_named(category), **more}
-
-
-def _named(category: str | None) -> Fields:
-    return {} if category is None else {"category": category}
-
-
 def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
     """An annotation that writers can rely on: its mask, if any, as run lengths of the size of the photo.
 
@@ -135,11 +119,13 @@ def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
     segmentation = fields.get("segmentation")
     if isinstance(segmentation, list):
         segmentation = _proper_rings(segmentation, where, notes)
+    has_box = _is_box(fields.get("bbox"))
     if not segmentation:
-        return {k: v for k, v in fields.items() if k != "segmentation"} | {"bbox": _checked_box(fields)}
+        if not has_box:
+            raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
+        return {k: v for k, v in fields.items() if k != "segmentation"}
     found = {**fields, "segmentation": segmentation}
-    complete = _is_box(fields.get("bbox")) and isinstance(fields.get("area"), int | float)
-    if not (complete and isinstance(segmentation, list)):
+    if not (has_box and isinstance(fields.get("area"), int | float) and isinstance(segmentation, list)):
         return _drawn(found, size_hw)
     for _ in coco_rings(segmentation, max(size_hw)):  # raises what drawing would
         pass
@@ -163,12 +149,6 @@ def _proper_rings(polygons: list[Any], where: str, notes: Notes) -> list[Any]:
     proper = [p for p in polygons if not (isinstance(p, list) and len(p) < 6 and _is_numbers(p))]
     notes.changed("outlines of fewer than three points passed over", where, len(polygons) - len(proper))
     return proper
-
-
-def _checked_box(fields: Fields) -> Any:
-    if not _is_box(fields.get("bbox")):
-        raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
-    return fields["bbox"]
 
 
 def _is_box(value: Any) -> bool:

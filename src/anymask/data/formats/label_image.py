@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.record import Annotation, Blob
+from anymask.data.record import Blob
 from anymask.errors import BadImage, BadInput, mapped
 from anymask.settings import get_settings
 
@@ -45,12 +45,6 @@ def note_what_was_covered(
             notes.changed(HIDDEN, where)
         elif painted[number].area < mask.area:
             notes.changed(COVERED, where)
-
-
-def masks_with_numbers(annotations: Sequence[Annotation]) -> list[tuple[int, Mask]]:
-    """Those that have pixels, numbered from 1 in their order."""
-    masks = [mask for annotation in annotations if (mask := annotation.mask) is not None and mask.area]
-    return list(enumerate(masks, 1))
 
 
 def take_apart(labels_HW: NDArray[Any]) -> dict[int, Mask]:

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from anymask.data.formats.contents import Contents, Notes, annotation_of
+from anymask.data.formats.contents import Contents, Notes
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
     LARGEST,
-    masks_with_numbers,
     note_what_was_covered,
     paint,
     png_of,
@@ -27,7 +26,7 @@ from anymask.data.formats.label_image import (
 from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.keys import stem
 from anymask.data.listing import find_photo, list_files, photos_by_stem, with_suffix
-from anymask.data.record import Blob, Record
+from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
 from anymask.files import write_atomically
 
@@ -65,16 +64,13 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
     """Raises StorageError."""
     for record in contents.records:
         with notes.catching(record.key):
-            _write_one(record, folder / FOLDER / f"{record.key}.png", notes)
+            shown = [mask for one in record.annotations if (mask := one.mask) is not None and mask.area]
+            notes.changed(TOO_MANY, record.key, max(0, len(shown) - LARGEST))
+            masks = list(enumerate(shown[:LARGEST], 1))
+            labels = paint(masks, record.size_hw)
+            note_what_was_covered(masks, take_apart(labels), record.key, notes)
+            write_atomically(folder / FOLDER / f"{record.key}.png", png_of(labels))
             photos.write(record, folder / "images")
-
-
-def _write_one(record: Record, path: Path, notes: Notes) -> None:
-    masks = masks_with_numbers(record.annotations)
-    notes.changed(TOO_MANY, record.key, max(0, len(masks) - LARGEST))
-    labels = paint(masks[:LARGEST], record.size_hw)
-    note_what_was_covered(masks[:LARGEST], take_apart(labels), record.key, notes)
-    write_atomically(path, png_of(labels))
 
 
 def _matches(clues: FormatClues) -> bool:

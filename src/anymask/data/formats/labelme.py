@@ -21,21 +21,13 @@ import numpy as np
 from PIL import Image
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    annotation_of,
-    box_annotation,
-    category_of,
-    checked_size,
-)
+from anymask.data.formats.contents import Contents, Fields, Notes, category_of, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, each_object, encoded, is_labelme
+from anymask.data.formats.json_files import each_object, encoded, is_labelme
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
 from anymask.data.keys import stem
 from anymask.data.listing import find_photo, list_files, photos_by_stem, size_of, with_suffix
-from anymask.data.record import Annotation, Blob, Record
+from anymask.data.record import Annotation, Blob, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, mapped
 from anymask.files import write_atomically
 
@@ -208,7 +200,9 @@ def _shapes(number: int, annotation: Annotation) -> Iterator[Fields]:
     pieces = mask.polygons()
     if len(pieces) > MAX_POLYGONS or any(len(rings) > 1 for rings in pieces):
         x0, y0, x1, y1 = mask.box_xyxy
-        drawn = _png(mask.array_of_box())
+        buffer = io.BytesIO()
+        Image.fromarray(mask.array_of_box()).save(buffer, "PNG")
+        drawn = base64.b64encode(buffer.getvalue()).decode("ascii")
         yield _shape(annotation, "mask", [[x0, y0], [x1 - 1, y1 - 1]], mask=drawn)
         return
     group = number if len(pieces) > 1 else None
@@ -231,15 +225,5 @@ def _shape(annotation: Annotation, kind: str, points: list[Any], **more: Any) ->
     }
 
 
-def _png(inside_HW: Any) -> str:
-    """1 bit for each pixel."""
-    buffer = io.BytesIO()
-    Image.fromarray(inside_HW).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _matches(clues: FormatClues) -> bool:
-    return any(is_labelme(found) for found in clues.objects)
-
-
-LABELME = Format("labelme", Capabilities(empty=False, crowd=False, ignore=False), read, write, _matches)
+KEPT = Capabilities(empty=False, crowd=False, ignore=False)
+LABELME = Format("labelme", KEPT, read, write, lambda clues: any(map(is_labelme, clues.objects)))

@@ -15,7 +15,7 @@ from typing import Any
 
 from anymask.data.formats.contents import Contents, Fields, Notes, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, each_object, encoded, is_record
+from anymask.data.formats.json_files import each_object, encoded, is_record
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
 from anymask.data.keys import stem
 from anymask.data.listing import find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
@@ -83,16 +83,9 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
     for record in contents.records:
         with notes.catching(record.key):
             photos.write(record, folder)
-            fields = {**record.fields, "image": _image(record)}
+            image = {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
+            fields = {**record.fields, "image": image}
             write_atomically(folder / f"{record.key}.json", encoded(fields) + b"\n")
 
 
-def _image(record: Record) -> dict[str, Any]:
-    return {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
-
-
-def _matches(clues: FormatClues) -> bool:
-    return any(is_record(found) for found in clues.objects)
-
-
-SA1B = Format("sa1b", Capabilities(), read, write, _matches)
+SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: any(map(is_record, clues.objects)))

@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import Contents, Notes, Numbering, annotation_of, category_of
+from anymask.data.formats.contents import Contents, Notes, Numbering, category_of
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
     LARGEST,
     Labels,
@@ -37,7 +36,7 @@ from anymask.data.formats.label_image import (
 from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.voc_classes import COLOURS, PALETTE, classes_of, labelmap
 from anymask.data.listing import list_files, photos_by_stem
-from anymask.data.record import Blob, Record
+from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
 from anymask.files import write_atomically
 
@@ -82,26 +81,17 @@ def _record(
         raise BadInput(f"{OBJECTS} and {CLASSES} have two sizes: {shown.shape} and {classes_HW.shape} (h, w)")
     masks = take_apart(shown)
     void = masks.pop(SMALL_VOID if shown.dtype == np.uint8 else LARGE_VOID, None)
-    annotations = [
-        annotation_of(
-            number,
-            mask,
-            _class_of(number, mask, labels_HW, classes_HW, names),
-            **({} if objects else {"semantic": True}),
-        )
-        for number, mask in masks.items()
-    ]
+    more = {} if objects else {"semantic": True}
+    categories = {n: _class_of(n, mask, labels_HW, classes_HW, names) for n, mask in masks.items()}
+    annotations = [annotation_of(n, mask, categories[n], **more) for n, mask in masks.items()]
     height, width = shown.shape
-    missing = f"{name}.jpg", Blob(_root_of(pair, name) / PHOTOS / f"{name}.jpg")
+    parents = next(iter(pair.values())).path.parents
+    above = parents[min(name.count("/") + 1, len(parents) - 1)]
+    missing = f"{name}.jpg", Blob(above / PHOTOS / f"{name}.jpg")
     file_name, photo = photos.get(f"{root}{PHOTOS}/{name}") or photos.get(f"{PHOTOS}/{name}") or missing
     image = {"height": height, "width": width, "file_name": file_name.rpartition("/")[2]}
     ignored = {} if void is None else {"ignore": void.rle}
     return Record(root + name, {"image": image, "annotations": annotations, **ignored}, photo)
-
-
-def _root_of(pair: Mapping[str, Blob], name: str) -> Path:
-    path = next(iter(pair.values())).path
-    return path.parents[min(name.count("/") + 1, len(path.parents) - 1)]
 
 
 def _class_of(
@@ -157,9 +147,5 @@ def _ignored(record: Record, void: int) -> Labels:
     return paint([(void, mask) for mask in ignored], record.size_hw)
 
 
-def _matches(clues: FormatClues) -> bool:
-    return any(LABEL_FILE.match(name) for name in clues.names)
-
-
 KEPT = Capabilities(overlap=False, empty=False, boxes=False, scores=False)
-VOC = Format("voc", KEPT, read, write, _matches)
+VOC = Format("voc", KEPT, read, write, lambda clues: any(map(LABEL_FILE.match, clues.names)))

@@ -1,5 +1,5 @@
-"""YOLO-seg: a text file for each photo, a line for each mask: class number and one polygon, as shares of
-width and height.
+"""YOLO-seg: a text file for each photo, a line for each mask: class number and one polygon, as fractions
+of width and height.
 
     DST/data.yaml            where the photos are, names of the classes
     DST/images/<key>.jpg
@@ -22,15 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    Numbering,
-    annotation_of,
-    box_annotation,
-    category_of,
-)
+from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, category_of
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.keyhole import bridge_rings
@@ -38,11 +30,11 @@ from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.yolo_names import read_names
 from anymask.data.keys import stem
 from anymask.data.listing import is_photo, list_files, size_of
-from anymask.data.record import Blob, Record
+from anymask.data.record import Blob, Record, annotation_of, box_annotation
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
-DIGITS = 8  # of a share: a hundredth of a pixel in photos of a million
+DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
 NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
 
 
@@ -60,8 +52,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     keys = [*labels, *(key for key in photos if key not in labels and _has_labels(key, labels))]
     read_one = partial(_record, labels=labels, photos=photos, names=names, notes=notes)
     items = [(str(root / labels[key][0]) if key in labels else key, key) for key in keys]
-    declared = {name: number for number, name in names.items()}
-    return Contents(notes.each(items, read_one), len(items), declared)
+    return Contents(notes.each(items, read_one), len(items), {name: n for n, name in names.items()})
 
 
 def _label_key(name: str) -> str:
