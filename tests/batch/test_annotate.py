@@ -24,6 +24,7 @@ from anymask.data.photos import open_photos
 from anymask.errors import BadInput, StorageError
 
 FEW_POINTS = (("points_per_side", 3), ("pred_iou_thresh", 0.5), ("stability_score_thresh", 0.5))
+NAMES = (b"caf\xe9.png", b"x" * 240 + b".png")  # no text, too long with a suffix
 CONFIG = RunConfig(model="disk", changes=FEW_POINTS)
 
 
@@ -143,6 +144,20 @@ def test_a_folder_without_a_place_for_the_lock_is_a_storage_error(tmp_path: Path
     (tmp_path / "out" / ".lock" / "folder").mkdir(parents=True)
     with pytest.raises(StorageError, match="cannot write to"):
         enter(tmp_path / "out")
+
+
+def test_photos_with_long_names_or_names_that_are_no_text_are_done(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 2)
+    for photo, name in zip(
+        sorted(folder.rglob("*.png")), (b"caf\xe9.png", b"x" * 240 + b".png"), strict=True
+    ):
+        os.rename(photo, os.fsencode(folder) + b"/" + name)
+    photos = open_photos(folder)
+    state = annotate(photos, tmp_path / "out", RunConfig(model="disk", changes=FEW_POINTS, overlays=True))
+    assert (state.done, state.failed) == (2, [])
+    assert write_summary(tmp_path / "out", photos, title="names").without_record == 0
+    record = json.loads((tmp_path / "out" / "caf_.json").read_bytes())
+    assert os.fsencode(record["image"]["file_name"]) == b"caf\xe9.png"
 
 
 @pytest.mark.parametrize("name", ["run", "summary"])

@@ -176,9 +176,8 @@ class Annotator:
         check_not_an_input(path, [blob.path])
         if self._wishes.overlays:
             write_atomically(path.with_name(f"{path.stem}{OVERLAY_SUFFIX}"), _overlay(pixels_HW3, found))
-        write_atomically(
-            path, self._record(photo, found).encode("utf-8", "backslashreplace") + b"\n"
-        )  # names that are no UTF-8
+        record = self._record(photo, found).encode("utf-8", "backslashreplace")  # for names that are no UTF-8
+        write_atomically(path, record + b"\n")
         return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
 
     def _record(self, photo: Photo, found: Any) -> str:

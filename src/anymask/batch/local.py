@@ -6,6 +6,7 @@ by themselves when this process is gone.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,8 @@ class _Worker(Generic[Task, Answer]):
 
     def give(self, task: Task) -> None:
         self.task = task
-        self.connection.send(task)
+        with contextlib.suppress(OSError):  # it died at its start; `take` will say so
+            self.connection.send(task)
 
     def take(self) -> Answer | Exception:
         """The answer that is ready. WorkerDied where there is none."""
@@ -68,7 +70,7 @@ def run_all(
     try:
         for _, task in zip(range(max(1, processes)), todo, strict=False):
             workers.append(_Worker(make_work))
-            _give(workers[-1], task)
+            workers[-1].give(task)
         while busy := [w for w in workers if w.task is not None]:
             for ready in wait([w.connection for w in busy]):
                 number = next(i for i, w in enumerate(workers) if w.connection is ready)
@@ -79,19 +81,12 @@ def run_all(
                     worker.stop()
                     worker = workers[number] = _Worker(make_work)
                 for task in todo:
-                    _give(worker, task)
+                    worker.give(task)
                     break
                 yield done, answer  # type: ignore[misc]
     finally:
         for worker in workers:
             worker.stop()
-
-
-def _give(worker: _Worker[Task, Answer], task: Task) -> None:
-    try:
-        worker.give(task)
-    except OSError:  # it died at its start; `take` will say so
-        worker.task = task
 
 
 def _serve(connection: Connection, make_work: Callable[[], Work[Any, Any]]) -> None:

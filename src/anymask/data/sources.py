@@ -7,7 +7,7 @@ file only that file. Knows nothing of training or evaluation.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,9 +47,6 @@ class RecordSource(Sequence[Record]):
         key, photo, described = self._entries[index]
         fields = _read_fields(described, key) if isinstance(described, Blob) else described
         return Record(key, fields, photo, self._members.get(photo, {}))
-
-    def __iter__(self) -> Iterator[Record]:
-        return (self[i] for i in range(len(self)))
 
     @property
     def keys(self) -> list[str]:

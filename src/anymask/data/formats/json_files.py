@@ -43,11 +43,8 @@ def each_object(
 
 
 def encoded(value: Any) -> bytes:
-    """On one line; readable, except for file names that are no text."""
-    try:
-        return json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value).encode("ascii")
+    """On one line; readable. In file names that are no UTF-8 the bytes that are none become JSON escapes."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def is_coco(found: Container[str]) -> bool:

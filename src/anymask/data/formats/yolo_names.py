@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from anymask.data.record import Blob
@@ -40,7 +41,9 @@ def names_of_yaml(text: str, path: Path) -> dict[int, str]:
         return {}
     inline = lines[at].partition(":")[2].strip()
     with mapped(ValueError, BadInput, f"{path}: cannot understand 'names'"):
-        return dict(_entries(_inline(inline, lines[at + 1 :]) if inline else _block(lines[at + 1 :])))
+        if inline:
+            return dict(_entries(_inline(inline, lines[at + 1 :])))
+        return dict(_entries(takewhile(lambda line: line[0] in " \t-", filter(None, lines[at + 1 :]))))
 
 
 def _inline(text: str, following: list[str]) -> list[str]:
@@ -58,14 +61,7 @@ def _inline(text: str, following: list[str]) -> list[str]:
     return parts if closing == "}" else [f"- {part}" for part in parts]
 
 
-def _block(lines: list[str]) -> Iterator[str]:
-    for line in filter(None, lines):
-        if not line.startswith((" ", "\t", "-")):
-            return
-        yield line
-
-
-def _entries(lines: Iterator[str] | list[str]) -> Iterator[tuple[int, str]]:
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     for place, line in enumerate(lines):
         entry = ENTRY.match(line)
         if entry is None:
