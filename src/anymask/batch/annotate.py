@@ -74,7 +74,7 @@ def annotate(
     Raises BadInput when `out` holds a run with another configuration, RunLocked when one is at work there,
     StorageError when the disk takes no more.
     """
-    described = describe(wishes)  # opens the model: what cannot work is said before anything is written
+    described = describe(wishes)  # opens the model: what cannot work fails before anything is written
     with run_folder(out, described):
         todo = [p for p in photos if not record_path(out, p.key).is_file()]
         state = RunProgress(len(photos), already=len(photos) - len(todo))
@@ -122,7 +122,7 @@ def describe(wishes: RunConfig) -> dict[str, Any]:
 def _results(
     todo: Sequence[Photo], out: Path, wishes: RunConfig, processes: int, within: Progress
 ) -> Iterator[PhotoResult]:
-    """In this process when one is enough; then `within` is told how far each photo is.
+    """In this process when one is enough; `within` is then called with the progress of each photo.
 
     Raises StorageError as soon as one photo could not be written.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from anymask.data.keys import stem
@@ -75,10 +75,10 @@ def with_suffix(files: Mapping[str, Blob], suffix: str) -> dict[str, Blob]:
     return {name: blob for name, blob in files.items() if name.lower().endswith(suffix)}
 
 
-def find_photo(folders: Iterable[Path], names: Iterable[str]) -> Blob:
+def find_photo(folders: Sequence[Path], names: Iterable[str]) -> Blob:
     """The first of some files that is there, else the first there might have been."""
-    candidates = [folder / name for name in names for folder in folders]
-    return Blob(next((path for path in candidates if path.is_file()), candidates[0]))
+    candidates = [os.path.join(folder, name) for name in dict.fromkeys(names) for folder in folders]
+    return Blob(Path(next(filter(os.path.isfile, candidates), candidates[0])))
 
 
 def size_of(blob: Blob) -> tuple[int, int]:

@@ -25,7 +25,7 @@ SCORES = ("predicted_iou", "stability_score", "probability", "score")
 
 @dataclass(slots=True)
 class Notes:
-    """Collected while reading and writing, told once at the end.
+    """Collected while reading and writing, reported once at the end.
 
     `changes`: how often something could not be kept, by what it was; `first`: where that was seen first.
     `failures`: files or annotations that could not be used, and why.

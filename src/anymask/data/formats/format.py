@@ -17,7 +17,7 @@ Write = Callable[[Contents, Path, Notes, PhotoWriter], None]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What survives writing and reading exactly. `photos`: they lie beside the annotations."""
+    """What is kept exactly by writing and reading. `photos`: they lie beside the annotations."""
 
     holes: bool = True
     parts: bool = True

@@ -13,7 +13,7 @@ from anymask.data.listing import list_files, with_suffix
 from anymask.data.record import Blob
 from anymask.errors import BadInput, mapped
 
-PEEKED_AT = 20  # files of a folder that are opened to tell its format
+PEEKED_AT = 20  # files of a folder that are opened to find out its format
 LARGE = 1 << 26  # bytes; JSON over it is taken for COCO: no other format puts all photos into one file
 
 

@@ -105,14 +105,14 @@ def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping
         raise BadInput(f"expected numbers, got {line[:60]!r}") from None
     if len(values) < 5 or not all(map(math.isfinite, values)) or values[0] != int(values[0]):
         raise BadInput(f"expected a class number and a polygon, got {line[:60]!r}")
-    number_of_class, shares = int(values[0]), values[1:]
+    number_of_class, fractions = int(values[0]), values[1:]
     category = names.get(number_of_class, str(number_of_class))
-    scored = {"score": shares.pop()} if len(shares) % 2 else {}
+    scored = {"score": fractions.pop()} if len(fractions) % 2 else {}
     height, width = size_hw
-    if len(shares) == 4:
-        x, y, w, h = (share * side for share, side in zip(shares, (width, height) * 2, strict=True))
+    if len(fractions) == 4:
+        x, y, w, h = (fraction * side for fraction, side in zip(fractions, (width, height) * 2, strict=True))
         return box_annotation(number, (x - w / 2, y - h / 2, w, h), category, **scored)
-    ring = np.array(shares).reshape(-1, 2) * (width, height)
+    ring = np.array(fractions).reshape(-1, 2) * (width, height)
     return annotation_of(number, Mask.from_polygons([ring], size_hw), category, **scored)
 
 
@@ -143,9 +143,10 @@ def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
         mask = annotation.mask
         if mask is None or mask.is_empty:
             continue
-        shares = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
+        fractions = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
         number = classes.number(category_of(annotation.fields))
-        yield f"{number} {' '.join(f'{share:.{DIGITS}f}'.rstrip('0').rstrip('.') for share in shares)}\n"
+        words = (f"{fraction:.{DIGITS}f}".rstrip("0").rstrip(".") for fraction in fractions)
+        yield f"{number} {' '.join(words)}\n"
 
 
 def _matches(clues: FormatClues) -> bool:
