@@ -32,8 +32,9 @@ from torch.nn import functional as F
 
 from anymask.api import load
 from anymask.core.boxes import box_iou
-from anymask.data.records import Record, RecordSource, open_records
-from anymask.data.splits import kept
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource, open_records
+from anymask.data.splits import training_split
 from anymask.evaluation.statistics import intervals
 from anymask.networks.lite import DETAIL_LAYERS
 from anymask.training.config import FirstPrompt, Phase, TrainConfig
@@ -174,7 +175,7 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
     stable, that it thinks well of and that fill their box.
     """
     model = load(start)
-    for record in kept(open_records(boxes), HELD_OUT):
+    for record in training_split(open_records(boxes), HELD_OUT):
         image, annotations = model.zoom(record.read_pixels()), []
         for annotation in record.annotations:
             answer = image.segment(box=annotation.box_xyxy).best
@@ -194,7 +195,7 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
 def one_run(name: str, out: Path, options: argparse.Namespace) -> None:
     arm = ARMS[name]
     packs = [options.packs, *([options.out / "made"] if arm.extra_data else [])]
-    records = kept(open_records(*packs), HELD_OUT)
+    records = training_split(open_records(*packs), HELD_OUT)
     model, config = arm.recipe(options.start)
     config = replace(
         config, steps=options.steps, phases=(Phase(1.0, 448, 3, 3),), lr=3e-4, trunk_lr=6e-5, warmup=30,

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from anymask.api import Model
 from anymask.backends.torch import TorchBackend
 from anymask.cli.reporting import progress_line
-from anymask.data.records import RecordSource, open_records
-from anymask.data.splits import held_out, is_held_out
+from anymask.data.sources import RecordSource, open_records
+from anymask.data.splits import in_validation, validation_split
 from anymask.evaluation.calibration import Forecast, forecasts
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
@@ -147,10 +147,10 @@ def main() -> None:
     if options.mix:
         blend(model, lite_of(options.mix), BASE_FRACTION)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    photos = held_out(open_records(*options.data), options.held_out)
+    photos = validation_split(open_records(*options.data), options.held_out)
     found, aside = list(answers(model, photos)), ASIDE * options.held_out
-    known = Answers.joined([a for key, a in found if not is_held_out(key, aside)])
-    asked = Answers.joined([a for key, a in found if is_held_out(key, aside)] or [known])
+    known = Answers.joined([a for key, a in found if not in_validation(key, aside)])
+    asked = Answers.joined([a for key, a in found if in_validation(key, aside)] or [known])
     head = model.mask_decoder.probability_head
     print(f"on {len(asked.said_AC)} answers left out, before: {quality(head, asked)}")
     optimiser = learn(head, known, options.steps)

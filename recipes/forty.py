@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 import anymask
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.evaluation.calibration import prompts_of
 from anymask.evaluation.samples import Sample, checked_pixels, samples_of
 

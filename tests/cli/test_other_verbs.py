@@ -12,7 +12,7 @@ from shell import Run, complaints
 
 from anymask.cli.train import exported, parse_setting
 from anymask.core.mask import Mask
-from anymask.data.splits import is_held_out
+from anymask.data.splits import in_validation
 
 
 @pytest.fixture
@@ -62,13 +62,49 @@ def test_evaluation_of_boxes_prints_one_object(run: Run, data: Path) -> None:
 
 def test_evaluation_of_what_was_held_out_leaves_the_rest_alone(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
-    keys = [key for key in "ab" if is_held_out(key, 0.5)]
+    keys = [key for key in "ab" if in_validation(key, 0.5)]
     assert len(keys) == 1, "the share of this test holds out one photo of the two"
     run("evaluate", "boxes", data, "--held-out", "0.5", "--model", "grabcut", "--csv", "boxes.csv")
     assert [line.split(",")[0] for line in Path("boxes.csv").read_text().splitlines()[1:]] == keys
     refused = run("evaluate", "boxes", data, "--held-out", "1.5", "--model", "grabcut")
     assert refused.exit_code != 0
     assert "above 0 and below 1" in refused.stderr
+
+
+def as_coco(data: Path) -> Path:
+    """The same photos in the layout of COCO, with an annotation that cannot be used."""
+    images, annotations = [], []
+    for number, name in enumerate("ab"):
+        record = json.loads((data / f"{name}.json").read_text())
+        images.append({**record["image"], "id": number})
+        annotations += [{**record["annotations"][0], "image_id": number, "iscrowd": 0}]
+    annotations.append({"image_id": 0, "segmentation": [[]]})
+    coco = {"images": images, "annotations": annotations, "categories": None}
+    (data / "annotations").mkdir()
+    (data / "val2017").mkdir()
+    for name in "ab":
+        (data / f"{name}.png").rename(data / "val2017" / f"{name}.png")
+    path = data / "annotations" / "instances_val2017.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+def test_a_coco_file_is_evaluated_trained_on_and_converted_alike(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("torch")
+    folder = run("evaluate", "boxes", data, "--model", "grabcut", "--json")
+    file = as_coco(data)
+    coco = run("evaluate", "boxes", file, "--model", "grabcut", "--json")
+    left_out = "anymask: note: 1 x photos or annotations that cannot be used left out (first: "
+    assert (coco.exit_code, len(complaints(coco))) == (0, 2)
+    assert complaints(coco)[-1].startswith(left_out)
+    assert json.loads(coco.stdout)["miou"] == json.loads(folder.stdout)["miou"]
+    options = ("--out", "run", "--steps", "1", "--device", "cpu")
+    trained = run("train", "--recipe", "smoke", "--data", file, *options)
+    assert trained.exit_code == 0, trained.stderr
+    assert [line.startswith(left_out) for line in complaints(trained)].count(True) == 1
+    converted = run("convert", file, "out", "--to", "sa1b")
+    assert (converted.exit_code, converted.stdout) == (1, "2 masks of 2 photos: coco -> sa1b in out\n")
 
 
 def test_evaluation_for_people_is_lines(run: Run, data: Path) -> None:

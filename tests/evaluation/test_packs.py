@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anymask.api import load
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.evaluation import FLOORS, evaluate_boxes, evaluate_clicks
 from anymask.evaluation.samples import ScoredImages
 

@@ -14,7 +14,7 @@ pytest.importorskip("cv2")
 from heads import check_that_the_head_alone_learned, default_model_with, train_head
 from scenes import write_scenes
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
 from anymask.networks.box_head import BoxNetwork, all_centres
 from anymask.networks.lite import Lite

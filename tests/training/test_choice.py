@@ -16,7 +16,7 @@ pytest.importorskip("cv2")
 from safetensors.torch import load_file
 from scenes import write_scenes
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.hub.weights import save_weights
 from anymask.networks.lite import LITE_SPEC, Lite
 from anymask.training.checkpoint import averaged_weights

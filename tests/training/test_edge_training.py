@@ -15,7 +15,7 @@ from heads import check_that_the_head_alone_learned, default_model_with, train_h
 from scenes import record, write_scenes
 
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
 from anymask.networks.edge_head import EdgeNetwork
 from anymask.networks.lite import Lite

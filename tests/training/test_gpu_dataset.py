@@ -13,7 +13,7 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadOption
 from anymask.training.checkpoint import read_state
 from anymask.training.data.augment import ColourJitter

@@ -20,7 +20,7 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadOption, WeightsError
 from anymask.networks.lite import Lite
 from anymask.training import loop

@@ -14,7 +14,7 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
-from anymask.data.records import RecordSource, open_records
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput
 from anymask.training.data.augment import random_frame, window_frame
 from anymask.training.data.sampler import CpuDataset, Sampler

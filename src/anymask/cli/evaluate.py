@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson, BackendName, EdgeRefine, ModelName, Refine
-from anymask.cli.reporting import needs_extra, progress_line, say
+from anymask.cli.reporting import needs_extra, open_data, progress_line, say
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
     from anymask.api import EncodedImage, Model
-    from anymask.data.records import RecordSource
+    from anymask.data.sources import RecordSource
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -247,10 +247,9 @@ def write_picture(picture: Any, path: Path) -> None:
 def photos_of(data: Path, held_out: float | None) -> RecordSource:
     """Raises BadInput, BadOption."""
     from anymask.data import splits
-    from anymask.data.records import open_records
 
-    records = open_records(data)
-    return records if held_out is None else splits.held_out(records, held_out)
+    records = open_data(data)
+    return records if held_out is None else splits.validation_split(records, held_out)
 
 
 def _run(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anymask.cli.reporting import needs_extra, say
+from anymask.cli.reporting import needs_extra, open_data, say
 from anymask.errors import BadOption
 
 
@@ -61,7 +61,7 @@ def train(
     if is_run(out) and not resume:
         raise BadOption(f"--no-resume: {out} holds a run; choose another folder")
     with needs_extra("train"):
-        state = run_recipe(recipe, data, out, device=device, **overrides)
+        state = run_recipe(recipe, map(open_data, data), out, device=device, **overrides)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
         say(f"{state}\nto use it: anymask export {exported(recipe, out, overrides)} --out {out / 'exported'}")
 

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.progress import Progress
-from anymask.data.records import Record, open_records
+from anymask.data.record import Record
+from anymask.data.sources import open_records
 from anymask.errors import BadInput
 from anymask.evaluation.edge_matching import match_edges
 from anymask.evaluation.edge_scores import (

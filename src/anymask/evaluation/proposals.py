@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
-from anymask.data.records import Record, RecordSource, open_records
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput, BadOption
 from anymask.evaluation.memory import peak_megabytes
 from anymask.evaluation.proposal_report import LENGTHS, PhotoScore, summarise

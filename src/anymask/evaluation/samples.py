@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anymask.data.records import Annotation, Record, RecordSource, open_records
+from anymask.data.record import Annotation, Record
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput
 
 DataPath = str | os.PathLike[str]

@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Record
+from anymask.data.record import Annotation, Record
 
 
 @dataclass(frozen=True, slots=True)

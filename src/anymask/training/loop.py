@@ -24,8 +24,8 @@ import torch.distributed.nn  # early: `join_processes` says why
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.data.records import RecordSource
-from anymask.data.splits import kept
+from anymask.data.sources import RecordSource
+from anymask.data.splits import training_split
 from anymask.training.checkpoint import STATE_FILE, is_run, restore_state, save_state
 from anymask.training.config import Phase, TrainConfig
 from anymask.training.cpu_kernels import with_fast_depthwise
@@ -67,7 +67,7 @@ def train(
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    source = batch_source(kept(records, config.hold_out), config, task, process)
+    source = batch_source(training_split(records, config.hold_out), config, task, process)
     optimiser = make_optimiser(model, config)
     average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}

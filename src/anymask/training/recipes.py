@@ -4,7 +4,7 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from anymask.data.records import open_records
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadOption
 from anymask.networks.box_head import BoxNetwork
 from anymask.networks.edge_head import EdgeNetwork
@@ -168,7 +168,12 @@ TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # all others:
 
 
 def run_recipe(
-    name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
+    name: str,
+    data: Iterable[str | Path | RecordSource],
+    out: str | Path,
+    *,
+    device: str = "auto",
+    **overrides: Any,
 ) -> Path:
     """Train by a named recipe; `overrides` replace fields of its TrainConfig (of its objective those that a
     mapping names), `weights_from` is what a recipe of FROM_WEIGHTS starts from.

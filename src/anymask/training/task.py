@@ -13,7 +13,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from anymask.data.records import Record
+from anymask.data.record import Record
 
 
 @dataclass(frozen=True, slots=True)

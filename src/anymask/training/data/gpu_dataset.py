@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.data.records import Record, RecordSource
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource
 from anymask.errors import BadOption
 from anymask.training.data.augment import Box, ColourJitter, ViewFrame
 from anymask.training.data.sampler import Sampler

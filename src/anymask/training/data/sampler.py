@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from anymask.data.records import RecordSource
+from anymask.data.sources import RecordSource
 from anymask.errors import BadInput
 from anymask.training.task import Batch, Task, V, ViewConfig
 

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Record
+from anymask.data.record import Annotation, Record
 from anymask.training.data.augment import Box, ColourJitter, ViewFrame, random_frame, window_frame
 from anymask.training.task import ViewConfig
 

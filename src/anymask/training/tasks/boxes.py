@@ -18,7 +18,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.data.records import Annotation, Record
+from anymask.data.record import Annotation, Record
 from anymask.networks.box_head import BoxNetwork, all_centres
 from anymask.training.data.augment import ViewFrame, random_frame
 from anymask.training.data.views import draw_augmented

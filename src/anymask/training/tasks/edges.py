@@ -17,7 +17,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
-from anymask.data.records import Record
+from anymask.data.record import Record
 from anymask.networks.edge_head import EdgeNetwork
 from anymask.networks.lite_decoder import MASK_STRIDE
 from anymask.training.data.augment import random_frame

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data import formats
+from anymask.data.sources import open_records
 from anymask.errors import BadInput
 
 MASK = np.zeros((6, 8), bool)
@@ -81,6 +84,101 @@ def coco(root: Path) -> Path:
     fields = {"images": [image], "annotations": annotations, "categories": [{"id": 3, "name": "x"}]}
     (root / "instances.json").write_text(json.dumps(fields))
     return root / "instances.json"
+
+
+SQUARE = [2, 1, 7, 1, 7, 4, 2, 4]
+ODD_ANNOTATIONS: list[dict[str, Any]] = [
+    {"id": 1, "image_id": 7, "category_id": 3, "segmentation": [SQUARE], "area": 15, "bbox": [2, 1, 5, 3]},
+    {"id": 2, "image_id": 7, "category_id": 3, "segmentation": [SQUARE, [1, 1]]},
+    {"id": 3, "image_id": 7.0, "segmentation": [SQUARE]},
+    {"id": 4, "image_id": 7, "segmentation": [[]], "bbox": [0, 0, 2, 2]},
+    {"id": 5, "image_id": 7, "segmentation": [[]]},
+    {"id": 6, "image_id": 7, "segmentation": [["x"] * 6], "bbox": [0, 0, 2, 2], "area": 4},
+    {"id": 7, "image_id": 7, "segmentation": {"size": [1, 1], "counts": [1]}},
+    {"id": 8, "segmentation": [SQUARE]},
+    {"id": 9, "image_id": 99, "segmentation": [SQUARE]},
+]
+
+
+def standard_coco(root: Path, photo: str, file_name: str, **more: Any) -> Path:
+    """As COCO itself is laid out, with what its users make of it."""
+    for path in (root / photo, root / "annotations" / "instances_val2017.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    (root / photo).write_bytes(png())
+    images = [{"id": 7, "width": 8, "height": 6, "file_name": file_name}, {"id": 8, "width": 8, "height": 6}]
+    fields = {"images": images, "annotations": ODD_ANNOTATIONS, "categories": None, **more}
+    path.write_text(json.dumps(fields))
+    return path
+
+
+@pytest.mark.parametrize("by_folder", [False, True])
+@pytest.mark.parametrize(
+    "photo, file_name",
+    [
+        ("val2017/a.png", "a.png"),
+        ("images/val2017/a.png", "a.png"),
+        ("val2017/a.png", "val2017/a.png"),
+        ("images/val2017/a.png", "val2017\\a.png"),
+        ("annotations/images/a.png", "a.png"),
+    ],
+)
+def test_coco_is_read_alike_to_convert_and_to_train_and_bad_annotations_are_counted(
+    photo: str, file_name: str, by_folder: bool, tmp_path: Path
+) -> None:
+    path = standard_coco(tmp_path, photo, file_name, categories=[{"id": 3}, {"id": 4, "name": "x"}])
+    notes = formats.Notes()
+    (expected,) = formats.read(path, notes).records
+    source = open_records(tmp_path if by_folder else path)
+    (found,) = source
+    assert (found.key, found.blob, found.size_hw) == (expected.key, expected.blob, (6, 8))
+    assert found.read_pixels().shape == (6, 8, 3)
+    assert [(one.mask, one.box_xyxy, one.area, one.category) for one in found.annotations] == [
+        (one.mask, one.box_xyxy, one.area, one.category) for one in expected.annotations
+    ]
+    square = Mask.from_array(MASK)
+    assert [one.mask for one in found.annotations] == [square, square, square, None]
+    assert [where.rpartition(", ")[2] for where, _ in notes.failures] == [
+        "annotation 5", "annotation 6", "annotation 7", "photo 8",
+    ]  # fmt: skip
+    unusable = "photos or annotations that cannot be used left out"
+    assert source.notes.changes == {**notes.changes, unusable: 4}
+    assert notes.changes == {
+        "annotations of photos that are not listed passed over": 2,
+        "outlines of fewer than three points passed over": 3,
+    }
+    assert "annotation 5: expected a 'segmentation' or a 'bbox'" in source.notes.first[unusable]
+
+
+def test_hidden_files_and_pipes_are_left_out(tmp_path: Path) -> None:
+    root = folder(tmp_path / "f")
+    for name in (".DS_Store", ".lock", "._a.png", "...", "b.x/.hidden"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"x")
+    os.mkfifo(root / "pipe.png")
+    os.mkfifo(root / "pipe.json")
+    os.mkfifo(root / "pipe.tar")
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        archive.add(root, "")
+    for path in (root, tmp_path / "s.tar"):
+        (only,) = open_records(path)
+        assert only.key == "a" and only.members == {}
+
+
+def test_a_pipe_is_refused_and_not_opened(tmp_path: Path) -> None:
+    for name in ("pipe.tar", "pipe.json"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(BadInput, match="expected a regular file"):
+            open_records(tmp_path / name)
+
+
+def test_a_record_that_is_none_is_told_when_it_is_read(tmp_path: Path) -> None:
+    size = {"width": 8, "height": 6}
+    no_records = [[], {}, {"image": {}, "annotations": []}, {"image": size, "annotations": [3]}]
+    for number, fields in enumerate(no_records):
+        root = folder(tmp_path / f"f{number}")
+        (root / "a.json").write_text(json.dumps(fields))
+        with pytest.raises(BadInput, match=r"a in .*a\.json: expected"):
+            open_records(root)[0]
 
 
 @pytest.mark.parametrize("kind", ["folder", "shard", "coco"])

@@ -1,4 +1,4 @@
-"""Work on several processes: tasks in, answers out as they are ready. A process that dies costs one task.
+"""A pool of worker processes: tasks in, answers out as they are ready. A process that dies costs one task.
 
 Workers are started fresh (spawn), so that no state of this process or its threads reaches them; they stop
 by themselves when this process is gone.
@@ -6,6 +6,7 @@ by themselves when this process is gone.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,8 @@ class _Worker(Generic[Task, Answer]):
 
     def give(self, task: Task) -> None:
         self.task = task
-        self.connection.send(task)
+        with contextlib.suppress(OSError):  # it died at its start; `take` will say so
+            self.connection.send(task)
 
     def take(self) -> Answer | Exception:
         """The answer that is ready. WorkerDied where there is none."""
@@ -68,7 +70,7 @@ def run_all(
     try:
         for _, task in zip(range(max(1, processes)), todo, strict=False):
             workers.append(_Worker(make_work))
-            _give(workers[-1], task)
+            workers[-1].give(task)
         while busy := [w for w in workers if w.task is not None]:
             for ready in wait([w.connection for w in busy]):
                 number = next(i for i, w in enumerate(workers) if w.connection is ready)
@@ -79,7 +81,7 @@ def run_all(
                     worker.stop()
                     worker = workers[number] = _Worker(make_work)
                 for task in todo:
-                    _give(worker, task)
+                    worker.give(task)
                     break
                 yield done, answer  # type: ignore[misc]
     finally:
@@ -87,37 +89,24 @@ def run_all(
             worker.stop()
 
 
-def _give(worker: _Worker[Task, Answer], task: Task) -> None:
-    try:
-        worker.give(task)
-    except OSError:  # it died at its start; `take` will say so
-        worker.task = task
-
-
 def _serve(connection: Connection, make_work: Callable[[], Work[Any, Any]]) -> None:
     """The life of a worker: until nobody is at the other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    work: Work[Any, Any] | Exception
     try:
         work = make_work()
     except Exception as error:
-        work = _failing(error)
+        work = error  # the answer to every task
     while True:
         try:
             task = connection.recv()
+            connection.send(work if isinstance(work, Exception) else _answer(work, task))
         except (EOFError, OSError):
             return
-        try:
-            answer = work(task)
-        except Exception as error:
-            answer = error
-        try:
-            connection.send(answer)
-        except OSError:
-            return
 
 
-def _failing(error: Exception) -> Work[Any, Any]:
-    def fail(_: Any) -> Any:
-        raise error
-
-    return fail
+def _answer(work: Work[Any, Any], task: Any) -> Any:
+    try:
+        return work(task)
+    except Exception as error:
+        return error

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from anymask.core.mask import Mask
-from anymask.data.formats.keyhole import one_ring, one_ring_per_piece
+from anymask.data.formats.keyhole import bridge_holes, bridge_rings
 
 ARRAYS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16)).filter(np.any)
 
@@ -28,7 +28,7 @@ def windings(ring: np.ndarray, size_hw: tuple[int, int]) -> tuple[np.ndarray, np
 
 @given(ARRAYS)
 def test_a_ring_around_everything_is_the_mask_by_both_rules(inside: np.ndarray) -> None:
-    around, crossed = windings(one_ring(Mask.from_array(inside).polygons()), inside.shape)
+    around, crossed = windings(bridge_rings(Mask.from_array(inside).polygons()), inside.shape)
     assert np.array_equal(around != 0, inside)
     assert np.array_equal(crossed % 2 == 1, inside)
 
@@ -39,7 +39,7 @@ def test_the_coco_tools_fill_the_rings_exactly(inside: np.ndarray) -> None:
     coco = pytest.importorskip("pycocotools.mask")
     pieces = Mask.from_array(inside).polygons()
     height, width = inside.shape
-    for rings in ([one_ring(pieces)], one_ring_per_piece(pieces)):
+    for rings in ([bridge_rings(pieces)], bridge_holes(pieces)):
         polygons = [ring.reshape(-1).astype(float).tolist() for ring in rings]
         filled = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
         assert np.array_equal(filled.astype(bool), inside)
@@ -49,7 +49,7 @@ def test_the_coco_tools_fill_the_rings_exactly(inside: np.ndarray) -> None:
 @given(ARRAYS)
 def test_bridges_to_holes_run_inside_the_piece(inside: np.ndarray) -> None:
     """So that drawing the outline as well paints nothing outside of the mask."""
-    for ring in one_ring_per_piece(Mask.from_array(inside).polygons()):
+    for ring in bridge_holes(Mask.from_array(inside).polygons()):
         for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
             assert x0 == x1 or y0 == y1
             if x0 == x1:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from work_for_tests import broken, doubled, moody, who
 
-from anymask.batch.executor import WorkerDied, run_all
+from anymask.batch.local import WorkerDied, run_all
 
 
 def test_every_task_is_answered_once() -> None:
