@@ -61,14 +61,14 @@ def answers(packs: list[Path], count: int, seed: int) -> Iterator[Shown]:
 
 
 def answer(model: anymask.Model, pixels: np.ndarray, sample: Sample) -> Shown:
-    click = next_click(sample.truth_HW, np.zeros_like(sample.truth_HW), sample.scored_HW, [])
+    click = next_click(sample.ground_truth_HW, np.zeros_like(sample.ground_truth_HW), sample.scored_HW, [])
     assert click is not None
     mask = model.encode(pixels).segment(points=[click.point_xy]).best.array
     return Shown(sample, pixels, mask, click.point_xy, sample.iou(mask))
 
 
 def tile(shown: Shown) -> Image.Image:
-    truth, mask, scored = shown.sample.truth_HW, shown.mask_HW, shown.sample.scored_HW
+    truth, mask, scored = shown.sample.ground_truth_HW, shown.mask_HW, shown.sample.scored_HW
     drawn = np.full((*truth.shape, 3), NOTHING, np.uint8)
     for where, colour in (
         (truth & mask, RIGHT),

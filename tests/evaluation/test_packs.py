@@ -1,4 +1,4 @@
-"""A loaded model and a floor on the photo packs: everything fits together."""
+"""A loaded model and a baseline on the photo packs: everything fits together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anymask.data.records import open_records
-from anymask.evaluation import FLOORS, evaluate_boxes, evaluate_clicks
+from anymask.evaluation import BASELINES, evaluate_boxes, evaluate_clicks
 from anymask.evaluation.samples import ScoredImages
 from anymask.predict.session import load
 
@@ -28,11 +28,11 @@ def test_the_unknown_band_of_grabcut_is_not_scored(shared_data: Path) -> None:
         (sample,) = scored_image.samples
         bands.append("ignore" in record.fields["annotations"][0])
         assert sample.scored_HW.all() != bands[-1]
-        assert sample.iou(sample.truth_HW | ~sample.scored_HW) == 1.0
+        assert sample.iou(sample.ground_truth_HW | ~sample.scored_HW) == 1.0
     assert set(bands) == {True, False}
 
 
 @pytest.mark.slow
 def test_grabcut_is_better_than_its_box_on_its_own_photos(shared_data: Path) -> None:
-    report = evaluate_boxes(shared_data / "val" / "grabcut.tar", FLOORS["grabcut"](), limit=4)
+    report = evaluate_boxes(shared_data / "val" / "grabcut.tar", BASELINES["grabcut"](), limit=4)
     assert report["miou"] > report["miou_filled_box"]

@@ -60,15 +60,15 @@ def clicks(
 ) -> None:
     """Simulated clicks that correct the mask: IoU after 1..20 clicks, and clicks to 85 % and 90 % (NoC).
 
-    `--model grabcut` measures the algorithm without learning, as a floor.
+    `--model grabcut` measures the algorithm without learning, as a baseline.
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_clicks
-    subject, looks = _looking(_subject(model, backend), zoom)
+    predictor, looks = _looking(_model_under_test(model, backend), zoom)
     _run(
         evaluate_clicks,
         photos_of(data, held_out),
-        subject,
+        predictor,
         as_json,
         looks=looks,
         first=first,
@@ -92,11 +92,11 @@ def boxes(
     """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
-    subject, looks = _looking(_subject(model, backend), zoom)
+    predictor, looks = _looking(_model_under_test(model, backend), zoom)
     _run(
         evaluate_boxes,
         photos_of(data, held_out),
-        subject,
+        predictor,
         as_json,
         looks=looks,
         limit=limit,
@@ -158,8 +158,7 @@ def edges(
         bool,
         typer.Option(
             "--from-masks",
-            help="Edges of everything it finds, as in the paper, even if it has an edge head; with --zoom in"
-            " windows too. Takes long.",
+            help="Edges of everything it finds, as in the Segment Anything paper, even if it has a head.",
         ),
     ] = False,
     zoom: EdgeZoom = None,
@@ -171,7 +170,7 @@ def edges(
     """Edges in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
 
     Those of the model's edge head, or else of the masks of everything it finds. DATA needs
-    `<key>.boundaries.npz` beside each photo. `--model sobel` measures the gradient of the photo as a floor.
+    `<key>.boundaries.npz` beside each photo. `--model sobel` measures the photo's gradient as a baseline.
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_edges
@@ -181,18 +180,20 @@ def edges(
 
 
 def _edge_source(model: str, backend: str, from_masks: bool, zoom: bool | None) -> tuple[Any, int]:
-    """What draws edges, and how often it looks. Raises BadOption."""
-    from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges
+    """What finds edges, and how often it looks. Raises BadOption."""
+    from anymask.evaluation import EDGE_BASELINES, HeadEdges, MaskEdges
 
-    if model in EDGE_FLOORS:
+    if model in EDGE_BASELINES:
         if from_masks:
             raise BadOption(f"--from-masks: {model} finds no masks")
-        return _looking(EDGE_FLOORS[model](), zoom)
+        return _looking(EDGE_BASELINES[model](), zoom)
     loaded = _proposer(model, backend)
-    subject, looks = _looking(loaded, zoom)
     if loaded.edge_path is None or from_masks:
-        return MaskEdges(loaded, closer=looks > 1), looks
-    return HeadEdges(subject), looks
+        if zoom:
+            raise BadOption("--zoom: edges of masks are found in the whole photo alone")
+        return MaskEdges(loaded), 1
+    predictor, looks = _looking(loaded, zoom)
+    return HeadEdges(predictor), looks
 
 
 @evaluate.command()
@@ -216,17 +217,22 @@ def calibration(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Probabilities against what comes true, for clicks and boxes: calibration error, Brier and log score."""
+    """Probabilities against outcomes, for clicks and boxes: calibration error, Brier and log score."""
     with needs_extra("eval"):
-        from anymask.evaluation import FLOORS, evaluate_calibration, reliability_diagram, summarise_with_fit
-    if model in FLOORS:
+        from anymask.evaluation import (
+            BASELINES,
+            evaluate_calibration,
+            reliability_diagram,
+            summarise_with_fit,
+        )
+    if model in BASELINES:
         raise BadOption(f"model: {model} answers without probabilities; this protocol measures them")
-    loaded = _subject(model, backend)
-    subject, looks = _looking(loaded, zoom)
+    loaded = _model_under_test(model, backend)
+    predictor, looks = _looking(loaded, zoom)
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
     if fit:
         options["summary"] = partial(summarise_with_fit, earlier=loaded.temperature)
-    report = _run(evaluate_calibration, photos_of(data, held_out), subject, as_json, looks=looks, **options)
+    report = _run(evaluate_calibration, photos_of(data, held_out), predictor, as_json, looks=looks, **options)
     if plot:
         title = f"{report['model']} on {report['dataset']}: calibration error {report['ece']:.3f}"
         write_picture(reliability_diagram(report["bins"], title), plot)
@@ -267,33 +273,35 @@ def _run(
     return report
 
 
-def _subject(name: str, backend: str) -> Any:
-    from anymask.evaluation import FLOORS
+def _model_under_test(name: str, backend: str) -> Any:
+    from anymask.evaluation import BASELINES
 
-    if name in FLOORS:
-        return FLOORS[name]()
+    if name in BASELINES:
+        return BASELINES[name]()
     from anymask.predict.session import load
 
     return load(name, backend=backend)
 
 
-def _looking(subject: Any, zoom: bool | None) -> tuple[Any, int]:
-    """The subject, and how often it looks: as asked, or as its card says. Raises BadOption for a floor."""
+def _looking(model: Any, zoom: bool | None) -> tuple[Any, int]:
+    """The model under test, and how often it looks: as asked, or as its card says. Raises BadOption for a
+    baseline.
+    """
     from anymask.predict.refine import Zooming
     from anymask.predict.session import Model
 
-    if not isinstance(subject, Model):
+    if not isinstance(model, Model):
         if zoom:
-            raise BadOption(f"--zoom: {subject.name} is no network and sees all pixels anyway")
-        return subject, 1
-    twice = subject.zooms if zoom is None else zoom
-    return (Zooming(subject), 2) if twice else (subject, 1)
+            raise BadOption(f"--zoom: {model.name} is no network and sees all pixels anyway")
+        return model, 1
+    twice = model.zooms if zoom is None else zoom
+    return (Zooming(model), 2) if twice else (model, 1)
 
 
 def _proposer(name: str, backend: str) -> Any:
-    """What can be asked for everything: no floor but those named by a protocol can."""
-    from anymask.evaluation import FLOORS
+    """A model that can be asked for everything. Raises BadOption for a baseline."""
+    from anymask.evaluation import BASELINES
 
-    if name in FLOORS:
+    if name in BASELINES:
         raise BadOption(f"model: {name} answers prompts only; this protocol asks for everything")
-    return _subject(name, backend)
+    return _model_under_test(name, backend)

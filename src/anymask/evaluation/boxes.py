@@ -1,7 +1,7 @@
-"""The box protocol: how good is the mask when the model is given the box of the true one?
+"""The box protocol: IoU of the mask that the box of the ground truth is answered with.
 
-Once with the exact tight box, once with a box as a person would draw it: every coordinate off by up to 10 %
-of the side, uniformly, with a seed of its own per mask. One answer, no refinement.
+Once with the tight box, once jittered as a person would draw it: every coordinate moved by up to 10 % of the
+side, uniformly, with a seed of its own per mask. One answer, no corrections.
 Legend: S samples.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from anymask.core.progress import Progress
+from anymask.evaluation.protocol import EncodedImage, Predictor, encode_each
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 JITTER = 0.1
 JITTER_SEED = 2
@@ -29,7 +29,7 @@ BoxXyxy = tuple[float, float, float, float]
 class BoxScore:
     """IoU of one sample from its exact and its jittered box, and the seconds both answers took.
 
-    `iou_filled`: of the exact box taken as the mask.
+    `iou_filled`: of the exact box taken as the mask, the baseline.
     """
 
     sample: Sample
@@ -42,7 +42,7 @@ class BoxScore:
 
 def evaluate_boxes(
     data: Photos,
-    model: Subject,
+    model: Predictor,
     *,
     limit: int | None = None,
     csv_path: DataPath | None = None,
@@ -66,8 +66,8 @@ def evaluate_boxes(
     return {"dataset": images.name, "model": model.name, **summarise(scores), **timing}
 
 
-def score_boxes(sample: Sample, image: SubjectImage) -> BoxScore:
-    jittered = jitter(sample.box_xyxy, sample.truth_HW.shape, sample.rng(JITTER_SEED))
+def score_boxes(sample: Sample, image: EncodedImage) -> BoxScore:
+    jittered = jitter(sample.box_xyxy, sample.ground_truth_HW.shape, sample.rng(JITTER_SEED))
     started = time.perf_counter()
     masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
     seconds = time.perf_counter() - started
@@ -77,7 +77,7 @@ def score_boxes(sample: Sample, image: SubjectImage) -> BoxScore:
 
 def _fill(sample: Sample) -> np.ndarray:
     x0, y0, x1, y1 = (int(edge) for edge in sample.box_xyxy)
-    mask = np.zeros_like(sample.truth_HW)
+    mask = np.zeros_like(sample.ground_truth_HW)
     mask[y0:y1, x0:x1] = True
     return mask
 

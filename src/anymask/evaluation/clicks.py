@@ -1,8 +1,8 @@
-"""The click protocol: how good is the mask after so many simulated clicks, and how many does a goal take?
+"""The click protocol of interactive segmentation: IoU after k simulated clicks, and number of clicks (NoC).
 
-The clicker (`clicker.py`) corrects the model's mask again and again. The mask after the first click is the
-candidate the model itself ranks first; the oracle number takes the candidate that fits best. How the model is
-asked from then on is the session's business (`session.py`). No mirrored copies are averaged in.
+The click simulator (`clicker.py`) corrects the model's mask again and again. The mask after the first click
+is the candidate the model itself ranks first; the oracle number takes the candidate that fits best. How the
+model is asked from then on is up to the session (`session.py`). No test-time augmentation.
 
 NoC@t is the number of the first click that reaches an IoU of t %, or the maximum when none does; as in the
 published protocol a sample whose NoC is the maximum counts as a failure. Once nothing is left to correct the
@@ -22,11 +22,11 @@ import numpy as np
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
+from anymask.evaluation.protocol import EncodedImage, Predictor, encode_each
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
 from anymask.evaluation.session import ClickSession, PromptSession
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 GOALS = (85, 90)
 FIRST_CLICK_SEED = 1
@@ -52,14 +52,14 @@ class Trace:
 
 def evaluate_clicks(
     data: Photos,
-    model: Subject,
+    model: Predictor,
     *,
     max_clicks: int = 20,
     first: FirstClick = "centre",
     limit: int | None = None,
     csv_path: DataPath | None = None,
     progress: Progress | None = None,
-    session: Callable[[SubjectImage], ClickSession] = PromptSession,
+    session: Callable[[EncodedImage], ClickSession] = PromptSession,
 ) -> Report:
     """Score `model` with simulated clicks on every mask of a data set (`limit`: of its first so many images).
 
@@ -86,7 +86,7 @@ def evaluate_clicks(
 
 def run_clicks(sample: Sample, session: ClickSession, max_clicks: int, first: FirstClick = "centre") -> Trace:
     """Click until the budget is spent or nothing is left to correct."""
-    predicted = np.zeros_like(sample.truth_HW)
+    predicted = np.zeros_like(sample.ground_truth_HW)
     clicks: list[Click] = []
     ious: list[float] = []
     oracle_iou = seconds = 0.0
@@ -106,8 +106,8 @@ def _choose(
     sample: Sample, predicted_HW: np.ndarray, earlier: list[Click], first: FirstClick
 ) -> Click | None:
     if first == "random" and not earlier:
-        return random_click(sample.truth_HW, sample.rng(FIRST_CLICK_SEED))
-    return next_click(sample.truth_HW, predicted_HW, sample.scored_HW, earlier)
+        return random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
+    return next_click(sample.ground_truth_HW, predicted_HW, sample.scored_HW, earlier)
 
 
 def summarise(traces: list[Trace]) -> Report:

@@ -18,8 +18,8 @@ Report = dict[str, Any]
 def csv_table(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A function that writes a row; the keys of the first one are the header. No path: rows are dropped.
 
-    The file is opened first, so that a path that cannot be written is told before the long run, and not after
-    it. Raises StorageError.
+    The file is opened first, so that a path that cannot be written is reported before the long run. Raises
+    StorageError.
     """
     if path is None:
         yield lambda row: None
@@ -118,16 +118,17 @@ def _calibration_lines(report: Report) -> list[str]:
         "ece": "calibration error",
         "brier": "Brier score",
         "log_score": "log score",
-        "none_forecast": "none, forecast",
+        "none_predicted": "none, predicted",
         "none_observed": "none, observed",
     }
     lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
     errors = [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
     ranks = zip(report["ranks"]["probability"], report["ranks"]["best"], strict=True)
-    told = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
-    alike = [] if report["alike"] is None else [f"IoU between candidates {report['alike']:.2f}"]
+    reported = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
+    iou = report["candidate_iou"]
+    between = [] if iou is None else [f"IoU between candidates {iou:.2f}"]
     predicted = f"predicted IoU is off by {report['iou_error']:.3f} on average"
-    lines = [lines[0], *errors, *lines[1:], *told, *alike, predicted]
+    lines = [lines[0], *errors, *lines[1:], *reported, *between, predicted]
     return [_head(report, "samples"), *lines, *_fit_lines(report)]
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from anymask.evaluation.clicker import Click
-from anymask.evaluation.subject import Answer, SubjectImage
+from anymask.evaluation.protocol import Answer, EncodedImage
 
 
 class ClickSession(Protocol):
@@ -27,7 +27,7 @@ class ClickSession(Protocol):
 class PromptSession:
     """Asks with all clicks so far and the previous answer, and takes the mask the model ranks first."""
 
-    def __init__(self, image: SubjectImage) -> None:
+    def __init__(self, image: EncodedImage) -> None:
         self._image = image
         self._clicks: list[Click] = []
         self._answer: Answer | None = None

@@ -1,7 +1,6 @@
-"""What evaluation asks of a model under test: encode an image, then answer prompts with candidate masks.
+"""The model under test as protocols: encode an image, then answer prompts with candidate masks.
 
-The object `anymask.load()` returns has this shape, and so have the floors. Nothing here knows which one it
-is.
+`anymask.load()` returns a `Predictor`; the baselines are others.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Answer(Protocol):
     def __iter__(self) -> Iterator[CandidateMask]: ...
 
 
-class SubjectImage(Protocol):
+class EncodedImage(Protocol):
     def segment(
         self,
         *,
@@ -47,23 +46,23 @@ class SubjectImage(Protocol):
         ...
 
 
-class Subject(Protocol):
+class Predictor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def encode(self, source: Any, /) -> SubjectImage: ...
+    def encode(self, source: Any, /) -> EncodedImage: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """An encoded image, what is scored on it, and how long encoding took."""
 
-    image: SubjectImage
+    image: EncodedImage
     samples: list[Sample]
     seconds: float
 
 
-def encode_each(images: ScoredImages, model: Subject, progress: Progress | None) -> Iterator[Encoded]:
+def encode_each(images: ScoredImages, model: Predictor, progress: Progress | None) -> Iterator[Encoded]:
     """Encode one image after the other; `progress(done, total)` is called after each.
 
     Raises BadInput at the end when there was nothing to score.
