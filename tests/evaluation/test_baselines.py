@@ -9,7 +9,6 @@ from evaluation_fakes import rectangle, sample
 from anymask.errors import BadPrompt
 from anymask.evaluation.baselines import BASELINES, GrabCut, GrabCutImage
 from anymask.evaluation.clicks import run_clicks
-from anymask.evaluation.session import PromptSession
 
 SIZE = (240, 480)
 THING = rectangle(SIZE, 150, 60, 300, 180)
@@ -30,7 +29,7 @@ def test_a_box_finds_the_thing(image: GrabCutImage) -> None:
 
 
 def test_clicks_lead_to_the_thing(image: GrabCutImage) -> None:
-    trace = run_clicks(sample(THING), PromptSession(image), max_clicks=3)
+    trace = run_clicks(sample(THING), image, max_clicks=3)
     assert max(trace.ious) > 0.9
 
 

@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.candidates import Candidates
 from anymask.core.progress import Progress
 from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
@@ -40,24 +41,6 @@ NULL_DRAWS = 200  # of outcomes of a perfectly calibrated model
 
 Floats = NDArray[np.float64]
 Bins = NDArray[np.intp]
-
-
-class ScoredCandidate(Protocol):
-    @property
-    def array(self) -> np.ndarray: ...
-    @property
-    def iou(self) -> float: ...
-    @property
-    def probability(self) -> float: ...
-
-
-class ScoredAnswer(Protocol):
-    """An answer with probabilities, as `anymask.load()` gives it; best first."""
-
-    @property
-    def none_probability(self) -> float: ...
-
-    def __iter__(self) -> Iterator[ScoredCandidate]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +99,7 @@ def evaluate_calibration(
 def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
     """What `image` answers to each way of asking for the sample."""
     for name, prompt in prompts_of(sample).items():
-        answer: ScoredAnswer = image.segment(**prompt)
+        answer: Candidates = image.segment(**prompt)
         candidates = list(answer)
         masks = [c.array for c in candidates]
         yield Prediction(

@@ -1,8 +1,8 @@
 """The click protocol of interactive segmentation: IoU after k simulated clicks, and number of clicks (NoC).
 
 The click simulator (`clicker.py`) corrects the model's mask again and again. The mask after the first click
-is the candidate the model itself ranks first; the oracle number takes the candidate that fits best. How the
-model is asked from then on is up to the session (`session.py`). No test-time augmentation.
+is the candidate the model itself ranks first; the oracle number takes the candidate that fits best. Each
+further prompt holds all clicks and the previous answer. No test-time augmentation.
 
 NoC@t is the number of the first click that reaches an IoU of t %, or the maximum when none does; as in the
 published protocol a sample whose NoC is the maximum counts as a failure. Once nothing is left to correct the
@@ -13,7 +13,6 @@ Legend: S samples, K clicks, H W image pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,10 +21,9 @@ import numpy as np
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
-from anymask.evaluation.protocol import EncodedImage, Predictor, encode_each
+from anymask.evaluation.protocol import Answer, EncodedImage, Predictor, encode_each
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
-from anymask.evaluation.session import ClickSession, PromptSession
 from anymask.evaluation.statistics import intervals, means
 
 GOALS = (85, 90)
@@ -59,7 +57,6 @@ def evaluate_clicks(
     limit: int | None = None,
     csv_path: DataPath | None = None,
     progress: Progress | None = None,
-    session: Callable[[EncodedImage], ClickSession] = PromptSession,
 ) -> Report:
     """Score `model` with simulated clicks on every mask of a data set (`limit`: of its first so many images).
 
@@ -78,26 +75,29 @@ def evaluate_clicks(
         for encoded in encode_each(images, model, progress):
             encode_seconds.append(encoded.seconds)
             for sample in encoded.samples:
-                traces.append(run_clicks(sample, session(encoded.image), max_clicks, first))
+                traces.append(run_clicks(sample, encoded.image, max_clicks, first))
                 write_row(_row(traces[-1]))
     timing = {"first_click": first, "encode_seconds": float(np.mean(encode_seconds))}
     return {"dataset": images.name, "model": model.name, **summarise(traces), **timing}
 
 
-def run_clicks(sample: Sample, session: ClickSession, max_clicks: int, first: FirstClick = "centre") -> Trace:
+def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: FirstClick = "centre") -> Trace:
     """Click until the budget is spent or nothing is left to correct."""
     predicted = np.zeros_like(sample.ground_truth_HW)
     clicks: list[Click] = []
     ious: list[float] = []
+    answer: Answer | None = None
     oracle_iou = seconds = 0.0
     while len(clicks) < max_clicks and (click := _choose(sample, predicted, clicks, first)):
-        started = time.perf_counter()
-        predicted = session.add(click)
-        seconds += time.perf_counter() - started
         clicks.append(click)
+        points, labels = [c.point_xy for c in clicks], [c.label for c in clicks]
+        started = time.perf_counter()
+        answer = image.segment(points=points, labels=labels, mask=answer)
+        predicted = answer.best.array
+        seconds += time.perf_counter() - started
         ious.append(sample.iou(predicted))
         if len(clicks) == 1:
-            oracle_iou = max(map(sample.iou, session.candidates()))
+            oracle_iou = max(sample.iou(candidate.array) for candidate in answer)
     ious += ious[-1:] * (max_clicks - len(ious))
     return Trace(sample, tuple(ious), oracle_iou, tuple(clicks), seconds)
 

@@ -49,20 +49,12 @@ class EdgeSource(Protocol):
         ...
 
 
-class EdgeDetecting(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def encode(self, source: Any, /) -> Any:
-        """What `find_edges` can be asked of."""
-        ...
-
-
 class HeadEdges:
-    """What a model's edge head finds, on ridges only."""
+    """What a model's edge head finds (`model.encode(pixels).find_edges()`), on ridges only."""
 
-    def __init__(self, model: EdgeDetecting) -> None:
-        self._model, self.name = model, model.name
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.name: str = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         return keep_ridges(self._model.encode(pixels_HW3).find_edges())
