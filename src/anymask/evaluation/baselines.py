@@ -30,20 +30,17 @@ BOX_MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HardMask:
-    """A mask without a score."""
+class SingleMask:
+    """A mask without a score, and an answer of this mask alone: fit to be the `mask` of the next prompt."""
 
     array: np.ndarray
 
+    @property
+    def best(self) -> SingleMask:
+        return self
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SingleAnswer:
-    """One mask, fit to be the `mask` of the next prompt."""
-
-    best: HardMask
-
-    def __iter__(self) -> Iterator[HardMask]:
-        return iter((self.best,))
+    def __iter__(self) -> Iterator[SingleMask]:
+        yield self
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +100,11 @@ class GrabCutImage:
         labels: Sequence[int] | None = None,
         box: Sequence[float] | None = None,
         mask: Any = None,
-    ) -> SingleAnswer:
+    ) -> SingleMask:
         """Raises BadPrompt without points and box, and for a mask that is not an earlier answer."""
         if not points and box is None:
             raise BadPrompt("grabcut: expected points or a box, got neither")
-        if mask is not None and not isinstance(mask, SingleAnswer):
+        if mask is not None and not isinstance(mask, SingleMask):
             raise BadPrompt(f"grabcut: expected an earlier answer as mask, got {type(mask).__name__}")
         height, width = self._pixels_HW3.shape[:2]
         crop = Crop(0, 0, width, height) if box is None else _around(box, width, height)
@@ -115,7 +112,7 @@ class GrabCutImage:
         trimap = _guess(crop, clicks, box, mask)
         _draw(trimap, crop, clicks, CLICK_RADIUS * max(crop.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
         inside = _cut(crop.shrink(self._pixels_HW3), trimap)
-        return SingleAnswer(HardMask(crop.paste(inside, (height, width))))
+        return SingleMask(crop.paste(inside, (height, width)))
 
 
 def _around(box_xyxy: Sequence[float], width: int, height: int) -> Crop:
@@ -130,7 +127,7 @@ def _guess(crop: Crop, clicks: list[Any], box: Sequence[float] | None, mask: Any
     """What is probably inside: the earlier answer, else the box, else disks around positive clicks."""
     trimap = np.full(crop.size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
     if mask is not None:
-        trimap[crop.shrink(mask.best.array.astype(np.float32)) > 0.5] = cv2.GC_PR_FGD
+        trimap[crop.shrink(mask.array.astype(np.float32)) > 0.5] = cv2.GC_PR_FGD
     elif box is not None:
         (x0, y0), (x1, y1) = crop.cell(box[0], box[1]), crop.cell(box[2], box[3])
         trimap[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD

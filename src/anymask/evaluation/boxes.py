@@ -8,15 +8,17 @@ Legend: S samples.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from anymask.core.progress import Progress
-from anymask.evaluation.protocol import EncodedImage, Predictor, encode_each
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
+from anymask.evaluation.protocol import EncodedImage, Predictor
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import DataPath, Photos, Sample
+from anymask.evaluation.scoring import score_each
 from anymask.evaluation.statistics import intervals, means
 
 JITTER = 0.1
@@ -50,29 +52,22 @@ def evaluate_boxes(
 ) -> Report:
     """Score `model` with the boxes of every mask of a data set (`limit`: of its first so many images).
 
-    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
-    BadInput for data that cannot be read or holds no mask, StorageError for the CSV.
+    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises as
+    `score_each` does.
     """
-    images = ScoredImages(data, limit)
-    scores: list[BoxScore] = []
-    encode_seconds: list[float] = []
-    with csv_table(csv_path) as write_row:
-        for encoded in encode_each(images, model, progress):
-            encode_seconds.append(encoded.seconds)
-            for sample in encoded.samples:
-                scores.append(score_boxes(sample, encoded.image))
-                write_row(_row(scores[-1]))
-    timing = {"encode_seconds": float(np.mean(encode_seconds))}
-    return {"dataset": images.name, "model": model.name, **summarise(scores), **timing}
+    options: Any = {"limit": limit, "csv_path": csv_path, "progress": progress}
+    found = score_each(data, model, score_boxes, _row, **options)
+    timing = {"encode_seconds": found.encode_seconds}
+    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
 
 
-def score_boxes(sample: Sample, image: EncodedImage) -> BoxScore:
+def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:
     jittered = jitter(sample.box_xyxy, sample.ground_truth_HW.shape, sample.rng(JITTER_SEED))
     started = time.perf_counter()
     masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
     seconds = time.perf_counter() - started
     exact, moved, filled = (sample.iou(mask) for mask in (*masks, _fill(sample)))
-    return BoxScore(sample, exact, moved, filled, jittered, seconds)
+    yield BoxScore(sample, exact, moved, filled, jittered, seconds)
 
 
 def _fill(sample: Sample) -> np.ndarray:

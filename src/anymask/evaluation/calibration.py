@@ -29,9 +29,10 @@ from anymask.core.progress import Progress
 from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
 from anymask.evaluation.clicks import FIRST_CLICK_SEED
-from anymask.evaluation.protocol import Predictor, encode_each
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
+from anymask.evaluation.protocol import Predictor
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import DataPath, Photos, Sample
+from anymask.evaluation.scoring import score_each
 from anymask.evaluation.statistics import SEED, draws, interval_of, intervals, means
 
 EQUAL_BINS, EVEN_BINS = 15, 10
@@ -85,15 +86,9 @@ def evaluate_calibration(
     makes the report of all answers, `summarise` unless given. Raises BadInput for data that cannot be read
     or holds no mask, StorageError for the CSV.
     """
-    images = ScoredImages(data, limit)
-    found: list[Prediction] = []
-    with csv_table(csv_path) as write_row:
-        for encoded in encode_each(images, model, progress):
-            for sample in encoded.samples:
-                for prediction in predictions(sample, encoded.image):
-                    found.append(prediction)
-                    write_row(_row(prediction))
-    return {"dataset": images.name, "model": model.name, **(summary or summarise)(found)}
+    options: Any = {"limit": limit, "csv_path": csv_path, "progress": progress}
+    found = score_each(data, model, predictions, _row, **options)
+    return {"dataset": found.dataset, "model": model.name, **(summary or summarise)(found.scores)}
 
 
 def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:

@@ -38,13 +38,6 @@ class Click:
         return int(self.positive)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    depth: float
-    x: int
-    y: int
-
-
 def next_click(
     ground_truth_HW: np.ndarray,
     predicted_HW: np.ndarray,
@@ -58,10 +51,9 @@ def next_click(
     """
     missing = _deepest(ground_truth_HW & ~predicted_HW & scored_HW, earlier)
     surplus = _deepest(predicted_HW & ~ground_truth_HW & scored_HW, earlier)
-    spot = missing if missing.depth > surplus.depth else surplus
-    if spot.depth == 0:
-        return None
-    return Click(spot.x, spot.y, positive=spot is missing)
+    positive = missing[0] > surplus[0]
+    depth, x, y = missing if positive else surplus
+    return Click(x, y, positive) if depth else None
 
 
 def random_click(ground_truth_HW: np.ndarray, rng: np.random.Generator) -> Click:
@@ -71,14 +63,14 @@ def random_click(ground_truth_HW: np.ndarray, rng: np.random.Generator) -> Click
     return Click(int(x), int(y), positive=True)
 
 
-def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> _Spot:
-    """First pixel in raster order of the largest distance to the outside.
+def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> tuple[float, int, int]:
+    """Largest distance to the outside, and x and y of the first pixel in raster order that has it.
 
     Only the bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
     """
     rows, columns = np.flatnonzero(region_HW.any(1)), np.flatnonzero(region_HW.any(0))
     if not len(rows):
-        return _Spot(0.0, 0, 0)
+        return 0.0, 0, 0
     top, left = int(rows[0]), int(columns[0])
     depth_hw = _distance(region_HW[top : rows[-1] + 1, left : columns[-1] + 1])
     for click in earlier:
@@ -86,7 +78,7 @@ def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> _Spot:
         if 0 <= y < depth_hw.shape[0] and 0 <= x < depth_hw.shape[1]:
             depth_hw[y, x] = 0
     y, x = divmod(int(depth_hw.argmax()), depth_hw.shape[1])
-    return _Spot(float(depth_hw[y, x]), left + x, top + y)
+    return float(depth_hw[y, x]), left + x, top + y
 
 
 def _distance(region_hw: np.ndarray) -> np.ndarray:

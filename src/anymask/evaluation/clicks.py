@@ -13,6 +13,7 @@ Legend: S samples, K clicks, H W image pixels.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,9 +22,10 @@ import numpy as np
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
-from anymask.evaluation.protocol import Answer, EncodedImage, Predictor, encode_each
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
+from anymask.evaluation.protocol import Answer, EncodedImage, Predictor
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import DataPath, Photos, Sample
+from anymask.evaluation.scoring import score_each
 from anymask.evaluation.statistics import intervals, means
 
 GOALS = (85, 90)
@@ -68,17 +70,13 @@ def evaluate_clicks(
         raise BadOption(f"max_clicks: expected at least 1, got {max_clicks}")
     if first not in ("centre", "random"):
         raise BadOption(f"first: expected 'centre' or 'random', got {first!r}")
-    images = ScoredImages(data, limit)
-    traces: list[Trace] = []
-    encode_seconds: list[float] = []
-    with csv_table(csv_path) as write_row:
-        for encoded in encode_each(images, model, progress):
-            encode_seconds.append(encoded.seconds)
-            for sample in encoded.samples:
-                traces.append(run_clicks(sample, encoded.image, max_clicks, first))
-                write_row(_row(traces[-1]))
-    timing = {"first_click": first, "encode_seconds": float(np.mean(encode_seconds))}
-    return {"dataset": images.name, "model": model.name, **summarise(traces), **timing}
+
+    def score(sample: Sample, image: EncodedImage) -> Iterator[Trace]:
+        yield run_clicks(sample, image, max_clicks, first)
+
+    found = score_each(data, model, score, _row, limit=limit, csv_path=csv_path, progress=progress)
+    timing = {"first_click": first, "encode_seconds": found.encode_seconds}
+    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
 
 
 def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: FirstClick = "centre") -> Trace:

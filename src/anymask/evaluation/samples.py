@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anymask.data.records import Annotation, Record, RecordSource, open_records
+from anymask.data.records import Annotation, Record, RecordSource
 from anymask.errors import BadInput
 
 DataPath = str | os.PathLike[str]
@@ -45,39 +45,6 @@ class Sample:
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers that are this sample's own, whatever else is scored in the same run."""
         return np.random.default_rng([seed, self.image, self.annotation])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredImage:
-    """`pixels_HW3` uint8 and the samples on it, at least one."""
-
-    pixels_HW3: np.ndarray
-    samples: list[Sample]
-
-
-class ScoredImages:
-    """The images of a data set (`limit`: the first so many), read one after the other.
-
-    An image without anything to score comes as None, so that counting goes on. Raises BadInput for a path
-    that `open_records` refuses, and while iterating for an image whose size differs from its record's.
-    """
-
-    def __init__(self, photos: Photos, limit: int | None = None) -> None:
-        self._records = open_records(photos)
-        self._count = count_of(self._records, limit)
-
-    @property
-    def name(self) -> str:
-        return self._records.name
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[ScoredImage | None]:
-        for number in range(self._count):
-            record = self._records[number]
-            samples = list(samples_of(record, number))
-            yield ScoredImage(checked_pixels(record), samples) if samples else None
 
 
 def count_of(records: RecordSource, limit: int | None) -> int:

@@ -8,36 +8,18 @@ pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.frames import ResizeLongest
+from anymask.core.automatic_mask import AutomaticMask
 from anymask.evaluation.bsds.thinning import Floats, keep_ridges
 from anymask.evaluation.extras import cv2
 
 PRESET = "reference"
 GRID = {"points_per_side": 16, "pred_iou_thresh": -1e9, "stability_score_thresh": 0.0}
 """What differs from the preset."""
-
-
-class SoftMask(Protocol):
-    @property
-    def low_res_logits(self) -> NDArray[np.float32] | None: ...
-
-    @property
-    def transform(self) -> ResizeLongest | None: ...
-
-
-class SoftProposer(Protocol):
-    """A model that can be asked for everything and keeps its logits; what `anymask.load()` returns can."""
-
-    @property
-    def name(self) -> str: ...
-
-    def everything(self, source: Any, /, preset: str = ..., **changes: Any) -> Sequence[SoftMask]: ...
 
 
 class EdgeSource(Protocol):
@@ -61,10 +43,11 @@ class HeadEdges:
 
 
 class MaskEdges:
-    """The edges of everything a model finds, as the paper makes them."""
+    """The edges of everything a model finds (`model.everything(pixels)`), as the paper makes them."""
 
-    def __init__(self, model: SoftProposer) -> None:
-        self._model, self.name = model, model.name
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.name: str = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         strongest_HW = np.zeros(pixels_HW3.shape[:2], np.float32)
@@ -83,7 +66,7 @@ class SobelEdges:
         return keep_ridges(scaled(gradient(grey)))
 
 
-def mask_edges(found: SoftMask) -> Floats:
+def mask_edges(found: AutomaticMask) -> Floats:
     """(H, W): gradient of the mask's probability along its outer boundary, 0 elsewhere."""
     assert found.low_res_logits is not None and found.transform is not None, "logits were asked for"
     (logits_HW,) = found.transform.to_image_logits(found.low_res_logits[None])
