@@ -167,7 +167,7 @@ def test_evaluation_of_calibration_prints_one_object_and_draws(run: Run, data: P
     result = run("evaluate", "calibration", data, "--fit", "--json", *files)
     report = json.loads(result.stdout)
     assert (result.exit_code, complaints(result)) == (0, [])
-    assert {"ece", "ece_even", "brier", "log_score", "ranks", "candidate_iou", "iou_error", "ci"} <= report.keys()
+    assert {"ece", "ece_even", "ece_null", "brier", "log_score", "ranks", "iou_error"} <= report.keys()
     assert (report["model"], report["samples"], report["answers"]) == ("disk", 2, 8)
     assert 0.1 <= report["fit"]["temperature"] <= 10
     assert len(Path("answers.csv").read_text().splitlines()) == 9

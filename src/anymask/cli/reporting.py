@@ -21,8 +21,8 @@ from anymask.errors import AnymaskError, MissingExtra, StorageError
 INTERRUPTED = 130
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
-    "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export", "onnxscript": "export",
-    "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
+    "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
+    "onnxscript": "export", "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
 }  # fmt: skip
 
 

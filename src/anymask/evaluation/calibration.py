@@ -202,7 +202,7 @@ def outcomes_drawn(prediction: Prediction, rng: np.random.Generator) -> Floats:
 
 
 def ece_interval(p_C: Floats, true_C: Floats, bin_C: Bins, images_C: NDArray[np.intp]) -> list[float]:
-    """95 % over images. Bins of a few candidates are off by chance, so that it lies rather above the value."""
+    """95 % over images. Bins of a few candidates are off by chance, so it lies rather above the value."""
     _, image_C = np.unique(images_C, return_inverse=True)
     shape = (int(image_C.max()) + 1, int(bin_C.max()) + 1)
     error_IB = np.bincount(image_C * shape[1] + bin_C, p_C - true_C, shape[0] * shape[1]).reshape(shape)
