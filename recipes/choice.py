@@ -30,7 +30,7 @@ from anymask.backends.torch import TorchBackend
 from anymask.cli.reporting import progress_line
 from anymask.data.sources import RecordSource, open_records
 from anymask.data.splits import in_validation, validation_split
-from anymask.evaluation.calibration import Forecast, forecasts
+from anymask.evaluation.calibration import Prediction, predictions
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
 from anymask.predict.constraints import clip_to_box, enforce_clicks, keep_clicked_component
@@ -80,21 +80,21 @@ def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]
         image = model.encode(record.read_pixels())
         for which in np.random.default_rng(number).permutation(len(samples))[:MAX_OBJECTS]:
             said.clear()
-            for forecast in forecasts(samples[int(which)], image):
-                yield record.key, by_slot(forecast, said[0].clone(), head)
+            for prediction in predictions(samples[int(which)], image):
+                yield record.key, by_slot(prediction, said[0].clone(), head)
                 said.clear()
         progress_line(number + 1, len(photos))
     hook.remove()
 
 
-def by_slot(forecast: Forecast, said_1C: Tensor, head: nn.Module) -> Answers:
-    """A forecast whose candidates, best ranked first, are back in their slots."""
-    several, slots = len(forecast.iou_M) > 1, [0]
+def by_slot(prediction: Prediction, said_1C: Tensor, head: nn.Module) -> Answers:
+    """A prediction whose candidates, best ranked first, are back in their slots."""
+    several, slots = len(prediction.iou_M) > 1, [0]
     if several:
         with torch.no_grad():
             slots = (1 + head(said_1C)[0, 1:4].argsort(descending=True, stable=True)).tolist()
     iou_14 = torch.full((1, 4), -1.0)
-    iou_14[0, slots] = torch.tensor(forecast.iou_M, dtype=torch.float32)
+    iou_14[0, slots] = torch.tensor(prediction.iou_M, dtype=torch.float32)
     return Answers(said_1C, iou_14, torch.tensor([several]))
 
 

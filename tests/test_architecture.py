@@ -62,13 +62,13 @@ def libraries(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "modules"),
     [
-        ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.edges"),
-        ("eval", "evaluation.calibration, evaluation.edge_sources, evaluation.floors, evaluation.tempering"),
+        ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.calibration"),
+        ("eval", "evaluation.bsds.benchmark, evaluation.baselines, evaluation.temperature_scaling"),
         ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
         ("tiff", "images.tiff"),
         ("torch", "backends.torch, hub.weights, compat"),
-        ("train", "training.recipes, evaluation.clicks"),
+        ("train", "training.recipes"),
     ],
 )
 def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:

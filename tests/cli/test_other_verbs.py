@@ -163,10 +163,16 @@ def test_edges_of_a_head_are_measured_refined_or_not(run: Run, data: Path) -> No
         assert (result.exit_code, json.loads(result.stdout)["refined"]) == (0, refined)
 
 
-def test_a_floor_has_no_masks_to_take_edges_of(run: Run, data: Path) -> None:
+def test_a_baseline_has_no_masks_to_take_edges_of(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
     result = run("evaluate", "edges", data, "--model", "sobel", "--from-masks")
     assert result.exit_code == 2 and "sobel finds no masks" in complaints(result)[0]
+
+
+def test_edges_of_masks_are_of_the_whole_photo(run: Run, data: Path) -> None:
+    pytest.importorskip("cv2")
+    result = run("evaluate", "edges", data, "--from-masks", "--zoom")
+    assert result.exit_code == 2 and "--zoom: edges of masks" in complaints(result)[0]
 
 
 def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, data: Path) -> None:
@@ -193,7 +199,7 @@ def test_evaluation_of_calibration_prints_one_object_and_draws(run: Run, data: P
     result = run("evaluate", "calibration", data, "--fit", "--json", *files)
     report = json.loads(result.stdout)
     assert (result.exit_code, complaints(result)) == (0, [])
-    assert {"ece", "ece_even", "brier", "log_score", "ranks", "alike", "iou_error", "ci"} <= report.keys()
+    assert {"ece", "ece_even", "ece_null", "brier", "log_score", "ranks", "iou_error"} <= report.keys()
     assert (report["model"], report["samples"], report["answers"]) == ("disk", 2, 8)
     assert 0.1 <= report["fit"]["temperature"] <= 10
     assert len(Path("answers.csv").read_text().splitlines()) == 9
@@ -224,7 +230,7 @@ def test_evaluation_of_proposals_refuses_what_it_does_not_know(
     assert result.exit_code == 2 and len(complaints(result)) == 1
 
 
-def test_a_floor_that_only_answers_prompts_cannot_propose(run: Run, data: Path) -> None:
+def test_a_baseline_that_only_answers_prompts_cannot_propose(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
     result = run("evaluate", "proposals", data, "--model", "grabcut")
     assert result.exit_code == 2 and "answers prompts only" in complaints(result)[0]

@@ -100,6 +100,6 @@ def test_what_comes_true_is_told_of_the_slot_that_drew_it(choice: ModuleType, tm
 def test_slots_are_ranked_as_the_candidates_were(choice: ModuleType) -> None:
     said = torch.tensor([[0.0, 1.0, 3.0, 2.0, 0.0]])
     chance, iou = np.full(4, 0.25), np.array([0.9, 0.6, 0.3])
-    forecast = choice.Forecast(None, "centre", chance, np.ones(3), iou, 0.5)
-    answer = choice.by_slot(forecast, said, torch.nn.Identity())
+    prediction = choice.Prediction(None, "centre", chance, np.ones(3), iou, 0.5)
+    answer = choice.by_slot(prediction, said, torch.nn.Identity())
     torch.testing.assert_close(answer.iou_A4, torch.tensor([[-1.0, 0.3, 0.9, 0.6]]))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
-    "torch": "torch", "safetensors": "torch", "cv2": "eval", "onnx_ir": "export", "onnxscript": "export",
-    "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
+    "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
+    "onnxscript": "export", "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
 }  # fmt: skip
 
 

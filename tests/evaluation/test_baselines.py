@@ -7,9 +7,8 @@ import pytest
 from evaluation_fakes import rectangle, sample
 
 from anymask.errors import BadPrompt
+from anymask.evaluation.baselines import BASELINES, GrabCut, GrabCutImage
 from anymask.evaluation.clicks import run_clicks
-from anymask.evaluation.floors import FLOORS, GrabCut, GrabCutImage
-from anymask.evaluation.session import PromptSession
 
 SIZE = (240, 480)
 THING = rectangle(SIZE, 150, 60, 300, 180)
@@ -30,7 +29,7 @@ def test_a_box_finds_the_thing(image: GrabCutImage) -> None:
 
 
 def test_clicks_lead_to_the_thing(image: GrabCutImage) -> None:
-    trace = run_clicks(sample(THING), PromptSession(image), max_clicks=3)
+    trace = run_clicks(sample(THING), image, max_clicks=3)
     assert max(trace.ious) > 0.9
 
 
@@ -74,5 +73,5 @@ def test_impossible_prompts_are_refused(image: GrabCutImage) -> None:
         image.segment(points=[(3, 3)], mask=THING)
 
 
-def test_the_table_of_floors_names_grabcut() -> None:
-    assert FLOORS["grabcut"]().name == "grabcut"
+def test_the_table_of_baselines_names_grabcut() -> None:
+    assert BASELINES["grabcut"]().name == "grabcut"

@@ -1,4 +1,4 @@
-"""From matched edge pixels to ODS, OIS, AP and R50, as the BSDS500 benchmark defines them.
+"""ODS, OIS, AP and R50 from matched edge pixels, as the BSDS500 benchmark defines them.
 
 Precision and recall belong to sums over photos: matched predicted pixels by predicted pixels, and matched
 human pixels by human pixels, all people together. ODS is the best F of one threshold for all photos (between
@@ -6,8 +6,8 @@ two thresholds precision and recall run straight); OIS that of the sums when eve
 the mean precision at recall 0, 0.01, ... 1, none where the curve does not reach; R50 the largest recall at a
 precision of one half or more, 0 where that is never reached. (The usual R50 interpolates over sorted
 precisions: the same where precision falls as recall rises, noise where it does not.)
-Legend: I photos, T thresholds, D draws; the last axis of counts is matched truth, truth, matched predicted,
-predicted.
+Legend: I photos, T thresholds, D draws; the last axis of counts is matched ground truth, ground truth,
+matched predicted, predicted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.evaluation.statistics import draws
+from anymask.evaluation.statistics import draws, interval_of
 
 THRESHOLDS = np.arange(1, 100) / 100
 STEPS = np.linspace(0, 1, 100)  # between two thresholds
@@ -37,12 +37,9 @@ def edge_intervals(counts_IT4: Counts) -> dict[str, list[float]]:
     draws_DI = draws(len(counts_IT4))
     totals_DT4 = np.tensordot(draws_DI.astype(np.float64), counts_IT4, axes=1)
     best_D4 = draws_DI @ best_counts(counts_IT4)
-
-    def interval(score: Callable[[Counts, Counts], float]) -> list[float]:
-        values = [score(totals, best) for totals, best in zip(totals_DT4, best_D4, strict=True)]
-        return [float(edge) for edge in np.percentile(values, (2.5, 97.5))]
-
-    return {name: interval(score) for name, score in SCORES.items()}
+    return {
+        name: interval_of(np.array(list(map(score, totals_DT4, best_D4)))) for name, score in SCORES.items()
+    }
 
 
 def best_counts(counts_IT4: Counts) -> Counts:

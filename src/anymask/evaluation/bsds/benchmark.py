@@ -1,9 +1,9 @@
-"""The edge protocol of BSDS500: how well do strong edges agree with those that people drew?
+"""The boundary benchmark of BSDS500: precision and recall of edges against those that people drew.
 
 At each of 99 thresholds the edges are thinned and matched one to one with the edges of every person, not
-farther than 0.75 % of the photo's diagonal (`edge_matching.py`). A predicted pixel is right when it has a
-partner in the drawing of anybody; every drawing asks for all its own pixels. What follows from the counts
-is in `edge_scores.py`.
+farther than 0.75 % of the photo's diagonal (`matching.py`). A predicted pixel is right when it has a partner
+in the drawing of anybody; every drawing asks for all its own pixels. `scores.py` makes ODS, OIS, AP and R50
+of the counts.
 
 The drawings lie beside each photo in `<key>.boundaries.npz`, as `boundaries`: people x H x W, bool, lines of
 one pixel. Legend: H W image pixels, K people.
@@ -25,8 +25,8 @@ from anymask.core.progress import Progress
 from anymask.data.record import Record
 from anymask.data.sources import open_records
 from anymask.errors import BadInput
-from anymask.evaluation.edge_matching import match_edges
-from anymask.evaluation.edge_scores import (
+from anymask.evaluation.bsds.matching import match_edges
+from anymask.evaluation.bsds.scores import (
     THRESHOLDS,
     Counts,
     edge_intervals,
@@ -34,18 +34,18 @@ from anymask.evaluation.edge_scores import (
     f_measure,
     precision_recall,
 )
-from anymask.evaluation.edge_sources import EdgeSource
+from anymask.evaluation.bsds.sources import EdgeSource
+from anymask.evaluation.bsds.thinning import Flags, Floats, thin
 from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, checked_pixels
-from anymask.evaluation.thinning import Flags, Floats, thin
+from anymask.evaluation.samples import DataPath, Photos, checked_pixels, count_of
 
 MEMBER = "boundaries.npz"
-REACH = 0.0075  # of the diagonal
+TOLERANCE = 0.0075  # of the diagonal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeScore:
-    """One photo: `counts_T4` as in `edge_scores.py`, and the seconds its edges took, matching left out."""
+    """One photo: `counts_T4` as in `scores.py`, and the seconds its edges took, matching left out."""
 
     key: str
     people: int
@@ -75,10 +75,8 @@ def evaluate_edges(
     `progress(done, total)` is called after every photo; `csv_path` receives one line per photo. Raises
     BadInput for data that cannot be read or lack the drawings, StorageError for the CSV.
     """
-    if limit is not None and limit < 1:
-        raise BadInput(f"limit: expected at least 1 image, got {limit}")
     records = open_records(data)
-    count = len(records) if limit is None else min(limit, len(records))
+    count = count_of(records, limit)
     scores: list[EdgeScore] = []
     with csv_table(csv_path) as write_row:
         for number in range(count):
@@ -98,12 +96,12 @@ def evaluate_edges(
 
 
 def _score(record: Record, source: EdgeSource) -> EdgeScore:
-    truths_KHW = read_boundaries(record)
+    humans_KHW = read_boundaries(record)
     pixels = checked_pixels(record)
     started = time.perf_counter()
     strength_HW = source.edges(pixels)
     seconds = time.perf_counter() - started
-    return EdgeScore(record.key, len(truths_KHW), count_matches(strength_HW, truths_KHW), seconds)
+    return EdgeScore(record.key, len(humans_KHW), count_matches(strength_HW, humans_KHW), seconds)
 
 
 def read_boundaries(record: Record) -> Flags:
@@ -122,27 +120,27 @@ def read_boundaries(record: Record) -> Flags:
     return np.asarray(drawn, bool)
 
 
-def count_matches(strength_HW: Floats, truths_KHW: Iterable[Flags]) -> Counts:
+def count_matches(strength_HW: Floats, humans_KHW: Iterable[Flags]) -> Counts:
     """(T, 4) counts of one photo. Equal edges at two thresholds are matched once."""
-    truths = list(truths_KHW)
-    reach = REACH * float(np.hypot(*strength_HW.shape))
+    humans = list(humans_KHW)
+    tolerance = TOLERANCE * float(np.hypot(*strength_HW.shape))
     counts_T4 = np.zeros((len(THRESHOLDS), 4))
     known: dict[bytes, NDArray[np.float64]] = {}
     for row, threshold in enumerate(THRESHOLDS):
         edges_HW = thin(strength_HW >= threshold)
         name = np.packbits(edges_HW).tobytes()
         if name not in known:
-            known = {name: _count(edges_HW, truths, reach)}
+            known = {name: _count(edges_HW, humans, tolerance)}
         counts_T4[row] = known[name]
     return counts_T4
 
 
-def _count(edges_HW: Flags, truths: list[Flags], reach: float) -> NDArray[np.float64]:
+def _count(edges_HW: Flags, humans: list[Flags], tolerance: float) -> NDArray[np.float64]:
     right = np.zeros(np.count_nonzero(edges_HW), bool)
     matched = 0
-    for truth_HW in truths:
-        predicted, human = match_edges(edges_HW, truth_HW, reach)
+    for human_HW in humans:
+        predicted, drawn = match_edges(edges_HW, human_HW, tolerance)
         right |= predicted
-        matched += int(human.sum())
-    drawn = sum(int(np.count_nonzero(truth_HW)) for truth_HW in truths)
-    return np.array([matched, drawn, right.sum(), len(right)], np.float64)
+        matched += int(drawn.sum())
+    total = sum(int(np.count_nonzero(human_HW)) for human_HW in humans)
+    return np.array([matched, total, right.sum(), len(right)], np.float64)

@@ -1,7 +1,6 @@
-"""What is to be found in a photo: its annotated masks, and the pixels that say nothing.
+"""The ground truth of a photo: its annotated masks, and the ignored pixels.
 
-Knows records; knows no model and no protocol. Where `Sample` asks how good one mask is, a target asks whether
-it was found at all.
+Where a `Sample` asks how good one mask is, these ask whether a mask was found at all.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from anymask.data.record import Annotation, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class GroundTruthMask:
     """An annotated mask, not empty, without its ignored pixels; `ignore` are those, None without any."""
 
     mask: Mask
@@ -25,37 +24,37 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class GroundTruth:
     """Of one photo. `neutral`: pixels on which a mask is neither right nor wrong, None without any."""
 
-    targets: list[Target]
+    targets: list[GroundTruthMask]
     neutral: Mask | None
 
     @property
     def covered(self) -> Mask:
-        """Every pixel of a target; there must be one."""
+        """Every pixel of a mask; there must be one."""
         return reduce(Mask.__or__, (t.mask for t in self.targets))
 
 
-def targets_of(record: Record, *, semantic: bool) -> Targets:
+def ground_truth_of(record: Record, *, semantic: bool) -> GroundTruth:
     """The masks of a record. Without `semantic` those that join several things are neutral, as crowds are."""
     wanted = [a for a in record.annotations if semantic or not a.semantic]
     left_out = [] if semantic else [a for a in record.annotations if a.semantic]
     neutral = [m for m in (record.ignore, *map(region, [*record.crowd, *left_out])) if m is not None]
-    found = [t for t in (_target(a, record.ignore) for a in wanted) if t is not None]
-    return Targets(found, joined(neutral))
+    found = [t for t in (_mask_of(a, record.ignore) for a in wanted) if t is not None]
+    return GroundTruth(found, union(neutral))
 
 
-def _target(annotation: Annotation, record_ignore: Mask | None) -> Target | None:
+def _mask_of(annotation: Annotation, record_ignore: Mask | None) -> GroundTruthMask | None:
     mask = annotation.mask
     if mask is None:
         return None
-    ignore = joined(m for m in (annotation.ignore, record_ignore) if m is not None)
+    ignore = union(m for m in (annotation.ignore, record_ignore) if m is not None)
     mask = mask if ignore is None else mask - ignore
-    return None if mask.is_empty else Target(mask, ignore)
+    return None if mask.is_empty else GroundTruthMask(mask, ignore)
 
 
-def joined(masks: Iterable[Mask]) -> Mask | None:
+def union(masks: Iterable[Mask]) -> Mask | None:
     """The union; None of no masks."""
     several = list(masks)
     return reduce(Mask.__or__, several) if several else None

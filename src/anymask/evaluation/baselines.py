@@ -1,4 +1,4 @@
-"""Floors: what methods without any learning reach under the same protocol.
+"""Baselines: methods without learning under the same protocol.
 
 GrabCut (Rother et al. 2004) fits two colour mixtures, one inside and one outside, and cuts the image
 between them. A box says that everything outside it is background; the cut is made on the box and half a
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from anymask.errors import BadPrompt
-from anymask.evaluation.opencv import cv2
-from anymask.evaluation.subject import Subject
+from anymask.evaluation.extras import cv2
+from anymask.evaluation.protocol import Predictor
 
 LONG_SIDE = 320
 ROUNDS = 5
@@ -30,24 +30,21 @@ BOX_MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HardMask:
-    """A mask without a score."""
+class SingleMask:
+    """A mask without a score, and an answer of this mask alone: fit to be the `mask` of the next prompt."""
 
     array: np.ndarray
 
+    @property
+    def best(self) -> SingleMask:
+        return self
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SingleAnswer:
-    """One mask, fit to be the `mask` of the next prompt."""
-
-    best: HardMask
-
-    def __iter__(self) -> Iterator[HardMask]:
-        return iter((self.best,))
+    def __iter__(self) -> Iterator[SingleMask]:
+        yield self
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Crop:
     """The part of an image a cut is made on: edges in whole image pixels, and its size in cut pixels."""
 
     x0: int
@@ -103,49 +100,49 @@ class GrabCutImage:
         labels: Sequence[int] | None = None,
         box: Sequence[float] | None = None,
         mask: Any = None,
-    ) -> SingleAnswer:
+    ) -> SingleMask:
         """Raises BadPrompt without points and box, and for a mask that is not an earlier answer."""
         if not points and box is None:
             raise BadPrompt("grabcut: expected points or a box, got neither")
-        if mask is not None and not isinstance(mask, SingleAnswer):
+        if mask is not None and not isinstance(mask, SingleMask):
             raise BadPrompt(f"grabcut: expected an earlier answer as mask, got {type(mask).__name__}")
         height, width = self._pixels_HW3.shape[:2]
-        window = Window(0, 0, width, height) if box is None else _around(box, width, height)
+        crop = Crop(0, 0, width, height) if box is None else _around(box, width, height)
         clicks = list(zip(points or (), labels or [1] * len(points or ()), strict=True))
-        trimap = _guess(window, clicks, box, mask)
-        _draw(trimap, window, clicks, CLICK_RADIUS * max(window.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
-        inside = _cut(window.shrink(self._pixels_HW3), trimap)
-        return SingleAnswer(HardMask(window.paste(inside, (height, width))))
+        trimap = _guess(crop, clicks, box, mask)
+        _draw(trimap, crop, clicks, CLICK_RADIUS * max(crop.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
+        inside = _cut(crop.shrink(self._pixels_HW3), trimap)
+        return SingleMask(crop.paste(inside, (height, width)))
 
 
-def _around(box_xyxy: Sequence[float], width: int, height: int) -> Window:
+def _around(box_xyxy: Sequence[float], width: int, height: int) -> Crop:
     """The box and a margin, inside the image."""
     x0, y0, x1, y1 = box_xyxy
     dx, dy = BOX_MARGIN * (x1 - x0), BOX_MARGIN * (y1 - y0)
     left, top = max(0, int(x0 - dx)), max(0, int(y0 - dy))
-    return Window(left, top, min(width, int(x1 + dx) + 1), min(height, int(y1 + dy) + 1))
+    return Crop(left, top, min(width, int(x1 + dx) + 1), min(height, int(y1 + dy) + 1))
 
 
-def _guess(window: Window, clicks: list[Any], box: Sequence[float] | None, mask: Any) -> np.ndarray:
+def _guess(crop: Crop, clicks: list[Any], box: Sequence[float] | None, mask: Any) -> np.ndarray:
     """What is probably inside: the earlier answer, else the box, else disks around positive clicks."""
-    trimap = np.full(window.size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
+    trimap = np.full(crop.size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
     if mask is not None:
-        trimap[window.shrink(mask.best.array.astype(np.float32)) > 0.5] = cv2.GC_PR_FGD
+        trimap[crop.shrink(mask.array.astype(np.float32)) > 0.5] = cv2.GC_PR_FGD
     elif box is not None:
-        (x0, y0), (x1, y1) = window.cell(box[0], box[1]), window.cell(box[2], box[3])
+        (x0, y0), (x1, y1) = crop.cell(box[0], box[1]), crop.cell(box[2], box[3])
         trimap[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD
     else:
-        _draw(trimap, window, clicks, GUESS_RADIUS * min(window.size_hw), {1: cv2.GC_PR_FGD})
+        _draw(trimap, crop, clicks, GUESS_RADIUS * min(crop.size_hw), {1: cv2.GC_PR_FGD})
     return trimap
 
 
 def _draw(
-    trimap_hw: np.ndarray, window: Window, clicks: list[Any], radius: float, values: dict[int, int]
+    trimap_hw: np.ndarray, crop: Crop, clicks: list[Any], radius: float, values: dict[int, int]
 ) -> None:
     """Disks around the clicks whose label has a value."""
     for (x, y), label in clicks:
         if label in values:
-            cv2.circle(trimap_hw, window.cell(x, y), max(1, round(radius)), values[label], cv2.FILLED)
+            cv2.circle(trimap_hw, crop.cell(x, y), max(1, round(radius)), values[label], cv2.FILLED)
 
 
 def _cut(pixels_hw3: np.ndarray, trimap_hw: np.ndarray) -> np.ndarray:
@@ -164,4 +161,4 @@ def _is_inside(trimap_hw: np.ndarray) -> np.ndarray:
     return np.isin(trimap_hw, (cv2.GC_FGD, cv2.GC_PR_FGD))
 
 
-FLOORS: dict[str, type[Subject]] = {"grabcut": GrabCut}
+BASELINES: dict[str, type[Predictor]] = {"grabcut": GrabCut}

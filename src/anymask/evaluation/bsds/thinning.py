@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.evaluation.opencv import cv2
+from anymask.evaluation.extras import cv2
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
