@@ -1,4 +1,4 @@
-"""AutomaticMask: a mask that was found by a grid of points, without a prompt from a person."""
+"""AutomaticMask: a mask that the automatic mask generator found, without a prompt from a person."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from anymask.core.window import Frame
 class AutomaticMask:
     """One mask of the size of the image, and what it was kept for.
 
-    `predicted_iou`: as the network says. `stability_score`: IoU of the mask at a raised and at a lowered
-    threshold, 0..1 (paper, section 5). `point_xy`: the grid point, in pixels of the image. `crop_box_xyxy`:
-    the part of the image that the network saw. `low_res_logits`, `transform`: the answer before it was
-    upscaled and what it was drawn in, the crop or, from closer, a window of the image; only where asked for.
+    `predicted_iou`: the quality that the network predicts. `stability_score`: IoU of the mask at a raised and
+    at a lowered threshold, 0..1 (paper, section 5). `point_xy`: the grid point or the middle of the box that
+    was asked, in pixels of the image. `crop_box_xyxy`: the crop of the image that it was found in.
+    `probability`: chance, 0..1, that this mask is right: that its IoU with a mask that a person would draw is
+    0.5 or more. Calibrated where the model's card has coefficients for it; elsewhere predicted IoU times
+    stability score. `low_res_logits`, `transform`: the answer before it was upscaled and what it was drawn
+    in, the whole image or a window of it; only where asked for.
     """
 
     mask: Mask
@@ -26,5 +29,6 @@ class AutomaticMask:
     stability_score: float
     point_xy: tuple[float, float]
     crop_box_xyxy: tuple[int, int, int, int]
+    probability: float = 0.0
     low_res_logits: NDArray[np.float32] | None = None
     transform: Frame | None = None

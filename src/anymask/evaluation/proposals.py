@@ -89,7 +89,7 @@ def evaluate_proposals(
     data: Photos,
     model: Proposer,
     *,
-    preset: str = "fast",
+    preset: str = "default",
     protocol: Settings = "preset",
     semantic: bool = True,
     limit: int | None = None,

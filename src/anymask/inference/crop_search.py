@@ -1,6 +1,9 @@
-"""CropSearch: what one crop of an image is asked, a grid of points and boxes, and which answers stay.
+"""CropGenerator: proposals of one crop of an image, from a grid of points and from detected boxes.
 
-Legend: P prompts, m side of the low-resolution masks, N points.
+A `View` is a crop and how the model sees it; all views of an image are encoded once and shared: `best_view`
+tells which of them shows a thing largest.
+
+Legend: P prompts, m side of the low-resolution masks, N points, K boxes.
 """
 
 from __future__ import annotations
@@ -9,171 +12,184 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from anymask.core.candidates import Candidate
-from anymask.core.geometry import Floats, ResizeLongest, SizeHW
-from anymask.core.grid import Crop, coarse_to_fine
+from anymask.core.geometry import Floats, SizeHW
+from anymask.core.grid import Crop, box_nms, touches_inner_edge
 from anymask.core.prompt import Prompt
-from anymask.inference.account import Account
+from anymask.core.window import Frame, Window
 from anymask.inference.automatic_settings import AutomaticSettings
 from anymask.inference.backend import DecodedArrays, DecodeInput
-from anymask.inference.duplicates import Duplicates
-from anymask.inference.filters import Judge, Proposal
+from anymask.inference.filters import MaskFilter, PromptPoint, Proposal
+from anymask.inference.generation_stats import GenerationStats
 from anymask.inference.predictor import SEVERAL, SINGLE, EncodedImage
 from anymask.inference.prompt_arrays import batches
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 POSITIVE = 1  # label of a point
+MARGIN = 0.1  # around a box, of its sides: how much more of the image a view must show
+BOX_NMS = 0.75  # NMS threshold of detected boxes of all views, before they are answered
+INNER_EDGE_PX = 8.0  # a detected box nearer to an inner edge of its crop is cut off by it
 
 
-class CropSearch:
-    """`crop`: of an image of `size_hw`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A crop of an image of `size_hw`, encoded. `region`: what is searched, the whole image or a box of it;
+    its crop is layer 0.
+    """
 
-    def __init__(self, settings: AutomaticSettings, account: Account, crop: Crop, size_hw: SizeHW) -> None:
-        self._settings, self._account, self._crop, self._size_hw = settings, account, crop, size_hw
-        self._duplicates = Duplicates(settings, account)
+    image: EncodedImage
+    crop: Crop
+    layer: int
+    region: Crop
+    size_hw: SizeHW
 
-    def kept(
-        self, image: EncodedImage, grid_N2: NDArray[np.float64], small: EncodedImage | None = None
-    ) -> list[Proposal]:
-        """What stays, best first. `grid_N2`: points x, y in the unit square. `small`: the crop as the model's
-        small twin sees it; then that answers the grid.
-        """
-        if small is None:
-            found = self._in_grid(image, grid_N2, self._judge(image))
-        else:
-            found = self._by_twin(image, grid_N2, small)
-        kept = self._duplicates.without(found, side_of(image))
-        if in_boxes := self._in_boxes(image):
-            kept = self._duplicates.without([*in_boxes, *kept], side_of(image))
-        return kept
+    @property
+    def side(self) -> int:
+        """Of the low-resolution masks."""
+        return self.image.model.spec.low_res_size
 
-    def _judge(self, image: EncodedImage, **thresholds: float) -> Judge:
-        settings = replace(self._settings, **thresholds)  # type: ignore[arg-type]
-        side, rejected = side_of(image), self._account.rejected
-        return Judge(settings, image.transform, side, self._crop, self._size_hw, rejected)
+    @property
+    def frame(self) -> Frame:
+        """What masks are drawn in, as a frame of the whole image."""
+        if self.crop == (0, 0, *self.size_hw[::-1]):
+            return self.image.transform
+        return Window(self.size_hw, self.crop, self.image.transform.input_size)
 
-    def _by_twin(
-        self, image: EncodedImage, grid_N2: NDArray[np.float64], small: EncodedImage
-    ) -> list[Proposal]:
-        """The best of what the twin finds, answered again: each point with the twin's mask to start from."""
-        s, side = self._settings, side_of(small)
-        loose = self._judge(
-            small, pred_iou_thresh=s.small_pred_iou_thresh, stability_score_thresh=s.small_stability_thresh
-        )
-        found = self._duplicates.without(self._in_grid(small, grid_N2, loose), side)[: s.small_keep]
+    def shows(self, box_xyxy: NDArray[np.float64]) -> bool:
+        """Whether the box, in pixels of the image, is in the crop with a margin, where the region has one."""
+        margin = MARGIN * np.tile(box_xyxy[2:] - box_xyxy[:2], 2) * np.array([-1, -1, 1, 1])
+        low, high = np.tile(self.region[:2], 2), np.tile(self.region[2:], 2)
+        x0, y0, x1, y1 = (box_xyxy + margin).clip(low, high).tolist()
+        left, top, right, bottom = self.crop
+        return bool(left <= x0 and top <= y0 and x1 <= right and y1 <= bottom)
 
-        def ask(proposal: Proposal) -> Candidate:
-            before = enlarged(proposal.low_res(side), side_of(image))
-            return image.segment_batch([Prompt.of([proposal.point_xy], mask=before)])[0].best
 
-        judge = self._judge(image)
-        passed: list[Proposal] = []
-        with self._account.timing("decode"):
-            for proposal, best in zip(found, in_order(ask, found, image.model.workers), strict=True):
-                low_res_1mm = best.low_res_logits[None]
-                passed += judge.passed(low_res_1mm, np.array([best.iou], np.float32), proposal.point_xy)
-        return passed
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredBoxes:
+    """`boxes_xyxy_K4`: float64, in pixels of the image. `scores_K`: 0..1."""
 
-    def _in_boxes(self, image: EncodedImage) -> list[Proposal]:
-        """The masks of the boxes that the model finds; the point of each is the middle of its box."""
-        s, finder = self._settings, image.model.box_finder
-        if finder is None or not s.boxes:
-            return []
-        with self._account.timing("decode"):
-            found = finder.find(image.embedding, image.transform, s.boxes, s.box_score_thresh)
-            prompts = [Prompt.of(box=box) for box in found.boxes_xyxy_K4]
-            middles_xy = (found.boxes_xyxy_K4[:, :2] + found.boxes_xyxy_K4[:, 2:]) / 2
-        judge = self._judge(
-            image, pred_iou_thresh=s.box_pred_iou_thresh, stability_score_thresh=s.box_stability_thresh
-        )
-        answers = self._judged(image, prompts, middles_xy, SINGLE, judge)
-        return [proposal for _, passed in answers for proposal in passed]
+    boxes_xyxy_K4: NDArray[np.float64]
+    scores_K: Floats
 
-    def _in_grid(self, image: EncodedImage, grid_N2: NDArray[np.float64], judge: Judge) -> list[Proposal]:
-        """Ask the grid, in rounds where covered points are skipped."""
-        height, width = image.size_hw
+
+NO_BOXES = ScoredBoxes(np.zeros((0, 4)), np.zeros(0, np.float32))
+
+
+def best_view(box_xyxy: NDArray[np.float64], views: Sequence[View]) -> int:
+    """Which view shows a box, in pixels of the image, largest: the smallest crop around it, and of equal ones
+    the one in whose middle it lies. The whole image shows everything.
+    """
+
+    def badness(view: View) -> tuple[int, float]:
+        x0, y0, x1, y1 = view.crop
+        off_centre = np.abs(box_xyxy[:2] + box_xyxy[2:] - np.array([x0 + x1, y0 + y1])).sum()
+        return max(x1 - x0, y1 - y0), float(off_centre)
+
+    shown = [i for i, view in enumerate(views) if view.layer == 0 or view.shows(box_xyxy)]
+    return min(shown, key=lambda i: badness(views[i]))
+
+
+def detect_boxes(
+    views: Sequence[View], settings: AutomaticSettings, stats: GenerationStats
+) -> list[ScoredBoxes]:
+    """The boxes that the model detects in all views, each for the view that shows it largest; none where it
+    detects none. A box that its crop cuts off is left to a view that does not.
+    """
+    if views[0].image.model.box_finder is None or not settings.boxes:
+        return [NO_BOXES] * len(views)
+    with stats.timing("decode"):
+        found = [_detected(view, settings) for view in views]
+        boxes = np.concatenate([f.boxes_xyxy_K4 for f in found])
+        scores = np.concatenate([f.scores_K for f in found])
+        kept = box_nms(boxes, scores, BOX_NMS)[: settings.boxes]
+        best = np.array([best_view(box, views) for box in boxes[kept]], np.intp)
+    stats.total += len(kept)
+    return [ScoredBoxes(boxes[kept[best == i]], scores[kept[best == i]]) for i in range(len(views))]
+
+
+def _detected(view: View, settings: AutomaticSettings) -> ScoredBoxes:
+    finder, image = view.image.model.box_finder, view.image
+    assert finder is not None
+    found = finder.find(image.embedding, image.transform, settings.boxes, settings.box_score_thresh)
+    cut_off = touches_inner_edge(found.boxes_xyxy_K4, view.crop, view.size_hw, INNER_EDGE_PX)
+    x0, y0 = view.crop[:2]
+    return ScoredBoxes(found.boxes_xyxy_K4[~cut_off] + np.array([x0, y0, x0, y0]), found.scores_K[~cut_off])
+
+
+class CropGenerator:
+    """Asks one view and filters its answers."""
+
+    def __init__(self, settings: AutomaticSettings, stats: GenerationStats, view: View) -> None:
+        self._settings, self._stats, self._view = settings, stats, view
+
+    def of_points(self, grid_N2: NDArray[np.float64]) -> Iterator[Proposal]:
+        """Up to three for each point x, y of the unit square."""
+        height, width = self._view.image.size_hw
         points_xy = grid_N2 * np.array([width, height])
-        limit = self._settings.skip_covered
-        rounds = coarse_to_fine(round(len(grid_N2) ** 0.5)) if limit else [np.arange(len(points_xy))]
-        side = side_of(image)
-        covered = np.zeros((side, side), np.int32)
-        proposals: list[Proposal] = []
-        for indices in rounds:
-            if limit:
-                indices = indices[~self._is_covered(points_xy[indices], covered, image.transform, limit)]
-            proposals += self._asked_round(image, points_xy[indices], judge)
-            if limit:
-                covered = self._coverage(proposals, side)
-        return proposals
-
-    def _coverage(self, proposals: Sequence[Proposal], side: int) -> NDArray[np.int32]:
-        """How many different masks each cell lies in."""
-        covered = np.zeros((side, side), np.int32)
-        for i in self._duplicates.distinct(proposals, side):
-            covered[proposals[i].cells.slices] += proposals[i].logits > 0
-        return covered
-
-    def _is_covered(
-        self, points_xy: NDArray[np.float64], covered: NDArray[np.int32], frame: ResizeLongest, limit: int
-    ) -> NDArray[np.bool_]:
-        cells_xy = frame.to_model_points(points_xy) * (len(covered) / frame.input_size)
-        x, y = cells_xy.astype(np.intp).clip(0, len(covered) - 1).T
-        skipped = np.asarray(covered[y, x] >= limit)
-        self._account.rejected["covered point"] += int(skipped.sum())
-        self._account.add_asked(int(skipped.sum()))
-        return skipped
-
-    def _asked_round(
-        self, image: EncodedImage, points_xy: NDArray[np.float64], judge: Judge
-    ) -> Iterator[Proposal]:
         prompts = [Prompt.of([point]) for point in points_xy]
-        for asked, passed in self._judged(image, prompts, points_xy, SEVERAL, judge):
-            self._account.add_asked(asked)
-            yield from passed
+        asked = [PromptPoint((x, y)) for x, y in points_xy.tolist()]
+        return self._filtered(prompts, asked, SEVERAL, self._mask_filter())
 
-    def _judged(
-        self,
-        image: EncodedImage,
-        prompts: Sequence[Prompt],
-        points_xy: NDArray[np.floating],
-        slots: slice,
-        judge: Judge,
-    ) -> Iterator[tuple[int, list[Proposal]]]:
-        """After each call how many prompts it answered and what of their `slots` passed, at `points_xy`."""
-        seconds, asked = self._account.seconds, time.perf_counter()
-        for indices, decoded in self._decoded(image, prompts):
+    def of_boxes(self, boxes: ScoredBoxes) -> Iterator[Proposal]:
+        """Up to one for each box."""
+        x0, y0 = self._view.crop[:2]
+        inside_K4 = boxes.boxes_xyxy_K4 - np.array([x0, y0, x0, y0])
+        prompts = [Prompt.of(box=box) for box in inside_K4]
+        middles = ((inside_K4[:, :2] + inside_K4[:, 2:]) / 2).tolist()
+        scored = zip(middles, boxes.scores_K.tolist(), strict=True)
+        asked = [PromptPoint((x, y), score) for (x, y), score in scored]
+        s = self._settings
+        own = self._mask_filter(
+            pred_iou_thresh=s.box_pred_iou_thresh, stability_score_thresh=s.box_stability_thresh
+        )
+        return self._filtered(prompts, asked, SINGLE, own)
+
+    def _mask_filter(self, **thresholds: float) -> MaskFilter:
+        settings, view = replace(self._settings, **thresholds), self._view  # type: ignore[arg-type]
+        return MaskFilter(
+            settings,
+            view.image.transform,
+            view.side,
+            view.crop,
+            view.size_hw,
+            view.region,
+            self._stats.filtered_by,
+        )
+
+    def _filtered(
+        self, prompts: Sequence[Prompt], asked: Sequence[PromptPoint], slots: slice, mask_filter: MaskFilter
+    ) -> Iterator[Proposal]:
+        """What passes of the decoder's `slots`; after each call it is told how many prompts were answered."""
+        seconds, started = self._stats.seconds, time.perf_counter()
+        for indices, decoded in self._decoded(prompts):
             answered = time.perf_counter()
             passed: list[Proposal] = []
             for row, index in enumerate(indices):
-                x, y = points_xy[index].tolist()
-                passed += judge.passed(
-                    decoded.low_res_masks_P4mm[row, slots], decoded.iou_P4[row, slots], (x, y)
-                )
-            seconds["decode"] += answered - asked
+                masks, ious = decoded.low_res_masks_P4mm[row, slots], decoded.iou_P4[row, slots]
+                passed += mask_filter.passed(masks, ious, asked[index])
+            seconds["decode"] += answered - started
             seconds["rest"] += time.perf_counter() - answered
-            yield len(indices), passed
-            asked = time.perf_counter()
+            self._stats.add_answered(len(indices))
+            yield from passed
+            started = time.perf_counter()
 
-    def _decoded(
-        self, image: EncodedImage, prompts: Sequence[Prompt]
-    ) -> Iterator[tuple[list[int], DecodedArrays]]:
+    def _decoded(self, prompts: Sequence[Prompt]) -> Iterator[tuple[list[int], DecodedArrays]]:
         """Answers in the order of the prompts; several calls are under way where the model gains by it."""
-        backend, workers = image.model.backend, image.model.workers
+        image = self._view.image
+        backend, offset = image.model.backend, self._settings.point_offset_px
         calls = batches(prompts, backend.spec, image.transform, backend.batch_size)
 
         def decode(call: tuple[list[int], DecodeInput]) -> tuple[list[int], DecodedArrays]:
             indices, arrays = call
-            return indices, backend.decode(image.embedding, _shifted(arrays, self._settings.point_shift))
+            return indices, backend.decode(image.embedding, _moved(arrays, offset))
 
-        yield from in_order(decode, calls, workers)
+        yield from in_order(decode, calls, image.model.workers)
 
 
 def in_order(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int) -> Iterator[Answer]:
@@ -191,20 +207,9 @@ def in_order(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int
             yield ahead.popleft().result()
 
 
-def side_of(image: EncodedImage) -> int:
-    """Of the low-resolution masks of the model that encoded it."""
-    return image.model.spec.low_res_size
-
-
-def enlarged(low_res_mm: Floats, side: int) -> Floats:
-    """Logits of the same square with more cells."""
-    grey = Image.fromarray(low_res_mm).resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(grey, np.float32)
-
-
-def _shifted(prompts: DecodeInput, by: float) -> DecodeInput:
+def _moved(prompts: DecodeInput, by_px: float) -> DecodeInput:
     """Points, not padding, moved by so many pixels of the model frame."""
-    if not by:
+    if not by_px:
         return prompts
-    moved = prompts.points_PN2 + by * (prompts.labels_PN == POSITIVE)[..., None].astype(np.float32)
+    moved = prompts.points_PN2 + by_px * (prompts.labels_PN == POSITIVE)[..., None].astype(np.float32)
     return replace(prompts, points_PN2=moved.astype(np.float32))

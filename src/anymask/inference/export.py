@@ -28,18 +28,17 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import StorageError
 from anymask.inference.export_graph import fold_constants, link_weights, strip_notes
 from anymask.inference.export_proof import example_image, example_prompts, prove
-from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card, sha256_of
+from anymask.inference.model_files import HEAD_PARTS, ModelFiles, read_card, sha256_of
 from anymask.inference.onnx_names import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
 from anymask.model.checkpoints import load_weights, save_weights
 from anymask.model.segmenter import Segmenter
 
 OPSET = 20
 MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not know them
-GRID_FAMILY, GRID_SIZE = "lite", 256  # the network that has a small twin, and the twin's frame
 # Networks that answer prompts without masks sooner by a graph of their own.
 POINTS_FAMILIES = ("sam", "mobile_sam")
 # Of the card, written anew.
-OWN_FACTS = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof", GRID_FACT)
+OWN_FACTS = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof")
 
 
 class EncoderGraph(nn.Module):
@@ -124,33 +123,12 @@ def export_model(
     files = ModelFiles.of(card)
     try:
         write_graphs(stored, files, weights)
-        twin = (
-            {}
-            if (preset or network.spec.name) != GRID_FAMILY
-            else {GRID_FACT: write_grid_twin(stored, files).name}
-        )
-        complete_card(files, {**twin, "proof": prove(stored, card)})
+        complete_card(files, {"proof": prove(stored, card)})
     except BaseException:
         for path in (files.encoder, files.decoder, files.points):
             path.unlink(missing_ok=True)
         raise
     return card
-
-
-def write_grid_twin(stored: Segmenter, files: ModelFiles) -> Path:
-    """Graphs of the same weights for a smaller frame, in which a grid of points is answered four times as
-    fast; returns their card's path. Raises what `export_model` raises.
-    """
-    twin = copy.deepcopy(stored)
-    name = f"{stored.spec.name}-{GRID_SIZE}"
-    low_res = stored.spec.low_res_size * GRID_SIZE // stored.spec.input_size
-    twin.spec = replace(stored.spec, name=name, input_size=GRID_SIZE, low_res_size=low_res)
-    its = ModelFiles.of(files.card.with_name(f"{name}.json"))
-    about = f"The weights of {stored.spec.name} for a frame of {GRID_SIZE} pixels: answers grids of points."
-    its.card.write_text(json.dumps({"spec": twin.spec.to_dict(), "about": about}), "utf-8")
-    write_graphs(twin, its, files.weights)
-    complete_card(its, {"proof": prove(twin, its.card)})
-    return its.card
 
 
 def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tensor]]:

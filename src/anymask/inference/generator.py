@@ -1,98 +1,112 @@
-"""Everything in an image: a grid of points, every point answered, confident and stable answers kept once.
+"""AutomaticMaskGenerator: everything in an image, from a grid of points and from detected boxes.
 
-Paper, section 5 and Appendix B. Of the thousands of answers only windows of low-resolution logits are kept;
-a mask of the size of the image exists for what survives, one at a time, as run lengths. The result does not
-depend on how many prompts share a call.
+Paper, section 5 and Appendix B: prompts -> filters -> near-duplicates go -> small islands and holes go. Of the
+thousands of answers only low-resolution logits are kept; a mask of the size of the image exists for what
+survives, one at a time, as run lengths. The result does not depend on how many prompts share a call.
+
+Crops are encoded once and shared: a box is answered, and a mask refined, in the crop that shows it largest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.candidates import Candidate
 from anymask.core.geometry import SizeHW
 from anymask.core.grid import Crop, crop_layers, point_grid
-from anymask.core.image import read_image
+from anymask.core.image import content_hash, read_image
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
-from anymask.inference.account import Account
 from anymask.inference.automatic_settings import PRESETS, AutomaticSettings, settings_of
-from anymask.inference.crop_search import CropSearch, side_of
-from anymask.inference.duplicates import Duplicates
+from anymask.inference.crop_search import CropGenerator, View, detect_boxes
+from anymask.inference.duplicates import nms_of_masks, nms_of_proposals
 from anymask.inference.filters import Proposal
+from anymask.inference.generation_stats import GenerationStats
 from anymask.inference.predictor import EncodedImage, Model
+from anymask.inference.ranking import Drawn, ranked_by_probability
 from anymask.inference.scoring import ImageScorer
-from anymask.inference.zoom import ZoomImage
 
-REDRAWN = 3  # times that what is kept is drawn again from closer, each time from the answer before
+THRESHOLDS = ("pred_iou_thresh", "stability_score_thresh")
+UNSUITED = "unsuited"  # on a card, under "automatic": presets whose thresholds this model rarely reaches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Everything that was found. `rejected`: answers that were dropped, by filter. `seconds`: of each
+    """Everything that was found. `filtered_by`: answers that were dropped, by filter. `seconds`: of each
     part.
     """
 
     masks: list[AutomaticMask]
     size_hw: SizeHW
     content_hash: str
-    rejected: dict[str, int]
+    filtered_by: dict[str, int]
     seconds: dict[str, float]
 
 
 def everything(
     model: Model,
     source: Any,
-    preset: str = "fast",
+    preset: str = "default",
     *,
+    box: ArrayLike | None = None,
     progress: Progress | None = None,
     keep_logits: bool = False,
     **changes: Any,
 ) -> Found:
-    """All masks of an image (a path, bytes, a file, a PIL image or an array), in the order of the published
-    generator: best predicted IoU first, after clean-up untouched masks first.
+    """All masks of an image (a path, bytes, a file, a PIL image or an array), most probable first; with
+    `sa1b` and `sam_default` in the order of the published generator.
 
-    `preset`: `fast`, `wide`, `paper` or `reference`; `changes`: fields of `AutomaticSettings`.
-    `progress(done, total)` counts grid points, then masks that are drawn again, when `total` is known to be
-    larger. Raises BadImage, BadOption.
+    `preset`: `default`, `precise`, `sa1b` or `sam_default`; `changes`: fields of `AutomaticSettings`. `box`:
+    x0, y0, x1, y1, in pixels of the image: only what lies in it is looked for, as in a crop; masks that its
+    edges cut off are dropped. `progress(done, total)` counts prompts, when `total` is known to be larger.
+    Raises BadImage, BadOption.
     """
     settings = settings_for(model, preset, **changes)
-    return Search(model, settings, keep_logits, progress).of_pixels(read_image(source))
+    return AutomaticMaskGenerator(model, settings, keep_logits, progress).generate(read_image(source), box)
 
 
 def everything_encoded(
-    image: EncodedImage, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+    image: EncodedImage, preset: str = "default", *, progress: Progress | None = None, **changes: Any
 ) -> Found:
     """The same for an image that is encoded already. Raises BadOption for settings with crops."""
     settings = settings_for(image.model, preset, **changes)
     if settings.crop_n_layers:
-        raise BadOption(f"{preset}: crops are cut from the photo itself; use Model.everything(photo, ...)")
-    return Search(image.model, settings, False, progress).of_encoded(image)
+        raise BadOption(
+            f"{preset}: crops are cut from the photo itself: use Model.everything(photo, ...) or crop_n_layers=0"
+        )
+    return AutomaticMaskGenerator(image.model, settings, False, progress).of_encoded(image)
 
 
 def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings:
     """The preset as the model's card calibrates it, with changes. Raises BadOption.
 
-    A grid that the card calibrates is one beside boxes: where none are asked, the preset's own is.
+    A grid that the card calibrates is one beside boxes: where none are asked, the preset's own is. A preset
+    whose thresholds the model rarely reaches, as its card says, has to come with others.
     """
     settings = settings_of(preset, model.automatic, **changes)
+    if preset in model.automatic.get(UNSUITED, ()) and not set(THRESHOLDS) & set(changes):
+        raise BadOption(
+            f"preset {preset} has thresholds for SAM-family models that {model.name} rarely reaches (predicted "
+            f"IoU {settings.pred_iou_thresh:g}, stability {settings.stability_score_thresh:g}): use preset "
+            f"default, or set pred_iou_thresh"
+        )
     if not settings.boxes or model.box_path is None:
         if not settings.points_per_side:
             raise BadOption(f"points_per_side 0: {model.name} finds no boxes, so it has to ask a grid")
         if "points_per_side" not in changes:
-            return replace(settings, points_per_side=PRESETS[preset].points_per_side)
+            changes["points_per_side"] = PRESETS[preset].points_per_side
+            return settings_of(preset, model.automatic, **changes)
     return settings
 
 
-class Search:
-    """One search through one image."""
+class AutomaticMaskGenerator:
+    """Finds the masks of one image."""
 
     def __init__(
         self,
@@ -106,105 +120,112 @@ class Search:
         self._model, self._settings, self._keep_logits = model, settings, keep_logits
         layers = range(settings.crop_n_layers + 1)
         self._grids = grids or [point_grid(settings.points_of_layer(layer)) for layer in layers]
-        self._small = model.grid if settings.grid == "small" and settings.points_per_side else None
-        self._account = Account(progress)
-        self._duplicates = Duplicates(settings, self._account)
+        self._stats = GenerationStats(progress)
 
-    def of_pixels(self, pixels_HW3: NDArray[np.uint8]) -> Found:
+    def generate(self, pixels_HW3: NDArray[np.uint8], box: ArrayLike | None = None) -> Found:
+        """Raises BadOption for a box without a pixel of the image."""
         size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
-        s = self._settings
-        crops = crop_layers(size_hw, s.crop_n_layers, s.crop_overlap_ratio)
-        self._account.total = sum(len(self._grids[layer]) for layer, _ in crops)
-        found: list[AutomaticMask] = []
-        whole: EncodedImage | None = None
-        for layer, crop in crops:
-            x0, y0, x1, y1 = crop
-            part_HW3 = pixels_HW3[y0:y1, x0:x1]
-            with self._account.timing("encode"):
-                image = self._model.encode(part_HW3)
-                small = self._small.encode(part_HW3) if self._small is not None else None
-            kept = CropSearch(s, self._account, crop, size_hw).kept(image, self._grids[layer], small)
-            found += self._drawn(kept, image, crop, size_hw)
-            whole = whole or image
-        assert whole is not None, "layer 0 is the whole image"
-        return self._finished(found, whole, pixels_HW3)
+        region = (0, 0, *size_hw[::-1]) if box is None else region_of(box, size_hw)
+        with self._stats.timing("encode"):
+            views = self._views(pixels_HW3, region)
+        whole = views[0].image.content_hash
+        return self._found(views, content_hash(pixels_HW3) if box is not None else whole)
 
     def of_encoded(self, image: EncodedImage) -> Found:
+        """In the whole image, which is encoded already."""
         height, width = image.size_hw
-        crop, grid = (0, 0, width, height), self._grids[0]
-        self._account.total = len(grid)
-        kept = CropSearch(self._settings, self._account, crop, image.size_hw).kept(image, grid)
-        return self._finished(self._drawn(kept, image, crop, image.size_hw), image)
+        whole = (0, 0, width, height)
+        return self._found([View(image, whole, 0, whole, image.size_hw)], image.content_hash)
 
-    def _drawn(
-        self, kept: Sequence[Proposal], image: EncodedImage, crop: Crop, size_hw: SizeHW
-    ) -> list[AutomaticMask]:
-        with self._account.timing("rest"):
-            masks = [self._upscaled(proposal, image, crop, size_hw) for proposal in kept]
-            self._account.rejected["empty"] += sum(m.mask.is_empty for m in masks)
-            return [m for m in masks if not m.mask.is_empty]
+    def _views(self, pixels_HW3: NDArray[np.uint8], region: Crop) -> list[View]:
+        """The region and its crops, each encoded once."""
+        s, (left, top, right, bottom) = self._settings, region
+        size_hw = (int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1]))
+        views = []
+        for layer, (x0, y0, x1, y1) in crop_layers(
+            (bottom - top, right - left), s.crop_n_layers, s.crop_overlap_ratio
+        ):
+            crop = (x0 + left, y0 + top, x1 + left, y1 + top)
+            part_HW3 = np.ascontiguousarray(pixels_HW3[crop[1] : crop[3], crop[0] : crop[2]])
+            views.append(View(self._model.encode(part_HW3), crop, layer, region, size_hw))
+        return views
 
-    def _upscaled(
-        self, proposal: Proposal, image: EncodedImage, crop: Crop, size_hw: SizeHW
-    ) -> AutomaticMask:
-        low_res = proposal.low_res(side_of(image))
-        mask = Mask.from_array(image.transform.to_image_mask(low_res)).placed(size_hw, crop[:2])
-        stability = proposal.stability
-        if self._settings.scoring == "image":
-            scorer = ImageScorer(image.transform, side_of(image), self._settings.stability_score_offset)
-            stability = scorer.exact_stability(low_res)
-        x, y = proposal.point_xy
-        logits = (low_res, image.transform) if self._keep_logits else (None, None)
-        return AutomaticMask(mask, proposal.iou, stability, (x + crop[0], y + crop[1]), crop, *logits)
+    def _found(self, views: Sequence[View], digest: str) -> Found:
+        self._stats.total += sum(len(self._grids[view.layer]) for view in views)
+        if self._settings.rank_by == "probability":
+            masks = self._by_probability(views)
+        else:
+            masks = self._as_published(views)
+        filtered_by = {name: count for name, count in sorted(self._stats.filtered_by.items()) if count}
+        seconds = {part: round(value, 4) for part, value in self._stats.seconds.items()}
+        return Found(masks, views[0].size_hw, digest, filtered_by, seconds)
 
-    def _finished(
-        self, found: list[AutomaticMask], image: EncodedImage, pixels_HW3: NDArray[np.uint8] | None = None
-    ) -> Found:
-        """`image`: the whole. From closer if that is wished, its model looks twice and there are pixels."""
-        account = self._account
-        with account.timing("rest"):
-            found = self._duplicates.across_crops(found)
-        if self._settings.second_look and image.model.zooms and pixels_HW3 is not None:
-            with account.timing("closer"):
-                found = self._seen_closer(found, ZoomImage(image, pixels_HW3))
-        with account.timing("rest"):
-            found = self._cleaned(found)
-        rejected = {name: count for name, count in sorted(account.rejected.items()) if count}
-        seconds = {part: round(value, 4) for part, value in account.seconds.items()}
-        return Found(found, image.size_hw, image.content_hash, rejected, seconds)
+    def _by_probability(self, views: Sequence[View]) -> list[AutomaticMask]:
+        boxes = detect_boxes(views, self._settings, self._stats)
+        drawn: list[Drawn] = []
+        for view, of_view in zip(views, boxes, strict=True):
+            crop = CropGenerator(self._settings, self._stats, view)
+            drawn += self._drawn([*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])], view)
+        kept = ranked_by_probability(drawn, views, self._settings, self._model, self._stats)
+        return [self._finished(d) for d in kept]
 
-    def _seen_closer(self, found: list[AutomaticMask], image: ZoomImage) -> list[AutomaticMask]:
-        """As they were judged, drawn again; of those that then come out alike the better predicted stays."""
-        self._account.total += len(found)
-        drawn = []
-        for mask in found:
-            drawn.append(self._redrawn(mask, seen_closer(image, mask.mask)))
-            self._account.add_asked(1)
-        scores = np.array([m.predicted_iou for m in drawn])
-        return self._duplicates.best(drawn, scores, self._settings.box_nms_thresh)
+    def _as_published(self, views: Sequence[View]) -> list[AutomaticMask]:
+        """Best predicted IoU first; between crops the smaller one wins; after clean-up what needed none."""
+        s, kept = self._settings, []
+        for view, of_view in zip(views, detect_boxes(views, s, self._stats), strict=True):
+            crop = CropGenerator(s, self._stats, view)
+            proposals = [*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])]
+            best = nms_of_proposals(proposals, view.side, s.duplicates, s.box_nms_thresh)
+            self._stats.filtered_by["duplicate"] += len(proposals) - len(best)
+            kept += self._drawn([proposals[i] for i in best], view)
+        with self._stats.timing("rest"):
+            if len(views) > 1:
+                crops = np.array([d.view.crop for d in kept], np.float64).reshape(-1, 4)
+                kept = self._distinct(kept, 1 / (crops[:, 2:] - crops[:, :2]).prod(axis=1), s.crop_nms_thresh)
+            return [self._finished(d) for d in self._cleaned(kept)]
 
-    def _redrawn(self, found: AutomaticMask, answer: Candidate) -> AutomaticMask:
-        """As it was where nothing is seen from closer."""
-        mask = answer.mask
-        if mask.is_empty:
-            return found
-        logits = (answer.low_res_logits, answer.transform) if self._keep_logits else (None, None)
-        return replace(found, mask=mask, low_res_logits=logits[0], transform=logits[1])
+    def _drawn(self, proposals: Sequence[Proposal], view: View) -> list[Drawn]:
+        """Upscaled, in the image."""
+        with self._stats.timing("rest"):
+            drawn = [Drawn.of(proposal, view) for proposal in proposals]
+            self._stats.filtered_by["empty"] += sum(d.mask.is_empty for d in drawn)
+            return [d for d in drawn if not d.mask.is_empty]
 
-    def _cleaned(self, found: list[AutomaticMask]) -> list[AutomaticMask]:
+    def _distinct(self, drawn: list[Drawn], scores: NDArray[np.float64], threshold: float) -> list[Drawn]:
+        kept = nms_of_masks([d.mask for d in drawn], scores, self._settings.duplicates, threshold)
+        self._stats.filtered_by["duplicate"] += len(drawn) - len(kept)
+        return [drawn[i] for i in kept]
+
+    def _cleaned(self, drawn: list[Drawn]) -> list[Drawn]:
         """Small islands and holes go; where that makes two masks alike, the one that needed none stays."""
-        least = self._settings.min_mask_region_area
-        if not least or not found:
-            return found
-        cleaned = [replace(m, mask=m.mask.without_small_parts(least)) for m in found]
-        untouched = np.array([float(new.mask is old.mask) for new, old in zip(cleaned, found, strict=True)])
-        threshold = max(self._settings.box_nms_thresh, self._settings.crop_nms_thresh)
-        return self._duplicates.best(cleaned, untouched, threshold)
+        s = self._settings
+        if not s.min_mask_region_area:
+            return drawn
+        cleaned = [d.cleaned(s.min_mask_region_area) for d in drawn]
+        untouched = np.array([float(c.mask is d.mask) for c, d in zip(cleaned, drawn, strict=True)])
+        return self._distinct(cleaned, untouched, max(s.box_nms_thresh, s.crop_nms_thresh))
+
+    def _finished(self, drawn: Drawn) -> AutomaticMask:
+        proposal, view = drawn.proposal, drawn.view
+        low_res, stability = proposal.low_res(view.side), proposal.stability
+        if self._settings.scoring == "image":
+            scorer = ImageScorer(view.image.transform, view.side, self._settings.stability_score_offset)
+            stability = scorer.exact_stability(low_res)
+        (x, y), (x0, y0, _, _) = proposal.prompt.point_xy, view.crop
+        logits = (low_res, view.frame) if self._keep_logits else (None, None)
+        return AutomaticMask(
+            drawn.mask, proposal.iou, stability, (x + x0, y + y0), view.crop, drawn.probability, *logits
+        )
 
 
-def seen_closer(image: ZoomImage, mask: Mask) -> Candidate:
-    """Drawn again and again in a window around it."""
-    best = image.segment(mask=mask).best
-    for _ in range(REDRAWN - 1):
-        best = image.segment(mask=best).best
-    return best
+def region_of(box: ArrayLike, size_hw: SizeHW) -> Crop:
+    """The whole pixels of an image that a box touches. Raises BadOption where there are none."""
+    edges = np.asarray(box, np.float64)
+    if edges.shape != (4,) or not np.isfinite(edges).all():
+        raise BadOption(f"box: expected x0, y0, x1, y1, got {box!r}")
+    height, width = size_hw
+    low = np.floor(edges[:2]).clip(0, (width, height)).astype(int)
+    high = np.ceil(edges[2:]).clip(0, (width, height)).astype(int)
+    if not (low < high).all():
+        raise BadOption(f"box: expected x0 < x1 and y0 < y1 in an image of {width} x {height}, got {box!r}")
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -19,7 +19,6 @@ from typing import Any
 from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 
-GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
 SUFFIXES = (
     ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors", ".json",

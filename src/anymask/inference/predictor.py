@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ from anymask.inference.backend import Backend, DecodedArrays, Embedding, Floats,
 from anymask.inference.box_finder import BoxFinder, FoundBoxes
 from anymask.inference.edge_finder import EdgeFinder
 from anymask.inference.holding import holding, one_piece, within_box
-from anymask.inference.model_files import GRID_FACT, HEAD_PARTS, ModelFiles, read_card
+from anymask.inference.model_files import HEAD_PARTS, ModelFiles, read_card
+from anymask.inference.probability import MaskProbability
 from anymask.inference.prompt_arrays import batches
 from anymask.inference.tensor_file import read_tensors, write_tensors
 from anymask.inference.zoo import find_model
@@ -53,10 +54,10 @@ class Model:
     """Weights that are loaded and ready. Safe to share between threads.
 
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
-    for automatic masks that were calibrated for these weights, for each preset, see `AutomaticSettings`.
-    `grid_path`: the card of a small twin, which `reopen` opens on the same backend; `workers` of its calls,
-    too small to share a processor's cores, run at a time. `box_path`: the graph that finds where things are,
-    see `BoxFinder`; `edge_path`: where they end, see `EdgeFinder`.
+    for automatic masks that were calibrated for these weights, for each preset, see `AutomaticSettings`, and
+    `probability`, see `MaskProbability`. `workers` calls for automatic masks, too small to share a processor's
+    cores, run at a time. `box_path`: the graph that finds where things are, see `BoxFinder`; `edge_path`:
+    where they end, see `EdgeFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, and one click asks for one piece, see `holding`;
     `boxes_hold`: they stay in their box, see `within_box`. `candidates_differ`: where several are asked for,
@@ -67,8 +68,6 @@ class Model:
     backend: Backend
     fingerprint: str = ""
     automatic: Mapping[str, Any] = field(default_factory=dict)
-    grid_path: Path | None = None
-    reopen: Callable[[Path], Backend] | None = None
     workers: int = 1
     box_path: Path | None = None
     edge_path: Path | None = None
@@ -77,14 +76,6 @@ class Model:
     boxes_hold: bool = False
     candidates_differ: bool = False
     temperature: float = 1.0
-
-    @cached_property
-    def grid(self) -> Model | None:
-        """A twin with the same weights and a smaller frame, for grids of points; None where there is none."""
-        if self.grid_path is None or self.reopen is None:
-            return None
-        twin = self.reopen(self.grid_path)
-        return Model(twin, self.fingerprint, workers=self.workers, temperature=self.temperature)
 
     @cached_property
     def box_finder(self) -> BoxFinder | None:
@@ -127,7 +118,7 @@ class Model:
         return ZoomImage.of(self, read_image(source))
 
     def everything(
-        self, source: Any, /, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+        self, source: Any, /, preset: str = "default", *, progress: Progress | None = None, **changes: Any
     ) -> list[AutomaticMask]:
         """All masks of an image, without prompts: see `anymask.inference.generator.everything`.
 
@@ -232,7 +223,7 @@ class EncodedImage:
         return self.model.edge_finder.find(self.embedding, self.transform, self.model.spec.low_res_size)
 
     def everything(
-        self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+        self, preset: str = "default", *, progress: Progress | None = None, **changes: Any
     ) -> list[AutomaticMask]:
         """All masks of the image, without prompts; for presets without crops. Raises BadOption."""
         from anymask.inference.generator import everything_encoded
@@ -323,13 +314,15 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     if not ModelFiles.of(path).card.is_file():
         return Model(opened)
     card = read_card(path)
-    automatic, grid = card.facts.get("automatic", {}), card.facts.get(GRID_FACT)
+    automatic = card.facts.get("automatic", {})
+    MaskProbability.of_card(automatic)  # damaged coefficients are told now, not after the first photo
     zooms, clicks, inside, differ = (card.facts.get(fact) is True for fact in HOW_ASKED)
     heads = {part: file for part, file in ModelFiles.of(path).parts() if part in HEAD_PARTS}
-    model = Model(
+    return Model(
         opened,
         card.fingerprint,
         automatic,
+        workers=(threads or settings.threads or os.cpu_count() or 1) if heads else 1,
         box_path=heads.get("boxes"),
         edge_path=heads.get("edges"),
         zooms=zooms,
@@ -338,11 +331,3 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
         candidates_differ=differ,
         temperature=card.temperature,
     )
-    if not grid or not (twin := path.with_name(str(grid))).is_file():
-        return model
-    cores = threads or settings.threads or os.cpu_count() or 1
-    return replace(model, grid_path=twin, reopen=partial(_reopen, backend), workers=cores)
-
-
-def _reopen(backend: str, path: Path) -> Backend:
-    return open_backend(backend, path, threads=1)

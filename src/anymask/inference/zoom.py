@@ -87,7 +87,7 @@ class ZoomImage:
         return [self._redrawn(p) if _is_mask_alone(p) else self._closer(p, next(first)) for p in checked]
 
     def everything(
-        self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+        self, preset: str = "default", *, progress: Progress | None = None, **changes: Any
     ) -> list[AutomaticMask]:
         """As `Model.everything`: with crops and second looks, which the encoded image alone has no photo for.
 

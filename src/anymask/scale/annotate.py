@@ -33,7 +33,7 @@ class Wishes:
 
     model: str = "lite"
     backend: str = "auto"
-    preset: str = "fast"
+    preset: str = "default"
     changes: tuple[tuple[str, Any], ...] = ()
     overlays: bool = False
     threads: int = 0
@@ -188,7 +188,7 @@ class Annotator:
 
         image = image_fields(photo.file_name, found.size_hw, found.content_hash)
         annotations = [automatic_fields(number, mask) for number, mask in enumerate(found.masks, 1)]
-        facts = {"model": self._model.name, "preset": self._wishes.preset, "rejected": found.rejected}
+        facts = {"model": self._model.name, "preset": self._wishes.preset, "filtered_by": found.filtered_by}
         return record_json(image, annotations, **facts)
 
     def _overlay(self, pixels_HW3: Any, found: Any) -> bytes:

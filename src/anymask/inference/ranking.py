@@ -1,0 +1,131 @@
+"""Ranking by probability: votes of near-duplicates, NMS, refinement of what stays in the crop that shows it best.
+
+Legend: M masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.core.grid import overlap_nms
+from anymask.core.mask import Mask, iou_matrix
+from anymask.core.prompt import Prompt
+from anymask.core.window import redraw
+from anymask.inference.automatic_settings import AutomaticSettings
+from anymask.inference.crop_search import View, best_view, in_order
+from anymask.inference.duplicates import nms_of_masks
+from anymask.inference.filters import Proposal, with_logits
+from anymask.inference.generation_stats import GenerationStats
+from anymask.inference.predictor import Model
+from anymask.inference.probability import Evidence, MaskProbability
+
+ALIKE = 0.7  # IoU of two masks above which their prompts agree
+AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until it is known."""
+
+    mask: Mask
+    proposal: Proposal
+    view: View
+    probability: float = 0.0
+
+    @classmethod
+    def of(cls, proposal: Proposal, view: View, probability: float = 0.0) -> Drawn:
+        inside = view.image.transform.to_image_mask(proposal.low_res(view.side))
+        mask = Mask.from_array(inside).placed(view.size_hw, view.crop[:2])
+        return cls(mask, proposal, view, probability)
+
+    def cleaned(self, min_area: int) -> Drawn:
+        """Without islands and holes below `min_area` pixels; the same mask where there are none."""
+        return replace(self, mask=self.mask.without_small_parts(min_area))
+
+    def evidence(self, votes_of_boxes: int, votes_of_points: int) -> Evidence:
+        (x0, y0, x1, y1), (height, width) = self.mask.box_xyxy, self.view.size_hw
+        left, top, right, bottom = self.view.region
+        near = (x0, y0, width - x1, height - y1)
+        return Evidence(
+            self.proposal.prompt.box_score,
+            self.proposal.iou,
+            self.proposal.stability,
+            self.mask.area / ((right - left) * (bottom - top)),
+            votes_of_boxes,
+            votes_of_points,
+            sum(distance <= AT_EDGE_PX for distance in near),
+        )
+
+
+def ranked_by_probability(
+    drawn: Sequence[Drawn],
+    views: Sequence[View],
+    settings: AutomaticSettings,
+    model: Model,
+    stats: GenerationStats,
+) -> list[Drawn]:
+    """Those that stay, most probable first: each near-duplicate of a more probable one goes, before and after
+    refinement and clean-up, and so does what is less probable than `min_probability`.
+    """
+    with stats.timing("rest"):
+        kept = _distinct(_with_probability(drawn, model), settings, stats)
+        likely = [d for d in kept if d.probability >= settings.min_probability]
+        stats.filtered_by["probability"] += len(kept) - len(likely)
+    if settings.refine and model.zooms:
+        with stats.timing("refine"):
+            likely = _refined(likely, views, model, stats)
+    with stats.timing("rest"):
+        if settings.min_mask_region_area:
+            likely = [d.cleaned(settings.min_mask_region_area) for d in likely]
+        likely = [d for d in likely if not d.mask.is_empty]
+        return _distinct(likely, settings, stats)
+
+
+def _with_probability(drawn: Sequence[Drawn], model: Model) -> list[Drawn]:
+    probability = MaskProbability.of_card(model.automatic)
+    return [replace(d, probability=probability(e)) for d, e in zip(drawn, evidence_of(drawn), strict=True)]
+
+
+def evidence_of(drawn: Sequence[Drawn]) -> list[Evidence]:
+    """What is known of each mask, the others among it: prompts with the same answer are votes for it."""
+    masks = [d.mask for d in drawn]
+    alike_MM = iou_matrix(masks, masks) > ALIKE
+    of_box_M = np.array([d.proposal.prompt.box_score is not None for d in drawn], np.bool_)
+    boxes, points = (alike_MM[:, kind].sum(axis=1).tolist() for kind in (of_box_M, ~of_box_M))
+    return [d.evidence(*votes) for d, *votes in zip(drawn, boxes, points, strict=True)]
+
+
+def _distinct(drawn: Sequence[Drawn], settings: AutomaticSettings, stats: GenerationStats) -> list[Drawn]:
+    scores = np.array([d.probability for d in drawn])
+    kept = nms_of_masks([d.mask for d in drawn], scores, settings.duplicates, settings.box_nms_thresh)
+    stats.filtered_by["duplicate"] += len(drawn) - len(kept)
+    return [drawn[i] for i in kept]
+
+
+def _refined(
+    drawn: Sequence[Drawn], views: Sequence[View], model: Model, stats: GenerationStats
+) -> list[Drawn]:
+    stats.total += len(drawn)
+    refined = []
+    for one in in_order(lambda d: refine(d, views), drawn, model.workers):
+        refined.append(one)
+        stats.add_answered(1)
+    return refined
+
+
+def refine(drawn: Drawn, views: Sequence[View]) -> Drawn:
+    """Drawn once more with itself as the prompt, in the view that shows it largest. Its scores stay: they say
+    how good an answer it was, not how well that is drawn again. As it was where nothing comes of it.
+    """
+    view = views[best_view(np.array(drawn.mask.box_xyxy, np.float64), views)]
+    low_res = redraw(drawn.proposal.low_res(drawn.view.side), drawn.view.frame, view.frame)
+    answer = view.image.segment_batch([Prompt.of(mask=low_res)])[0].best
+    (x, y), was, now = drawn.proposal.prompt.point_xy, drawn.view.crop, view.crop
+    prompt = replace(drawn.proposal.prompt, point_xy=(x + was[0] - now[0], y + was[1] - now[1]))
+    proposal = with_logits(replace(drawn.proposal, prompt=prompt), answer.low_res_logits)
+    again = Drawn.of(proposal, view, drawn.probability)
+    return drawn if again.mask.is_empty else again
