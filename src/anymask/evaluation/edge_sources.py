@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from anymask.core.geometry import ResizeLongest
 from anymask.evaluation.opencv import cv2
 from anymask.evaluation.thinning import Floats, keep_ridges
-from anymask.inference.scoring import image_window, tight_cells
+from anymask.inference.scoring import image_window, mask_bbox
 
 GRID = {
     "pred_iou_thresh": -1e9,
@@ -167,7 +167,7 @@ def mask_edges(found: SoftMask) -> tuple[Part, Floats]:
     logits_mm, frame = found.low_res_logits, found.transform
     assert logits_mm is not None and frame is not None, "logits were asked for"
     side = len(logits_mm)
-    cells = tight_cells(logits_mm > 0)
+    cells = mask_bbox(logits_mm > 0)
     window = cells and image_window(frame, side, cells.grown(2, (side, side)))
     if window is None:
         return (slice(0), slice(0)), np.zeros((0, 0), np.float32)
