@@ -40,11 +40,10 @@ GRID = {
     "duplicates": "box",
     "crop_n_layers": 0,
     "min_mask_region_area": 0,
-    "max_area_share": 1.0,
-    "skip_covered": 0,
+    "max_area_fraction": 1.0,
     "scoring": "low_res",
 }
-"""What differs, beside the number of points, from the `paper` preset when edges are measured (App. D.2)."""
+"""What differs, beside the number of points, from the `sa1b` preset when edges are measured (App. D.2)."""
 LOOKS = ((1, 16),)  # windows along a side of the photo, grid points along a side of each
 CLOSER = ((1, 11), (2, 6), (3, 4))  # as often again in the mirrored photo
 OVERLAP = 1.25  # sides of windows, by those that would just cover the photo
@@ -129,7 +128,7 @@ class MaskEdges:
         for window in windows_of(pixels_HW3.shape[:2], windows):
             pixels = np.ascontiguousarray(pixels_HW3[window])
             grid = {**GRID, "points_per_side": points, "keep_logits": True}
-            found = self._model.everything(pixels, preset="paper", **grid)
+            found = self._model.everything(pixels, preset="sa1b", **grid)
             for mask in found:
                 part, edge_hw = mask_edges(mask)
                 strong, mean = strongest[window][part], total[window][part]  # views

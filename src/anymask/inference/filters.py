@@ -112,9 +112,7 @@ class MaskFilter:
         box = self._scorer.box_xyxy(low_res_mm)
         if box is None:
             return "empty", None
-        if touches_inner_edge(
-            np.array([box]), self._crop, self._size_hw, self._settings.crop_edge_px
-        )[0]:
+        if touches_inner_edge(np.array([box]), self._crop, self._size_hw, self._settings.crop_edge_px)[0]:
             return "crop_edge", None
         offset = self._settings.stability_score_offset
         return "", _proposal(low_res_mm, iou, stability, box, prompt, offset)

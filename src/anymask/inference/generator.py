@@ -20,7 +20,6 @@ from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.geometry import SizeHW
 from anymask.core.grid import Crop, crop_layers, point_grid
 from anymask.core.image import content_hash, read_image
-from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.inference.automatic_settings import PRESETS, AutomaticSettings, settings_of
@@ -29,9 +28,11 @@ from anymask.inference.duplicates import nms_of_masks, nms_of_proposals
 from anymask.inference.filters import Proposal
 from anymask.inference.generation_stats import GenerationStats
 from anymask.inference.predictor import EncodedImage, Model
+from anymask.inference.probability import MaskProbability
 from anymask.inference.ranking import Drawn, ranked_by_probability
 from anymask.inference.scoring import ImageScorer
 
+UNCALIBRATED = MaskProbability()
 THRESHOLDS = ("pred_iou_thresh", "stability_score_thresh")
 UNSUITED = "unsuited"  # on a card, under "automatic": presets whose thresholds this model rarely reaches
 
@@ -170,8 +171,12 @@ class AutomaticMaskGenerator:
         return [self._finished(d) for d in kept]
 
     def _as_published(self, views: Sequence[View]) -> list[AutomaticMask]:
-        """Best predicted IoU first; between crops the smaller one wins; after clean-up what needed none."""
-        s, kept = self._settings, []
+        """Best predicted IoU first; between crops the smaller one wins; after clean-up what needed none.
+
+        Probabilities are those of a model without calibration: near-duplicates, which vote, are gone.
+        """
+        s = self._settings
+        kept: list[Drawn] = []
         for view, of_view in zip(views, detect_boxes(views, s, self._stats), strict=True):
             crop = CropGenerator(s, self._stats, view)
             proposals = [*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])]
@@ -182,7 +187,8 @@ class AutomaticMaskGenerator:
             if len(views) > 1:
                 crops = np.array([d.view.crop for d in kept], np.float64).reshape(-1, 4)
                 kept = self._distinct(kept, 1 / (crops[:, 2:] - crops[:, :2]).prod(axis=1), s.crop_nms_thresh)
-            return [self._finished(d) for d in self._cleaned(kept)]
+            scored = (d.scored(UNCALIBRATED) for d in self._cleaned(kept))
+            return [self._finished(d) for d in scored if d.probability >= s.min_probability]
 
     def _drawn(self, proposals: Sequence[Proposal], view: View) -> list[Drawn]:
         """Upscaled, in the image."""
@@ -214,7 +220,14 @@ class AutomaticMaskGenerator:
         (x, y), (x0, y0, _, _) = proposal.prompt.point_xy, view.crop
         logits = (low_res, view.frame) if self._keep_logits else (None, None)
         return AutomaticMask(
-            drawn.mask, proposal.iou, stability, (x + x0, y + y0), view.crop, drawn.probability, *logits
+            drawn.mask,
+            proposal.iou,
+            stability,
+            (x + x0, y + y0),
+            view.crop,
+            drawn.probability,
+            drawn.evidence,
+            *logits,
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.core.automatic_mask import Evidence
 from anymask.errors import WeightsError
 
 FACT = "probability"  # on a card, under "automatic"
@@ -27,35 +28,19 @@ FEATURES = (
 CLIP = 1e-3  # scores are taken as logits of CLIP..1 - CLIP
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of a proposal. `box_score`: 0..1 of the detected box, None where a point was asked.
-    `predicted_iou`, `stability`: as the model and its logits say. `area_fraction`: of the image.
-    `votes_of_boxes`, `votes_of_points`: how many boxes and points were answered alike, itself included.
-    `edges`: how many edges of the image it touches.
-    """
-
-    box_score: float | None
-    predicted_iou: float
-    stability: float
-    area_fraction: float
-    votes_of_boxes: int
-    votes_of_points: int
-    edges: int
-
-    @property
-    def features(self) -> list[float]:
-        """Values of FEATURES."""
-        return [
-            float(self.box_score is None),
-            0.0 if self.box_score is None else logit(self.box_score),
-            logit(self.predicted_iou),
-            logit(self.stability),
-            math.log(max(self.area_fraction, 1e-6)),
-            math.log1p(self.votes_of_boxes),
-            math.log1p(self.votes_of_points),
-            float(self.edges),
-        ]
+def features_of(evidence: Evidence) -> list[float]:
+    """Values of FEATURES."""
+    score = evidence.box_score
+    return [
+        float(score is None),
+        0.0 if score is None else logit(score),
+        logit(evidence.predicted_iou),
+        logit(evidence.stability),
+        math.log(max(evidence.area_fraction, 1e-6)),
+        math.log1p(evidence.votes_of_boxes),
+        math.log1p(evidence.votes_of_points),
+        float(evidence.edges),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +72,7 @@ class MaskProbability:
         """0..1."""
         if not self.is_calibrated:
             return float(np.clip(evidence.predicted_iou, 0, 1) * np.clip(evidence.stability, 0, 1))
-        return 1 / (1 + math.exp(-self.intercept - float(np.dot(evidence.features, self.coefficients_F))))
+        return 1 / (1 + math.exp(-self.intercept - float(np.dot(features_of(evidence), self.coefficients_F))))
 
 
 def logit(score: float) -> float:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anymask.core.grid import overlap_nms
+from anymask.core.automatic_mask import Evidence
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.core.window import redraw
@@ -21,7 +20,7 @@ from anymask.inference.duplicates import nms_of_masks
 from anymask.inference.filters import Proposal, with_logits
 from anymask.inference.generation_stats import GenerationStats
 from anymask.inference.predictor import Model
-from anymask.inference.probability import Evidence, MaskProbability
+from anymask.inference.probability import MaskProbability
 
 ALIKE = 0.7  # IoU of two masks above which their prompts agree
 AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
@@ -29,24 +28,33 @@ AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until it is known."""
+    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until `evidence` is
+    known.
+    """
 
     mask: Mask
     proposal: Proposal
     view: View
     probability: float = 0.0
+    evidence: Evidence | None = None
 
     @classmethod
-    def of(cls, proposal: Proposal, view: View, probability: float = 0.0) -> Drawn:
+    def of(cls, proposal: Proposal, view: View) -> Drawn:
         inside = view.image.transform.to_image_mask(proposal.low_res(view.side))
-        mask = Mask.from_array(inside).placed(view.size_hw, view.crop[:2])
-        return cls(mask, proposal, view, probability)
+        return cls(Mask.from_array(inside).placed(view.size_hw, view.crop[:2]), proposal, view)
+
+    def scored(
+        self, probability: MaskProbability, votes_of_boxes: int = 1, votes_of_points: int = 1
+    ) -> Drawn:
+        """With its probability."""
+        evidence = self._evidence(votes_of_boxes, votes_of_points)
+        return replace(self, probability=probability(evidence), evidence=evidence)
 
     def cleaned(self, min_area: int) -> Drawn:
         """Without islands and holes below `min_area` pixels; the same mask where there are none."""
         return replace(self, mask=self.mask.without_small_parts(min_area))
 
-    def evidence(self, votes_of_boxes: int, votes_of_points: int) -> Evidence:
+    def _evidence(self, votes_of_boxes: int, votes_of_points: int) -> Evidence:
         (x0, y0, x1, y1), (height, width) = self.mask.box_xyxy, self.view.size_hw
         left, top, right, bottom = self.view.region
         near = (x0, y0, width - x1, height - y1)
@@ -86,17 +94,13 @@ def ranked_by_probability(
 
 
 def _with_probability(drawn: Sequence[Drawn], model: Model) -> list[Drawn]:
+    """Prompts that were answered alike are votes for the answer."""
     probability = MaskProbability.of_card(model.automatic)
-    return [replace(d, probability=probability(e)) for d, e in zip(drawn, evidence_of(drawn), strict=True)]
-
-
-def evidence_of(drawn: Sequence[Drawn]) -> list[Evidence]:
-    """What is known of each mask, the others among it: prompts with the same answer are votes for it."""
     masks = [d.mask for d in drawn]
     alike_MM = iou_matrix(masks, masks) > ALIKE
     of_box_M = np.array([d.proposal.prompt.box_score is not None for d in drawn], np.bool_)
-    boxes, points = (alike_MM[:, kind].sum(axis=1).tolist() for kind in (of_box_M, ~of_box_M))
-    return [d.evidence(*votes) for d, *votes in zip(drawn, boxes, points, strict=True)]
+    votes = (alike_MM[:, kind].sum(axis=1).tolist() for kind in (of_box_M, ~of_box_M))
+    return [d.scored(probability, *told) for d, *told in zip(drawn, *votes, strict=True)]
 
 
 def _distinct(drawn: Sequence[Drawn], settings: AutomaticSettings, stats: GenerationStats) -> list[Drawn]:
@@ -127,5 +131,5 @@ def refine(drawn: Drawn, views: Sequence[View]) -> Drawn:
     (x, y), was, now = drawn.proposal.prompt.point_xy, drawn.view.crop, view.crop
     prompt = replace(drawn.proposal.prompt, point_xy=(x + was[0] - now[0], y + was[1] - now[1]))
     proposal = with_logits(replace(drawn.proposal, prompt=prompt), answer.low_res_logits)
-    again = Drawn.of(proposal, view, drawn.probability)
-    return drawn if again.mask.is_empty else again
+    mask = Drawn.of(proposal, view).mask
+    return drawn if mask.is_empty else replace(drawn, mask=mask, proposal=proposal, view=view)
