@@ -12,8 +12,8 @@ which more than half lies on annotated pixels (parts and groups of annotated thi
 pixels or crowds count nowhere; photos without an annotated mask are left out.
 
 `reliability`: the masks that count, by their probability, in ten bins: how many of them are right, which is
-an IoU of 0.5 with some annotated mask; `calibration_error` is the mean gap between the two (expected calibration
-error). Where things are not annotated, masks are right more often than this says.
+an IoU of 0.5 with some annotated mask; `calibration_error` is the mean gap between the two (expected
+calibration error). Where things are not annotated, masks are right more often than this says.
 
 The floor: as many filled boxes as the model returned masks, at random places; their widths and heights,
 relative to the photo, are those of annotated masks of the same data set, drawn at random.

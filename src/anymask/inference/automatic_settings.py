@@ -1,4 +1,4 @@
-"""AutomaticSettings: what is proposed, which proposals are filtered, which duplicates go. Values and presets."""
+"""AutomaticSettings: what is proposed, which proposals are filtered, which duplicates go; and presets."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ class AutomaticSettings:
     `boxes`: at most so many boxes of a model that detects objects become prompts; they are looked for in the
     whole image and in every crop, and each is answered where it is shown largest. `box_score_thresh`: least
     score of a box; `box_pred_iou_thresh`, `box_stability_thresh`: filters of the answers to boxes.
-    `refine`: masks that a crop shows larger than where they were found are drawn once more, in that crop, with
-    the mask as prompt. `min_probability`: masks less probable go, see `AutomaticMask.probability`.
+    `refine`: masks that stay are drawn once more, each with itself as the prompt, in the crop that shows it
+    largest, by models that refine (`Model.zooms`). `min_probability`: masks less probable go, see
+    `AutomaticMask.probability`.
     """
 
     points_per_side: int = 32

@@ -1,7 +1,7 @@
 """AutomaticMaskGenerator: everything in an image, from a grid of points and from detected boxes.
 
-Paper, section 5 and Appendix B: prompts -> filters -> near-duplicates go -> small islands and holes go. Of the
-thousands of answers only low-resolution logits are kept; a mask of the size of the image exists for what
+Paper, section 5 and Appendix B: prompts -> filters -> near-duplicates go -> small islands and holes go. Of
+the thousands of answers only low-resolution logits are kept; a mask of the size of the image exists for what
 survives, one at a time, as run lengths. The result does not depend on how many prompts share a call.
 
 Crops are encoded once and shared: a box is answered, and a mask refined, in the crop that shows it largest.
@@ -79,7 +79,8 @@ def everything_encoded(
     settings = settings_for(image.model, preset, **changes)
     if settings.crop_n_layers:
         raise BadOption(
-            f"{preset}: crops are cut from the photo itself: use Model.everything(photo, ...) or crop_n_layers=0"
+            f"{preset}: crops are cut from the photo itself: use Model.everything(photo, ...), or "
+            "crop_n_layers=0"
         )
     return AutomaticMaskGenerator(image.model, settings, False, progress).of_encoded(image)
 
@@ -93,9 +94,9 @@ def settings_for(model: Model, preset: str, **changes: Any) -> AutomaticSettings
     settings = settings_of(preset, model.automatic, **changes)
     if preset in model.automatic.get(UNSUITED, ()) and not set(THRESHOLDS) & set(changes):
         raise BadOption(
-            f"preset {preset} has thresholds for SAM-family models that {model.name} rarely reaches (predicted "
-            f"IoU {settings.pred_iou_thresh:g}, stability {settings.stability_score_thresh:g}): use preset "
-            f"default, or set pred_iou_thresh"
+            f"preset {preset} has thresholds for SAM-family models that {model.name} rarely reaches "
+            f"(pred_iou_thresh {settings.pred_iou_thresh:g}, stability_score_thresh "
+            f"{settings.stability_score_thresh:g}): use preset default or set them"
         )
     if not settings.boxes or model.box_path is None:
         if not settings.points_per_side:

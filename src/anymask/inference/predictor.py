@@ -55,9 +55,9 @@ class Model:
 
     `fingerprint` names the weights; it is empty where nothing is known about them. `automatic`: thresholds
     for automatic masks that were calibrated for these weights, for each preset, see `AutomaticSettings`, and
-    `probability`, see `MaskProbability`. `workers` calls for automatic masks, too small to share a processor's
-    cores, run at a time. `box_path`: the graph that finds where things are, see `BoxFinder`; `edge_path`:
-    where they end, see `EdgeFinder`.
+    `probability`, see `MaskProbability`. `workers` calls for automatic masks, too small to share a
+    processor's cores, run at a time. `box_path`: the graph that finds where things are, see `BoxFinder`;
+    `edge_path`: where they end, see `EdgeFinder`.
     `zooms`: this model is at its best when it looks twice, see `zoom`.
     `clicks_hold`: its masks are bent to what the clicks say, and one click asks for one piece, see `holding`;
     `boxes_hold`: they stay in their box, see `within_box`. `candidates_differ`: where several are asked for,

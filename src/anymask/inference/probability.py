@@ -1,8 +1,8 @@
 """MaskProbability: how likely a proposal is right, from what is known of it before anybody looks.
 
-"Right" means an IoU of 0.5 or more with a mask that a person drew. Logistic regression (Platt scaling) on a few
-features; its coefficients were fitted on photos whose masks are all annotated (`recipes/automatic.py`) and
-come with the model's card, under `automatic`, `probability`.
+"Right" means an IoU of 0.5 or more with a mask that a person drew. Logistic regression on a few features; its
+coefficients were fitted on photos whose masks are all annotated (`recipes/automatic.py`) and come with the
+model's card, under `automatic`, `probability`.
 
 Legend: M masks, F features.
 """
@@ -23,7 +23,8 @@ from anymask.errors import WeightsError
 FACT = "probability"  # on a card, under "automatic"
 INTERCEPT = "intercept"
 FEATURES = (
-    "of_point", "box_score", "predicted_iou", "stability", "log_area", "votes_of_boxes", "votes_of_points", "edges",
+    "of_point", "box_score", "predicted_iou", "stability", "log_area", "votes_of_boxes", "votes_of_points",
+    "edges",
 )  # fmt: skip
 CLIP = 1e-3  # scores are taken as logits of CLIP..1 - CLIP
 

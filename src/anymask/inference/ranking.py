@@ -1,4 +1,4 @@
-"""Ranking by probability: votes of near-duplicates, NMS, refinement of what stays in the crop that shows it best.
+"""Ranking by probability: votes, NMS, then refinement of what stays, in the crop that shows it largest.
 
 Legend: M masks.
 """
@@ -28,8 +28,8 @@ AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until `evidence` is
-    known.
+    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until there is
+    `evidence`.
     """
 
     mask: Mask
