@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 POSITIVE = 1  # label of a point
 MARGIN = 0.1  # around a box, of its sides: how much more of the image a view must show
 BOX_NMS = 0.75  # NMS threshold of detected boxes of all views, before they are answered
-INNER_EDGE_PX = 8.0  # a detected box nearer to an inner edge of its crop is cut off by it
+INNER_EDGE_PX = 8.0  # a detected box nearer to an edge of its crop inside the region is cut off by it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +117,9 @@ def _detected(view: View, settings: AutomaticSettings) -> ScoredBoxes:
     finder, image = view.image.model.box_finder, view.image
     assert finder is not None
     found = finder.find(image.embedding, image.transform, settings.boxes, settings.box_score_thresh)
-    cut_off = touches_inner_edge(found.boxes_xyxy_K4, view.crop, view.size_hw, INNER_EDGE_PX)
-    x0, y0 = view.crop[:2]
+    (x0, y0, x1, y1), (left, top, right, bottom) = view.crop, view.region
+    in_region = (x0 - left, y0 - top, x1 - left, y1 - top)
+    cut_off = touches_inner_edge(found.boxes_xyxy_K4, in_region, (bottom - top, right - left), INNER_EDGE_PX)
     return ScoredBoxes(found.boxes_xyxy_K4[~cut_off] + np.array([x0, y0, x0, y0]), found.scores_K[~cut_off])
 
 
