@@ -94,9 +94,8 @@ class AutomaticSettings:
             raise BadOption("points_per_side 0 without boxes: nothing would be asked; set one of them")
 
     def points_of_layer(self, layer: int) -> int:
-        """Grid points per side in the crops of a layer, at least one where there is a grid."""
-        fewer = int(self.points_per_side / self.crop_n_points_downscale_factor**layer)
-        return max(min(1, self.points_per_side), fewer)
+        """Grid points per side in the crops of a layer; 0: they have no grid."""
+        return int(self.points_per_side / self.crop_n_points_downscale_factor**layer)
 
 
 LIMITS: dict[str, tuple[float, float]] = {
