@@ -148,7 +148,7 @@ def ours(folder: Path, photo: str, points: int, backend: str) -> dict[str, Any]:
     encode, replace, total = Watch(), Watch(), Watch()
     model = Model(SceneBehind(open_backend(backend, folder / f"{NAME}.json"), encode, replace))
     pixels = read(photo)
-    found = total.timed(lambda: everything(model, pixels, "reference", points_per_side=points))
+    found = total.timed(lambda: everything(model, pixels, "sam_default", points_per_side=points))
     return {
         "seconds": total.seconds - encode.seconds - replace.seconds,
         "processor_seconds": total.processor - encode.processor - replace.processor,
