@@ -21,6 +21,7 @@ from anymask.inference.filters import Proposal, with_logits
 from anymask.inference.generation_stats import GenerationStats
 from anymask.inference.predictor import Model
 from anymask.inference.probability import MaskProbability
+from anymask.inference.scoring import image_window, strips
 
 ALIKE = 0.7  # IoU of two masks above which their prompts agree
 AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
@@ -40,8 +41,7 @@ class Drawn:
 
     @classmethod
     def of(cls, proposal: Proposal, view: View) -> Drawn:
-        inside = view.image.transform.to_image_mask(proposal.low_res(view.side))
-        return cls(Mask.from_array(inside).placed(view.size_hw, view.crop[:2]), proposal, view)
+        return cls(_upscaled(proposal, view), proposal, view)
 
     def scored(
         self, probability: MaskProbability, votes_of_boxes: int = 1, votes_of_points: int = 1
@@ -67,6 +67,17 @@ class Drawn:
             votes_of_points,
             sum(distance <= AT_EDGE_PX for distance in near),
         )
+
+
+def _upscaled(proposal: Proposal, view: View) -> Mask:
+    """Only where the mask is: a small mask of a huge photo costs what its box does."""
+    transform, low_res = view.image.transform, proposal.low_res(view.side)
+    window = image_window(transform, view.side, proposal.low_res_box)
+    if window is None:
+        return Mask.from_array(np.zeros(view.size_hw, np.bool_))
+    parts = [transform.to_image_window(low_res, *strip) > 0 for strip in strips(window)]
+    x0, y0 = view.crop[:2]
+    return Mask.from_array(np.concatenate(parts)).placed(view.size_hw, (x0 + window.x0, y0 + window.y0))
 
 
 def ranked_by_probability(
