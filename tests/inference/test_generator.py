@@ -147,7 +147,7 @@ COMB = {
     "points_per_side": 8,
     "pred_iou_thresh": 0.5,
     "stability_score_thresh": 0.0,
-    "crop_n_layers": 2,
+    "crop_n_layers": 3,
     "crop_n_points_downscale_factor": 256,
     "crop_overlap_ratio": 0.5,
 }
@@ -182,7 +182,7 @@ def test_refinement_keeps_the_scores_of_the_answer() -> None:
 def test_every_crop_is_encoded_once_however_many_masks_are_refined() -> None:
     backend = BrightBackend()
     everything(Model(backend, zooms=True), comb_HW3(), **COMB)
-    assert backend.looks == 1 + 4 + 16
+    assert backend.looks == 1 + 4 + 16 + 64
 
 
 def test_progress_goes_on_while_masks_are_refined() -> None:
