@@ -12,7 +12,7 @@ show segment "$photos/raccoon.jpg" --point 590,250 --candidates --out "$out/poin
 show segment "$photos/rocket.jpg" --box 300,120,340,410 --out "$out/box"
 show segment "$photos/raccoon.jpg" --point 590,250 --point 150,250 --point 300,650,- --out "$out/points"
 show segment "$photos/coffee.jpg" --grid-in-box 75,15,480,385 --out "$out/everything-in-a-box"
-show everything "$photos" --preset wide --out "$out/everything"
+show everything "$photos" --out "$out/everything"
 
 echo "Overlays:"
 find "$(cd "$out" && pwd)" -name '*.png' | sort
