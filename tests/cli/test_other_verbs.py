@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from shell import Run, complaints
 
-from anymask.cli.train import exported, parse_setting
+from anymask.cli.parsing import parse_setting
+from anymask.cli.train import exported
 from anymask.core.mask import Mask
 from anymask.data.splits import in_validation
 

@@ -16,6 +16,7 @@ import anymask
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
 MASKS = HERE / "masks.json"
+AUTOMATIC = HERE / "automatic_masks.json"
 
 POINTS: dict[str, tuple[float, float]] = {
     "cat": (240, 180), "city": (300, 300), "coffee": (290, 220), "raccoon": (590, 250), "rocket": (320, 260),
@@ -24,6 +25,7 @@ BOXES: dict[str, tuple[float, float, float, float]] = {
     "cat": (60, 30, 400, 290), "city": (100, 150, 500, 420), "coffee": (160, 90, 470, 330),
     "raccoon": (200, 60, 900, 700), "rocket": (300, 120, 340, 410),
 }  # fmt: skip
+PRESETS = ("default", "precise")
 PASSES = {"one pass": False, "refined": True}
 
 
@@ -62,5 +64,20 @@ def pinned() -> Iterator[dict[str, Any]]:
                     }
 
 
+def pinned_automatic() -> Iterator[dict[str, Any]]:
+    """One row for each automatic mask."""
+    model = anymask.load()
+    for name in POINTS:
+        for preset in PRESETS:
+            for mask in encoded(model, name, True).everything(preset):
+                row = {"photo": name, "preset": preset, "probability": round(mask.probability, 4)}
+                yield {**row, "rle": mask.mask.rle}
+
+
+def write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+    path.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
 if __name__ == "__main__":
-    MASKS.write_text("[\n" + ",\n".join(json.dumps(row) for row in pinned()) + "\n]\n")
+    write(MASKS, pinned())
+    write(AUTOMATIC, pinned_automatic())

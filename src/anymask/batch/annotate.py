@@ -36,6 +36,7 @@ class RunConfig:
     changes: tuple[tuple[str, Any], ...] = ()
     overlays: bool = False
     threads: int = 0
+    box_xyxy: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "preset": config.preset,
         "settings": asdict(settings),
         "overlays": config.overlays,
+        "box": config.box_xyxy and list(config.box_xyxy),
     }
 
 
@@ -171,7 +173,8 @@ class Annotator:
         blob = photo.blob  # of a file of its own the path, so that messages name it
         pixels_HW3 = read_image(blob.path if blob.length is None else blob.read())
         changes = dict(self._config.changes)
-        found = everything(self._model, pixels_HW3, self._config.preset, progress=self._within, **changes)
+        options: dict[str, Any] = {"box": self._config.box_xyxy, "progress": self._within}
+        found = everything(self._model, pixels_HW3, self._config.preset, **options, **changes)
         path = record_path(self._out, photo.key)
         check_not_an_input(path, [blob.path])
         if self._config.overlays:

@@ -8,15 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anymask.cli.options import BackendName, ModelName
+from anymask.cli.parsing import parse_box, parse_setting
 from anymask.cli.reporting import complain, say
 
 if TYPE_CHECKING:
-    from anymask.batch.annotate import RunConfig, RunProgress
+    from anymask.batch.annotate import RunProgress
     from anymask.data.photos import Photo
 
 EVERYTHING_EXAMPLES = """\b
@@ -46,14 +47,28 @@ Overlays = Annotated[
 ]
 
 
-def _threshold(metavar: str, text: str) -> Any:
-    return typer.Option(metavar=metavar, help=text)
-
-
 Preset = Annotated[
     str,
     typer.Option(
-        metavar="default|precise|sa1b|sam_default", help="Grid, crops and thresholds to start from."
+        metavar="default|precise|sa1b|sam_default",
+        help="default: everything, most probable first. precise: few, mostly right. The others as published, "
+        "for models of the SAM family.",
+    ),
+]
+AtLeast = Annotated[
+    float | None,
+    typer.Option("--at-least", metavar="P", help="Least probability of a mask, 0..1."),
+]
+Region = Annotated[
+    str | None, typer.Option("--box", metavar="X0,Y0,X1,Y1", help="Only what lies in this box of each photo.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the preset: points_per_side, crop_n_layers, pred_iou_thresh, "
+        "stability_score_thresh, box_nms_thresh, refine, ...; an unknown key lists them all.",
     ),
 ]
 FormatName = Annotated[
@@ -63,37 +78,6 @@ FormatName = Annotated[
 Processes = Annotated[
     int, typer.Option(metavar="N", min=0, help="0: one for each core with lite, one with larger models.")
 ]
-PointsPerSide = Annotated[
-    int | None, _threshold("N", "Grid points per side; 0: boxes of things alone, many times as fast.")
-]
-PredictedIou = Annotated[float | None, _threshold("X", "Predicted IoU must be above it.")]
-Stability = Annotated[float | None, _threshold("X", "Least stability score.")]
-StabilityOffset = Annotated[float | None, _threshold("X", "How far the logit threshold is moved for it.")]
-BoxNms = Annotated[float | None, _threshold("X", "IoU above which the worse of two masks goes.")]
-CropLayers = Annotated[int | None, _threshold("N", "Layers of zoomed-in crops.")]
-CropNms = Annotated[float | None, _threshold("X", "The same between masks of different crops.")]
-CropOverlap = Annotated[float | None, _threshold("X", "How far crops overlap, of the short side.")]
-CropDownscale = Annotated[int | None, _threshold("N", "Each layer's grid is coarser by it.")]
-RegionArea = Annotated[int | None, _threshold("PIXELS", "Smaller islands and holes are cleaned.")]
-AreaFraction = Annotated[float | None, _threshold("X", "Masks of this fraction of the photo or more go.")]
-Boxes = Annotated[
-    int | None,
-    _threshold("N", "Boxes of things that are asked for masks, at most, where the model finds any."),
-]
-BoxScore = Annotated[float | None, _threshold("X", "Least score of such a box.")]
-BoxIou = Annotated[float | None, _threshold("X", "Predicted IoU of its mask must be above it.")]
-BoxStability = Annotated[float | None, _threshold("X", "Least stability score of its mask.")]
-Refine = Annotated[
-    bool | None,
-    typer.Option(
-        "--refine/--no-refine",
-        help="Draw what is kept once more, in the crop that shows it largest; default and precise do.",
-    ),
-]
-AtLeast = Annotated[
-    float | None,
-    typer.Option("--at-least", metavar="X", help="Least probability of a mask; precise: 0.5."),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
 
@@ -101,28 +85,14 @@ def everything(
     sources: Sources,
     out: Out = Path("anymask-everything"),
     preset: Preset = "default",
+    at_least: AtLeast = None,
+    box: Region = None,
     format_name: FormatName = None,
     model: ModelName = "lite",
     backend: BackendName = "auto",
     processes: Processes = 0,
     overlays: Overlays = None,
-    points_per_side: PointsPerSide = None,
-    pred_iou_thresh: PredictedIou = None,
-    stability_score_thresh: Stability = None,
-    stability_score_offset: StabilityOffset = None,
-    box_nms_thresh: BoxNms = None,
-    crop_n_layers: CropLayers = None,
-    crop_nms_thresh: CropNms = None,
-    crop_overlap_ratio: CropOverlap = None,
-    crop_n_points_downscale_factor: CropDownscale = None,
-    min_mask_region_area: RegionArea = None,
-    max_area_fraction: AreaFraction = None,
-    boxes: Boxes = None,
-    box_score_thresh: BoxScore = None,
-    box_pred_iou_thresh: BoxIou = None,
-    box_stability_thresh: BoxStability = None,
-    refine: Refine = None,
-    min_probability: AtLeast = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment everything in photos, without prompts.
@@ -131,11 +101,9 @@ def everything(
     cut: the same call goes on where it was, and the result is the same. A photo that fails is reported, the
     others are done; the exit code is then 1.
     """
-    given = locals()
-    changes = {name: given[name] for name in CHANGES if given[name] is not None}
     from dataclasses import asdict
 
-    from anymask.batch.annotate import annotate
+    from anymask.batch.annotate import RunConfig, annotate
     from anymask.batch.summary import text, write_summary
     from anymask.data.formats import find_format
     from anymask.data.photos import open_photos
@@ -145,7 +113,10 @@ def everything(
     photos = open_photos(*sources, without=out)
     processes = min(len(photos), processes or _default_processes(model))
     drawn = len(photos) <= OVERLAYS_UP_TO if overlays is None else overlays
-    config = _config(model, backend, preset, changes, drawn, processes)
+    changes = dict(map(parse_setting, settings or ()))
+    changes |= {} if at_least is None else {"min_probability": at_least}
+    settled, region = tuple(sorted(changes.items())), None if box is None else parse_box(box)
+    config = RunConfig(model, backend, preset, settled, drawn, _threads(processes), region)
     state = annotate(photos, out, config, processes=processes, progress=live(time.monotonic()))
     _complain(state)
     summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
@@ -158,23 +129,11 @@ def everything(
 
 
 HINTS = {"default": "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"}
-CHANGES = (
-    "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
-    "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",
-    "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_fraction",
-    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh", "refine",
-    "min_probability",
-)  # fmt: skip
 
 
-def _config(
-    model: str, backend: str, preset: str, changes: dict[str, Any], overlays: bool, processes: int
-) -> RunConfig:
-    """One thread for each of several processes: more would get in each other's way."""
-    from anymask.batch.annotate import RunConfig
-
-    threads = max(1, (os.cpu_count() or 1) // processes) if processes > 1 else 0
-    return RunConfig(model, backend, preset, tuple(sorted(changes.items())), overlays, threads)
+def _threads(processes: int) -> int:
+    """One for each of several processes: more would get in each other's way."""
+    return max(1, (os.cpu_count() or 1) // processes) if processes > 1 else 0
 
 
 def _complain(state: RunProgress) -> None:

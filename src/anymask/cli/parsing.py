@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from anymask.errors import BadPrompt
+from anymask.errors import BadOption, BadPrompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,3 +93,16 @@ def read_mask(path: Path) -> np.ndarray:
         raise BadPrompt(f"--mask {path}: expected bright pixels inside the mask, got an all black image")
     inside: np.ndarray = brightness_HW > brightness_HW.max() / 2
     return inside
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value or a text."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key.isidentifier():
+        raise BadOption(f"--set {text!r}: expected KEY=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, tuple(parsed) if isinstance(parsed, list) else parsed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anymask.cli.parsing import parse_setting
 from anymask.cli.reporting import needs_extra, open_data, say
 from anymask.errors import BadOption
 
@@ -72,16 +72,3 @@ def exported(recipe: str, run: Path, settings: Mapping[str, Any]) -> str:
 
     is_head = recipe in HEAD_PARTS
     return f"{settings.get('weights_from', 'lite')} --{recipe} {run}" if is_head else str(run)
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`lr=0.001`, `bf16=true`, `scale=[0.5,2]`, `weights_from=runs/a`: a name and a JSON value or a text."""
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key.isidentifier():
-        raise BadOption(f"--set {text!r}: expected KEY=VALUE")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        return key, value
-    return key, tuple(parsed) if isinstance(parsed, list) else parsed
