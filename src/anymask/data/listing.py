@@ -13,6 +13,7 @@ from anymask.errors import BadInput, mapped
 from anymask.files import check_regular
 from anymask.images.reader import image_size
 
+Photos = Mapping[str, tuple[str, Blob]]  # name and bytes of photos, by the key they are looked for with
 IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif")
 
 
@@ -67,7 +68,7 @@ def is_photo(name: str) -> bool:
 
 
 def photos_by_stem(files: Mapping[str, Blob]) -> dict[str, tuple[str, Blob]]:
-    """Name and bytes of photos by their name without suffix."""
+    """The photos by their name without suffix."""
     return {stem(name): (name, blob) for name, blob in files.items() if is_photo(name)}
 
 

@@ -103,6 +103,11 @@ class Record:
         return [Annotation(a, self.size_hw) for a in self.fields.get("annotations", [])]
 
     @property
+    def drawn(self) -> list[tuple[Annotation, Mask]]:
+        """The annotations that have a mask with pixels."""
+        return [(one, mask) for one in self.annotations if (mask := one.mask) is not None and mask.area]
+
+    @property
     def crowd(self) -> list[Annotation]:
         """Groups drawn as one: neither something to find nor wrong when found."""
         return [Annotation(a, self.size_hw) for a in self.fields.get("crowd", [])]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
-from anymask.data.formats.coco import CocoFile
+from anymask.data.formats import coco
 from anymask.data.formats.contents import Fields, Notes, checked_size, undrawn, with_own_keys
 from anymask.data.formats.json_files import is_record, read_object
 from anymask.data.listing import is_hidden, is_tar, list_files, photos_by_stem, with_suffix
@@ -71,10 +72,7 @@ def open_records(*paths: str | os.PathLike[str] | RecordSource) -> RecordSource:
     sources = [p if isinstance(p, RecordSource) else _open_one(Path(p)) for p in paths]
     if not sources:
         raise BadInput("expected at least one data set, got none")
-    joined = sources[0]
-    for source in sources[1:]:
-        joined = joined + source
-    return joined
+    return reduce(RecordSource.__add__, sources)
 
 
 def _open_one(path: Path) -> RecordSource:
@@ -125,11 +123,8 @@ def _members(files: Mapping[str, Blob], photos: Mapping[str, Blob]) -> dict[Blob
 
 def _open_coco(path: Path) -> RecordSource:
     notes = Notes()
-    coco = CocoFile.open(path, notes)
-    entries: list[Entry] = [
-        (record.key, record.blob, {**record.fields, "source": "coco"})
-        for record in with_own_keys(coco.records(undrawn))
-    ]
+    records = with_own_keys(coco.read(path, notes, check=undrawn).records)
+    entries = [(one.key, one.blob, {**one.fields, "source": "coco"}) for one in records]
     for where, why in notes.failures:
         notes.changed(UNUSABLE, f"{where}: {why}")
     return RecordSource(path.stem, entries, notes=replace(notes, failures=[]))

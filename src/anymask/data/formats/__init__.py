@@ -73,4 +73,4 @@ def write(
     one = find_format(format_name)
     mode = photos or ("link" if one.capabilities.photos else "none")
     counted = replace(contents, records=one.noting_losses(contents.records, notes))
-    one.write(counted, folder, notes, PhotoWriter(mode, notes))
+    one.write(counted, folder, PhotoWriter(mode, notes))

@@ -9,21 +9,13 @@ Written piece by piece: only the list of photos is kept in memory. Read as a who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    Numbering,
-    category_of,
-    checked,
-    checked_size,
-)
+from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues, encoded, is_coco, keys_of, read_object
 from anymask.data.formats.keyhole import bridge_holes
@@ -35,46 +27,23 @@ from anymask.errors import BadInput
 from anymask.files import writing_atomically
 
 FILE = "annotations.json"
+LISTS = ("images", "annotations", "categories")
 Check = Callable[[Fields, tuple[int, int], str, Notes], Fields]
 
 
 @dataclass(frozen=True, slots=True)
-class CocoFile:
+class _CocoFile:
     """What a COCO file lists. `annotations`: by the id of their photo; `names`: of categories by their id;
-    `folders`: where photos may lie.
+    `folders`: where photos may lie. `check`: makes an annotation one that writers can rely on.
     """
 
-    path: Path
-    images: list[Fields]
     annotations: Mapping[Any, list[Fields]]
     names: Mapping[Any, str]
     folders: list[Path]
     notes: Notes
+    check: Check
 
-    @classmethod
-    def open(cls, path: Path, notes: Notes, photo_folder: Path | None = None) -> CocoFile:
-        """From the JSON file or its folder. Raises BadInput when it cannot be read or is one of several."""
-        file, coco = _find(path)
-        images, annotations, categories = (
-            _list_of(coco, key, file) for key in ("images", "annotations", "categories")
-        )
-        names = {c["id"]: str(c["name"]) for c in categories if _is_id(c.get("id")) and "name" in c}
-        by_image: dict[Any, list[Fields]] = {}
-        for one in annotations:
-            image_id = one.get("image_id")
-            by_image.setdefault(image_id if _is_id(image_id) else None, []).append(one)
-        listed = {image.get("id") for image in images if _is_id(image.get("id"))}
-        lost = sum(len(found) for number, found in by_image.items() if number not in listed)
-        notes.changed("annotations of photos that are not listed passed over", str(file), lost)
-        return cls(file, images, by_image, names, _photo_folders(file, photo_folder), notes)
-
-    def records(self, check: Check) -> Iterator[Record]:
-        """Its photos, one after the other; of photos and annotations that cannot be used a note."""
-        names = (str(image.get("file_name", image.get("id")))[:200] for image in self.images)
-        items = [(f"{self.path}, photo {n}", image) for n, image in zip(names, self.images, strict=True)]
-        return self.notes.each(items, partial(self._record, check=check))
-
-    def _record(self, image: Fields, check: Check) -> Record:
+    def record(self, image: Fields) -> Record:
         if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
             raise BadInput("expected an 'id' and a 'file_name'")
         file_name = image["file_name"].replace("\\", "/")
@@ -85,7 +54,7 @@ class CocoFile:
         def read_one(_: int, one: Fields) -> Fields:
             name = self.names.get(one["category_id"]) if _is_id(one.get("category_id")) else None
             own = {k: v for k, v in one.items() if k != "image_id"}
-            return check(own if name is None else {**own, "category": name}, size_hw, key, self.notes)
+            return self.check(own if name is None else {**own, "category": name}, size_hw, key, self.notes)
 
         found = self.notes.each_annotation(self.annotations.get(image["id"], []), read_one, key)
         own = {k: v for k, v in image.items() if k != "id"}
@@ -96,11 +65,22 @@ class CocoFile:
         return Record(key, fields, photo)
 
 
-def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
+def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Check = checked) -> Contents:
     """From the JSON file or its folder. Raises BadInput when it cannot be read, or when there are several."""
-    coco = CocoFile.open(path, notes, photo_folder)
-    declared = {name: number for number, name in coco.names.items() if isinstance(number, int)}
-    return Contents(coco.records(checked), len(coco.images), declared)
+    file, coco = _find(path)
+    images, annotations, categories = (_list_of(coco, key, file) for key in LISTS)
+    names = {c["id"]: str(c["name"]) for c in categories if _is_id(c.get("id")) and "name" in c}
+    by_image: dict[Any, list[Fields]] = {}
+    for one in annotations:
+        image_id = one.get("image_id")
+        by_image.setdefault(image_id if _is_id(image_id) else None, []).append(one)
+    listed = {image.get("id") for image in images if _is_id(image.get("id"))}
+    lost = sum(len(found) for number, found in by_image.items() if number not in listed)
+    notes.changed("annotations of photos that are not listed passed over", str(file), lost)
+    opened = _CocoFile(by_image, names, _photo_folders(file, photo_folder), notes, check)
+    items = [(f"{file}, photo {str(one.get('file_name', one.get('id')))[:200]}", one) for one in images]
+    declared = {name: number for number, name in names.items() if isinstance(number, int)}
+    return Contents(notes.each(items, opened.record), len(items), declared)
 
 
 def _find(path: Path) -> tuple[Path, Fields]:
@@ -148,8 +128,8 @@ class _Writer:
 
     def image(self, record: Record) -> int:
         own = dict(record.fields["image"])
-        wanted = own.pop("image_id", None)
-        number = wanted if isinstance(wanted, int) and wanted not in self._image_ids else len(self.images) + 1
+        number = own.pop("image_id", None)
+        number = number if isinstance(number, int) and number not in self._image_ids else len(self.images) + 1
         while number in self._image_ids:
             number += 1
         self._image_ids.add(number)
@@ -165,7 +145,7 @@ class _Writer:
                     if not own["segmentation"]:
                         continue
                 self._annotations += 1
-                category = self.categories.number(category_of(one.fields), own.get("category_id"))
+                category = self.categories.of(one, own.get("category_id"))
                 numbers = {"id": self._annotations, "image_id": image_id, "category_id": category}
                 yield {**own, **numbers, "iscrowd": is_crowd}
 
@@ -180,35 +160,31 @@ def _as_polygons(annotation: Annotation) -> Any:
 
 
 def _write(
-    segmentation: Callable[[Annotation], Any],
-    contents: Contents,
-    folder: Path,
-    notes: Notes,
-    photos: PhotoWriter,
+    segmentation: Callable[[Annotation], Any], contents: Contents, folder: Path, photos: PhotoWriter
 ) -> None:
     writer = _Writer(contents, segmentation)
-    with writing_atomically(folder / FILE) as file:
-        file.write(b'{"info": {"description": "written by anymask"}, "annotations": [')
-        separator = b"\n"
+
+    def annotations() -> Iterator[bytes]:
         for record in contents.records:
-            with notes.catching(record.key):
+            with photos.notes.catching(record.key):
                 photos.write(record, folder / "images")
-                for one in writer.annotations(record, writer.image(record)):
-                    file.write(separator + encoded(one))
-                    separator = b",\n"
-        _finish(file, writer)
+                yield from map(encoded, writer.annotations(record, writer.image(record)))
+
+    with writing_atomically(folder / FILE) as file:
+        _write_list(file, b'{"info": {"description": "written by anymask"}, "annotations": [', annotations())
+        _write_list(file, b'\n],\n"images": [', map(encoded, writer.images))
+        categories = [{"id": number, "name": name} for name, number in writer.categories.numbers.items()]
+        file.write(b'\n],\n"categories": ' + encoded(categories) + b"}\n")
 
 
-def _finish(file: IO[bytes], writer: _Writer) -> None:
-    categories = [{"id": number, "name": name} for name, number in writer.categories.numbers.items()]
-    file.write(b'\n],\n"images": [')
-    for number, image in enumerate(writer.images):
-        file.write((b",\n" if number else b"\n") + encoded(image))
-    file.write(b'\n],\n"categories": ' + encoded(categories) + b"}\n")
+def _write_list(file: IO[bytes], head: bytes, values: Iterable[bytes]) -> None:
+    file.write(head)
+    for number, value in enumerate(values):
+        file.write((b",\n" if number else b"\n") + value)
 
 
 def _matches(clues: FormatClues) -> bool:
-    return clues.path.suffix.lower() != ".tar" and any(is_coco(found) for found in clues.objects)
+    return clues.path.suffix.lower() != ".tar" and clues.have(is_coco)
 
 
 RUN_LENGTHS, POLYGONS = Capabilities(ignore=False), Capabilities(empty=False, ignore=False)

@@ -70,11 +70,8 @@ class Notes:
     def each(self, items: Iterable[tuple[str, Item]], read: Callable[[Item], Record]) -> Iterator[Record]:
         """The records of named items; those that cannot be read become failures."""
         for where, item in items:
-            record = None
             with self.catching(where):
-                record = read(item)
-            if record is not None:
-                yield record
+                yield read(item)
 
     def each_annotation(
         self, found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str
@@ -83,12 +80,10 @@ class Notes:
         annotations = []
         for number, one in enumerate(found, 1):
             try:
-                fields = read(number, one)
+                annotations.append(read(number, one))
             except BadInput as error:
                 self.failed(f"{where}, annotation {number}", error)
-            else:
-                annotations += [fields] if fields else []
-        return annotations
+        return [fields for fields in annotations if fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +122,7 @@ def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
     found = {**fields, "segmentation": segmentation}
     if not (has_box and isinstance(fields.get("area"), int | float) and isinstance(segmentation, list)):
         return _drawn(found, size_hw)
-    for _ in coco_rings(segmentation, max(size_hw)):  # raises what drawing would
-        pass
+    list(coco_rings(segmentation, max(size_hw)))  # raises what drawing would
     return found
 
 
@@ -177,8 +171,7 @@ def with_own_keys(records: Iterable[Record]) -> Iterator[Record]:
     """Keys that are safe and unique; photos without an id are counted."""
     keys = UniqueKeys()
     for place, record in enumerate(records, 1):
-        image = {"image_id": place, **record.fields["image"]}
-        fields = {**record.fields, "image": image}
+        fields = {**record.fields, "image": {"image_id": place, **record.fields["image"]}}
         yield replace(record, key=keys.of(safe_key(record.key)), fields=fields)
 
 
@@ -210,7 +203,7 @@ class Numbering:
         self.numbers: dict[str, int] = {}
         self._next = first
         for name, number in declared.items():
-            self._give(name, number)
+            self._number(name, number)
 
     @classmethod
     def without_gaps(cls, declared: Mapping[str, int], first: int) -> Numbering:
@@ -218,15 +211,16 @@ class Numbering:
         ordered = sorted(declared, key=lambda name: declared[name])
         return cls({name: place for place, name in enumerate(ordered, first)}, first)
 
-    def number(self, name: str, wanted: Any = None) -> int:
-        if name not in self.numbers:
-            self._give(name, wanted)
-        return self.numbers[name]
+    def of(self, annotation: Annotation, wanted: Any = None) -> int:
+        """The number of its category."""
+        return self._number(category_of(annotation.fields), wanted)
 
-    def _give(self, name: str, wanted: Any) -> None:
-        taken = set(self.numbers.values())
-        if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0 or wanted in taken:
-            while self._next in taken:
-                self._next += 1
-            wanted = self._next
-        self.numbers[name] = wanted
+    def _number(self, name: str, wanted: Any) -> int:
+        if name not in self.numbers:
+            taken = set(self.numbers.values())
+            if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0 or wanted in taken:
+                while self._next in taken:
+                    self._next += 1
+                wanted = self._next
+            self.numbers[name] = wanted
+        return self.numbers[name]

@@ -12,7 +12,7 @@ from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.record import Record
 
 Read = Callable[[Path, Notes, Path | None], Contents]
-Write = Callable[[Contents, Path, Notes, PhotoWriter], None]
+Write = Callable[[Contents, Path, PhotoWriter], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Capabilities:
 @dataclass(frozen=True, slots=True)
 class Format:
     """`read(path, notes, photo_folder)`: photos that do not lie where the format has them are looked for in
-    `photo_folder`. `write(contents, folder, notes, photos)`. `matches(clues)`: whether data looks like it.
+    `photo_folder`. `write(contents, folder, photos)`. `matches(clues)`: whether data looks like it.
     """
 
     name: str
@@ -46,10 +46,8 @@ class Format:
     def noting_losses(self, records: Iterable[Record], notes: Notes) -> Iterator[Record]:
         """The records; what the format cannot hold of them is counted."""
         lost = [loss for name, loss in LOSSES.items() if not getattr(self.capabilities, name)]
-
-        def count(record: Record) -> Record:
-            for what, times in lost:
-                notes.changed(what, record.key, times(record))
-            return record
-
-        return notes.each(((record.key, record) for record in records), count)
+        for record in records:
+            with notes.catching(record.key):
+                for what, times in lost:
+                    notes.changed(what, record.key, times(record))
+                yield record

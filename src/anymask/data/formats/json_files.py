@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anymask.data.formats.contents import Fields, Notes
+from anymask.data.formats.contents import Contents, Fields, Notes
+from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.listing import list_files, with_suffix
-from anymask.data.record import Blob
+from anymask.data.record import Blob, Record
 from anymask.errors import BadInput, mapped
+from anymask.files import write_atomically
 
+JsonFile = tuple[str, Blob, Fields]
 PEEKED_AT = 20  # files of a folder that are opened to find out its format
 LARGE = 1 << 26  # bytes; JSON over it is taken for COCO: no other format puts all photos into one file
 
@@ -28,7 +31,7 @@ def read_object(blob: Blob, where: str) -> Fields:
 
 def each_object(
     files: Mapping[str, Blob], accepts: Callable[[Fields], bool], passed_over: str, notes: Notes
-) -> Iterator[tuple[str, tuple[str, Blob, Fields]]]:
+) -> Iterator[tuple[str, JsonFile]]:
     """Name, file and content of the JSON files that are of a format; of the others a note."""
     for name, blob in with_suffix(files, ".json").items():
         try:
@@ -45,6 +48,16 @@ def each_object(
 def encoded(value: Any) -> bytes:
     """On one line; readable. In file names that are no UTF-8 the bytes that are none become JSON escapes."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def write_beside(
+    fields_of: Callable[[Record], Fields], contents: Contents, folder: Path, photos: PhotoWriter
+) -> None:
+    """A JSON file for each photo, both in `folder`. Raises StorageError."""
+    for record in contents.records:
+        with photos.notes.catching(record.key):
+            photos.write(record, folder)
+            write_atomically(folder / f"{record.key}.json", encoded(fields_of(record)) + b"\n")
 
 
 def is_coco(found: Container[str]) -> bool:
@@ -73,7 +86,10 @@ class FormatClues:
         known = path.is_dir() or path.suffix.lower() in (".json", ".tar")
         files = list_files(path) if known else {path.name: Blob(path)}
         blobs = [*with_suffix(files, ".json").values()][:PEEKED_AT]
-        return cls(path, tuple(files), tuple(keys_of(blob) for blob in blobs))
+        return cls(path, tuple(files), tuple(map(keys_of, blobs)))
+
+    def have(self, test: Callable[[Container[str]], bool]) -> bool:
+        return any(map(test, self.objects))
 
 
 def keys_of(blob: Blob) -> frozenset[str]:

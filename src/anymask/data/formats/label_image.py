@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.record import Blob
+from anymask.data.formats.contents import Notes
+from anymask.data.record import Blob, Record
 from anymask.errors import BadImage, BadInput, mapped
 from anymask.settings import get_settings
-
-if TYPE_CHECKING:
-    from anymask.data.formats.contents import Notes
 
 Labels = NDArray[np.uint16]
 LARGEST = 65_535
@@ -37,14 +35,16 @@ def paint(
     return labels
 
 
-def note_what_was_covered(
-    masks: Iterable[tuple[int, Mask]], painted: Mapping[int, Mask], where: str, notes: Notes
-) -> None:
-    for number, mask in masks:
+def paint_all(masks: list[Mask], record: Record, notes: Notes, canvas: Labels | None = None) -> Labels:
+    """The masks of a photo, numbered from 1; of those that lose pixels to others a note."""
+    labels = paint(enumerate(masks, 1), record.size_hw, canvas)
+    painted = take_apart(labels)
+    for number, mask in enumerate(masks, 1):
         if number not in painted:
-            notes.changed(HIDDEN, where)
+            notes.changed(HIDDEN, record.key)
         elif painted[number].area < mask.area:
-            notes.changed(COVERED, where)
+            notes.changed(COVERED, record.key)
+    return labels
 
 
 def take_apart(labels_HW: NDArray[Any]) -> dict[int, Mask]:
@@ -106,9 +106,7 @@ def _opened(blob: Blob) -> Any:
     from PIL.PngImagePlugin import PngImageFile
 
     with mapped(Exception, BadImage, f"{blob.path}: damaged or no PNG"):  # decoders raise nearly everything
-        image = PngImageFile(
-            io.BytesIO(blob.read()), ""
-        )  # not Image.open, which has a pixel limit of its own
+        image = PngImageFile(io.BytesIO(blob.read()), "")  # Image.open has a pixel limit of its own
         limit, (width, height) = get_settings().max_pixels, image.size
         if not 0 < width * height <= limit:
             raise BadImage(f"{blob.path}: expected at most {limit:,} pixels, got {width} x {height}")

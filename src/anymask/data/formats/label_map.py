@@ -8,24 +8,16 @@ Read from `masks/`, or from all PNG files of a folder that has no such folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from anymask.data.formats.contents import Contents, Notes
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
-from anymask.data.formats.label_image import (
-    LARGEST,
-    note_what_was_covered,
-    paint,
-    png_of,
-    read_png,
-    take_apart,
-)
+from anymask.data.formats.label_image import LARGEST, paint_all, png_of, read_png, take_apart
 from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.keys import stem
-from anymask.data.listing import find_photo, list_files, photos_by_stem, with_suffix
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, with_suffix
 from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
 from anymask.files import write_atomically
@@ -44,31 +36,27 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     photos: dict[str, tuple[str, Blob]] = {}
     for folder in filter(Path.is_dir, folders[::-1]):
         photos |= photos_by_stem(list_files(folder))
-    read_one = partial(_record, photos=photos)
     items = [(str(blob.path), (stem(name), blob)) for name, blob in files.items()]
-    return Contents(notes.each(items, read_one), len(items))
+    return Contents(notes.each(items, partial(_record, photos=photos)), len(items))
 
 
-def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> Record:
+def _record(named: tuple[str, Blob], photos: Photos) -> Record:
     key, blob = named
     labels_HW = read_png(blob)
-    masks = take_apart(labels_HW)
     name, photo = photos.get(key, (f"{key}.jpg", find_photo([blob.path.parent], [f"{key}.jpg"])))
     height, width = labels_HW.shape
     image = {"height": height, "width": width, "file_name": PurePosixPath(name).name}
-    annotations = [annotation_of(number, mask) for number, mask in masks.items()]
+    annotations = [annotation_of(number, mask) for number, mask in take_apart(labels_HW).items()]
     return Record(key, {"image": image, "annotations": annotations}, photo)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
+def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.catching(record.key):
-            shown = [mask for one in record.annotations if (mask := one.mask) is not None and mask.area]
-            notes.changed(TOO_MANY, record.key, max(0, len(shown) - LARGEST))
-            masks = list(enumerate(shown[:LARGEST], 1))
-            labels = paint(masks, record.size_hw)
-            note_what_was_covered(masks, take_apart(labels), record.key, notes)
+        with photos.notes.catching(record.key):
+            masks = [mask for _, mask in record.drawn]
+            photos.notes.changed(TOO_MANY, record.key, max(0, len(masks) - LARGEST))
+            labels = paint_all(masks[:LARGEST], record, photos.notes)
             write_atomically(folder / FOLDER / f"{record.key}.png", png_of(labels))
             photos.write(record, folder / "images")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial, reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,13 +23,12 @@ from PIL import Image
 from anymask.core.mask import Mask
 from anymask.data.formats.contents import Contents, Fields, Notes, category_of, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import each_object, encoded, is_labelme
-from anymask.data.formats.photo_writer import PhotoWriter, photo_name
+from anymask.data.formats.json_files import JsonFile, each_object, is_labelme, write_beside
+from anymask.data.formats.photo_writer import photo_name
 from anymask.data.keys import stem
-from anymask.data.listing import find_photo, list_files, photos_by_stem, size_of, with_suffix
-from anymask.data.record import Annotation, Blob, Record, annotation_of, box_annotation
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.record import Annotation, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, mapped
-from anymask.files import write_atomically
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
 NO_AREA = "shapes without an area (points, lines) passed over"
@@ -51,12 +50,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
-def _record(
-    item: tuple[str, Blob, Fields],
-    photos: Mapping[str, tuple[str, Blob]],
-    photo_folder: Path | None,
-    notes: Notes,
-) -> Record:
+def _record(item: JsonFile, photos: Photos, photo_folder: Path | None, notes: Notes) -> Record:
     name, blob, fields = item
     key = stem(name)
     image_path = str(fields.get("imagePath") or f"{PurePosixPath(key).name}.jpg").replace("\\", "/")
@@ -167,14 +161,6 @@ def _decoded(text: Any) -> Any:
     return inside if inside.ndim == 2 else inside.any(axis=2)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
-    """Raises StorageError."""
-    for record in contents.records:
-        with notes.catching(record.key):
-            photos.write(record, folder)
-            write_atomically(folder / f"{record.key}.json", encoded(_fields(record)) + b"\n")
-
-
 def _fields(record: Record) -> Fields:
     height, width = record.size_hw
     return {
@@ -190,12 +176,10 @@ def _fields(record: Record) -> Fields:
 
 def _shapes(number: int, annotation: Annotation) -> Iterator[Fields]:
     mask = annotation.mask
-    if mask is None:
-        if "segmentation" not in annotation.fields:
-            x0, y0, x1, y1 = annotation.box_xyxy
-            yield _shape(annotation, "rectangle", [[x0, y0], [x1, y1]])
-        return
-    if mask.is_empty:
+    if "segmentation" not in annotation.fields:
+        x0, y0, x1, y1 = annotation.box_xyxy
+        yield _shape(annotation, "rectangle", [[x0, y0], [x1, y1]])
+    if mask is None or mask.is_empty:
         return
     pieces = mask.polygons()
     if len(pieces) > MAX_POLYGONS or any(len(rings) > 1 for rings in pieces):
@@ -226,4 +210,5 @@ def _shape(annotation: Annotation, kind: str, points: list[Any], **more: Any) ->
 
 
 KEPT = Capabilities(empty=False, crowd=False, ignore=False)
-LABELME = Format("labelme", KEPT, read, write, lambda clues: any(map(is_labelme, clues.objects)))
+write = partial(write_beside, _fields)
+LABELME = Format("labelme", KEPT, read, write, lambda clues: clues.have(is_labelme))

@@ -8,20 +8,18 @@ Read from a folder, a tar shard, a folder of shards or one JSON file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anymask.data.formats.contents import Contents, Fields, Notes, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import each_object, encoded, is_record
-from anymask.data.formats.photo_writer import PhotoWriter, photo_name
+from anymask.data.formats.json_files import JsonFile, each_object, is_record, write_beside
+from anymask.data.formats.photo_writer import photo_name
 from anymask.data.keys import stem
-from anymask.data.listing import find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.listing import Photos, find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
-from anymask.files import write_atomically
 
 NO_RECORD = "JSON files that are no records passed over"
 
@@ -41,33 +39,26 @@ def _beside(path: Path) -> dict[str, Blob]:
     return {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
 
 
-def _record(
-    item: tuple[str, Blob, Fields],
-    photos: Mapping[str, tuple[str, Blob]],
-    folders: list[Path],
-    notes: Notes,
-) -> Record:
+def _record(item: JsonFile, photos: Photos, folders: list[Path], notes: Notes) -> Record:
     name, _, fields = item
     key = stem(name)
     if not is_record(fields) or not isinstance(fields["annotations"], list):
         raise BadInput("expected a record with 'image' and a list of 'annotations'")
     size_hw = checked_size(fields["image"])
     photo = _photo(key, fields["image"], photos, folders)
-    size_hw = size_hw or size_of(photo)
-    image = {**fields["image"], "height": size_hw[0], "width": size_hw[1]}
+    height, width = size_hw or size_of(photo)
+    image = {**fields["image"], "height": height, "width": width}
     image.setdefault("file_name", photo.path.name)
 
     def check(number: int, one: Any) -> Any:
-        return checked(one, size_hw, key, notes)
+        return checked(one, (height, width), key, notes)
 
     lists = {name: fields[name] for name in ("annotations", "crowd") if fields.get(name)}
     kept = {name: notes.each_annotation(found, check, key) for name, found in lists.items()}
     return Record(key, {**fields, "image": image, "annotations": [], **kept}, photo)
 
 
-def _photo(
-    key: str, image: Mapping[str, Any], photos: Mapping[str, tuple[str, Blob]], folders: list[Path]
-) -> Blob:
+def _photo(key: str, image: Fields, photos: Photos, folders: list[Path]) -> Blob:
     name = PurePosixPath(str(image.get("file_name") or f"{key}.jpg").replace("\\", "/")).name
     beside = str(PurePosixPath(key).parent / name)
     if stem(beside) in photos and photos[stem(beside)][0] == beside:
@@ -78,14 +69,10 @@ def _photo(
     return blob if blob.exists else Blob(folders[-1] / beside)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
-    """Raises StorageError."""
-    for record in contents.records:
-        with notes.catching(record.key):
-            photos.write(record, folder)
-            image = {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
-            fields = {**record.fields, "image": image}
-            write_atomically(folder / f"{record.key}.json", encoded(fields) + b"\n")
+def _fields(record: Record) -> Fields:
+    image = {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
+    return {**record.fields, "image": image}
 
 
-SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: any(map(is_record, clues.objects)))
+write = partial(write_beside, _fields)
+SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: clues.have(is_record))

@@ -22,20 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import Contents, Notes, Numbering, category_of
+from anymask.data.formats.contents import Contents, Notes, Numbering
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.label_image import (
-    LARGEST,
-    Labels,
-    note_what_was_covered,
-    paint,
-    png_of,
-    read_png,
-    take_apart,
-)
+from anymask.data.formats.label_image import LARGEST, paint, paint_all, png_of, read_png, take_apart
 from anymask.data.formats.photo_writer import PhotoWriter
-from anymask.data.formats.voc_classes import COLOURS, PALETTE, classes_of, labelmap
-from anymask.data.listing import list_files, photos_by_stem
+from anymask.data.formats.voc_classes import COLOURS, PALETTE, Colour, classes_of, labelmap
+from anymask.data.listing import Photos, list_files, photos_by_stem
 from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
 from anymask.files import write_atomically
@@ -66,9 +58,9 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
 
 def _record(
     named: tuple[tuple[str, str], Mapping[str, Blob]],
-    photos: Mapping[str, tuple[str, Blob]],
+    photos: Photos,
     names: Mapping[int, str],
-    colours: Mapping[tuple[int, int, int], int],
+    colours: Mapping[Colour, int],
 ) -> Record:
     (root, name), pair = named
     blobs = {kind.lower(): blob for kind, blob in pair.items()}
@@ -111,13 +103,13 @@ def _class_of(
     return names.get(number, f"class {number}") if number else None
 
 
-def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
+def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     classes = Numbering.without_gaps(contents.categories, first=1)
     keys = []
     for record in contents.records:
-        with notes.catching(record.key):
-            _write_one(record, folder, classes, notes)
+        with photos.notes.catching(record.key):
+            _write_one(record, folder, classes, photos.notes)
             photos.write(record, folder / PHOTOS)
             keys.append(record.key)
     listed = folder / "ImageSets" / "Segmentation" / "trainval.txt"
@@ -126,25 +118,20 @@ def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -
 
 
 def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -> None:
-    shown = [(one, mask) for one in record.annotations if (mask := one.mask) is not None and mask.area]
+    shown = record.drawn
     if len(shown) >= LARGE_VOID:
         raise BadInput(f"expected fewer than {LARGE_VOID:,} masks, got {len(shown):,}")
-    numbers = [0, *(classes.number(category_of(one.fields)) for one, _ in shown)]
+    numbers = [0, *(classes.of(one) for one, _ in shown)]
     small = max(len(shown), *numbers) < SMALL_VOID
     void = SMALL_VOID if small else LARGE_VOID
-    masks = [(number, mask) for number, (_, mask) in enumerate(shown, 1)]
-    labels_HW = paint(masks, record.size_hw, _ignored(record, void))
-    note_what_was_covered(masks, take_apart(labels_HW), record.key, notes)
+    # What is left out when masks are scored, and groups: neither to be found nor wrong.
+    ignored = [mask for mask in (record.ignore, *(one.mask for one in record.crowd)) if mask is not None]
+    canvas = paint([(void, mask) for mask in ignored], record.size_hw)
+    labels_HW = paint_all([mask for _, mask in shown], record, notes, canvas)
     class_of = np.full(1 << 16, void, np.uint16)
     class_of[: len(numbers)] = numbers
     for kind, image in ((OBJECTS, labels_HW), (CLASSES, class_of[labels_HW])):
         write_atomically(folder / kind / f"{record.key}.png", png_of(image, PALETTE, small))
-
-
-def _ignored(record: Record, void: int) -> Labels:
-    """What is left out when masks are scored, and groups: neither to be found nor wrong."""
-    ignored = [mask for mask in (record.ignore, *(one.mask for one in record.crowd)) if mask is not None]
-    return paint([(void, mask) for mask in ignored], record.size_hw)
 
 
 KEPT = Capabilities(overlap=False, empty=False, boxes=False, scores=False)

@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, category_of
+from anymask.data.formats.contents import Contents, Fields, Notes, Numbering
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.keyhole import bridge_rings
 from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.yolo_names import read_names
 from anymask.data.keys import stem
-from anymask.data.listing import is_photo, list_files, size_of
-from anymask.data.record import Blob, Record, annotation_of, box_annotation
+from anymask.data.listing import Photos, is_photo, list_files, size_of
+from anymask.data.record import Record, annotation_of, box_annotation
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
@@ -75,13 +75,7 @@ def _has_labels(key: str, labels: Mapping[str, object]) -> bool:
     return any(other.rpartition("/")[0] == folder for other in labels)
 
 
-def _record(
-    key: str,
-    labels: Mapping[str, tuple[str, Blob]],
-    photos: Mapping[str, tuple[str, Blob]],
-    names: Mapping[int, str],
-    notes: Notes,
-) -> Record:
+def _record(key: str, labels: Photos, photos: Photos, names: Mapping[int, str], notes: Notes) -> Record:
     if key not in photos:
         raise BadInput("its photo is missing: the size of the photo is not known")
     name, photo = photos[key]
@@ -116,11 +110,11 @@ def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping
     return annotation_of(number, Mask.from_polygons([ring], size_hw), category, **scored)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
+def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     classes = Numbering.without_gaps(contents.categories, first=0)
     for record in map(_without_special_folders, contents.records):
-        with notes.catching(record.key):
+        with photos.notes.catching(record.key):
             photos.write(record, folder / "images")
             lines = "".join(_lines_of(record, classes))
             write_atomically(folder / "labels" / f"{record.key}.txt", lines.encode())
@@ -139,14 +133,10 @@ def _without_special_folders(record: Record) -> Record:
 
 def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
     height, width = record.size_hw
-    for annotation in record.annotations:
-        mask = annotation.mask
-        if mask is None or mask.is_empty:
-            continue
+    for annotation, mask in record.drawn:
         fractions = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
-        number = classes.number(category_of(annotation.fields))
         words = (f"{fraction:.{DIGITS}f}".rstrip("0").rstrip(".") for fraction in fractions)
-        yield f"{number} {' '.join(words)}\n"
+        yield f"{classes.of(annotation)} {' '.join(words)}\n"
 
 
 def _matches(clues: FormatClues) -> bool:
