@@ -1,8 +1,8 @@
 """Baselines: methods without learning under the same protocol.
 
 GrabCut (Rother et al. 2004): everything outside a box is background; the cut is made on the box and half a
-side around it. Clicks are disks of known pixels. Probable foreground is the earlier answer, else the box, else
-larger disks around positive clicks; where the cut leaves nothing, it is the answer.
+side around it. Clicks are disks of known pixels. Probable foreground is the earlier answer, else the box,
+else larger disks around positive clicks; where the cut leaves nothing, it is the answer.
 Legend: H W image pixels, h w the pixels the cut is made on (the long side is at most 320, for speed).
 """
 

@@ -206,8 +206,8 @@ def bins_of(p_C: Floats, true_C: Floats, bin_C: Bins) -> list[dict[str, float]]:
 
 
 def ranks(found: Sequence[Prediction]) -> Report:
-    """Of ambiguous answers, the candidate of each rank: mean probability, how often it is the best by true and
-    by predicted IoU; and the mean IoU between candidates.
+    """Of ambiguous answers, the candidate of each rank: mean probability, how often it is the best by true
+    and by predicted IoU; and the mean IoU between candidates.
     """
     several = [f for f in found if len(f.iou_M) > 1]
     if not several:

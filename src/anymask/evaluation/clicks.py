@@ -2,8 +2,8 @@
 
 The first click is answered with the candidate that the model ranks first (oracle: the one that fits best);
 each further prompt holds all simulated clicks (`clicker.py`) and the previous answer, without test-time
-augmentation. NoC@t is the number of the first click that reaches an IoU of t %, or the maximum, which counts as
-a failure, as in the published protocol. Once nothing is left to correct the IoU stays.
+augmentation. NoC@t is the number of the first click that reaches an IoU of t %, or the maximum, which counts
+as a failure, as in the published protocol. Once nothing is left to correct the IoU stays.
 Legend: S samples, K clicks, H W image pixels.
 """
 
