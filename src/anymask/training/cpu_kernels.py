@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 from anymask.networks.lite_trunk import SameConv2d
 
@@ -40,17 +41,19 @@ class DepthwiseConvolution(torch.autograd.Function):
 
 def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     given = gradient_BChw, x, weight
-    given = given if stride == 1 else (gradient_BChw.float(), x.float(), weight.float())
-    return torch.nn.grad.conv2d_input(x.shape, given[2], given[0], stride, padding, 1, len(weight)).to(x.dtype)
+    if stride > 1:
+        given = gradient_BChw.float(), x.float(), weight.float()
+    how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(weight), [True, False, False]
+    found: Tensor = torch.ops.aten.convolution_backward(*given, None, *how)[0]  # keeps channels last
+    return found.to(x.dtype)
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The gradient at tap i, j is the sum over the result of gradient times shifted input: a convolution of
-    each channel of each image by its own gradient, of which the first k x k results count.
-    """
+    """A convolution of each channel of each image by its own gradient, of which the first k x k results count."""
     kernel = weight.shape[-1]
     if kernel < LARGE_KERNEL:
-        return torch.nn.grad.conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))
+        found: Tensor = conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))
+        return found
     batch, channels = x.shape[:2]
     images = x.transpose(0, 1).flatten(0, 1).unsqueeze(0)
     filters = gradient_BChw.transpose(0, 1).flatten(0, 1).unsqueeze(1)
@@ -72,7 +75,7 @@ class FastDepthwise(SameConv2d):
 
 
 def with_fast_depthwise(model: nn.Module) -> nn.Module:
-    """In place: depthwise convolutions become `FastDepthwise`; weights and names stay."""
+    """In place: depthwise convolutions become `FastDepthwise`."""
     for module in model.modules():
         if type(module) is SameConv2d and module.groups > 1:
             module.__class__ = FastDepthwise

@@ -40,15 +40,11 @@ STREAM_STRIDE = 1_000_003  # separates the views of steps and ranks
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process among those of the process group."""
+    """This process among the `count` of the process group."""
 
     rank: int
     count: int
     device: torch.device
-
-    @property
-    def leads(self) -> bool:
-        return self.rank == 0
 
 
 def train(
@@ -59,10 +55,9 @@ def train(
     device: str = "auto",
     task: Task[Any] = CLICKS,
 ) -> Path:
-    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
-    state file.
+    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there.
 
-    Ctrl-C saves the state before it leaves.
+    Returns the state file, which is saved at Ctrl-C, too.
     """
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
@@ -76,18 +71,15 @@ def train(
     card["config"] = asdict(config)
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
-    def seconds() -> float:
-        return time.monotonic() - began
-
     def progress(step: int) -> float:
-        return progress_of(config, step, seconds())
+        return progress_of(config, step, time.monotonic() - began)
 
     def save() -> None:
-        if process.leads:
+        if process.rank == 0:
             save_state(out, model, average, optimiser, card)
 
     done = synchronised(progress(card["step"]), config, process)
-    log, saved = RunLog(out, process.leads, done), time.monotonic()
+    log, saved = RunLog(out, process.rank == 0, done), time.monotonic()
     try:
         for step, batch in batches(source, spec_of(model), config, process, card["step"], progress):
             if done >= 1:
@@ -95,7 +87,7 @@ def train(
             numbers = train_step(task, model, batch, optimiser, config, process, step, done)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
-            card["seconds"] = seconds()
+            card["seconds"] = time.monotonic() - began
             done = synchronised(progress(step + 1), config, process)
             numbers |= {"images": card["images"], "seconds": card["seconds"]}
             log.add(step, numbers, config.log_every, done)
@@ -118,9 +110,8 @@ def spec_of(model: nn.Module) -> ModelSpec:
 def join_processes(device: str) -> Process:
     """Read torchrun's environment; one process when there is none.
 
-    `torch.distributed.nn` has the group as default arguments of its functions. Imported once a group is there
-    (an optimiser's first step does it), it keeps that group's threads until the interpreter ends under them,
-    which now and then aborts the process.
+    `torch.distributed.nn`, imported only once a group is there (an optimiser's first step does it), keeps the
+    group's threads until the interpreter ends under them, which now and then aborts the process.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
@@ -150,8 +141,7 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             lr = config.trunk_lr if ".trunk." in name else config.lr
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
+            groups.setdefault((lr, config.weight_decay * (parameter.ndim > 1)), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": p, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()],
         fused=next(model.parameters()).is_cuda,
@@ -178,7 +168,7 @@ def batches(
     progress: Callable[[int], float],
 ) -> Iterator[tuple[int, Batch]]:
     """(step, batch of this process) from `start` on, endless where the clock ends the run; `config.workers`
-    threads prepare some steps ahead. `progress`: fraction of the run that is done when a step begins.
+    threads prepare some steps ahead. `progress(step)`: fraction of the run that is done before a step.
     """
 
     def prepared(step: int) -> Any:
@@ -199,8 +189,8 @@ def batches(
 
 def view_config(config: TrainConfig, phase: Phase, spec: ModelSpec) -> ViewConfig:
     stride = spec.input_size // spec.low_res_size
-    fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
-    augmentation = config.scale, config.colour, fill, config.closer, config.stretch
+    red, green, blue = map(round, spec.mean)
+    augmentation = config.scale, config.colour, (red, green, blue), config.closer, config.stretch
     return ViewConfig(phase.size, stride, phase.objects, *augmentation)
 
 
@@ -218,8 +208,8 @@ def train_step(
     step: int,
     done: float,
 ) -> dict[str, float]:
-    """One update when the fraction `done` of the run is over; returns the numbers to log. A step whose
-    gradient is not finite is skipped and counted.
+    """One update when the fraction `done` of the run is over, skipped where the gradient is not finite;
+    returns the numbers to log.
     """
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
@@ -233,8 +223,7 @@ def train_step(
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)
     if torch.isfinite(norm):
         optimiser.step()
-    skipped = float(not torch.isfinite(norm))
-    numbers = {"loss": loss.detach(), "gradient": norm, "skipped": skipped, **numbers}
+    numbers = {"loss": loss.detach(), "gradient": norm, "skipped": ~torch.isfinite(norm), **numbers}
     return {name: float(number) for name, number in numbers.items()}
 
 

@@ -1,6 +1,4 @@
-"""The interface between the training loop and what a network learns: which photos are of use, the views drawn
-from one, and the loss of a batch.
-"""
+"""The interface between the training loop and what a network learns: usable photos, views, and the loss."""
 
 from __future__ import annotations
 
@@ -18,11 +16,9 @@ from anymask.data.record import Record
 
 @dataclass(frozen=True, slots=True)
 class ViewConfig:
-    """How views are augmented.
-
-    `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `scale`: scale jitter.
-    `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`: fraction of views that
-    are windows around one object, as refinement sees it. `stretch`: aspect jitter of the others.
+    """Augmentation. `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `scale`:
+    scale jitter. `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`: fraction of
+    views that are refinement windows around one object. `stretch`: aspect jitter of the others.
     """
 
     size: int
@@ -65,12 +61,10 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[V]):
-    """What is learned; the loop knows nothing else about it.
-
-    `needs`: what a photo must have to be usable, in words. `draw`: one view, None when it shows nothing.
+    """`needs`: what a photo must have to be usable, in words. `draw`: one view, None when it shows nothing.
     `truth`: targets of a batch of views, on the device. `loss(model, pixels_B3SS, truth, objective, rng)`: of
-    a batch, and the numbers worth logging. `gpu_dataset(records, sampler, device)`: the same views drawn from
-    photos that all lie on the device, for tasks that have that.
+    a batch, and the numbers worth logging. `gpu_dataset(records, sampler, device)`: draws the same views from
+    photos that all lie on the device.
     """
 
     needs: str

@@ -1,7 +1,6 @@
-"""Augmentation of one square view: scale jitter, crop, flip and colour jitter, on pixels and masks alike.
+"""Augmentation of one square view: scale jitter, crop, flip and colour jitter.
 
-Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its photo
-(nearest-neighbour mask resizing does, and costs boundary accuracy). Knows nothing of prompts or networks.
+Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its photo.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from anymask.training.task import ViewConfig
 Box = tuple[float, float, float, float]
 PIXEL_MULTIPLE = 4  # of drawn sizes and origins of views
 
-# Windows as refinement has them, jittered.
-WINDOW_SCALE = (1.15, 2.0)  # sides relative to those of the object
+WINDOW_SCALE = (1.15, 2.0)  # sides of refinement windows, relative to those of the object
 MIN_WINDOW_SIDE = (110.0, 190.0)  # pixels
 CENTRE_JITTER = 0.08  # of the object's sides
 GREY_FRACTION = 0.05
@@ -48,9 +46,7 @@ class ViewFrame:
         return canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else canvas
 
     def draw_mask(self, mask_HW: np.ndarray, stride: int) -> np.ndarray:
-        """bool (size/stride)^2: cells covered by at least half. Origins and drawn sizes are multiples of
-        `stride`.
-        """
+        """bool (size/stride)^2: cells covered by at least half; `stride` divides origins and drawn sizes."""
         side, (h, w), (y, x) = self.size // stride, self.drawn_hw, self.origin_yx
         part = Image.fromarray(mask_HW.astype(np.uint8) * 255)
         part = part.resize((w // stride, h // stride), Image.Resampling.BOX, box=self.crop_xyxy)
@@ -65,8 +61,8 @@ def random_frame(size_hw: tuple[int, int], focus_xyxy: Box, config: ViewConfig, 
     The photo's long side measures `config.size` times a log-uniform factor of `config.scale`;
     `config.stretch` changes the aspect ratio by up to so much, the area stays.
     """
-    (height, width), size, scale, stretch = size_hw, config.size, config.scale, config.stretch
-    zoom = size / max(height, width) * math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
+    (height, width), size, stretch = size_hw, config.size, config.stretch
+    zoom = size / max(height, width) * _log_uniform(config.scale, rng)
     wider = math.exp(rng.uniform(-1, 1) * math.log1p(stretch) / 2) if stretch else 1.0
     zoom_hw = zoom / wider, zoom * wider
     drawn, crop_hw = [], []
@@ -86,12 +82,10 @@ def random_frame(size_hw: tuple[int, int], focus_xyxy: Box, config: ViewConfig, 
 
 
 def window_frame(size_hw: tuple[int, int], object_xyxy: Box, size: int, rng: Generator) -> ViewFrame:
-    """A refinement window: jittered in size and place, cut at the edges of the photo; its long side fills the
-    view, from the upper left corner on.
-    """
+    """A refinement window: jittered, cut at the edges of the photo; its long side fills the view."""
     edges = []
     for low, high, side in zip(object_xyxy[:2], object_xyxy[2:], size_hw[::-1], strict=True):
-        scale = math.exp(rng.uniform(math.log(WINDOW_SCALE[0]), math.log(WINDOW_SCALE[1])))
+        scale = _log_uniform(WINDOW_SCALE, rng)
         min_side = rng.uniform(*MIN_WINDOW_SIDE)
         offset = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER) * (high - low)
         edges.append(around(low, high, side, scale, min_side, offset))
@@ -99,6 +93,10 @@ def window_frame(size_hw: tuple[int, int], object_xyxy: Box, size: int, rng: Gen
     zoom = size / max(x1 - x0, y1 - y0)
     drawn_hw = _rounded((y1 - y0) * zoom, size), _rounded((x1 - x0) * zoom, size)
     return ViewFrame((x0, y0, x1, y1), drawn_hw, (0, 0), size, bool(rng.random() < 0.5), closer=True)
+
+
+def _log_uniform(low_high: tuple[float, float], rng: Generator) -> float:
+    return math.exp(rng.uniform(math.log(low_high[0]), math.log(low_high[1])))
 
 
 def _rounded(length: float, max_length: int) -> int:
@@ -131,8 +129,6 @@ class ColourJitter:
     def applied(self, image: Image.Image) -> Image.Image:
         if self.grey:
             return image.convert("L").convert("RGB")
-        factors = (self.brightness, self.contrast, self.saturation)
-        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-        for enhancer, factor in zip(enhancers, factors, strict=True):
-            image = enhancer(image).enhance(factor)
-        return image
+        image = ImageEnhance.Brightness(image).enhance(self.brightness)
+        image = ImageEnhance.Contrast(image).enhance(self.contrast)
+        return ImageEnhance.Color(image).enhance(self.saturation)

@@ -27,12 +27,12 @@ class Sampler:
         self, records: RecordSource, weights: Mapping[str, float], seed: int, task: Task[Any]
     ) -> None:
         self.seed = seed
-        usable = [(i, weights.get(r.source, 1.0)) for i, r in enumerate(records) if task.is_usable(r)]
-        if not any(odds for _, odds in usable):
+        odds = {i: weights.get(r.source, 1.0) for i, r in enumerate(records) if task.is_usable(r)}
+        if not any(odds.values()):
             raise BadInput(f"no {task.needs} to train on in {records.name}")
-        self.indices = np.array([i for i, _ in usable])
-        odds = np.array([odds for _, odds in usable], dtype=np.float64)
-        self._cumulative = odds.cumsum() / odds.sum()
+        self.indices = np.array(list(odds))
+        odds_N = np.array(list(odds.values()), dtype=np.float64)
+        self._cumulative = odds_N.cumsum() / odds_N.sum()
 
     def rng(self, number: int) -> Generator:
         """The random stream of one view."""
@@ -62,6 +62,5 @@ class CpuDataset(Generic[V]):
             view = self.task.draw(self.records[self.sampler.photo(rng)], config, rng)
             if view is not None:
                 return view
-        raise BadInput(
-            f"{MAX_TRIES} views of {self.records.name} in a row show no object: are the masks empty?"
-        )
+        name = self.records.name
+        raise BadInput(f"{MAX_TRIES} views of {name} in a row show no object: are the masks empty?")

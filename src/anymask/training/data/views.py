@@ -1,7 +1,4 @@
-"""Views with object masks: an augmented crop of a photo and a few of the objects visible in it.
-
-Knows nothing of prompts or networks.
-"""
+"""Views with object masks: an augmented crop of a photo and a few of the objects visible in it."""
 
 from __future__ import annotations
 
@@ -24,9 +21,7 @@ MAX_COVER = 0.95  # fraction of the view that it covers
 
 @dataclass(frozen=True, slots=True)
 class MaskView:
-    """`pixels_SS3`: uint8. `masks_Kmm`: bool, one per object, at the mask stride. `closer`: a window around
-    one object.
-    """
+    """`masks_Kmm`: bool, one per object, at the mask stride. `closer`: a window around one object."""
 
     pixels_SS3: np.ndarray
     masks_Kmm: np.ndarray

@@ -2,7 +2,6 @@
 
 Task-aligned assignment (Feng et al. 2021, "TOOD"): the cells inside an object whose score and box fit best
 are its positives. The score's target is the IoU of the box.
-
 Legend: B views, K objects, A cells.
 """
 
@@ -36,8 +35,8 @@ GROUP_SOURCES = {"human-seg"}  # here the group is the object
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxView:
-    """`pixels_SS3`: uint8. `objects_K4`, `ignored_K4`: x0, y0, x1, y1 in pixels of the view; cells inside
-    ignored boxes are neither positive nor negative. `negative_weight`: of cells without an object.
+    """Boxes x0, y0, x1, y1 in pixels of the view; cells inside ignored ones are neither positive nor negative.
+    `negative_weight`: of cells without an object.
     """
 
     pixels_SS3: np.ndarray
@@ -160,12 +159,9 @@ def area(low: Tensor, high: Tensor) -> Tensor:
 
 
 def box_targets(views: Sequence[BoxView], device: torch.device) -> BoxTargets:
-    arrays = (
-        padded([view.objects_K4 for view in views]),
-        padded([view.ignored_K4 for view in views]),
-        np.array([view.negative_weight for view in views], np.float32),
-    )
-    return BoxTargets(*(to_device(array, device) for array in arrays))
+    boxes = padded([view.objects_K4 for view in views]), padded([view.ignored_K4 for view in views])
+    weights = np.array([view.negative_weight for view in views], np.float32)
+    return BoxTargets(*(to_device(array, device) for array in (*boxes, weights)))
 
 
 def padded(boxes: list[np.ndarray]) -> np.ndarray:

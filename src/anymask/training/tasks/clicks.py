@@ -1,9 +1,6 @@
 """Interactive segmentation task: encode once, answer a first prompt and simulated corrections, sum losses.
 
-Passes between the first and the last correction run without gradients: they only bring the annotator and
-the mask to where a real session would be after so many clicks. Losses are those of the first pass and of the
-last.
-
+Losses are those of the first pass and of the last; passes in between run without gradients.
 Legend: B images, K objects each, P = B x K prompts, m mask side.
 """
 
@@ -49,9 +46,7 @@ def session_loss(
 
 
 def repeated(map_BChw: Tensor, objects: int) -> Tensor:
-    """Each image's map once for each of its objects, channels still last: sums of maps in different orders
-    take nine times as long.
-    """
+    """Each image's map once for each of its objects, channels still last (nine times as fast to add)."""
     return map_BChw.repeat_interleave(objects, 0).contiguous(memory_format=torch.channels_last)
 
 
