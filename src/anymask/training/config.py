@@ -33,8 +33,8 @@ class Phase:
 class FirstPrompt:
     """Probabilities of a point and of a box as first prompt (the rest: a coarse mask).
 
-    `box_jitter`: uniform, relative to the side; `centre`: fraction of clicks at the centre of the object or the
-    error instead of anywhere in it; `mixed`: False draws one kind for the whole batch.
+    `box_jitter`: uniform, relative to the side; `centre`: fraction of clicks at the centre of the object or
+    the error instead of anywhere in it; `mixed`: False draws one kind for the whole batch.
     """
 
     point: Fraction = 0.5
@@ -73,12 +73,12 @@ class Objective:
 class TrainConfig:
     """All settings of a run.
 
-    `minutes`: wall-clock budget instead of `steps`; phases and learning rate go by the clock (so a resumed run
-    is not the identical one). `trunk_lr`: learning rate of a pretrained trunk. `clip`: gradient norm.
+    `minutes`: wall-clock budget instead of `steps`; phases and learning rate go by the clock (so a resumed
+    run is not the identical one). `trunk_lr`: learning rate of a pretrained trunk. `clip`: gradient norm.
     `average_decay`: of the EMA of the weights, faster over the first `average_ramp` steps (1: never).
     `weights`: sampling weights of sources. `scale`, `colour`, `closer`, `stretch`: see `ViewConfig`.
-    `hold_out`: validation fraction of the photos, for `anymask evaluate --held-out`. `resident`: photos lie in
-    GPU memory and views are drawn there (None: on CUDA devices). `workers`: threads that prepare batches.
+    `hold_out`: validation fraction of the photos, for `anymask evaluate --held-out`. `resident`: photos lie
+    in GPU memory and views are drawn there (None: on CUDA devices). `workers`: threads that prepare batches.
     Raises BadOption that names the first invalid value.
     """
 

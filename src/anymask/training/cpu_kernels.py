@@ -49,7 +49,9 @@ def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """A convolution of each channel of each image by its own gradient, of which the first k x k results count."""
+    """A convolution of each channel of each image by its own gradient, of which the first k x k results
+    count.
+    """
     kernel = weight.shape[-1]
     if kernel < LARGE_KERNEL:
         found: Tensor = conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))

@@ -22,8 +22,8 @@ INFERENCE_SETTINGS = (*HOW_ASKED, "automatic")
 def export_runs(
     runs: Sequence[Path], out: Path, *, half: bool = True, metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Export the EMA weights of a run, or the mean of several, with the default model's inference settings and
-    the training settings of each run; `metadata`: more entries of the card, which win.
+    """Export the EMA weights of a run, or the mean of several, with the default model's inference settings
+    and the training settings of each run; `metadata`: more entries of the card, which win.
 
     Returns the card's path. Raises WeightsError, Failure, StorageError.
     """
@@ -41,8 +41,9 @@ def find_head(name: str) -> Path:
 
 
 def attach_head(part: str, source: Path, card: Path) -> Path:
-    """Add the head `part` (boxes, edges) of a run or of another model to the exported model of `card`; returns
-    its graph. Raises WeightsError for a source without it or with another encoder, Failure, StorageError.
+    """Add the head `part` (boxes, edges) of a run or of another model to the exported model of `card`;
+    returns its graph. Raises WeightsError for a source without it or with another encoder, Failure,
+    StorageError.
     """
     return add_head(part, source, card) if is_run(source) else copy_head(part, source, card)
 

@@ -169,8 +169,9 @@ def run_recipe(
     device: str = "auto",
     **overrides: Any,
 ) -> Path:
-    """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its TrainConfig
-    (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS starts from.
+    """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
+    TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS
+    starts from.
 
     Raises BadOption for an unknown recipe or field and for a wrong value.
     """

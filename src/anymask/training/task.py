@@ -16,9 +16,9 @@ from anymask.data.record import Record
 
 @dataclass(frozen=True, slots=True)
 class ViewConfig:
-    """Augmentation. `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `scale`:
-    scale jitter. `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`: fraction of
-    views that are refinement windows around one object. `stretch`: aspect jitter of the others.
+    """Augmentation. `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view.
+    `scale`: scale jitter. `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`:
+    fraction of views that are refinement windows around one object. `stretch`: aspect jitter of the others.
     """
 
     size: int

@@ -4,9 +4,8 @@ Precision and recall belong to sums over photos, all people together. ODS is the
 all photos (precision and recall interpolated between two thresholds); OIS that of the sums when every photo
 has its own best; AP the mean precision at recall 0, 0.01, ... 1, none where the curve does not reach; R50 the
 largest recall at a precision of one half or more, 0 where that is never reached (the usual R50 interpolates
-over sorted precisions: noise where precision does not fall as recall rises).
-Legend: I photos, T thresholds, D draws; the last axis of counts is matched ground truth, ground truth,
-matched predicted, predicted.
+over sorted precisions: noise where precision does not fall as recall rises). Legend: I photos, T thresholds,
+D draws; the last axis of counts is matched ground truth, ground truth, matched predicted, predicted.
 """
 
 from __future__ import annotations

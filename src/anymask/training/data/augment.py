@@ -1,6 +1,7 @@
 """Augmentation of one square view: scale jitter, crop, flip and colour jitter.
 
-Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its photo.
+Pixels and masks are resampled from the same floating-point crop box, so that no mask shifts against its
+photo.
 """
 
 from __future__ import annotations

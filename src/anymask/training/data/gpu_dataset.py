@@ -1,9 +1,8 @@
 """Views drawn on the GPU, from photos and masks that all lie in its memory, a whole batch at once.
 
 The random streams are those of the CPU (`views.random_view`), so both show the same; supersampling stands in
-for the wider filter of downscaling there.
-Legend: N photos, M masks of all photos, B views, K objects, L candidate masks of a view, S view side, m mask
-side, H W the largest photo, u samples along a view.
+for the wider filter of downscaling there. Legend: N photos, M masks of all photos, B views, K objects, L
+candidate masks of a view, S view side, m mask side, H W the largest photo, u samples along a view.
 """
 
 from __future__ import annotations
@@ -127,8 +126,8 @@ def check_memory(needed: int, device: torch.device) -> None:
 def sampling_grid(
     frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and bool B x 1 x S x S: pixels
-    that show the photo.
+    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and bool B x 1 x S x S:
+    pixels that show the photo.
     """
     numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
     x0, y0, x1, y1, top, left, tall, wide, flip = to_device(numbers, device).double()[..., None].unbind(1)
@@ -149,8 +148,8 @@ def sampling_grid(
 def sample_positions(
     at_Bu: Tensor, start: Tensor, length: Tensor, low: Tensor, high: Tensor, size: Tensor, stored: int
 ) -> Tensor:
-    """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show `low`..`high`
-    of a photo of `size` pixels (replicated beyond the edge).
+    """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show
+    `low`..`high` of a photo of `size` pixels (replicated beyond the edge).
     """
     place = low + (at_Bu - start) / length * (high - low)
     place = torch.minimum(place.clamp(min=0.5), size - 0.5)
@@ -158,8 +157,8 @@ def sample_positions(
 
 
 def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-    """Of each view the first `objects` masks that are neither too small nor too large, again from the first when
-    there are fewer; and whether there are any.
+    """Of each view the first `objects` masks that are neither too small nor too large, again from the first
+    when there are fewer; and whether there are any.
     """
     cells_BL = masks_BLmm.sum((2, 3))
     fits_BL = (cells_BL >= MIN_CELLS) & (cells_BL <= MAX_COVER * masks_BLmm[0, 0].numel())

@@ -1,8 +1,7 @@
 """The simulated annotator: a first prompt drawn from the ground truth, then clicks in the error region.
 
 Works on masks at the mask stride, on their device; points are in model pixels. All random numbers come from a
-NumPy generator, so a session is the same on every device.
-Legend: P prompts, N points, m mask side.
+NumPy generator, so a session is the same on every device. Legend: P prompts, N points, m mask side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Detection task: views with the boxes of whole objects, and the loss of the box head.
 
 Task-aligned assignment (Feng et al. 2021, "TOOD"): the cells inside an object whose score and box fit best
-are its positives. The score's target is the IoU of the box.
-Legend: B views, K objects, A cells.
+are its positives. The score's target is the IoU of the box. Legend: B views, K objects, A cells.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ GROUP_SOURCES = {"human-seg"}  # here the group is the object
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxView:
-    """Boxes x0, y0, x1, y1 in pixels of the view; cells inside ignored ones are neither positive nor negative.
-    `negative_weight`: of cells without an object.
+    """Boxes x0, y0, x1, y1 in pixels of the view; cells inside ignored ones are neither positive nor
+    negative. `negative_weight`: of cells without an object.
     """
 
     pixels_SS3: np.ndarray
