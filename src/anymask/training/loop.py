@@ -53,7 +53,7 @@ def train(
     config: TrainConfig,
     out: Path,
     device: str = "auto",
-    task: Task[Any] = CLICKS,
+    task: Task = CLICKS,
 ) -> Path:
     """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there.
 
@@ -72,7 +72,9 @@ def train(
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
     def progress(step: int) -> float:
-        return progress_of(config, step, time.monotonic() - began)
+        """Fraction of the run that is done when `step` begins."""
+        seconds = time.monotonic() - began
+        return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
 
     def save() -> None:
         if process.rank == 0:
@@ -121,11 +123,6 @@ def join_processes(device: str) -> Process:
     return Process(rank, count, torch.device(device))
 
 
-def progress_of(config: TrainConfig, step: int, seconds: float) -> float:
-    """Fraction of the run that is done when `step` begins."""
-    return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
-
-
 def synchronised(done: float, config: TrainConfig, process: Process) -> float:
     """The progress of rank 0, where the clock decides: all must end together and learn at the same rate."""
     if process.count == 1 or config.minutes is None:
@@ -148,9 +145,7 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
-def batch_source(
-    records: RecordSource, config: TrainConfig, task: Task[Any], process: Process
-) -> BatchSource:
+def batch_source(records: RecordSource, config: TrainConfig, task: Task, process: Process) -> BatchSource:
     """On a CUDA device views are drawn there where the task can, unless `config.resident` says otherwise."""
     sampler = Sampler(records, config.weights, config.seed, task)
     on_device = process.device.type == "cuda" if config.resident is None else config.resident
@@ -199,7 +194,7 @@ def phase_at(config: TrainConfig, done: float) -> Phase:
 
 
 def train_step(
-    task: Task[Any],
+    task: Task,
     model: nn.Module,
     batch: Batch,
     optimiser: torch.optim.Optimizer,
@@ -235,7 +230,7 @@ def normalised(pixels_BSS3: Tensor, spec: ModelSpec) -> Tensor:
 
 
 def average_gradients(model: nn.Module, process: Process) -> None:
-    """All-reduce to the mean gradient; parameters without a gradient count as zero."""
+    """All-reduce to the mean; parameters without a gradient count as zero."""
     if process.count == 1:
         return
     parameters = [p for p in model.parameters() if p.requires_grad]

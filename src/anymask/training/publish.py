@@ -45,17 +45,14 @@ def attach_head(part: str, source: Path, card: Path) -> Path:
     returns its graph. Raises WeightsError for a source without it or with another encoder, Failure,
     StorageError.
     """
-    return add_head(part, source, card) if is_run(source) else copy_head(part, source, card)
-
-
-def add_head(part: str, run: Path, card: Path) -> Path:
-    """`attach_head` of a run; WeightsError where it is one of another recipe."""
+    if not is_run(source):
+        return copy_head(part, source, card)
     network = HEADS[part].network(Lite())
     try:
-        network.load_state_dict(averaged_weights(run))
+        network.load_state_dict(averaged_weights(source))
     except RuntimeError as error:
-        raise WeightsError(f"{run} is no run of the recipe {part}") from error
-    return export_head(part, network, card, {f"{part}_training": training_of(run)})
+        raise WeightsError(f"{source} is no run of the recipe {part}") from error
+    return export_head(part, network, card, {f"{part}_training": training_of(source)})
 
 
 def training_of(run: Path) -> dict[str, Any]:

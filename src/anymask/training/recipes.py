@@ -158,7 +158,7 @@ RECIPES = {
 }  # fmt: skip
 FROM_WEIGHTS = ("stage2", "train_accelerator", "boxes", "edges", "finetune")
 MINIMAL = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
-TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
+TASKS: Mapping[str, Task] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
 
 
 def run_recipe(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
@@ -31,14 +30,6 @@ class ViewConfig:
     stretch: float = 0.0
 
 
-class View(Protocol):
-    """An augmented crop of a photo, uint8, and its ground truth."""
-
-    @property
-    def pixels_SS3(self) -> np.ndarray: ...
-
-
-V = TypeVar("V", bound=View)
 Numbers = dict[str, Tensor | float]
 """Worth logging; on the device until a step is over."""
 
@@ -60,16 +51,16 @@ class BatchSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Task(Generic[V]):
-    """`needs`: what a photo must have to be usable, in words. `draw`: one view, None when it shows nothing.
-    `truth`: targets of a batch of views, on the device. `loss(model, pixels_B3SS, truth, objective, rng)`: of
-    a batch, and the numbers worth logging. `gpu_dataset(records, sampler, device)`: draws the same views from
-    photos that all lie on the device.
+class Task:
+    """`needs`: what a photo must have to be usable, in words. `draw`: one view with `pixels_SS3`, uint8, and
+    its ground truth, None when it shows nothing. `truth`: targets of a batch of views, on the device.
+    `loss(model, pixels_B3SS, truth, objective, rng)`: of a batch, and the numbers worth logging.
+    `gpu_dataset(records, sampler, device)`: draws the same views from photos that all lie on the device.
     """
 
     needs: str
-    is_usable: Callable[[Record], bool]
-    draw: Callable[[Record, ViewConfig, Generator], V | None]
-    truth: Callable[[list[V], torch.device], Any]
+    is_usable: Callable[[Record], Any]
+    draw: Callable[[Record, ViewConfig, Generator], Any]
+    truth: Callable[[list[Any], torch.device], Any]
     loss: Callable[[Any, Tensor, Any, Any, Generator], tuple[Tensor, Numbers]]
     gpu_dataset: Callable[..., BatchSource] | None = None

@@ -80,14 +80,13 @@ class GpuDataset:
         return PhotoIndex(row, first_mask, record.size_hw, [a.box_xyxy for a in annotations])
 
     def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[PlannedView]:
-        return [self._plan(number, config) for number in numbers]
-
-    def _plan(self, number: int, config: ViewConfig) -> PlannedView:
-        rng = self.sampler.rng(number)
-        photo = self.photos[self.sampler.photo(rng)]
-        frame, order = random_view(photo.boxes_xyxy, photo.size_hw, config, rng)
-        masks = [photo.first_mask + i for i in order]
-        return PlannedView(photo, frame, masks, ColourJitter.draw(rng, config.colour), config)
+        plans = []
+        for rng in map(self.sampler.rng, numbers):
+            photo = self.photos[self.sampler.photo(rng)]
+            frame, order = random_view(photo.boxes_xyxy, photo.size_hw, config, rng)
+            masks = [photo.first_mask + i for i in order]
+            plans.append(PlannedView(photo, frame, masks, ColourJitter.draw(rng, config.colour), config))
+        return plans
 
     def batch(self, prepared: list[PlannedView], device: torch.device) -> Batch:
         """A view that shows no object gives its place to one of the others."""

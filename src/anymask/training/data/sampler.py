@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from anymask.data.sources import RecordSource
 from anymask.errors import BadInput
-from anymask.training.task import Batch, Task, V, ViewConfig
+from anymask.training.task import Batch, Task, ViewConfig
 
 MAX_TRIES = 100  # views in a row that show nothing
 
@@ -23,9 +23,7 @@ class Sampler:
     BadInput when no photo is usable.
     """
 
-    def __init__(
-        self, records: RecordSource, weights: Mapping[str, float], seed: int, task: Task[Any]
-    ) -> None:
+    def __init__(self, records: RecordSource, weights: Mapping[str, float], seed: int, task: Task) -> None:
         self.seed = seed
         odds = {i: weights.get(r.source, 1.0) for i, r in enumerate(records) if task.is_usable(r)}
         if not any(odds.values()):
@@ -42,20 +40,20 @@ class Sampler:
         return int(self.indices[np.searchsorted(self._cumulative, rng.random(), side="right")])
 
 
-class CpuDataset(Generic[V]):
+class CpuDataset:
     """All views of a data set, drawn photo by photo on the CPU."""
 
-    def __init__(self, records: RecordSource, sampler: Sampler, task: Task[V]) -> None:
+    def __init__(self, records: RecordSource, sampler: Sampler, task: Task) -> None:
         self.records, self.sampler, self.task = records, sampler, task
 
-    def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[V]:
+    def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[Any]:
         return [self.view(number, config) for number in numbers]
 
-    def batch(self, prepared: list[V], device: torch.device) -> Batch:
+    def batch(self, prepared: list[Any], device: torch.device) -> Batch:
         pixels = torch.from_numpy(np.stack([view.pixels_SS3 for view in prepared]))
         return Batch(pixels.to(device), self.task.truth(prepared, device))
 
-    def view(self, number: int, config: ViewConfig) -> V:
+    def view(self, number: int, config: ViewConfig) -> Any:
         """View `number` of the run; photos whose drawn view shows no object are drawn again."""
         rng = self.sampler.rng(number)
         for _ in range(MAX_TRIES):

@@ -36,10 +36,6 @@ class MaskTargets:
     closer_B: Tensor
 
 
-def has_mask(record: Record) -> bool:
-    return bool(with_mask(record))
-
-
 def with_mask(record: Record) -> list[Annotation]:
     return [a for a in record.annotations if a.fields.get("segmentation")]
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from anymask.networks.segmenter import Decoded, Segmenter
 from anymask.training.config import Objective
 from anymask.training.data.gpu_dataset import GpuDataset
-from anymask.training.data.views import MaskTargets, draw_view, has_mask, mask_targets
+from anymask.training.data.views import MaskTargets, draw_view, mask_targets, with_mask
 from anymask.training.task import Numbers, Task
 from anymask.training.tasks.annotator import PAD, Prompts, correction_clicks, first_prompts
 from anymask.training.tasks.losses import dice, focal, mask_iou, normalised_focal, probability_loss
@@ -41,7 +41,9 @@ def session_loss(
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
             decoded = decode(model, embedding, prompts)
-    correction_loss, more = prediction_loss(decoded, target_P1mm, prompts, objective, "last")
+    correction_loss, more = prediction_loss(
+        decoded, target_P1mm, prompts, objective, "last", torch.ones_like(closer_P)
+    )
     return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
 
 
@@ -109,12 +111,12 @@ def prediction_loss(
     prompts: Prompts,
     objective: Objective,
     name: str,
-    counts_P: Tensor | None = None,
+    counts_P: Tensor,
 ) -> tuple[Tensor, Numbers]:
     """Mask loss (of ambiguous prompts the minimum over candidates), IoU regression and log score of the
-    probabilities, averaged over the prompts that count (None: all).
+    probabilities, averaged over the prompts that count (bool; 0 if none does).
     """
-    weight_P = weights_of(prompts.has_mask_P, counts_P)
+    weight_P = counts_P.float() / counts_P.sum().clamp(min=1)
     logits = decoded.low_res_masks_P4mm.float()
     ambiguous = prompts.ambiguous_P
     given = logits, target_P1mm
@@ -135,11 +137,5 @@ def prediction_loss(
     return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
-def weights_of(like_P: Tensor, counts_P: Tensor | None) -> Tensor:
-    """float32: equal weights of those that count, summing to 1 (or to 0, if none does)."""
-    counts_P = torch.ones_like(like_P) if counts_P is None else counts_P.float()
-    return counts_P / counts_P.sum().clamp(min=1)
-
-
-CLICKS = Task("masks", has_mask, draw_view, mask_targets, session_loss, GpuDataset)
+CLICKS = Task("masks", with_mask, draw_view, mask_targets, session_loss, GpuDataset)
 """Promptable segmentation."""
