@@ -106,12 +106,7 @@ def chosen_slots(decoded: Decoded, ambiguous_P: Tensor) -> Tensor:
 
 
 def prediction_loss(
-    decoded: Decoded,
-    target_P1mm: Tensor,
-    prompts: Prompts,
-    objective: Objective,
-    name: str,
-    counts_P: Tensor,
+    decoded: Decoded, target_P1mm: Tensor, prompts: Prompts, objective: Objective, name: str, counts_P: Tensor
 ) -> tuple[Tensor, Numbers]:
     """Mask loss (of ambiguous prompts the minimum over candidates), IoU regression and log score of the
     probabilities, averaged over the prompts that count (bool; 0 if none does).
