@@ -38,9 +38,8 @@ class BoxScore:
 
 
 def evaluate_boxes(data: Photos, model: Predictor, **run: Unpack[RunOptions]) -> Report:
-    """Score `model` with the boxes of every mask of a data set; `run`: see `RunOptions`.
-
-    Raises BadInput for data that cannot be read or hold no mask, StorageError for the CSV.
+    """Score `model` with the boxes of every mask of a data set; `run`: see `RunOptions`. Raises BadInput for
+    data that cannot be read or hold no mask, StorageError for the CSV.
     """
     found = score_samples(data, model, score_boxes, _row, **run)
     return {**found.facts, **summarise(found.scores), "encode_seconds": found.encode_seconds}

@@ -71,10 +71,9 @@ def evaluate_calibration(
     summary: Callable[[Sequence[Prediction]], Report] | None = None,
     **run: Unpack[RunOptions],
 ) -> Report:
-    """Compare the probabilities of `model` with the outcomes on every mask of a data set.
-
-    `summary` makes the report of all answers, `summarise` unless given; `run`: see `RunOptions`. Raises
-    BadInput for data that cannot be read or hold no mask, StorageError for the CSV.
+    """Compare the probabilities of `model` with the outcomes on every mask of a data set. `summary` makes the
+    report of all answers, `summarise` unless given; `run`: see `RunOptions`. Raises BadInput for data that
+    cannot be read or hold no mask, StorageError for the CSV.
     """
     found = score_samples(data, model, predictions, _row, **run)
     return {**found.facts, **(summary or summarise)(found.scores)}

@@ -40,10 +40,9 @@ def next_click(
     scored_HW: np.ndarray,
     earlier: Sequence[Click] = (),
 ) -> Click | None:
-    """The next click on a prediction, or None where no unclicked pixel is wrong.
-
-    All maps are bool H x W; `scored_HW` is False on the pixels to leave out. On an empty prediction it is the
-    centre-most pixel of the ground truth.
+    """The next click on a prediction, or None where no unclicked pixel is wrong. All maps are bool H x W;
+    `scored_HW` is False on the pixels to leave out. On an empty prediction it is the centre-most pixel of the
+    ground truth.
     """
     missing = _deepest(ground_truth_HW & ~predicted_HW & scored_HW, earlier)
     surplus = _deepest(predicted_HW & ~ground_truth_HW & scored_HW, earlier)
@@ -60,9 +59,8 @@ def random_click(ground_truth_HW: np.ndarray, rng: np.random.Generator) -> Click
 
 
 def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> tuple[float, int, int]:
-    """Largest distance to the outside, and x and y of the first pixel in raster order that has it.
-
-    Only the bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
+    """Largest distance to the outside, and x and y of the first pixel in raster order that has it. Only the
+    bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
     """
     rows, columns = np.flatnonzero(region_HW.any(1)), np.flatnonzero(region_HW.any(0))
     if not len(rows):

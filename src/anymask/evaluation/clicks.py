@@ -54,9 +54,8 @@ def evaluate_clicks(
     first: FirstClick = "centre",
     **run: Unpack[RunOptions],
 ) -> Report:
-    """Score `model` with simulated clicks on every mask of a data set; `run`: see `RunOptions`.
-
-    Raises BadInput for data that cannot be read or hold no mask, BadOption for a value that is not allowed,
+    """Score `model` with simulated clicks on every mask of a data set; `run`: see `RunOptions`. Raises
+    BadInput for data that cannot be read or hold no mask, BadOption for a value that is not allowed,
     StorageError for the CSV.
     """
     if max_clicks < 1:

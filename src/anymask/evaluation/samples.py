@@ -21,9 +21,8 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """The ground-truth mask of an object in image number `image`; the maps are bool H x W.
-
-    It holds scored pixels only, at least one. `box_xyxy`: its tight box, edges in image coordinates.
+    """The ground-truth mask of an object in image number `image`; the maps are bool H x W. It holds scored
+    pixels only, at least one. `box_xyxy`: its tight box, edges in image coordinates.
     """
 
     key: str

@@ -73,9 +73,8 @@ def score_records(
     csv_path: DataPath | None = None,
     progress: Progress | None = None,
 ) -> list[Score]:
-    """What `score(number, record)` yields for every record; `row` makes a line of the table of it.
-
-    Raises BadInput for data that cannot be read or hold no mask, StorageError for the CSV.
+    """What `score(number, record)` yields for every record; `row` makes a line of the table of it. Raises
+    BadInput for data that cannot be read or hold no mask, StorageError for the CSV.
     """
     count = count_of(records, limit)
     scores = list[Score]()

@@ -32,7 +32,6 @@ def interval_of(values_D: np.ndarray) -> list[float]:
 
 def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[str, list[float]]:
     """95 % interval [low, high] of the mean of every column; sample s belongs to image number `images_S[s]`.
-
     Columns have one value per sample, and there is at least one sample. All columns see the same draws.
     """
     _, image_of_S = np.unique(images_S, return_inverse=True)

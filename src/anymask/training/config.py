@@ -31,10 +31,9 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class FirstPrompt:
-    """Probabilities of a point and of a box as first prompt (the rest: a coarse mask).
-
-    `box_jitter`: uniform, relative to the side; `centre`: fraction of clicks at the centre of the object or
-    the error instead of anywhere in it; `mixed`: False draws one kind for the whole batch.
+    """Probabilities of a point and of a box as first prompt (the rest: a coarse mask). `box_jitter`: uniform,
+    relative to the side; `centre`: fraction of clicks at the centre of the object or the error instead of
+    anywhere in it; `mixed`: False draws one kind for the whole batch.
     """
 
     point: Fraction = 0.5

@@ -1,7 +1,6 @@
 """The training loop: draw views, compute the loss, step, update the EMA, log, checkpoint.
 
-`torchrun --nproc-per-node N` trains data-parallel on N processes; every process draws its own views and
-gradients are averaged in one call, so parameters that a step does not touch need no special care.
+`torchrun --nproc-per-node N` trains data-parallel on N processes, each on views of its own.
 """
 
 from __future__ import annotations
@@ -55,9 +54,8 @@ def train(
     device: str = "auto",
     task: Task = CLICKS,
 ) -> Path:
-    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there.
-
-    Returns the state file, which is saved at Ctrl-C, too.
+    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
+    state file, which is saved at Ctrl-C, too.
     """
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
@@ -110,10 +108,9 @@ def spec_of(model: nn.Module) -> ModelSpec:
 
 
 def join_processes(device: str) -> Process:
-    """Read torchrun's environment; one process when there is none.
-
-    `torch.distributed.nn`, imported only once a group is there (an optimiser's first step does it), keeps the
-    group's threads until the interpreter ends under them, which now and then aborts the process.
+    """Read torchrun's environment; one process when there is none. `torch.distributed.nn`, imported only once
+    a group is there (an optimiser's first step does it), keeps the group's threads until the interpreter ends
+    under them, which now and then aborts the process.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":

@@ -23,9 +23,8 @@ def export_runs(
     runs: Sequence[Path], out: Path, *, half: bool = True, metadata: Mapping[str, Any] | None = None
 ) -> Path:
     """Export the EMA weights of a run, or the mean of several, with the default model's inference settings
-    and the training settings of each run; `metadata`: more entries of the card, which win.
-
-    Returns the card's path. Raises WeightsError, Failure, StorageError.
+    and the training settings of each run; `metadata`: more entries of the card, which win. Returns the card's
+    path. Raises WeightsError, Failure, StorageError.
     """
     stages = [training_of(run) for run in runs]
     training = stages[0] if len(stages) == 1 else {"mean_of": stages}

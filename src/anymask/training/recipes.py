@@ -62,9 +62,8 @@ def smoke() -> tuple[nn.Module, TrainConfig]:
 
 
 def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Fine-tuning on a user's own photos, at low learning rates.
-
-    `start`: the folder of a run, a safetensors file, or a model name.
+    """Fine-tuning on a user's own photos, at low learning rates. `start`: the folder of a run, a safetensors
+    file, or a model name.
     """
     return partly_frozen(start), TrainConfig(
         steps=1000, phases=(Phase(1.0, 384, 2, 4),), lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
@@ -171,9 +170,7 @@ def run_recipe(
 ) -> Path:
     """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
     TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS
-    starts from.
-
-    Raises BadOption for an unknown recipe or field and for a wrong value.
+    starts from. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")

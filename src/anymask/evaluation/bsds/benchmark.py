@@ -61,9 +61,8 @@ class EdgeScore:
 
 
 def evaluate_edges(data: Photos, source: EdgeSource, **run: Unpack[RunOptions]) -> Report:
-    """Score the edges of `source` on the photos of a data set; `run`: see `RunOptions`.
-
-    Raises BadInput for data that cannot be read or lack the drawings, StorageError for the CSV.
+    """Score the edges of `source` on the photos of a data set; `run`: see `RunOptions`. Raises BadInput for
+    data that cannot be read or lack the drawings, StorageError for the CSV.
     """
 
     def score(_: int, record: Record) -> Iterator[EdgeScore]:

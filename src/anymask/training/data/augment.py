@@ -28,7 +28,6 @@ GREY_FRACTION = 0.05
 @dataclass(frozen=True, slots=True)
 class ViewFrame:
     """The crop `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square view.
-
     `closer`: it is a window around one object.
     """
 
@@ -41,9 +40,9 @@ class ViewFrame:
 
     def draw_pixels(self, pixels_HW3: np.ndarray, fill: tuple[int, int, int]) -> Image.Image:
         canvas = Image.new("RGB", (self.size, self.size), fill)
-        h, w = self.drawn_hw
-        part = Image.fromarray(pixels_HW3).resize((w, h), Image.Resampling.BILINEAR, box=self.crop_xyxy)
-        canvas.paste(part, (self.origin_yx[1], self.origin_yx[0]))
+        drawn_wh = self.drawn_hw[::-1]
+        part = Image.fromarray(pixels_HW3).resize(drawn_wh, Image.Resampling.BILINEAR, box=self.crop_xyxy)
+        canvas.paste(part, self.origin_yx[::-1])
         return canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else canvas
 
     def draw_mask(self, mask_HW: np.ndarray, stride: int) -> np.ndarray:
@@ -57,29 +56,24 @@ class ViewFrame:
 
 
 def random_frame(size_hw: tuple[int, int], focus_xyxy: Box, config: ViewConfig, rng: Generator) -> ViewFrame:
-    """Scale and aspect jitter with a random crop that holds a random point of `focus_xyxy`.
-
-    The photo's long side measures `config.size` times a log-uniform factor of `config.scale`;
-    `config.stretch` changes the aspect ratio by up to so much, the area stays.
+    """Scale and aspect jitter with a random crop that holds a random point of `focus_xyxy`. The photo's long
+    side measures `config.size` times a log-uniform factor of `config.scale`; `config.stretch` changes the
+    aspect ratio by up to so much, the area stays.
     """
     (height, width), size, stretch = size_hw, config.size, config.stretch
     zoom = size / max(height, width) * _log_uniform(config.scale, rng)
     wider = math.exp(rng.uniform(-1, 1) * math.log1p(stretch) / 2) if stretch else 1.0
     zoom_hw = zoom / wider, zoom * wider
-    drawn, crop_hw = [], []
-    for side, by in zip(size_hw, zoom_hw, strict=True):
-        drawn.append(_rounded(side * by, size))
-        crop_hw.append(min(side, drawn[-1] / by))
-    y0, x0 = (
-        _crop_start(side, length, focus_xyxy[i], focus_xyxy[i + 2], rng)
-        for side, length, i in ((height, crop_hw[0], 1), (width, crop_hw[1], 0))
-    )
+    tall, wide = (_rounded(side * by, size) for side, by in zip(size_hw, zoom_hw, strict=True))
+    crop_h, crop_w = min(height, tall / zoom_hw[0]), min(width, wide / zoom_hw[1])
+    y0 = _crop_start(height, crop_h, focus_xyxy[1], focus_xyxy[3], rng)
+    x0 = _crop_start(width, crop_w, focus_xyxy[0], focus_xyxy[2], rng)
     top, left = (
         int(rng.integers(0, (size - d) // PIXEL_MULTIPLE + 1)) * PIXEL_MULTIPLE * int(rng.random() < 0.5)
-        for d in drawn
+        for d in (tall, wide)
     )
-    crop = (x0, y0, x0 + crop_hw[1], y0 + crop_hw[0])
-    return ViewFrame(crop, (drawn[0], drawn[1]), (top, left), size, bool(rng.random() < 0.5))
+    crop = (x0, y0, x0 + crop_w, y0 + crop_h)
+    return ViewFrame(crop, (tall, wide), (top, left), size, bool(rng.random() < 0.5))
 
 
 def window_frame(size_hw: tuple[int, int], object_xyxy: Box, size: int, rng: Generator) -> ViewFrame:
@@ -107,8 +101,7 @@ def _rounded(length: float, max_length: int) -> int:
 def _crop_start(side: float, length: float, low: float, high: float, rng: Generator) -> float:
     """Start of a crop of `length` on an axis of `side` that contains a random point of low..high."""
     point = rng.uniform(low, max(high, low + 1e-3))
-    start = point - length * rng.uniform(0.1, 0.9)
-    return float(min(max(start, 0.0), side - length))
+    return float(min(max(point - length * rng.uniform(0.1, 0.9), 0.0), side - length))
 
 
 @dataclass(frozen=True, slots=True)

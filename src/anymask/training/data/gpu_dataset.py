@@ -54,7 +54,6 @@ class PlannedView:
 
 class GpuDataset:
     """Reads every photo of `sampler` once. Raises BadOption when they do not fit into the device memory.
-
     `pixels_N3HW`, `masks_MHW`: uint8, masks 0 or 1; the last mask is empty and stands for none.
     """
 

@@ -17,10 +17,8 @@ MAX_TRIES = 100  # views in a row that show nothing
 
 
 class Sampler:
-    """Weighted sampling: which photo view number i shows.
-
-    `weights`: how often a source is drawn relative to its number of photos (default 1; 0: never). Raises
-    BadInput when no photo is usable.
+    """Weighted sampling: which photo view number i shows. `weights`: how often a source is drawn relative to
+    its number of photos (default 1; 0: never). Raises BadInput when no photo is usable.
     """
 
     def __init__(self, records: RecordSource, weights: Mapping[str, float], seed: int, task: Task) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from anymask.core.mask import Mask
 from anymask.data.record import Annotation, Record
 from anymask.training.data.augment import Box, ColourJitter, ViewFrame, random_frame, window_frame
+from anymask.training.device import to_device
 from anymask.training.task import ViewConfig
 
 MIN_CELLS = 12  # mask cells that a visible object covers
@@ -79,8 +80,8 @@ def random_view(
 
 
 def mask_targets(views: Sequence[MaskView], device: torch.device) -> MaskTargets:
-    masks_BKmm = torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
-    return MaskTargets(masks_BKmm, torch.tensor([view.closer for view in views], device=device))
+    masks_BKmm = to_device(np.stack([view.masks_Kmm for view in views]), device)
+    return MaskTargets(masks_BKmm, to_device([view.closer for view in views], device))
 
 
 def mask_array(annotation: Annotation) -> np.ndarray:

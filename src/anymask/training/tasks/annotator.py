@@ -6,7 +6,7 @@ NumPy generator, so a session is the same on every device. Legend: P prompts, N 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +22,7 @@ POINT, BOX, MASK = 0, 1, 2
 MASK_PROMPT_LOGIT = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class Prompts:
+class Prompts(NamedTuple):
     """Prompts of P objects: `points_PN2` model pixels, `labels_PN`, `masks_P1mm` logits, `has_mask_P`."""
 
     points_PN2: Tensor
@@ -44,9 +43,8 @@ class Prompts:
 
 
 def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
-    """A point, a jittered box or a loose mask for every object (bool, none empty).
-
-    Columns of `labels_PN`: box corners, then one point; columns of padding alone are left out.
+    """A point, a jittered box or a loose mask for every object (bool, none empty). Columns of `labels_PN`:
+    box corners, then one point; columns of padding alone are left out.
     """
     count, device = len(target_Pmm), target_Pmm.device
     draws = rng.random(count if how.mixed else 1)
@@ -123,10 +121,9 @@ def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
 def correction_clicks(
     predicted_Pmm: Tensor, target_Pmm: Tensor, stride: int, centre: float, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """One corrective click per object in its error region; padding when there is no error.
-
-    With probability `centre` in the kind of error with the larger distance transform, else in any. Returns
-    points P x 2 in model pixels and labels P.
+    """One corrective click per object in its error region; padding when there is no error. With probability
+    `centre` in the kind of error with the larger distance transform, else in any. Returns points P x 2 in
+    model pixels and labels P.
     """
     missed, extra = target_Pmm & ~predicted_Pmm, predicted_Pmm & ~target_Pmm  # false negatives and positives
     missed_distance_Pmm, extra_distance_Pmm = distance_transform(torch.cat([missed, extra])).chunk(2)

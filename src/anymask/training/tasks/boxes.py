@@ -109,11 +109,10 @@ def box_loss(
     negative_BA = score_now_BA * truth.negative_weight_B[:, None]
     weight_BA = torch.where(positive_BA, (target_BA - score_now_BA).abs(), negative_BA) ** FOCAL_POWER
     weight_BA = weight_BA * ~(is_inside(centres_A2, truth.ignored_BK4).any(1) & ~positive_BA)
-    score = (F.binary_cross_entropy_with_logits(score_BA, target_BA, reduction="none") * weight_BA).sum()
+    each_BA = F.binary_cross_entropy_with_logits(score_BA, target_BA, reduction="none") * weight_BA
     assigned_BA4 = truth.objects_BK4.gather(1, object_BA.clamp(min=0)[..., None].expand(-1, -1, 4))
-    box = ((1 - iou_of(box_BA4, assigned_BA4, generalised=True)) * target_BA).sum()
-    total = target_BA.sum().clamp(min=1)
-    score, box = score / total, box / total
+    apart_BA = (1 - iou_of(box_BA4, assigned_BA4, generalised=True)) * target_BA
+    score, box = (loss_BA.sum() / target_BA.sum().clamp(min=1) for loss_BA in (each_BA, apart_BA))
     return 2 * (score + box), {"score": score.detach(), "box": box.detach()}
 
 
@@ -128,9 +127,8 @@ def assign(
     inside_BKA = is_inside(centres_A2, objects_BK4)
     fit_BKA = (score_BA.sigmoid()[:, None] ** SCORE_POWER * iou_BKA**IOU_POWER + 1e-9) * inside_BKA
     best_BKA = torch.zeros_like(inside_BKA).scatter_(2, fit_BKA.topk(TOP_CELLS, 2).indices, True) & inside_BKA
-    iou_BKA = torch.where(best_BKA, iou_BKA, -1.0)
+    iou_BKA, fit_BKA = torch.where(best_BKA, iou_BKA, -1.0), torch.where(best_BKA, fit_BKA, 0.0)
     top_BA, object_BA = iou_BKA.max(1)
-    fit_BKA = torch.where(best_BKA, fit_BKA, 0.0)
     relative_BKA = fit_BKA / fit_BKA.amax(2, keepdim=True).clamp(min=1e-12)
     best_iou_BA = iou_BKA.amax(2).clamp(min=0).gather(1, object_BA)
     target_BA = relative_BKA.gather(1, object_BA[:, None])[:, 0] * best_iou_BA
