@@ -66,17 +66,17 @@ class Arm:
     """`task` makes a task from the records; `config` changes the plain run's."""
 
     about: str
-    task: Callable[[RecordSource], Task[MaskView]] = lambda records: CLICKS
+    task: Callable[[RecordSource], Task] = lambda records: CLICKS
     config: Callable[[TrainConfig], TrainConfig] = lambda config: config
     recipe: Callable[[str], Any] = decoder_only
     extra_data: bool = False
 
 
-def drawing(draw: Draw) -> Task[MaskView]:
+def drawing(draw: Draw) -> Task:
     return replace(CLICKS, draw=draw)
 
 
-def with_unions(records: RecordSource) -> Task[MaskView]:
+def with_unions(records: RecordSource) -> Task:
     """Of every four masks one becomes something else a click may mean: two things, what is around a thing,
     one piece of a thing.
     """
@@ -103,7 +103,7 @@ def other_meaning(mask_mm: np.ndarray, all_Kmm: np.ndarray, rng: Generator) -> n
     return new if MIN_CELLS <= new.sum() <= MAX_COVER * new.size else mask_mm
 
 
-def with_pasting(records: RecordSource) -> Task[MaskView]:
+def with_pasting(records: RecordSource) -> Task:
     """Into half of the views up to two things of other photos are pasted, with edges hard or soft; the first
     is something to segment.
     """
@@ -136,7 +136,7 @@ def pasted(view: MaskView, other: MaskView, wanted: bool, rng: Generator) -> Mas
     return MaskView(pixels.round().astype(np.uint8), np.stack([masks[i % len(masks)] for i in range(count)]))
 
 
-def with_boundary(records: RecordSource) -> Task[MaskView]:
+def with_boundary(records: RecordSource) -> Task:
     """Dice once more, in a band of three cells on either side of the true boundary."""
 
     def both(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.core.mask import Mask
-from anymask.evaluation.samples import Sample, tight_box
+from anymask.evaluation.samples import Sample
 
 Prompted = dict[str, Any]
 
@@ -55,7 +55,7 @@ class ScriptedModel:
 
 def sample(truth: np.ndarray, ignore: np.ndarray | None = None, image: int = 0) -> Sample:
     scored = np.ones_like(truth) if ignore is None else ~ignore
-    return Sample("key", image, 0, truth & scored, scored, tight_box(truth))
+    return Sample("key", image, 0, truth & scored, scored, Mask.from_array(truth).box_xyxy)
 
 
 def rectangle(size_hw: tuple[int, int], x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def write_record(folder: Path, key: str, annotations: list[dict[str, Any]], **fi
 
 
 def _annotation(number: int, mask: np.ndarray, ignore: np.ndarray | None = None) -> dict[str, Any]:
-    x0, y0, x1, y1 = tight_box(mask)
+    x0, y0, x1, y1 = Mask.from_array(mask).box_xyxy
     return {
         "id": number,
         "segmentation": Mask.from_array(mask).rle,

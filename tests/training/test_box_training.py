@@ -141,13 +141,13 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
 
 def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:
     from anymask.hub.weights import save_weights
-    from anymask.training.publish import add_head
+    from anymask.training.publish import attach_head
 
     torch.manual_seed(3)
     other = Lite()
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
     with pytest.raises(WeightsError, match="not the encoder"):
-        add_head("boxes", box_run, card)
+        attach_head("boxes", box_run, card)
 
 
 def test_a_model_with_another_decoder_keeps_the_box_head(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_an_exported_model_finds_edges_with_it(edge_run: Path, scenes: Path, tmp
 
 def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Path, tmp_path: Path) -> None:
     from anymask.hub.weights import save_weights
-    from anymask.training.publish import add_head
+    from anymask.training.publish import attach_head
 
     other = starting_weights("lite")
     assert isinstance(other, Lite)
@@ -134,15 +134,15 @@ def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Pa
         other.image_encoder.skip_2.weight.mul_(0.5)
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
     with pytest.raises(WeightsError, match="skip_2.*--recipe edges"):
-        add_head("edges", edge_run, card)
+        attach_head("edges", edge_run, card)
 
 
 def test_a_run_of_boxes_has_no_edge_head(edge_run: Path, tmp_path: Path) -> None:
     from anymask.hub.catalog import find_model
-    from anymask.training.publish import add_head
+    from anymask.training.publish import attach_head
 
     with pytest.raises(WeightsError, match="no run of the recipe boxes"):
-        add_head("boxes", edge_run, find_model("lite"))
+        attach_head("boxes", edge_run, find_model("lite"))
 
 
 def test_edges_are_learned_on_lite_alone(monkeypatch: pytest.MonkeyPatch) -> None:

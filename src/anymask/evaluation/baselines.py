@@ -1,11 +1,8 @@
 """Baselines: methods without learning under the same protocol.
 
-GrabCut (Rother et al. 2004) fits two colour mixtures, one inside and one outside, and cuts the image
-between them. A box says that everything outside it is background; the cut is made on the box and half a
-side around it. Clicks are disks of known pixels; around a positive click lies a larger disk that is
-probably inside. An earlier answer says what is probably inside. Where nothing is left inside, the first
-guess is the answer.
-
+GrabCut (Rother et al. 2004): everything outside a box is background; the cut is made on the box and half a
+side around it. Clicks are disks of known pixels. Probable foreground is the earlier answer, else the box,
+else larger disks around positive clicks; where the cut leaves nothing, it is the answer.
 Legend: H W image pixels, h w the pixels the cut is made on (the long side is at most 320, for speed).
 """
 
@@ -31,7 +28,7 @@ BOX_MARGIN = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SingleMask:
-    """A mask without a score, and an answer of this mask alone: fit to be the `mask` of the next prompt."""
+    """An answer of one mask without a score; it may be the `mask` of the next prompt."""
 
     array: np.ndarray
 
@@ -58,11 +55,12 @@ class Crop:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        height, width = (round(side * self.scale) for side in (self.y1 - self.y0, self.x1 - self.x0))
-        return max(1, height), max(1, width)
+        return max(1, round((self.y1 - self.y0) * self.scale)), max(
+            1, round((self.x1 - self.x0) * self.scale)
+        )
 
     def shrink(self, map_HW: np.ndarray) -> np.ndarray:
-        """This part of an image-sized map, at the size of the cut."""
+        """From an image-sized map to one of the cut."""
         part = map_HW[self.y0 : self.y1, self.x0 : self.x1]
         return np.asarray(cv2.resize(part, self.size_hw[::-1], interpolation=cv2.INTER_AREA))
 
@@ -89,9 +87,9 @@ class GrabCut:
         return GrabCutImage(source)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class GrabCutImage:
-    def __init__(self, pixels_HW3: np.ndarray) -> None:
-        self._pixels_HW3 = pixels_HW3
+    pixels_HW3: np.ndarray
 
     def segment(
         self,
@@ -106,12 +104,12 @@ class GrabCutImage:
             raise BadPrompt("grabcut: expected points or a box, got neither")
         if mask is not None and not isinstance(mask, SingleMask):
             raise BadPrompt(f"grabcut: expected an earlier answer as mask, got {type(mask).__name__}")
-        height, width = self._pixels_HW3.shape[:2]
+        height, width = self.pixels_HW3.shape[:2]
         crop = Crop(0, 0, width, height) if box is None else _around(box, width, height)
         clicks = list(zip(points or (), labels or [1] * len(points or ()), strict=True))
         trimap = _guess(crop, clicks, box, mask)
         _draw(trimap, crop, clicks, CLICK_RADIUS * max(crop.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
-        inside = _cut(crop.shrink(self._pixels_HW3), trimap)
+        inside = _cut(crop.shrink(self.pixels_HW3), trimap)
         return SingleMask(crop.paste(inside, (height, width)))
 
 

@@ -1,8 +1,7 @@
 """The box protocol: IoU of the mask that the box of the ground truth is answered with.
 
-Once with the tight box, once jittered as a person would draw it: every coordinate moved by up to 10 % of the
-side, uniformly, with a seed of its own per mask. One answer, no corrections.
-Legend: S samples.
+Once with the tight box, once jittered: every coordinate moved by up to 10 % of the side, uniformly, with a
+seed of its own per mask. One answer, no corrections. Legend: S samples.
 """
 
 from __future__ import annotations
@@ -10,28 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from anymask.core.progress import Progress
 from anymask.evaluation.protocol import EncodedImage, Predictor
 from anymask.evaluation.report import Report
-from anymask.evaluation.samples import DataPath, Photos, Sample
-from anymask.evaluation.scoring import score_each
+from anymask.evaluation.samples import BoxXyxy, Photos, Sample
+from anymask.evaluation.scoring import RunOptions, score_samples
 from anymask.evaluation.statistics import intervals, means
 
 JITTER = 0.1
 JITTER_SEED = 2
 
-BoxXyxy = tuple[float, float, float, float]
-
 
 @dataclass(frozen=True, slots=True)
 class BoxScore:
-    """IoU of one sample from its exact and its jittered box, and the seconds both answers took.
-
-    `iou_filled`: of the exact box taken as the mask, the baseline.
+    """IoU of one sample from its exact and its jittered box, of the filled box as a baseline, and the seconds
+    both answers took.
     """
 
     sample: Sample
@@ -42,23 +37,12 @@ class BoxScore:
     seconds: float
 
 
-def evaluate_boxes(
-    data: Photos,
-    model: Predictor,
-    *,
-    limit: int | None = None,
-    csv_path: DataPath | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Score `model` with the boxes of every mask of a data set (`limit`: of its first so many images).
-
-    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises as
-    `score_each` does.
+def evaluate_boxes(data: Photos, model: Predictor, **run: Unpack[RunOptions]) -> Report:
+    """Score `model` with the boxes of every mask of a data set; `run`: see `RunOptions`. Raises BadInput for
+    data that cannot be read or hold no mask, StorageError for the CSV.
     """
-    options: Any = {"limit": limit, "csv_path": csv_path, "progress": progress}
-    found = score_each(data, model, score_boxes, _row, **options)
-    timing = {"encode_seconds": found.encode_seconds}
-    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
+    found = score_samples(data, model, score_boxes, _row, **run)
+    return {**found.facts, **summarise(found.scores), "encode_seconds": found.encode_seconds}
 
 
 def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:
@@ -80,8 +64,7 @@ def _fill(sample: Sample) -> np.ndarray:
 def jitter(box_xyxy: BoxXyxy, size_hw: tuple[int, ...], rng: np.random.Generator) -> BoxXyxy:
     """Every coordinate moved by up to 10 % of the side, inside the image."""
     x0, y0, x1, y1 = box_xyxy
-    width, height = x1 - x0, y1 - y0
-    reach = JITTER * np.array([width, height, width, height])
+    reach = JITTER * np.array([x1 - x0, y1 - y0] * 2)
     moved = np.array(box_xyxy) + rng.uniform(-1, 1, 4) * reach
     x0, y0, x1, y1 = np.clip(moved, 0, np.array(size_hw)[[1, 0, 1, 0]]).tolist()
     return x0, y0, x1, y1
@@ -90,11 +73,8 @@ def jitter(box_xyxy: BoxXyxy, size_hw: tuple[int, ...], rng: np.random.Generator
 def summarise(scores: list[BoxScore]) -> Report:
     """Means over samples and 95 % intervals over images. Needs a score."""
     images_S = np.array([s.sample.image for s in scores])
-    ious = {
-        "miou": np.array([s.iou for s in scores]),
-        "miou_jittered": np.array([s.iou_jittered for s in scores]),
-        "miou_filled_box": np.array([s.iou_filled for s in scores]),
-    }
+    columns = np.array([(s.iou, s.iou_jittered, s.iou_filled) for s in scores]).T
+    ious = dict(zip(("miou", "miou_jittered", "miou_filled_box"), columns, strict=True))
     return {
         "samples": len(scores),
         "images": len(np.unique(images_S)),
@@ -105,15 +85,12 @@ def summarise(scores: list[BoxScore]) -> Report:
 
 
 def _row(score: BoxScore) -> dict[str, Any]:
-    sample = score.sample
     return {
-        "key": sample.key,
-        "annotation": sample.annotation,
-        "area": sample.area,
+        **score.sample.row(),
         "iou": round(score.iou, 5),
         "iou_jittered": round(score.iou_jittered, 5),
         "iou_filled": round(score.iou_filled, 5),
         "seconds": round(score.seconds, 5),
-        "box_xyxy": " ".join(f"{v:g}" for v in sample.box_xyxy),
+        "box_xyxy": " ".join(f"{v:g}" for v in score.sample.box_xyxy),
         "jittered_xyxy": " ".join(f"{v:.2f}" for v in score.jittered_xyxy),
     }

@@ -1,17 +1,13 @@
 """Calibration: of the candidates a model calls 70 % probable, are 70 % the one meant?
 
-Every mask is asked for four times: by a click at its centre, by a random click, by its box, and by a jittered
-box. Each answer is a prediction over outcomes: a probability for every candidate and for "none of these". The
-outcome is the candidate with the largest IoU, or none where that is below 0.5, which is what the
-probabilities are trained for (`training/losses.py`).
+Every mask is asked for by a click at its centre, a random click, its box, and a jittered box. Each answer
+predicts one of N outcomes: the candidate with the largest IoU, or "none of these" where that is below 0.5, as
+in training (`training/tasks/losses.py`).
 
 `ece`: the expected calibration error over 15 bins of equally many candidates (Guo et al. 2017), `ece_even`
-over 10 bins of equal width, `ece_null` what a perfectly calibrated model would get on so few masks; `brier`
-and `log_score` are means over answers, summed over outcomes. `ranks` says of the first, second and third
-candidate of ambiguous prompts how probable they are and how often each is the best one, by true and by
-predicted IoU; `candidate_iou` is the mean IoU between any two of them. `iou_error` and `iou_correlation`
-compare predicted with true IoU. Legend: M candidates, N outcomes (the candidates, then "none of these"), C
-candidates of all answers, A answers, I images, B bins, D draws.
+over 10 bins of equal width, `ece_null` that of a perfectly calibrated model on so few masks. Legend: M
+candidates, N outcomes (the candidates, then "none of these"), C candidates of all answers, A answers, I
+images, B bins, D draws.
 """
 
 from __future__ import annotations
@@ -19,20 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.candidates import Candidates
-from anymask.core.progress import Progress
 from anymask.evaluation.boxes import JITTER_SEED, jitter
 from anymask.evaluation.clicker import next_click, random_click
 from anymask.evaluation.clicks import FIRST_CLICK_SEED
 from anymask.evaluation.protocol import Predictor
 from anymask.evaluation.report import Report
-from anymask.evaluation.samples import DataPath, Photos, Sample
-from anymask.evaluation.scoring import score_each
+from anymask.evaluation.samples import Photos, Sample
+from anymask.evaluation.scoring import RunOptions, score_samples
 from anymask.evaluation.statistics import SEED, draws, interval_of, intervals, means
 
 EQUAL_BINS, EVEN_BINS = 15, 10
@@ -46,9 +41,8 @@ Bins = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One answer. `probability_N`: of its candidates, best ranked first, and of "none of these".
-    `predicted_M`, `iou_M`: predicted and true IoU of the candidates. `candidate_iou`: mean IoU between any
-    two of them, NaN for one alone.
+    """One answer: probability of each outcome, best ranked candidate first; predicted and true IoU of the
+    candidates; mean IoU between any two of them, NaN for one alone.
     """
 
     sample: Sample
@@ -74,37 +68,26 @@ def evaluate_calibration(
     data: Photos,
     model: Predictor,
     *,
-    limit: int | None = None,
-    csv_path: DataPath | None = None,
-    progress: Progress | None = None,
     summary: Callable[[Sequence[Prediction]], Report] | None = None,
+    **run: Unpack[RunOptions],
 ) -> Report:
-    """Compare the probabilities of `model` with the outcomes on every mask of a data set (`limit`: of its
-    first so many images).
-
-    `progress(done, total)` is called after every image; `csv_path` receives one line per answer; `summary`
-    makes the report of all answers, `summarise` unless given. Raises BadInput for data that cannot be read
-    or holds no mask, StorageError for the CSV.
+    """Compare the probabilities of `model` with the outcomes on every mask of a data set. `summary` makes the
+    report of all answers, `summarise` unless given; `run`: see `RunOptions`. Raises BadInput for data that
+    cannot be read or hold no mask, StorageError for the CSV.
     """
-    options: Any = {"limit": limit, "csv_path": csv_path, "progress": progress}
-    found = score_each(data, model, predictions, _row, **options)
-    return {"dataset": found.dataset, "model": model.name, **(summary or summarise)(found.scores)}
+    found = score_samples(data, model, predictions, _row, **run)
+    return {**found.facts, **(summary or summarise)(found.scores)}
 
 
 def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
     """What `image` answers to each way of asking for the sample."""
     for name, prompt in prompts_of(sample).items():
         answer: Candidates = image.segment(**prompt)
-        candidates = list(answer)
-        masks = [c.array for c in candidates]
-        yield Prediction(
-            sample,
-            name,
-            np.array([*(c.probability for c in candidates), answer.none_probability], float),
-            np.array([c.iou for c in candidates], float),
-            np.array([sample.iou(mask) for mask in masks]),
-            candidate_iou(masks),
-        )
+        masks = [candidate.array for candidate in answer]
+        probability_N = np.array([*(c.probability for c in answer), answer.none_probability], float)
+        predicted_M = np.array([c.iou for c in answer], float)
+        iou_M = np.array([sample.iou(mask) for mask in masks])
+        yield Prediction(sample, name, probability_N, predicted_M, iou_M, candidate_iou(masks))
 
 
 def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
@@ -148,7 +131,7 @@ def summarise(found: Sequence[Prediction]) -> Report:
 
 
 def pooled(found: Sequence[Prediction]) -> tuple[Floats, Floats]:
-    """(C,) twice: the probability of each candidate, and 1 where it was the one meant, else 0."""
+    """(C,) twice: probability of each candidate, and 1 where it was meant, else 0."""
     p_C = np.concatenate([f.probability_N[:-1] for f in found])
     return p_C, np.concatenate([f.outcome_N[:-1] for f in found])
 
@@ -177,16 +160,13 @@ def even_bins(p_C: Floats) -> Bins:
 
 
 def ece(p_C: Floats, true_C: Floats, bin_C: Bins) -> float:
-    """Expected calibration error: |mean probability - fraction of the meant| of each bin, averaged over
-    candidates.
-    """
+    """Expected calibration error: mean over candidates of |mean probability - fraction meant| of the bin."""
     return float(np.abs(np.bincount(bin_C, p_C - true_C)).sum() / len(p_C))
 
 
 def ece_null(found: Sequence[Prediction], p_C: Floats, bin_C: Bins) -> float:
-    """The mean `ece` of a perfectly calibrated model with the same predictions: outcomes drawn from them,
-    every answer for itself. Answers about one mask are alike in truth, so that chance does rather more than
-    this.
+    """The mean `ece` of a perfectly calibrated model: outcomes drawn from the predictions. Answers are drawn
+    independently, those about one mask are alike in truth: chance does rather more than this.
     """
     rng = np.random.default_rng(SEED)
     drawn_CD = np.concatenate([outcomes_drawn(f, rng) for f in found])
@@ -211,23 +191,22 @@ def ece_interval(p_C: Floats, true_C: Floats, bin_C: Bins, images_C: NDArray[np.
 
 
 def bins_of(p_C: Floats, true_C: Floats, bin_C: Bins) -> list[dict[str, float]]:
-    """Of each bin that is not empty: its number, how many candidates, mean probability, fraction of the
-    meant.
-    """
+    """Of each bin with candidates: its number, how many, mean probability, fraction of those meant."""
     return [
         {
             "bin": int(b),
-            "count": int((bin_C == b).sum()),
-            "predicted": float(p_C[bin_C == b].mean()),
-            "observed": float(true_C[bin_C == b].mean()),
+            "count": int(of.sum()),
+            "predicted": float(p_C[of].mean()),
+            "observed": float(true_C[of].mean()),
         }
         for b in np.unique(bin_C)
+        for of in [bin_C == b]
     ]
 
 
 def ranks(found: Sequence[Prediction]) -> Report:
-    """Of ambiguous answers, for the candidate of each rank: its mean probability, how often it is the best
-    one by true and by predicted IoU; and the mean IoU between candidates.
+    """Of ambiguous answers, the candidate of each rank: mean probability, how often it is the best by true
+    and by predicted IoU; and the mean IoU between candidates.
     """
     several = [f for f in found if len(f.iou_M) > 1]
     if not several:
@@ -247,6 +226,7 @@ def ranks(found: Sequence[Prediction]) -> Report:
 
 
 def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
+    """Mean error of the predicted IoU and its correlation with the true one (None where one is constant)."""
     predicted_C = np.concatenate([f.predicted_M for f in found])
     true_C = np.concatenate([f.iou_M for f in found])
     varied = predicted_C.std() > 0 and true_C.std() > 0
@@ -256,22 +236,19 @@ def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
 
 def by_prompt(found: Sequence[Prediction]) -> dict[str, float]:
     """The calibration error of each way of asking."""
-    errors = {}
-    for name in dict.fromkeys(f.prompt for f in found):
-        p_C, true_C = pooled([f for f in found if f.prompt == name])
-        errors[name] = ece(p_C, true_C, equal_bins(p_C))
-    return errors
+    parts = {
+        name: pooled([f for f in found if f.prompt == name])
+        for name in dict.fromkeys(f.prompt for f in found)
+    }
+    return {name: ece(p_C, true_C, equal_bins(p_C)) for name, (p_C, true_C) in parts.items()}
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:
-    def joined(values_M: Floats) -> str:
-        return " ".join(f"{v:.5f}" for v in values_M)
-
-    return {
-        "key": prediction.sample.key,
-        "annotation": prediction.sample.annotation,
-        "prompt": prediction.prompt,
-        "probabilities": joined(prediction.probability_N[:-1]),
-        "predicted_ious": joined(prediction.predicted_M),
-        "ious": joined(prediction.iou_M),
+    sample, probability_M = prediction.sample, prediction.probability_N[:-1]
+    columns = {
+        "probabilities": probability_M,
+        "predicted_ious": prediction.predicted_M,
+        "ious": prediction.iou_M,
     }
+    numbers = {name: " ".join(f"{v:.5f}" for v in values_M) for name, values_M in columns.items()}
+    return {"key": sample.key, "annotation": sample.annotation, "prompt": prediction.prompt, **numbers}

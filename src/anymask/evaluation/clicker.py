@@ -1,13 +1,9 @@
 """The click simulator: where the next corrective click goes, by the rule of RITM (Sofiiuk et al. 2021).
 
-Among the pixels that are wrong, the click goes to the one deepest inside its kind of error. The rule,
-exactly: missing = ground truth and not predicted (false negatives), surplus = predicted and not ground truth
-(false positives), both without the pixels that are not scored; each is padded with one pixel of zeros (so the
-photo's edge counts as a boundary) and gets an exact Euclidean distance transform; pixels clicked before count
-as depth 0. The click is positive only if the deepest missing pixel is deeper than the deepest surplus one (a
-tie is negative), and lies on the first pixel in raster order of that depth.
-
-Knows arrays only: no models, files or prompts. Legend: H W image pixels.
+Missing (false negative) and surplus (false positive) scored pixels are each padded with one pixel of zeros
+(the photo's edge counts as a boundary) and get an exact Euclidean distance transform, 0 on pixels clicked
+before. The click is positive only if the deepest missing pixel is deeper than the deepest surplus one (a tie
+is negative), and lies on the first pixel in raster order of that depth. Legend: H W image pixels.
 """
 
 from __future__ import annotations
@@ -44,10 +40,9 @@ def next_click(
     scored_HW: np.ndarray,
     earlier: Sequence[Click] = (),
 ) -> Click | None:
-    """The next click on a prediction, or None where no unclicked pixel is wrong.
-
-    All maps are bool H x W; `scored_HW` is False on the pixels to leave out. For the first click
-    `predicted_HW` is empty, which puts the click on the centre-most pixel of the ground truth.
+    """The next click on a prediction, or None where no unclicked pixel is wrong. All maps are bool H x W;
+    `scored_HW` is False on the pixels to leave out. On an empty prediction it is the centre-most pixel of the
+    ground truth.
     """
     missing = _deepest(ground_truth_HW & ~predicted_HW & scored_HW, earlier)
     surplus = _deepest(predicted_HW & ~ground_truth_HW & scored_HW, earlier)
@@ -64,24 +59,18 @@ def random_click(ground_truth_HW: np.ndarray, rng: np.random.Generator) -> Click
 
 
 def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> tuple[float, int, int]:
-    """Largest distance to the outside, and x and y of the first pixel in raster order that has it.
-
-    Only the bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
+    """Largest distance to the outside, and x and y of the first pixel in raster order that has it. Only the
+    bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
     """
     rows, columns = np.flatnonzero(region_HW.any(1)), np.flatnonzero(region_HW.any(0))
     if not len(rows):
         return 0.0, 0, 0
     top, left = int(rows[0]), int(columns[0])
-    depth_hw = _distance(region_HW[top : rows[-1] + 1, left : columns[-1] + 1])
+    padded = np.pad(region_HW[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8), 1)
+    depth_hw = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))[1:-1, 1:-1]
     for click in earlier:
         y, x = click.y - top, click.x - left
         if 0 <= y < depth_hw.shape[0] and 0 <= x < depth_hw.shape[1]:
             depth_hw[y, x] = 0
     y, x = divmod(int(depth_hw.argmax()), depth_hw.shape[1])
     return float(depth_hw[y, x]), left + x, top + y
-
-
-def _distance(region_hw: np.ndarray) -> np.ndarray:
-    """Exact Euclidean distance of every pixel centre to the nearest one outside the region; float32."""
-    padded = np.pad(region_hw.astype(np.uint8), 1)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))[1:-1, 1:-1]

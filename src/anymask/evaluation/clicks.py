@@ -1,12 +1,9 @@
 """The click protocol of interactive segmentation: IoU after k simulated clicks, and number of clicks (NoC).
 
-The click simulator (`clicker.py`) corrects the model's mask again and again. The mask after the first click
-is the candidate the model itself ranks first; the oracle number takes the candidate that fits best. Each
-further prompt holds all clicks and the previous answer. No test-time augmentation.
-
-NoC@t is the number of the first click that reaches an IoU of t %, or the maximum when none does; as in the
-published protocol a sample whose NoC is the maximum counts as a failure. Once nothing is left to correct the
-IoU stays.
+The first click is answered with the candidate that the model ranks first (oracle: the one that fits best);
+each further prompt holds all simulated clicks (`clicker.py`) and the previous answer, without test-time
+augmentation. NoC@t is the number of the first click that reaches an IoU of t %, or the maximum, which counts
+as a failure, as in the published protocol. Once nothing is left to correct the IoU stays.
 Legend: S samples, K clicks, H W image pixels.
 """
 
@@ -15,17 +12,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
 from anymask.evaluation.protocol import Answer, EncodedImage, Predictor
 from anymask.evaluation.report import Report
-from anymask.evaluation.samples import DataPath, Photos, Sample
-from anymask.evaluation.scoring import score_each
+from anymask.evaluation.samples import Photos, Sample
+from anymask.evaluation.scoring import RunOptions, score_samples
 from anymask.evaluation.statistics import intervals, means
 
 GOALS = (85, 90)
@@ -36,7 +32,7 @@ FirstClick = Literal["centre", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How one sample went: IoU after click 1, 2, ..., the clicks and the seconds they took."""
+    """One sample: IoU after click 1, 2, ..., the clicks and the seconds they took."""
 
     sample: Sample
     ious: tuple[float, ...]
@@ -56,14 +52,10 @@ def evaluate_clicks(
     *,
     max_clicks: int = 20,
     first: FirstClick = "centre",
-    limit: int | None = None,
-    csv_path: DataPath | None = None,
-    progress: Progress | None = None,
+    **run: Unpack[RunOptions],
 ) -> Report:
-    """Score `model` with simulated clicks on every mask of a data set (`limit`: of its first so many images).
-
-    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
-    BadInput for data that cannot be read or holds no mask, BadOption for a value that is not allowed,
+    """Score `model` with simulated clicks on every mask of a data set; `run`: see `RunOptions`. Raises
+    BadInput for data that cannot be read or hold no mask, BadOption for a value that is not allowed,
     StorageError for the CSV.
     """
     if max_clicks < 1:
@@ -74,9 +66,9 @@ def evaluate_clicks(
     def score(sample: Sample, image: EncodedImage) -> Iterator[Trace]:
         yield run_clicks(sample, image, max_clicks, first)
 
-    found = score_each(data, model, score, _row, limit=limit, csv_path=csv_path, progress=progress)
+    found = score_samples(data, model, score, _row, **run)
     timing = {"first_click": first, "encode_seconds": found.encode_seconds}
-    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
+    return {**found.facts, **summarise(found.scores), **timing}
 
 
 def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: FirstClick = "centre") -> Trace:
@@ -86,7 +78,13 @@ def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: Firs
     ious: list[float] = []
     answer: Answer | None = None
     oracle_iou = seconds = 0.0
-    while len(clicks) < max_clicks and (click := _choose(sample, predicted, clicks, first)):
+    for number in range(max_clicks):
+        if first == "random" and not number:
+            click: Click | None = random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
+        else:
+            click = next_click(sample.ground_truth_HW, predicted, sample.scored_HW, clicks)
+        if click is None:
+            break
         clicks.append(click)
         points, labels = [c.point_xy for c in clicks], [c.label for c in clicks]
         started = time.perf_counter()
@@ -94,18 +92,10 @@ def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: Firs
         predicted = answer.best.array
         seconds += time.perf_counter() - started
         ious.append(sample.iou(predicted))
-        if len(clicks) == 1:
+        if not number:
             oracle_iou = max(sample.iou(candidate.array) for candidate in answer)
     ious += ious[-1:] * (max_clicks - len(ious))
     return Trace(sample, tuple(ious), oracle_iou, tuple(clicks), seconds)
-
-
-def _choose(
-    sample: Sample, predicted_HW: np.ndarray, earlier: list[Click], first: FirstClick
-) -> Click | None:
-    if first == "random" and not earlier:
-        return random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
-    return next_click(sample.ground_truth_HW, predicted_HW, sample.scored_HW, earlier)
 
 
 def summarise(traces: list[Trace]) -> Report:
@@ -132,11 +122,8 @@ def summarise(traces: list[Trace]) -> Report:
 
 
 def _row(trace: Trace) -> dict[str, Any]:
-    sample = trace.sample
     return {
-        "key": sample.key,
-        "annotation": sample.annotation,
-        "area": sample.area,
+        **trace.sample.row(),
         **{f"noc_{goal}": trace.clicks_to(goal) for goal in GOALS},
         "oracle_iou_1": round(trace.oracle_iou, 5),
         "seconds": round(trace.seconds, 5),

@@ -1,7 +1,4 @@
-"""The ground truth of a photo: its annotated masks, and the ignored pixels.
-
-Where a `Sample` asks how good one mask is, these ask whether a mask was found at all.
-"""
+"""The ground truth of a photo: its annotated masks, and the ignored pixels."""
 
 from __future__ import annotations
 
@@ -41,11 +38,12 @@ def ground_truth_of(record: Record, *, semantic: bool) -> GroundTruth:
     wanted = [a for a in record.annotations if semantic or not a.semantic]
     left_out = [] if semantic else [a for a in record.annotations if a.semantic]
     neutral = [m for m in (record.ignore, *map(region, [*record.crowd, *left_out])) if m is not None]
-    found = [t for t in (_mask_of(a, record.ignore) for a in wanted) if t is not None]
-    return GroundTruth(found, union(neutral))
+    found = (ground_truth_mask(annotation, record.ignore) for annotation in wanted)
+    return GroundTruth([t for t in found if t is not None], union(neutral))
 
 
-def _mask_of(annotation: Annotation, record_ignore: Mask | None) -> GroundTruthMask | None:
+def ground_truth_mask(annotation: Annotation, record_ignore: Mask | None) -> GroundTruthMask | None:
+    """None for an annotation without a mask, or with one of ignored pixels alone."""
     mask = annotation.mask
     if mask is None:
         return None

@@ -1,4 +1,4 @@
-"""How much memory this process has used at most."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def peak_megabytes() -> float | None:
-    """Largest resident size of this process so far, evaluation included; None where the system cannot say."""
+    """Largest resident size so far, evaluation included; None where the system cannot say."""
     try:
         import resource
     except ImportError:  # Windows

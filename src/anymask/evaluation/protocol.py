@@ -1,7 +1,4 @@
-"""The model under test as protocols: encode an image, then answer prompts with candidate masks.
-
-`anymask.load()` returns a `Predictor`; the baselines are others.
-"""
+"""The model under test as protocols; `anymask.load()` returns a `Predictor`, the baselines are others."""
 
 from __future__ import annotations
 

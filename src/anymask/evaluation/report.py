@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from anymask.errors import StorageError
 
@@ -16,32 +16,25 @@ Report = dict[str, Any]
 
 @contextmanager
 def csv_table(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that writes a row; the keys of the first one are the header. No path: rows are dropped.
-
-    The file is opened first, so that a path that cannot be written is reported before the long run. Raises
-    StorageError.
+    """A function that writes a row; the keys of the first one are the header. No path: rows are dropped. The
+    file is opened before the long run. Raises StorageError.
     """
     if path is None:
         yield lambda row: None
         return
-    try:
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            yield _row_writer(file)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _row_writer(file: TextIO) -> Callable[[Mapping[str, Any]], None]:
-    writer: csv.DictWriter[str] | None = None
+    writers: list[csv.DictWriter[str]] = []
 
     def write(row: Mapping[str, Any]) -> None:
-        nonlocal writer
-        if writer is None:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-        writer.writerow(row)
+        if not writers:
+            writers.append(csv.DictWriter(file, list(row)))
+            writers[0].writeheader()
+        writers[0].writerow(row)
 
-    return write
+    try:
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            yield write
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def describe(report: Report) -> str:

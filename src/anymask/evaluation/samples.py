@@ -1,29 +1,28 @@
-"""Samples: one annotated mask of one image each, and the pixels on which it is scored.
-
-Knows records and IoU; knows no model and no protocol. Legend: H W image pixels.
-"""
+"""Samples: one annotated mask of one image each, and the pixels on which it is scored (H W of the image)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from anymask.data.record import Annotation, Record
+from anymask.data.record import Record
 from anymask.data.sources import RecordSource
 from anymask.errors import BadInput
+from anymask.evaluation.ground_truth import ground_truth_mask
 
 DataPath = str | os.PathLike[str]
 Photos = DataPath | RecordSource
+BoxXyxy = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """The ground-truth mask of an object in image number `image`; the maps are bool H x W.
-
-    It holds scored pixels only, at least one. `box_xyxy`: its tight box, edges in image coordinates.
+    """The ground-truth mask of an object in image number `image`; the maps are bool H x W. It holds scored
+    pixels only, at least one. `box_xyxy`: its tight box, edges in image coordinates.
     """
 
     key: str
@@ -31,11 +30,12 @@ class Sample:
     annotation: int
     ground_truth_HW: np.ndarray
     scored_HW: np.ndarray
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: BoxXyxy
 
-    @property
-    def area(self) -> int:
-        return int(np.count_nonzero(self.ground_truth_HW))
+    def row(self) -> dict[str, Any]:
+        """What a line of a table says of the sample."""
+        area = int(np.count_nonzero(self.ground_truth_HW))
+        return {"key": self.key, "annotation": self.annotation, "area": area}
 
     def iou(self, predicted_HW: np.ndarray) -> float:
         """Intersection over union on the scored pixels."""
@@ -57,24 +57,12 @@ def count_of(records: RecordSource, limit: int | None) -> int:
 
 def samples_of(record: Record, image: int) -> Iterator[Sample]:
     """The annotations of a record that have a mask with at least one scored pixel."""
-    ignored = np.zeros(record.size_hw, bool) if record.ignore is None else record.ignore.to_array()
+    record_ignore = record.ignore
     for number, annotation in enumerate(record.annotations):
-        ground_truth, scored = _maps(annotation, ~ignored)
-        if ground_truth.any():
-            yield Sample(record.key, image, number, ground_truth, scored, tight_box(ground_truth))
-
-
-def _maps(annotation: Annotation, scored_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ground truth and scored pixels of one annotation; without a mask the ground truth is empty."""
-    mask, ignore = annotation.mask, annotation.ignore
-    scored = scored_HW if ignore is None else scored_HW & ~ignore.to_array()
-    return (np.zeros_like(scored) if mask is None else mask.to_array() & scored), scored
-
-
-def tight_box(ground_truth_HW: np.ndarray) -> tuple[float, float, float, float]:
-    """Edges x0, y0, x1, y1 around the True pixels of a map that has some."""
-    ys, xs = np.flatnonzero(ground_truth_HW.any(1)), np.flatnonzero(ground_truth_HW.any(0))
-    return float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)
+        if found := ground_truth_mask(annotation, record_ignore):
+            mask, ignore = found.mask, found.ignore
+            scored = np.ones(record.size_hw, bool) if ignore is None else ~ignore.to_array()
+            yield Sample(record.key, image, number, mask.to_array(), scored, mask.box_xyxy)
 
 
 def checked_pixels(record: Record) -> np.ndarray:

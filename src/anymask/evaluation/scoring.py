@@ -1,16 +1,17 @@
-"""The loop of the protocols that prompt a model: encode each image, score each of its samples."""
+"""The loop of the protocols: score each record of a data set, or each sample of encoded images."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
 from anymask.core.progress import Progress
-from anymask.data.sources import open_records
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput
 from anymask.evaluation.protocol import EncodedImage, Predictor
 from anymask.evaluation.report import csv_table
@@ -19,46 +20,71 @@ from anymask.evaluation.samples import DataPath, Photos, Sample, checked_pixels,
 Score = TypeVar("Score")
 
 
+class RunOptions(TypedDict, total=False):
+    """Options of every protocol. `limit`: score only the first so many images. `csv_path`: of a table with
+    one line per score. `progress(done, total)`: called after every image.
+    """
+
+    limit: int | None
+    csv_path: DataPath | None
+    progress: Progress | None
+
+
 @dataclass(frozen=True, slots=True)
 class Scored(Generic[Score]):
-    """The name of a data set, at least one score, and the mean time that encoding took."""
+    """`facts`: data set and model, as the report names them. `scores`: at least one. `encode_seconds`: mean
+    over images.
+    """
 
-    dataset: str
+    facts: dict[str, str]
     scores: list[Score]
     encode_seconds: float
 
 
-def score_each(
+def score_samples(
     data: Photos,
     model: Predictor,
     score: Callable[[Sample, EncodedImage], Iterable[Score]],
     row: Callable[[Score], dict[str, Any]],
-    *,
-    limit: int | None,
-    csv_path: DataPath | None,
-    progress: Progress | None,
+    **run: Unpack[RunOptions],
 ) -> Scored[Score]:
-    """What `score` yields for every sample of a data set (`limit`: of its first so many images).
+    """What `score` yields for every sample of a data set. Raises as `score_records` does."""
+    records, seconds = open_records(data), list[float]()
 
-    `progress(done, total)` is called after every image; `csv_path` receives the `row` of each score. Raises
+    def scores_of(number: int, record: Record) -> Iterator[Score]:
+        if samples := list(samples_of(record, number)):
+            pixels = checked_pixels(record)
+            started = time.perf_counter()
+            image = model.encode(pixels)
+            seconds.append(time.perf_counter() - started)
+            for sample in samples:
+                yield from score(sample, image)
+
+    scores = score_records(records, scores_of, row, **run)
+    return Scored({"dataset": records.name, "model": model.name}, scores, float(np.mean(seconds)))
+
+
+def score_records(
+    records: RecordSource,
+    score: Callable[[int, Record], Iterable[Score]],
+    row: Callable[[Score], dict[str, Any]],
+    *,
+    limit: int | None = None,
+    csv_path: DataPath | None = None,
+    progress: Progress | None = None,
+) -> list[Score]:
+    """What `score(number, record)` yields for every record; `row` makes a line of the table of it. Raises
     BadInput for data that cannot be read or hold no mask, StorageError for the CSV.
     """
-    records = open_records(data)
     count = count_of(records, limit)
-    scores, seconds = list[Score](), list[float]()
+    scores = list[Score]()
     with csv_table(csv_path) as write_row:
         for number in range(count):
-            record = records[number]
-            if samples := list(samples_of(record, number)):
-                pixels = checked_pixels(record)
-                started = time.perf_counter()
-                image = model.encode(pixels)
-                seconds.append(time.perf_counter() - started)
-                for found in (found for sample in samples for found in score(sample, image)):
-                    scores.append(found)
-                    write_row(row(found))
+            for found in score(number, records[number]):
+                scores.append(found)
+                write_row(row(found))
             if progress is not None:
                 progress(number + 1, count)
     if not scores:
         raise BadInput(f"no masks to score in {records.name} ({count} images)")
-    return Scored(records.name, scores, float(np.mean(seconds)))
+    return scores

@@ -1,8 +1,7 @@
 """Means over samples with 95 % bootstrap intervals over images.
 
-Masks of one image are correlated, so images are resampled: the percentile bootstrap draws as many images as
-there are, with replacement, and takes the mean over all masks of the drawn images. The seed is fixed.
-Legend: S samples, I images, D draws.
+The percentile bootstrap over images (masks of one image are correlated), of the mean over all masks of the
+drawn images. The seed is fixed. Legend: S samples, I images, D draws.
 """
 
 from __future__ import annotations
@@ -33,14 +32,12 @@ def interval_of(values_D: np.ndarray) -> list[float]:
 
 def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[str, list[float]]:
     """95 % interval [low, high] of the mean of every column; sample s belongs to image number `images_S[s]`.
-
     Columns have one value per sample, and there is at least one sample. All columns see the same draws.
     """
     _, image_of_S = np.unique(images_S, return_inverse=True)
     counts_I = np.bincount(image_of_S)
     draws_DI = draws(len(counts_I))
     masks_D = draws_DI @ counts_I
-
     return {
         name: interval_of(draws_DI @ np.bincount(image_of_S, weights=values_S) / masks_D)
         for name, values_S in columns.items()

@@ -1,6 +1,5 @@
 """Checkpoints: one safetensors file with weights, EMA weights and optimiser moments, and a JSON card in its
-header. Written atomically. The position in the run is one number, the step: views and sessions are drawn from
-(seed, step).
+header. Written atomically. Views and sessions are drawn from (seed, step), so the step is all it takes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ CARD_KEY = "card"
 
 
 def is_run(folder: Path) -> bool:
-    """Whether the folder holds a checkpoint."""
     return (folder / STATE_FILE).is_file()
 
 

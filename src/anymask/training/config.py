@@ -31,11 +31,9 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class FirstPrompt:
-    """Probabilities of a point and of a box as first prompt (the rest: a coarse mask).
-
-    `box_jitter`: uniform noise of each coordinate relative to the side; `centre`: fraction of clicks at the
-    centre of the object or the error instead of anywhere in it; `mixed`: False draws one kind for the whole
-    batch.
+    """Probabilities of a point and of a box as first prompt (the rest: a coarse mask). `box_jitter`: uniform,
+    relative to the side; `centre`: fraction of clicks at the centre of the object or the error instead of
+    anywhere in it; `mixed`: False draws one kind for the whole batch.
     """
 
     point: Fraction = 0.5
@@ -49,13 +47,12 @@ class FirstPrompt:
 class Objective:
     """Loss weights and the simulated session.
 
-    `corrections`: probabilities of 1, 2, 3 ... corrections. `drop_mask`: probability that a correction sees
-    no previous mask. `look_again`: probability that the first correction is a refinement pass, without a new
-    click; in windows it always is, and a first answer to a single click does not count there. `blur`: random
-    low-pass of the mask prompt, factor <= blur, as a refinement window sees it. `dice`, `iou`, `probability`:
-    weights of these losses. `single_when_ambiguous`: weight of slot 0 for ambiguous prompts;
-    `all_candidates`: of the mean over candidates. `paper_focal`: plain focal x 20 with MSE on IoU (the
-    paper) instead of normalised focal with L1.
+    `corrections`: probabilities of 1, 2, 3 ... corrections. `drop_mask`: that a correction sees no previous
+    mask. `look_again`: that the first correction is a refinement pass, without a new click; in windows it
+    always is, and a first answer to a single click does not count there. `blur`: largest factor of the random
+    low-pass of the mask prompt. `dice`, `iou`, `probability`: weights of these losses.
+    `single_when_ambiguous`: of slot 0 for ambiguous prompts; `all_candidates`: of the mean over candidates.
+    `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
     """
 
     corrections: Annotated[tuple[Amount, ...], Field(min_length=1)] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
@@ -75,14 +72,12 @@ class Objective:
 class TrainConfig:
     """All settings of a run.
 
-    `minutes`: wall-clock budget instead of `steps`; phases and learning rate go by the clock, so the next
-    step of a resumed run is no longer the identical one. `trunk_lr`: learning rate of a pretrained trunk.
-    `clip`: gradient norm. `average_decay`: of the exponential moving average (EMA) of the weights, which
-    follows faster over the first `average_ramp` steps (1: never). `weights`: sampling weights of sources.
-    `scale`, `colour`, `closer`, `stretch`: augmentation, see `ViewConfig`. `hold_out`: validation fraction of
-    the photos, for `anymask evaluate --held-out`. `resident`: photos lie in GPU memory and views are drawn
-    there (None: on CUDA devices). `workers`: threads that prepare batches.
-
+    `minutes`: wall-clock budget instead of `steps`; phases and learning rate go by the clock (so a resumed
+    run is not the identical one). `trunk_lr`: learning rate of a pretrained trunk. `clip`: gradient norm.
+    `average_decay`: of the EMA of the weights, faster over the first `average_ramp` steps (1: never).
+    `weights`: sampling weights of sources. `scale`, `colour`, `closer`, `stretch`: see `ViewConfig`.
+    `hold_out`: validation fraction of the photos, for `anymask evaluate --held-out`. `resident`: photos lie
+    in GPU memory and views are drawn there (None: on CUDA devices). `workers`: threads that prepare batches.
     Raises BadOption that names the first invalid value.
     """
 

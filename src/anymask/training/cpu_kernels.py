@@ -1,10 +1,7 @@
 """Fast gradients of depthwise convolutions in bfloat16 on the CPU, where they took half of a training step.
 
-The CPU library computes some of them a hundred times more slowly than the convolution itself: those of 5 x 5
-kernels and of stride 2. Here, with the same sums, the gradient of a 5 x 5 kernel is a convolution of the
-input by the output gradient, and that of an input read with stride 2 is computed in float32. Everything else
-stays with the library.
-
+The library is slow at 5 x 5 kernels and at stride 2: here the gradient of a 5 x 5 kernel is a convolution of
+the input by the output gradient, and that of an input read with stride 2 is computed in float32.
 Legend: B images, C channels, H W pixels, h w pixels of the result, k kernel side.
 """
 
@@ -16,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 from anymask.networks.lite_trunk import SameConv2d
 
@@ -35,43 +33,35 @@ class DepthwiseConvolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient_BChw: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        wants_x, wants_weight = ctx.needs_input_grad[:2]
         given = gradient_BChw, x, weight, ctx.stride, ctx.padding
-        x_gradient = input_gradient(*given) if wants_x else None
-        return x_gradient, kernel_gradient(*given) if wants_weight else None, None, None
+        wanted = zip((input_gradient, kernel_gradient), ctx.needs_input_grad, strict=False)
+        x_gradient, weight_gradient = (gradient(*given) if wants else None for gradient, wants in wanted)
+        return x_gradient, weight_gradient, None, None
 
 
 def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    if stride == 1:
-        return library_gradient(gradient_BChw, x, weight, stride, padding, 0)
-    float32 = gradient_BChw.float(), x.float(), weight.float()
-    return library_gradient(*float32, stride, padding, 0).to(x.dtype)
+    given = gradient_BChw, x, weight
+    if stride > 1:
+        given = gradient_BChw.float(), x.float(), weight.float()
+    how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(weight), [True, False, False]
+    found: Tensor = torch.ops.aten.convolution_backward(*given, None, *how)[0]  # keeps channels last
+    return found.to(x.dtype)
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The gradient at tap i, j is the sum over the result of gradient times shifted input: a convolution of
-    each channel of each image by its own gradient, of which the first k x k results count.
+    """A convolution of each channel of each image by its own gradient, of which the first k x k results
+    count.
     """
     kernel = weight.shape[-1]
     if kernel < LARGE_KERNEL:
-        return library_gradient(gradient_BChw, x, weight, stride, padding, 1)
+        found: Tensor = conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))
+        return found
     batch, channels = x.shape[:2]
     images = x.transpose(0, 1).flatten(0, 1).unsqueeze(0)
     filters = gradient_BChw.transpose(0, 1).flatten(0, 1).unsqueeze(1)
     taps = F.conv2d(images, filters, None, 1, padding, stride, batch * channels)[0, :, :kernel, :kernel]
     summed: Tensor = taps.unflatten(0, (channels, batch)).float().sum(1, keepdim=True)
     return summed.to(weight.dtype)
-
-
-def library_gradient(
-    gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, which: int
-) -> Tensor:
-    """`which`: 0 of the input, 1 of the kernel."""
-    mask = [which == 0, which == 1, False]
-    how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(weight)
-    gradients = torch.ops.aten.convolution_backward(gradient_BChw, x, weight, None, *how, mask)
-    found: Tensor = gradients[which]
-    return found
 
 
 class FastDepthwise(SameConv2d):
@@ -87,7 +77,7 @@ class FastDepthwise(SameConv2d):
 
 
 def with_fast_depthwise(model: nn.Module) -> nn.Module:
-    """In place: depthwise convolutions become `FastDepthwise`; weights and names stay."""
+    """In place: depthwise convolutions become `FastDepthwise`."""
     for module in model.modules():
         if type(module) is SameConv2d and module.groups > 1:
             module.__class__ = FastDepthwise

@@ -1,4 +1,4 @@
-"""Logging of a run: JSON lines, TensorBoard scalars when installed, and one progress line."""
+"""Logging of a run: JSON lines and one progress line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections import defaultdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ TOTALS = ("images", "seconds", "skipped")  # reported as they are or summed, not
 
 
 class RunLog:
-    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only rank 0 writes.
-    `done`: fraction of the run.
+    """Means over every few steps go to `log.jsonl` and the terminal; only rank 0 writes. `done`: fraction of
+    the run.
     """
 
     def __init__(self, folder: Path, active: bool, done: float) -> None:
@@ -25,10 +24,9 @@ class RunLog:
         if active:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / "log.jsonl").open("a")
-            self._board = _tensorboard(folder / "tensorboard")
 
     def add(self, step: int, numbers: dict[str, float], every: int, done: float) -> None:
-        """Collect one step; report every `every` steps and at the end. `done`: fraction of the run."""
+        """Collect one step; report every `every` steps and at the end."""
         if not self.active:
             return
         for name, value in numbers.items():
@@ -43,9 +41,6 @@ class RunLog:
         row: dict[str, Any] = {"step": step, **{k: round(v, 5) for k, v in means.items()}}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
-        if self._board is not None:
-            for name, value in means.items():
-                self._board.add_scalar(name, value, step)
         self._show(step, min(1.0, done), means)
         self._sums.clear()
         self._count, self._since, self._done = 0, time.monotonic(), done
@@ -53,26 +48,10 @@ class RunLog:
     def _show(self, step: int, done: float, means: dict[str, float]) -> None:
         filled = "#" * round(20 * done)
         shown = "  ".join(f"{k} {means[k]:.3f}" for k in ("loss", "first_iou", "last_iou") if k in means)
-        end = "\r" if sys.stderr.isatty() else "\n"
-        line = f"[{filled:<20}] step {step}  {shown}  {self._left(done)}"
-        print(line, end=end, file=sys.stderr, flush=True)
-
-    def _left(self, done: float) -> str:
-        """At the pace since the last report."""
-        minutes = (time.monotonic() - self._since) / 60
-        return f"{minutes * (1 - done) / max(done - self._done, 1e-9):.0f} min left"
+        pace = (time.monotonic() - self._since) / max(done - self._done, 1e-9)  # since the last report
+        line = f"[{filled:<20}] step {step}  {shown}  {pace / 60 * (1 - done):.0f} min left"
+        print(line, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.active:
             self._file.close()
-            if self._board is not None:
-                self._board.close()
-
-
-def _tensorboard(folder: Path) -> Any:
-    """A TensorBoard writer, or None where the package is not installed."""
-    if find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder))

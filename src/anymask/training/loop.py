@@ -1,7 +1,6 @@
 """The training loop: draw views, compute the loss, step, update the EMA, log, checkpoint.
 
-`torchrun --nproc-per-node N` trains data-parallel on N processes; every process draws its own views and
-gradients are averaged in one call, so parameters that a step does not touch need no special care.
+`torchrun --nproc-per-node N` trains data-parallel on N processes, each on views of its own.
 """
 
 from __future__ import annotations
@@ -40,15 +39,11 @@ STREAM_STRIDE = 1_000_003  # separates the views of steps and ranks
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process among those of the process group."""
+    """This process among the `count` of the process group."""
 
     rank: int
     count: int
     device: torch.device
-
-    @property
-    def leads(self) -> bool:
-        return self.rank == 0
 
 
 def train(
@@ -57,12 +52,10 @@ def train(
     config: TrainConfig,
     out: Path,
     device: str = "auto",
-    task: Task[Any] = CLICKS,
+    task: Task = CLICKS,
 ) -> Path:
     """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
-    state file.
-
-    Ctrl-C saves the state before it leaves.
+    state file, which is saved at Ctrl-C, too.
     """
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
@@ -76,18 +69,17 @@ def train(
     card["config"] = asdict(config)
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
-    def seconds() -> float:
-        return time.monotonic() - began
-
     def progress(step: int) -> float:
-        return progress_of(config, step, seconds())
+        """Fraction of the run that is done when `step` begins."""
+        seconds = time.monotonic() - began
+        return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
 
     def save() -> None:
-        if process.leads:
+        if process.rank == 0:
             save_state(out, model, average, optimiser, card)
 
     done = synchronised(progress(card["step"]), config, process)
-    log, saved = RunLog(out, process.leads, done), time.monotonic()
+    log, saved = RunLog(out, process.rank == 0, done), time.monotonic()
     try:
         for step, batch in batches(source, spec_of(model), config, process, card["step"], progress):
             if done >= 1:
@@ -95,7 +87,7 @@ def train(
             numbers = train_step(task, model, batch, optimiser, config, process, step, done)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
-            card["seconds"] = seconds()
+            card["seconds"] = time.monotonic() - began
             done = synchronised(progress(step + 1), config, process)
             numbers |= {"images": card["images"], "seconds": card["seconds"]}
             log.add(step, numbers, config.log_every, done)
@@ -116,11 +108,9 @@ def spec_of(model: nn.Module) -> ModelSpec:
 
 
 def join_processes(device: str) -> Process:
-    """Read torchrun's environment; one process when there is none.
-
-    `torch.distributed.nn` has the group as default arguments of its functions. Imported once a group is there
-    (an optimiser's first step does it), it keeps that group's threads until the interpreter ends under them,
-    which now and then aborts the process.
+    """Read torchrun's environment; one process when there is none. `torch.distributed.nn`, imported only once
+    a group is there (an optimiser's first step does it), keeps the group's threads until the interpreter ends
+    under them, which now and then aborts the process.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
@@ -128,11 +118,6 @@ def join_processes(device: str) -> Process:
     if count > 1:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return Process(rank, count, torch.device(device))
-
-
-def progress_of(config: TrainConfig, step: int, seconds: float) -> float:
-    """Fraction of the run that is done when `step` begins."""
-    return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
 
 
 def synchronised(done: float, config: TrainConfig, process: Process) -> float:
@@ -150,17 +135,14 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             lr = config.trunk_lr if ".trunk." in name else config.lr
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
+            groups.setdefault((lr, config.weight_decay * (parameter.ndim > 1)), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": p, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()],
         fused=next(model.parameters()).is_cuda,
     )
 
 
-def batch_source(
-    records: RecordSource, config: TrainConfig, task: Task[Any], process: Process
-) -> BatchSource:
+def batch_source(records: RecordSource, config: TrainConfig, task: Task, process: Process) -> BatchSource:
     """On a CUDA device views are drawn there where the task can, unless `config.resident` says otherwise."""
     sampler = Sampler(records, config.weights, config.seed, task)
     on_device = process.device.type == "cuda" if config.resident is None else config.resident
@@ -178,7 +160,7 @@ def batches(
     progress: Callable[[int], float],
 ) -> Iterator[tuple[int, Batch]]:
     """(step, batch of this process) from `start` on, endless where the clock ends the run; `config.workers`
-    threads prepare some steps ahead. `progress`: fraction of the run that is done when a step begins.
+    threads prepare some steps ahead. `progress(step)`: fraction of the run that is done before a step.
     """
 
     def prepared(step: int) -> Any:
@@ -199,8 +181,8 @@ def batches(
 
 def view_config(config: TrainConfig, phase: Phase, spec: ModelSpec) -> ViewConfig:
     stride = spec.input_size // spec.low_res_size
-    fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
-    augmentation = config.scale, config.colour, fill, config.closer, config.stretch
+    red, green, blue = map(round, spec.mean)
+    augmentation = config.scale, config.colour, (red, green, blue), config.closer, config.stretch
     return ViewConfig(phase.size, stride, phase.objects, *augmentation)
 
 
@@ -209,7 +191,7 @@ def phase_at(config: TrainConfig, done: float) -> Phase:
 
 
 def train_step(
-    task: Task[Any],
+    task: Task,
     model: nn.Module,
     batch: Batch,
     optimiser: torch.optim.Optimizer,
@@ -218,8 +200,8 @@ def train_step(
     step: int,
     done: float,
 ) -> dict[str, float]:
-    """One update when the fraction `done` of the run is over; returns the numbers to log. A step whose
-    gradient is not finite is skipped and counted.
+    """One update when the fraction `done` of the run is over, skipped where the gradient is not finite;
+    returns the numbers to log.
     """
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
@@ -233,8 +215,7 @@ def train_step(
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)
     if torch.isfinite(norm):
         optimiser.step()
-    skipped = float(not torch.isfinite(norm))
-    numbers = {"loss": loss.detach(), "gradient": norm, "skipped": skipped, **numbers}
+    numbers = {"loss": loss.detach(), "gradient": norm, "skipped": ~torch.isfinite(norm), **numbers}
     return {name: float(number) for name, number in numbers.items()}
 
 
@@ -246,7 +227,7 @@ def normalised(pixels_BSS3: Tensor, spec: ModelSpec) -> Tensor:
 
 
 def average_gradients(model: nn.Module, process: Process) -> None:
-    """All-reduce to the mean gradient; parameters without a gradient count as zero."""
+    """All-reduce to the mean; parameters without a gradient count as zero."""
     if process.count == 1:
         return
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -22,21 +22,16 @@ INFERENCE_SETTINGS = (*HOW_ASKED, "automatic")
 def export_runs(
     runs: Sequence[Path], out: Path, *, half: bool = True, metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Export the EMA weights of a run, or the mean of several, with the default model's inference settings.
-
-    The card has the training settings of each run; `metadata`: more entries, which win. Returns the card's
+    """Export the EMA weights of a run, or the mean of several, with the default model's inference settings
+    and the training settings of each run; `metadata`: more entries of the card, which win. Returns the card's
     path. Raises WeightsError, Failure, StorageError.
     """
     stages = [training_of(run) for run in runs]
     training = stages[0] if len(stages) == 1 else {"mean_of": stages}
-    entries = {"training": training, **inference_settings(), **(metadata or {})}
+    default = read_card(find_model("lite")).facts
+    inference = {name: default[name] for name in INFERENCE_SETTINGS if name in default}
+    entries = {"training": training, **inference, **(metadata or {})}
     return export_model(run_weights(*runs), out, half=half, metadata=entries)
-
-
-def inference_settings() -> dict[str, Any]:
-    """Those on the default model's card, which suit every model of its kind."""
-    facts = read_card(find_model("lite")).facts
-    return {name: facts[name] for name in INFERENCE_SETTINGS if name in facts}
 
 
 def find_head(name: str) -> Path:
@@ -45,25 +40,18 @@ def find_head(name: str) -> Path:
 
 
 def attach_head(part: str, source: Path, card: Path) -> Path:
-    """Add the head `part` (boxes, edges) of a run or of another model to the exported model of `card`.
-
-    Returns its graph. Raises WeightsError for a source without such a head or with another encoder, Failure,
+    """Add the head `part` (boxes, edges) of a run or of another model to the exported model of `card`;
+    returns its graph. Raises WeightsError for a source without it or with another encoder, Failure,
     StorageError.
     """
-    return add_head(part, source, card) if is_run(source) else copy_head(part, source, card)
-
-
-def add_head(part: str, run: Path, card: Path) -> Path:
-    """Add the head of a run of the recipe `part` to the exported model of `card`; returns its graph.
-
-    Raises WeightsError for a run of another recipe or on another encoder, Failure, StorageError.
-    """
+    if not is_run(source):
+        return copy_head(part, source, card)
     network = HEADS[part].network(Lite())
     try:
-        network.load_state_dict(averaged_weights(run))
+        network.load_state_dict(averaged_weights(source))
     except RuntimeError as error:
-        raise WeightsError(f"{run} is no run of the recipe {part}") from error
-    return export_head(part, network, card, {f"{part}_training": training_of(run)})
+        raise WeightsError(f"{source} is no run of the recipe {part}") from error
+    return export_head(part, network, card, {f"{part}_training": training_of(source)})
 
 
 def training_of(run: Path) -> dict[str, Any]:

@@ -1,6 +1,4 @@
-"""Training recipes: functions that return everything a run needs. `run_recipe` is what the command line
-calls.
-"""
+"""Training recipes: functions that return a network and its settings; `run_recipe` trains by their names."""
 
 from __future__ import annotations
 
@@ -64,9 +62,8 @@ def smoke() -> tuple[nn.Module, TrainConfig]:
 
 
 def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Fine-tuning on a user's own photos, at low learning rates.
-
-    `start`: the folder of a run, a safetensors file, or a model name; the shipped default unless given.
+    """Fine-tuning on a user's own photos, at low learning rates. `start`: the folder of a run, a safetensors
+    file, or a model name.
     """
     return partly_frozen(start), TrainConfig(
         steps=1000, phases=(Phase(1.0, 384, 2, 4),), lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
@@ -92,10 +89,8 @@ def partly_frozen(start: str | Path) -> nn.Module:
 
 
 def train_accelerator(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Third stage of the default model, the whole network on one accelerator: multi-scale training, with a
-    constant number of pixels per step, and refinement windows.
-
-    Sizes alternate, because upscaled photos are softer than those of users.
+    """Third stage of the default model, the whole network on one accelerator: multi-scale training (sizes
+    alternate), with a constant number of pixels per step, and refinement windows.
     """
     model, config = starting_weights(start).requires_grad_(True), stage2()[1]
     phases = tuple[Phase, ...]()
@@ -115,22 +110,20 @@ def train_accelerator(start: str | Path = "lite") -> tuple[nn.Module, TrainConfi
 
 def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The box head of the default model, on its frozen encoder. Photos with boxes alone are used, too."""
-    network = starting_lite(start, "boxes")
     config = TrainConfig(
         steps=2500, phases=(Phase(1.0, 512, 8, 0),), warmup=100, final_lr=0.02, clip=2.0, scale=(0.7, 1.8),
         average_decay=0.998, weights=BOX_WEIGHTS, bf16=True,
     )  # fmt: skip
-    return BoxNetwork(network), config
+    return BoxNetwork(starting_lite(start, "boxes")), config
 
 
 def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
     """The edge head of the default model, on its frozen encoder."""
-    network = starting_lite(start, "edges")
     config = TrainConfig(
         steps=1500, phases=(Phase(1.0, 512, 4, 0),), lr=2e-3, weight_decay=0.01, warmup=100, final_lr=0.01,
         scale=(0.7, 1.5), average_decay=0.995, weights=EDGE_WEIGHTS, bf16=True,
     )  # fmt: skip
-    return EdgeNetwork(network), config
+    return EdgeNetwork(starting_lite(start, "edges")), config
 
 
 def starting_lite(start: str | Path, recipe: str) -> Lite:
@@ -164,7 +157,7 @@ RECIPES = {
 }  # fmt: skip
 FROM_WEIGHTS = ("stage2", "train_accelerator", "boxes", "edges", "finetune")
 MINIMAL = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
-TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
+TASKS: Mapping[str, Task] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
 
 
 def run_recipe(
@@ -175,18 +168,16 @@ def run_recipe(
     device: str = "auto",
     **overrides: Any,
 ) -> Path:
-    """Train by a named recipe; `overrides` replace fields of its TrainConfig (of its objective those that a
-    mapping names), `weights_from` is what a recipe of FROM_WEIGHTS starts from.
-
-    Continues when `out` holds a state. Raises BadOption for an unknown recipe or field and for a wrong value.
+    """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
+    TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS
+    starts from. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
     start = overrides.pop("weights_from", None)
     if start and name not in FROM_WEIGHTS:
-        raise BadOption(
-            f"weights_from: the recipe {name} starts afresh; choose one of {', '.join(FROM_WEIGHTS)}"
-        )
+        others = ", ".join(FROM_WEIGHTS)
+        raise BadOption(f"weights_from: the recipe {name} starts afresh; choose one of {others}")
     known = {f.name for f in fields(TrainConfig)}
     if unknown := set(overrides) - known:
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
@@ -202,9 +193,6 @@ def run_recipe(
 
 def changed(config: Any, overrides: Mapping[str, Any]) -> Any:
     """`config` with overrides; a part of it (`objective`) keeps the values that are not named."""
-    new = dict(overrides)
-    for name, value in overrides.items():
-        part = getattr(config, name)
-        if is_dataclass(part) and isinstance(value, Mapping):
-            new[name] = changed(part, value)
-    return replace(config, **new)
+    parts = {k: (getattr(config, k), v) for k, v in overrides.items() if isinstance(v, Mapping)}
+    nested = {k: changed(part, value) for k, (part, value) in parts.items() if is_dataclass(part)}
+    return replace(config, **{**overrides, **nested})

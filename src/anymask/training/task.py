@@ -1,14 +1,11 @@
-"""The interface between the training loop and what a network learns: which photos are of use, the views drawn
-from one, and the loss of a batch.
-"""
+"""The interface between the training loop and what a network learns: usable photos, views, and the loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
@@ -18,11 +15,9 @@ from anymask.data.record import Record
 
 @dataclass(frozen=True, slots=True)
 class ViewConfig:
-    """How views are augmented.
-
-    `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view. `scale`: scale jitter.
-    `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`: fraction of views that
-    are windows around one object, as refinement sees it. `stretch`: aspect jitter of the others.
+    """Augmentation. `size`: side in pixels. `stride`: pixels per mask cell. `objects`: masks per view.
+    `scale`: scale jitter. `colour`: strength of the colour jitter. `fill`: colour of the padding. `closer`:
+    fraction of views that are refinement windows around one object. `stretch`: aspect jitter of the others.
     """
 
     size: int
@@ -35,14 +30,6 @@ class ViewConfig:
     stretch: float = 0.0
 
 
-class View(Protocol):
-    """An augmented crop of a photo, uint8, and its ground truth."""
-
-    @property
-    def pixels_SS3(self) -> np.ndarray: ...
-
-
-V = TypeVar("V", bound=View)
 Numbers = dict[str, Tensor | float]
 """Worth logging; on the device until a step is over."""
 
@@ -64,18 +51,16 @@ class BatchSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Task(Generic[V]):
-    """What is learned; the loop knows nothing else about it.
-
-    `needs`: what a photo must have to be usable, in words. `draw`: one view, None when it shows nothing.
-    `truth`: targets of a batch of views, on the device. `loss(model, pixels_B3SS, truth, objective, rng)`: of
-    a batch, and the numbers worth logging. `gpu_dataset(records, sampler, device)`: the same views drawn from
-    photos that all lie on the device, for tasks that have that.
+class Task:
+    """`needs`: what a photo must have to be usable, in words. `draw`: one view with `pixels_SS3`, uint8, and
+    its ground truth, None when it shows nothing. `truth`: targets of a batch of views, on the device.
+    `loss(model, pixels_B3SS, truth, objective, rng)`: of a batch, and the numbers worth logging.
+    `gpu_dataset(records, sampler, device)`: draws the same views from photos that all lie on the device.
     """
 
     needs: str
-    is_usable: Callable[[Record], bool]
-    draw: Callable[[Record, ViewConfig, Generator], V | None]
-    truth: Callable[[list[V], torch.device], Any]
+    is_usable: Callable[[Record], Any]
+    draw: Callable[[Record, ViewConfig, Generator], Any]
+    truth: Callable[[list[Any], torch.device], Any]
     loss: Callable[[Any, Tensor, Any, Any, Generator], tuple[Tensor, Numbers]]
     gpu_dataset: Callable[..., BatchSource] | None = None

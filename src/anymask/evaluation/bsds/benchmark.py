@@ -1,12 +1,9 @@
 """The boundary benchmark of BSDS500: precision and recall of edges against those that people drew.
 
 At each of 99 thresholds the edges are thinned and matched one to one with the edges of every person, not
-farther than 0.75 % of the photo's diagonal (`matching.py`). A predicted pixel is right when it has a partner
-in the drawing of anybody; every drawing asks for all its own pixels. `scores.py` makes ODS, OIS, AP and R50
-of the counts.
-
-The drawings lie beside each photo in `<key>.boundaries.npz`, as `boundaries`: people x H x W, bool, lines of
-one pixel. Legend: H W image pixels, K people.
+farther than 0.75 % of the photo's diagonal. A predicted pixel is right when it has a partner in anybody's
+drawing; every drawing asks for all its own pixels. The drawings lie beside each photo in
+`<key>.boundaries.npz`, as `boundaries`: people x H x W, bool. Legend: H W image pixels, K people.
 """
 
 from __future__ import annotations
@@ -14,14 +11,13 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.progress import Progress
 from anymask.data.record import Record
 from anymask.data.sources import open_records
 from anymask.errors import BadInput
@@ -36,8 +32,9 @@ from anymask.evaluation.bsds.scores import (
 )
 from anymask.evaluation.bsds.sources import EdgeSource
 from anymask.evaluation.bsds.thinning import Flags, Floats, thin
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, checked_pixels, count_of
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import Photos, checked_pixels
+from anymask.evaluation.scoring import RunOptions, score_records
 
 MEMBER = "boundaries.npz"
 TOLERANCE = 0.0075  # of the diagonal
@@ -57,51 +54,35 @@ class EdgeScore:
         precision, recall = precision_recall(self.counts_T4)
         f = f_measure(precision, recall)
         best = int(f.argmax())
-        values = {"threshold": THRESHOLDS[best], "precision": precision[best], "recall": recall[best]}
-        numbers = {name: round(float(value), 5) for name, value in {**values, "f": f[best]}.items()}
+        values = THRESHOLDS[best], precision[best], recall[best], f[best]
+        names = "threshold", "precision", "recall", "f"
+        numbers = {name: round(float(value), 5) for name, value in zip(names, values, strict=True)}
         return {"key": self.key, "people": self.people, **numbers, "seconds": round(self.seconds, 4)}
 
 
-def evaluate_edges(
-    data: Photos,
-    source: EdgeSource,
-    *,
-    limit: int | None = None,
-    csv_path: DataPath | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Score the edges of `source` on the photos of a data set (`limit`: of its first so many).
-
-    `progress(done, total)` is called after every photo; `csv_path` receives one line per photo. Raises
-    BadInput for data that cannot be read or lack the drawings, StorageError for the CSV.
+def evaluate_edges(data: Photos, source: EdgeSource, **run: Unpack[RunOptions]) -> Report:
+    """Score the edges of `source` on the photos of a data set; `run`: see `RunOptions`. Raises BadInput for
+    data that cannot be read or lack the drawings, StorageError for the CSV.
     """
+
+    def score(_: int, record: Record) -> Iterator[EdgeScore]:
+        humans_KHW, pixels = read_boundaries(record), checked_pixels(record)
+        started = time.perf_counter()
+        strength_HW = source.edges(pixels)
+        seconds = time.perf_counter() - started
+        yield EdgeScore(record.key, len(humans_KHW), count_matches(strength_HW, humans_KHW), seconds)
+
     records = open_records(data)
-    count = count_of(records, limit)
-    scores: list[EdgeScore] = []
-    with csv_table(csv_path) as write_row:
-        for number in range(count):
-            scores.append(_score(records[number], source))
-            write_row(scores[-1].row())
-            if progress is not None:
-                progress(number + 1, count)
+    scores = score_records(records, score, EdgeScore.row, **run)
     counts_IT4 = np.stack([score.counts_T4 for score in scores])
     return {
         "dataset": records.name,
         "model": source.name,
-        "images": count,
+        "images": len(scores),
         **edge_scores(counts_IT4),
         "ci": edge_intervals(counts_IT4),
         "seconds_per_image": float(np.mean([score.seconds for score in scores])),
     }
-
-
-def _score(record: Record, source: EdgeSource) -> EdgeScore:
-    humans_KHW = read_boundaries(record)
-    pixels = checked_pixels(record)
-    started = time.perf_counter()
-    strength_HW = source.edges(pixels)
-    seconds = time.perf_counter() - started
-    return EdgeScore(record.key, len(humans_KHW), count_matches(strength_HW, humans_KHW), seconds)
 
 
 def read_boundaries(record: Record) -> Flags:
@@ -122,16 +103,13 @@ def read_boundaries(record: Record) -> Flags:
 
 def count_matches(strength_HW: Floats, humans_KHW: Iterable[Flags]) -> Counts:
     """(T, 4) counts of one photo. Equal edges at two thresholds are matched once."""
-    humans = list(humans_KHW)
-    tolerance = TOLERANCE * float(np.hypot(*strength_HW.shape))
-    counts_T4 = np.zeros((len(THRESHOLDS), 4))
-    known: dict[bytes, NDArray[np.float64]] = {}
+    humans, tolerance = list(humans_KHW), TOLERANCE * float(np.hypot(*strength_HW.shape))
+    counts_T4, before_HW = np.zeros((len(THRESHOLDS), 4)), np.zeros((0, 0), bool)
     for row, threshold in enumerate(THRESHOLDS):
         edges_HW = thin(strength_HW >= threshold)
-        name = np.packbits(edges_HW).tobytes()
-        if name not in known:
-            known = {name: _count(edges_HW, humans, tolerance)}
-        counts_T4[row] = known[name]
+        same = np.array_equal(edges_HW, before_HW)
+        counts_T4[row] = counts_T4[row - 1] if same else _count(edges_HW, humans, tolerance)
+        before_HW = edges_HW
     return counts_T4
 
 

@@ -1,9 +1,8 @@
 """Edge correspondence of BSDS500: which edge pixels of one map have a partner in another.
 
 The benchmark's assignment (Martin et al. 2004): at most one partner each, none farther than the
-tolerance, as many pairs as possible and of those the least total distance. A pixel stays without a partner at
-a hundred times the tolerance, so one more pair is worth a detour. Legend: A pixels of the first map, B of the
-second.
+tolerance, as many pairs as possible and of those the least total distance. Legend: A pixels of the first map,
+B of the second.
 """
 
 from __future__ import annotations

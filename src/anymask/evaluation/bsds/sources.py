@@ -1,9 +1,8 @@
 """Where edge maps come from: a model's edge head, the masks it finds, or the photo alone as a baseline.
 
-From masks is zero-shot edge detection as in Segment Anything (section 7.2, App. D.2): three masks at each
-point of a 16 x 16 grid, no threshold on their scores, near-duplicates removed by NMS; Sobel gradient of each
-mask's probabilities along its outer boundary; maximum over masks, scaled to 0..1; edge NMS. Legend: H W image
-pixels.
+From masks is zero-shot edge detection as in Segment Anything (section 7.2, App. D.2): masks of a 16 x 16 grid
+without thresholds, NMS; Sobel gradient of each mask's probabilities along its outer boundary; maximum over
+masks, scaled to 0..1; edge NMS. Legend: H W image pixels.
 """
 
 from __future__ import annotations
@@ -31,23 +30,21 @@ class EdgeSource(Protocol):
         ...
 
 
-class HeadEdges:
-    """What a model's edge head finds (`model.encode(pixels).detect_edges()`), on ridges only."""
-
+class ModelEdges:
     def __init__(self, model: Any) -> None:
         self._model = model
         self.name: str = model.name
+
+
+class HeadEdges(ModelEdges):
+    """What a model's edge head finds (`model.encode(pixels).detect_edges()`), on ridges only."""
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         return keep_ridges(self._model.encode(pixels_HW3).detect_edges())
 
 
-class MaskEdges:
+class MaskEdges(ModelEdges):
     """The edges of everything a model finds (`model.everything(pixels)`), as the paper makes them."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.name: str = model.name
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         strongest_HW = np.zeros(pixels_HW3.shape[:2], np.float32)

@@ -1,7 +1,4 @@
-"""Edges one pixel wide: the ridges of a strength map, and the thinning of a map of True pixels.
-
-Knows arrays only. Legend: H W image pixels.
-"""
+"""Edges one pixel wide: edge NMS of a strength map, thinning of a bool map. Legend: H W image pixels."""
 
 from __future__ import annotations
 
@@ -19,19 +16,16 @@ MARGIN = 5  # pixels near the edge of the photo, where gradients are unsure: wea
 
 
 def keep_ridges(strength_HW: Floats) -> Floats:
-    """(H, W) -> (H, W): 0 wherever a neighbour across the ridge is stronger, weakened near the photo's edge.
-
-    The usual suppression of edge detectors (Canny 1986; Dollár and Zitnick 2015). A ridge is crossed in the
-    direction in which the smoothed strength curves most.
+    """Edge NMS (Canny 1986; Dollár and Zitnick 2015), H x W float32: 0 wherever a neighbour across the ridge
+    (where the smoothed strength curves most) is stronger, weakened near the photo's edge.
     """
     step_x, step_y = _across(strength_HW)
     columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in strength_HW.shape[::-1]))
-    kept = strength_HW * _border_weights(strength_HW.shape)
+    from_edge = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in strength_HW.shape)
+    kept = strength_HW * np.minimum(np.minimum.outer(*from_edge) / MARGIN, 1).astype(np.float32)
     for sign in (-1, 1):
-        beside = cv2.remap(
-            strength_HW, columns + sign * step_x, rows + sign * step_y, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        at_xy = columns + sign * step_x, rows + sign * step_y
+        beside = cv2.remap(strength_HW, *at_xy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         kept[strength_HW * TOLERANCE < beside] = 0
     return np.asarray(kept, np.float32)
 
@@ -49,17 +43,8 @@ def _across(strength_HW: Floats) -> tuple[Floats, Floats]:
     return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
 
 
-def _border_weights(size_hw: tuple[int, ...]) -> Floats:
-    """From 0 at the outermost pixel to 1 at `MARGIN` pixels from it."""
-    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in size_hw)
-    distance = np.minimum(rows[:, None], columns[None, :])
-    return np.minimum(distance / MARGIN, 1).astype(np.float32)
-
-
 def thin(edges_HW: Flags) -> Flags:
-    """Lines of one pixel, connected as before: the two alternating passes of Guo and Hall (1989), until
-    nothing changes.
-    """
+    """Lines of one pixel, connected as before: the alternating passes of Guo and Hall (1989)."""
     map_HW = edges_HW.astype(np.uint8)
     while True:
         before = np.count_nonzero(map_HW)

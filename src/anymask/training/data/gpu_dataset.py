@@ -1,11 +1,8 @@
-"""Views drawn on the GPU, from photos and masks that all lie in its memory.
+"""Views drawn on the GPU, from photos and masks that all lie in its memory, a whole batch at once.
 
-The crops are drawn from the same random streams as on the CPU (`views.random_view`), so both show the same;
-cropping, scaling and colour jitter happen on the device, for a whole batch at once. Supersampling stands in
-for the wider filter that downscaling asks for.
-
-Legend: N photos, M masks of all photos, B views, K objects, L candidate masks of a view, S view side, m mask
-side, H W the largest photo, u samples along a view.
+The random streams are those of the CPU (`views.random_view`), so both show the same; supersampling stands in
+for the wider filter of downscaling there. Legend: N photos, M masks of all photos, B views, K objects, L
+candidate masks of a view, S view side, m mask side, H W the largest photo, u samples along a view.
 """
 
 from __future__ import annotations
@@ -36,7 +33,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class PhotoIndex:
-    """What the CPU keeps of a photo: its row, its first mask, and the boxes that views are drawn around."""
+    """What the CPU keeps of a photo: its row, the row of its first mask, and the boxes of its masks."""
 
     row: int
     first_mask: int
@@ -57,7 +54,6 @@ class PlannedView:
 
 class GpuDataset:
     """Reads every photo of `sampler` once. Raises BadOption when they do not fit into the device memory.
-
     `pixels_N3HW`, `masks_MHW`: uint8, masks 0 or 1; the last mask is empty and stands for none.
     """
 
@@ -83,14 +79,13 @@ class GpuDataset:
         return PhotoIndex(row, first_mask, record.size_hw, [a.box_xyxy for a in annotations])
 
     def prepare(self, numbers: Sequence[int], config: ViewConfig) -> list[PlannedView]:
-        return [self._plan(number, config) for number in numbers]
-
-    def _plan(self, number: int, config: ViewConfig) -> PlannedView:
-        rng = self.sampler.rng(number)
-        photo = self.photos[self.sampler.photo(rng)]
-        frame, order = random_view(photo.boxes_xyxy, photo.size_hw, config, rng)
-        masks = [photo.first_mask + i for i in order]
-        return PlannedView(photo, frame, masks, ColourJitter.draw(rng, config.colour), config)
+        plans = []
+        for rng in map(self.sampler.rng, numbers):
+            photo = self.photos[self.sampler.photo(rng)]
+            frame, order = random_view(photo.boxes_xyxy, photo.size_hw, config, rng)
+            masks = [photo.first_mask + i for i in order]
+            plans.append(PlannedView(photo, frame, masks, ColourJitter.draw(rng, config.colour), config))
+        return plans
 
     def batch(self, prepared: list[PlannedView], device: torch.device) -> Batch:
         """A view that shows no object gives its place to one of the others."""
@@ -122,17 +117,15 @@ def check_memory(needed: int, device: torch.device) -> None:
         return
     free = torch.cuda.mem_get_info(device)[0]
     if needed > MAX_MEMORY_FRACTION * free:
-        raise BadOption(
-            f"resident: photos and masks take {needed / 1e9:.1f} GB, the device has {free / 1e9:.1f} GB free;"
-            " draw views on the CPU with --set resident=false"
-        )
+        sizes = f"photos and masks take {needed / 1e9:.1f} GB, the device has {free / 1e9:.1f} GB free"
+        raise BadOption(f"resident: {sizes}; draw views on the CPU with --set resident=false")
 
 
 def sampling_grid(
     frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and which pixels of a view
-    show the photo, bool B x 1 x S x S.
+    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and bool B x 1 x S x S:
+    pixels that show the photo.
     """
     numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
     x0, y0, x1, y1, top, left, tall, wide, flip = to_device(numbers, device).double()[..., None].unbind(1)
@@ -142,9 +135,7 @@ def sampling_grid(
     from_left = torch.where(flip > 0, side - fine_u, fine_u)
     at_x = sample_positions(from_left, left, wide, x0, x1, widths, stored_hw[1])
     at_y = sample_positions(fine_u, top, tall, y0, y1, heights, stored_hw[0])
-    grid = torch.stack(
-        [at_x[:, None].expand(-1, len(fine_u), -1), at_y[..., None].expand(-1, -1, len(fine_u))], -1
-    )
+    grid = torch.stack(torch.broadcast_tensors(at_x[:, None], at_y[..., None]), -1)
     shown_x, shown_y = (
         ((at > low) & (at < low + length))[:, ::SUPERSAMPLING]
         for at, low, length in ((from_left, left, wide), (fine_u, top, tall))
@@ -156,7 +147,7 @@ def sample_positions(
     at_Bu: Tensor, start: Tensor, length: Tensor, low: Tensor, high: Tensor, size: Tensor, stored: int
 ) -> Tensor:
     """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show
-    `low`..`high` of a photo of `size` pixels. The outermost pixels go on beyond the edge.
+    `low`..`high` of a photo of `size` pixels (replicated beyond the edge).
     """
     place = low + (at_Bu - start) / length * (high - low)
     place = torch.minimum(place.clamp(min=0.5), size - 0.5)
@@ -164,8 +155,8 @@ def sample_positions(
 
 
 def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-    """Of each view the first `objects` masks that are neither too small nor nearly everything, again from the
-    first when there are fewer; and whether there are any.
+    """Of each view the first `objects` masks that are neither too small nor too large, again from the first
+    when there are fewer; and whether there are any.
     """
     cells_BL = masks_BLmm.sum((2, 3))
     fits_BL = (cells_BL >= MIN_CELLS) & (cells_BL <= MAX_COVER * masks_BLmm[0, 0].numel())

@@ -1,7 +1,4 @@
-"""Views with object masks: an augmented crop of a photo and a few of the objects visible in it.
-
-Knows nothing of prompts or networks.
-"""
+"""Views with object masks: an augmented crop of a photo and a few of the objects visible in it."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from torch import Tensor
 from anymask.core.mask import Mask
 from anymask.data.record import Annotation, Record
 from anymask.training.data.augment import Box, ColourJitter, ViewFrame, random_frame, window_frame
+from anymask.training.device import to_device
 from anymask.training.task import ViewConfig
 
 MIN_CELLS = 12  # mask cells that a visible object covers
@@ -24,9 +22,7 @@ MAX_COVER = 0.95  # fraction of the view that it covers
 
 @dataclass(frozen=True, slots=True)
 class MaskView:
-    """`pixels_SS3`: uint8. `masks_Kmm`: bool, one per object, at the mask stride. `closer`: a window around
-    one object.
-    """
+    """`masks_Kmm`: bool, one per object, at the mask stride. `closer`: a window around one object."""
 
     pixels_SS3: np.ndarray
     masks_Kmm: np.ndarray
@@ -39,10 +35,6 @@ class MaskTargets:
 
     masks_BKmm: Tensor
     closer_B: Tensor
-
-
-def has_mask(record: Record) -> bool:
-    return bool(with_mask(record))
 
 
 def with_mask(record: Record) -> list[Annotation]:
@@ -88,8 +80,8 @@ def random_view(
 
 
 def mask_targets(views: Sequence[MaskView], device: torch.device) -> MaskTargets:
-    masks_BKmm = torch.from_numpy(np.stack([view.masks_Kmm for view in views])).to(device)
-    return MaskTargets(masks_BKmm, torch.tensor([view.closer for view in views], device=device))
+    masks_BKmm = to_device(np.stack([view.masks_Kmm for view in views]), device)
+    return MaskTargets(masks_BKmm, to_device([view.closer for view in views], device))
 
 
 def mask_array(annotation: Annotation) -> np.ndarray:

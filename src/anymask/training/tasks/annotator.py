@@ -1,15 +1,12 @@
 """The simulated annotator: a first prompt drawn from the ground truth, then clicks in the error region.
 
-Works on masks at the mask stride, on the device they are on; coordinates leave in model pixels. All random
-numbers come from a NumPy generator, so a session is the same on every device. Knows nothing of networks or
-losses.
-
-Legend: P prompts, N points, m mask side.
+Works on masks at the mask stride, on their device; points are in model pixels. All random numbers come from a
+NumPy generator, so a session is the same on every device. Legend: P prompts, N points, m mask side.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +22,7 @@ POINT, BOX, MASK = 0, 1, 2
 MASK_PROMPT_LOGIT = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class Prompts:
+class Prompts(NamedTuple):
     """Prompts of P objects: `points_PN2` model pixels, `labels_PN`, `masks_P1mm` logits, `has_mask_P`."""
 
     points_PN2: Tensor
@@ -47,13 +43,13 @@ class Prompts:
 
 
 def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
-    """A point, a jittered box or a loose mask for every object (bool, none empty).
-
-    Columns of `labels_PN`: box corners, then one point; absent ones are padding, and a column that is all
-    padding is left out.
+    """A point, a jittered box or a loose mask for every object (bool, none empty). Columns of `labels_PN`:
+    box corners, then one point; columns of padding alone are left out.
     """
-    kinds = _draw_kinds(len(target_Pmm), how, rng)
-    device = target_Pmm.device
+    count, device = len(target_Pmm), target_Pmm.device
+    draws = rng.random(count if how.mixed else 1)
+    kinds = np.where(draws < how.point, POINT, np.where(draws < how.point + how.box, BOX, MASK))
+    kinds = np.broadcast_to(kinds, count)
     labels = np.full((len(kinds), 3), PAD, np.int64)
     labels[kinds == BOX] = TOP_LEFT, BOTTOM_RIGHT, PAD
     labels[kinds == POINT, 2] = POSITIVE
@@ -72,20 +68,14 @@ def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Genera
     return Prompts(points * (labels_PN != PAD)[..., None], labels_PN, masks[:, None], has_mask)
 
 
-def _draw_kinds(count: int, how: FirstPrompt, rng: Generator) -> np.ndarray:
-    draws = rng.random(count if how.mixed else 1)
-    kinds = np.where(draws < how.point, POINT, np.where(draws < how.point + how.box, BOX, MASK))
-    return np.broadcast_to(kinds, count).copy()
-
-
 def like(values: np.ndarray, tensor: Tensor) -> Tensor:
     """float32, on the device of `tensor`."""
     return to_device(values.astype(np.float32), tensor.device)
 
 
 def pick_cells(region_Pmm: Tensor, distance_Pmm: Tensor, centre: float, rng: Generator) -> Tensor:
-    """Click positions (x, y), in cells, at the centre of a cell of each region: that of the largest distance
-    with probability `centre`, else any. In an empty region a corner of the frame.
+    """Centres (x, y), in cells, of a cell of each region: that of the largest distance with probability
+    `centre`, else any. In an empty region a corner of the frame.
     """
     count, side = len(region_Pmm), region_Pmm.shape[-1]
     centred_P = to_device(rng.random(count) < centre, region_Pmm.device)
@@ -118,11 +108,8 @@ def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
     max_P = (0.15 * region_Pmm.sum((1, 2)).sqrt()).floor().clamp(min=1)
     by_P11 = (1 + (like(rng.random(count), region_Pmm) * max_P).floor())[:, None, None]
     grows_P11 = to_device(rng.random(count) < 0.5, region_Pmm.device)[:, None, None]
-    dilated, eroded = (
-        distance_transform(~region_Pmm, False) <= by_P11,
-        distance_transform(region_Pmm) > by_P11,
-    )
-    changed = torch.where(grows_P11, dilated, eroded)
+    dilated = distance_transform(~region_Pmm, False) <= by_P11
+    changed = torch.where(grows_P11, dilated, distance_transform(region_Pmm) > by_P11)
     shift_2P = (like(rng.uniform(-1, 1, (2, count)), region_Pmm) * (max_P + 0.5)).round().long()
     cells_m = torch.arange(side, device=region_Pmm.device)
     rows, columns = ((cells_m - by_P[:, None]) % side for by_P in shift_2P)
@@ -134,11 +121,9 @@ def loose_masks(region_Pmm: Tensor, rng: Generator) -> Tensor:
 def correction_clicks(
     predicted_Pmm: Tensor, target_Pmm: Tensor, stride: int, centre: float, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """One corrective click per object in its error region (positive in false negatives); padding when there
-    is no error.
-
-    With probability `centre` in the kind of error with the larger distance transform, as a person would see
-    first, else in any. Returns points P x 2 in model pixels and labels P.
+    """One corrective click per object in its error region; padding when there is no error. With probability
+    `centre` in the kind of error with the larger distance transform, else in any. Returns points P x 2 in
+    model pixels and labels P.
     """
     missed, extra = target_Pmm & ~predicted_Pmm, predicted_Pmm & ~target_Pmm  # false negatives and positives
     missed_distance_Pmm, extra_distance_Pmm = distance_transform(torch.cat([missed, extra])).chunk(2)

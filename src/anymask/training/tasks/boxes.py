@@ -1,9 +1,7 @@
 """Detection task: views with the boxes of whole objects, and the loss of the box head.
 
 Task-aligned assignment (Feng et al. 2021, "TOOD"): the cells inside an object whose score and box fit best
-are its positives. The score's target is the IoU of the box.
-
-Legend: B views, K objects, A cells.
+are its positives. The score's target is the IoU of the box. Legend: B views, K objects, A cells.
 """
 
 from __future__ import annotations
@@ -36,8 +34,8 @@ GROUP_SOURCES = {"human-seg"}  # here the group is the object
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxView:
-    """`pixels_SS3`: uint8. `objects_K4`, `ignored_K4`: x0, y0, x1, y1 in pixels of the view; cells inside
-    ignored boxes are neither positive nor negative. `negative_weight`: of cells without an object.
+    """Boxes x0, y0, x1, y1 in pixels of the view; cells inside ignored ones are neither positive nor
+    negative. `negative_weight`: of cells without an object.
     """
 
     pixels_SS3: np.ndarray
@@ -111,11 +109,10 @@ def box_loss(
     negative_BA = score_now_BA * truth.negative_weight_B[:, None]
     weight_BA = torch.where(positive_BA, (target_BA - score_now_BA).abs(), negative_BA) ** FOCAL_POWER
     weight_BA = weight_BA * ~(is_inside(centres_A2, truth.ignored_BK4).any(1) & ~positive_BA)
-    score = (F.binary_cross_entropy_with_logits(score_BA, target_BA, reduction="none") * weight_BA).sum()
+    each_BA = F.binary_cross_entropy_with_logits(score_BA, target_BA, reduction="none") * weight_BA
     assigned_BA4 = truth.objects_BK4.gather(1, object_BA.clamp(min=0)[..., None].expand(-1, -1, 4))
-    box = ((1 - iou_of(box_BA4, assigned_BA4, generalised=True)) * target_BA).sum()
-    total = target_BA.sum().clamp(min=1)
-    score, box = score / total, box / total
+    apart_BA = (1 - iou_of(box_BA4, assigned_BA4, generalised=True)) * target_BA
+    score, box = (loss_BA.sum() / target_BA.sum().clamp(min=1) for loss_BA in (each_BA, apart_BA))
     return 2 * (score + box), {"score": score.detach(), "box": box.detach()}
 
 
@@ -130,9 +127,8 @@ def assign(
     inside_BKA = is_inside(centres_A2, objects_BK4)
     fit_BKA = (score_BA.sigmoid()[:, None] ** SCORE_POWER * iou_BKA**IOU_POWER + 1e-9) * inside_BKA
     best_BKA = torch.zeros_like(inside_BKA).scatter_(2, fit_BKA.topk(TOP_CELLS, 2).indices, True) & inside_BKA
-    iou_BKA = torch.where(best_BKA, iou_BKA, -1.0)
+    iou_BKA, fit_BKA = torch.where(best_BKA, iou_BKA, -1.0), torch.where(best_BKA, fit_BKA, 0.0)
     top_BA, object_BA = iou_BKA.max(1)
-    fit_BKA = torch.where(best_BKA, fit_BKA, 0.0)
     relative_BKA = fit_BKA / fit_BKA.amax(2, keepdim=True).clamp(min=1e-12)
     best_iou_BA = iou_BKA.amax(2).clamp(min=0).gather(1, object_BA)
     target_BA = relative_BKA.gather(1, object_BA[:, None])[:, 0] * best_iou_BA
@@ -160,12 +156,9 @@ def area(low: Tensor, high: Tensor) -> Tensor:
 
 
 def box_targets(views: Sequence[BoxView], device: torch.device) -> BoxTargets:
-    arrays = (
-        padded([view.objects_K4 for view in views]),
-        padded([view.ignored_K4 for view in views]),
-        np.array([view.negative_weight for view in views], np.float32),
-    )
-    return BoxTargets(*(to_device(array, device) for array in arrays))
+    boxes = padded([view.objects_K4 for view in views]), padded([view.ignored_K4 for view in views])
+    weights = np.array([view.negative_weight for view in views], np.float32)
+    return BoxTargets(*(to_device(array, device) for array in (*boxes, weights)))
 
 
 def padded(boxes: list[np.ndarray]) -> np.ndarray:

@@ -1,9 +1,6 @@
 """Interactive segmentation task: encode once, answer a first prompt and simulated corrections, sum losses.
 
-Passes between the first and the last correction run without gradients: they only bring the annotator and
-the mask to where a real session would be after so many clicks. Losses are those of the first pass and of the
-last.
-
+Losses are those of the first pass and of the last; passes in between run without gradients.
 Legend: B images, K objects each, P = B x K prompts, m mask side.
 """
 
@@ -18,7 +15,7 @@ from torch.nn import functional as F
 from anymask.networks.segmenter import Decoded, Segmenter
 from anymask.training.config import Objective
 from anymask.training.data.gpu_dataset import GpuDataset
-from anymask.training.data.views import MaskTargets, draw_view, has_mask, mask_targets
+from anymask.training.data.views import MaskTargets, draw_view, mask_targets, with_mask
 from anymask.training.task import Numbers, Task
 from anymask.training.tasks.annotator import PAD, Prompts, correction_clicks, first_prompts
 from anymask.training.tasks.losses import dice, focal, mask_iou, normalised_focal, probability_loss
@@ -31,10 +28,9 @@ def session_loss(
     objects, target_Pmm = truth.masks_BKmm.shape[1], truth.masks_BKmm.flatten(0, 1)
     target_P1mm, closer_P = target_Pmm.unsqueeze(1), truth.closer_B.repeat_interleave(objects)
     stride = pixels_B3SS.shape[-1] // target_Pmm.shape[-1]
-    embedding = model.encode_image(pixels_B3SS)
-    embedding = {name: repeated(t, objects) for name, t in embedding.items()}
+    embedding = {name: repeated(t, objects) for name, t in model.encode_image(pixels_B3SS).items()}
     prompts = first_prompts(target_Pmm, stride, objective.first, rng)
-    decoded = decode(model, embedding, prompts)
+    decoded = model.decode(embedding, *prompts)
     counts_P = ~(closer_P & prompts.ambiguous_P)
     loss, numbers = prediction_loss(decoded, target_P1mm, prompts, objective, "first", counts_P)
     corrections = 1 + int(rng.choice(len(objective.corrections), p=objective.corrections))
@@ -43,21 +39,15 @@ def session_loss(
         prompts = next_prompts(prompts, decoded, target_Pmm, refine_P & (number == 0), stride, objective, rng)
         last = number == corrections - 1
         with torch.set_grad_enabled(last and torch.is_grad_enabled()):
-            decoded = decode(model, embedding, prompts)
-    correction_loss, more = prediction_loss(decoded, target_P1mm, prompts, objective, "last")
+            decoded = model.decode(embedding, *prompts)
+    all_P = torch.ones_like(closer_P)
+    correction_loss, more = prediction_loss(decoded, target_P1mm, prompts, objective, "last", all_P)
     return loss + correction_loss, {**numbers, **more, "corrections": float(corrections)}
 
 
 def repeated(map_BChw: Tensor, objects: int) -> Tensor:
-    """Each image's map once for each of its objects, channels still last: sums of maps in different orders
-    take nine times as long.
-    """
+    """Each image's map once for each of its objects, channels still last (nine times as fast to add)."""
     return map_BChw.repeat_interleave(objects, 0).contiguous(memory_format=torch.channels_last)
-
-
-def decode(model: Segmenter, embedding: dict[str, Tensor], prompts: Prompts) -> Decoded:
-    given = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
-    return model.decode(embedding, *given)
 
 
 def next_prompts(
@@ -69,10 +59,9 @@ def next_prompts(
     objective: Objective,
     rng: Generator,
 ) -> Prompts:
-    """The annotator's next click on the mask a user would see, with its logits fed back.
-
-    Where `refine_P`, a refinement pass instead: the same prompt and a mask fed back, of several candidates
-    the one with the best IoU, so that what is learned is to redraw that candidate and not to choose another.
+    """The annotator's next click on the mask a user would see, with its logits fed back. Where `refine_P`, a
+    refinement pass instead: the same prompt, and the candidate of the best IoU fed back, so that what is
+    learned is to redraw it and not to choose another.
     """
     ambiguous_P = prompts.ambiguous_P
     best_P = 1 + mask_iou(decoded.low_res_masks_P4mm.detach(), target_Pmm[:, None])[:, 1:].argmax(1)
@@ -109,27 +98,20 @@ def chosen_slots(decoded: Decoded, ambiguous_P: Tensor) -> Tensor:
 
 
 def prediction_loss(
-    decoded: Decoded,
-    target_P1mm: Tensor,
-    prompts: Prompts,
-    objective: Objective,
-    name: str,
-    counts_P: Tensor | None = None,
+    decoded: Decoded, target_P1mm: Tensor, prompts: Prompts, objective: Objective, name: str, counts_P: Tensor
 ) -> tuple[Tensor, Numbers]:
     """Mask loss (of ambiguous prompts the minimum over candidates), IoU regression and log score of the
-    probabilities, averaged over the prompts that count (None: all).
+    probabilities, averaged over the prompts that count (bool; 0 if none does).
     """
-    weight_P = weights_of(prompts.has_mask_P, counts_P)
-    logits = decoded.low_res_masks_P4mm.float()
-    ambiguous = prompts.ambiguous_P
-    given = logits, target_P1mm
+    weight_P = counts_P.float() / counts_P.sum().clamp(min=1)
+    ambiguous, given = prompts.ambiguous_P, (decoded.low_res_masks_P4mm.float(), target_P1mm)
     focal_P4 = 20 * focal(*given) if objective.paper_focal else normalised_focal(*given)
-    per_slot = focal_P4 + objective.dice * dice(logits, target_P1mm)
+    per_slot = focal_P4 + objective.dice * dice(*given)
     candidates = per_slot[:, 1:].min(1).values + objective.all_candidates * per_slot[:, 1:].mean(1)
     several = candidates + objective.single_when_ambiguous * per_slot[:, 0]
     per_prompt = torch.where(ambiguous, several, per_slot[:, 0] + objective.all_candidates * candidates)
     masks = (per_prompt * weight_P).sum()
-    iou = mask_iou(logits, target_P1mm)
+    iou = mask_iou(*given)
     error = decoded.iou_P4.float() - iou
     iou_loss_P = (error.square() if objective.paper_focal else error.abs()).mean(1)
     loss = masks + objective.iou * (iou_loss_P * weight_P).sum()
@@ -140,11 +122,5 @@ def prediction_loss(
     return loss, {f"{name}_iou": seen, f"{name}_mask_loss": masks.detach()}
 
 
-def weights_of(like_P: Tensor, counts_P: Tensor | None) -> Tensor:
-    """float32: equal weights of those that count, summing to 1 (or to 0, if none does)."""
-    counts_P = torch.ones_like(like_P) if counts_P is None else counts_P.float()
-    return counts_P / counts_P.sum().clamp(min=1)
-
-
-CLICKS = Task("masks", has_mask, draw_view, mask_targets, session_loss, GpuDataset)
+CLICKS = Task("masks", with_mask, draw_view, mask_targets, session_loss, GpuDataset)
 """Promptable segmentation."""

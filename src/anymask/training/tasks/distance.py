@@ -1,16 +1,12 @@
 """Euclidean distance transform of masks: where people click, and how masks grow and shrink.
 
 On the CPU OpenCV's, mask by mask; on an accelerator the same numbers for all masks at once, columns first and
-then rows (Felzenszwalb and Huttenlocher 2012, as minima over whole rows: more sums than their envelope, and
-no loop).
-
-Legend: P masks, m mask side.
+then rows (Felzenszwalb and Huttenlocher 2012, as minima over whole rows). Legend: P masks, m mask side.
 """
 
 from __future__ import annotations
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,7 +18,6 @@ EAGER_ROWS = 16  # at once where no kernel is compiled, to bound memory
 
 def distance_transform(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
     """float32 P x m x m: Euclidean distance of each cell to the nearest one outside the region; 0 there.
-
     `frame_ends`: what lies beyond the frame is outside.
     """
     padded = F.pad(region_Pmm, (1, 1, 1, 1), value=not frame_ends)
@@ -31,17 +26,8 @@ def distance_transform(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
 
 
 def distances_opencv(region_Pmm: Tensor) -> Tensor:
-    return torch.stack([torch.from_numpy(_in_bbox(a)) for a in region_Pmm.to(torch.uint8).numpy()])
-
-
-def _in_bbox(region_mm: np.ndarray) -> np.ndarray:
-    """Computed in the bounding box and right beside it alone: it is 0 elsewhere."""
-    x, y, w, h = cv2.boundingRect(region_mm)
-    part = slice(max(0, y - 1), y + h + 1), slice(max(0, x - 1), x + w + 1)
-    distance = np.zeros(region_mm.shape, np.float32)
-    if w:
-        distance[part] = cv2.distanceTransform(region_mm[part], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance
+    masks, how = region_Pmm.to(torch.uint8).numpy(), (cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return torch.stack([torch.from_numpy(cv2.distanceTransform(mask, *how)) for mask in masks])
 
 
 def distances_torch(region_Pmm: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Edge detection task: views with the outlines of all masks, and the loss of the edge head.
 
 Trained on photos of which (nearly) every pixel belongs to a mask: elsewhere a missing outline is no negative.
-
 Legend: B views, K masks, S side of a view, m side of a map at stride 2, h w of a coarser one.
 """
 
@@ -32,9 +31,7 @@ SIDE_OUTPUT_WEIGHT = 0.2  # of the coarser outputs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeView:
-    """`pixels_SS3`: uint8. `edges_SS`, `known_SS`: bool, pixels beside which a mask begins or ends, and those
-    of the photo.
-    """
+    """`edges_SS`, `known_SS`: bool, pixels beside which a mask begins or ends, and those of the photo."""
 
     pixels_SS3: np.ndarray
     edges_SS: np.ndarray
@@ -43,7 +40,7 @@ class EdgeView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeTargets:
-    """Ground truth of a batch: bool, as in `EdgeView`."""
+    """Ground truth of a batch, as in `EdgeView`."""
 
     edges_BSS: Tensor
     known_BSS: Tensor
@@ -82,17 +79,14 @@ def outlines(masks_KSS: Iterable[np.ndarray], known_SS: np.ndarray) -> np.ndarra
 
 
 def edge_targets(views: Sequence[EdgeView], device: torch.device) -> EdgeTargets:
-    edges, known = [view.edges_SS for view in views], [view.known_SS for view in views]
-    return EdgeTargets(to_device(np.stack(edges), device), to_device(np.stack(known), device))
+    maps = [view.edges_SS for view in views], [view.known_SS for view in views]
+    return EdgeTargets(*(to_device(np.stack(m), device) for m in maps))
 
 
 def edge_loss(
     model: EdgeNetwork, pixels_B3SS: Tensor, truth: EdgeTargets, _objective: Any, _rng: Generator
 ) -> tuple[Tensor, Numbers]:
-    """Cross-entropy with deep supervision (HED) and the numbers worth logging.
-
-    A cell's target is the fraction of it that lies on edges.
-    """
+    """Cross-entropy with deep supervision (HED); a cell's target is the fraction of it that lies on edges."""
     *coarse, finest_B1mm = (logits.float() for logits in model(pixels_B3SS))
     fraction_B1mm, known_B1mm = (
         F.avg_pool2d(map_BSS[:, None].float(), MASK_STRIDE) for map_BSS in (truth.edges_BSS, truth.known_BSS)

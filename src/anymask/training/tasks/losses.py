@@ -16,10 +16,7 @@ MIN_MATCH_IOU = 0.5  # below it no candidate counts as the one meant
 
 @compiled_on_gpu
 def normalised_focal(logits_PMmm: Tensor, target_P1mm: Tensor, gamma: float = 2.0) -> Tensor:
-    """Normalised focal loss (RITM): weights are rescaled, per mask, to sum to the number of pixels; P x M.
-
-    Without the rescaling the loss of a nearly right mask vanishes, and with it the gradient at its boundary.
-    """
+    """Normalised focal loss (RITM): weights are rescaled, per mask, to sum to the number of pixels; P x M."""
     log_likelihood = F.logsigmoid(torch.where(target_P1mm, logits_PMmm, -logits_PMmm))
     weight = (1 - log_likelihood.exp()) ** gamma
     scale = weight.numel() / weight.shape[0] / weight.shape[1] / weight.detach().sum((2, 3)).clamp(min=1e-3)
@@ -50,9 +47,8 @@ def mask_iou(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:
 
 
 def probability_loss(logits_P5: Tensor, iou_P4: Tensor, ambiguous_P: Tensor) -> Tensor:
-    """Log score (a proper scoring rule) of "which candidate is meant, or none", per prompt.
-
-    Ambiguous prompts choose among slots 1..3, the others between slot 0 and none.
+    """Log score (a proper scoring rule) of "which candidate is meant, or none", per prompt. Ambiguous prompts
+    choose among slots 1..3, the others between slot 0 and none.
     """
     allowed = torch.ones_like(logits_P5, dtype=torch.bool)
     allowed[:, 0] = ~ambiguous_P
