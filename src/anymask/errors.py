@@ -96,4 +96,4 @@ def mapped(
 
 def reason(error: BaseException) -> str:
     """One line: 'No space left on device' rather than '[Errno 28] ...'."""
-    return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -272,10 +275,25 @@ def test_a_tiff_that_claims_more_rows_than_it_has_is_refused() -> None:
 def test_a_path_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match=r"nothing\.jpg: no such file"):
         read_image(tmp_path / "nothing.jpg")
-    with pytest.raises(BadImage, match="directory"):
+    with pytest.raises(BadImage, match="expected a regular file, got a folder"):
         read_image(tmp_path)
     with pytest.raises(BadImage, match="null"):
         read_image("photo\0.jpg")
+
+
+@pytest.mark.parametrize("read", [read_image, image_size])
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_what_is_no_regular_file_is_refused_unopened(
+    read: Callable[[Path], object], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    if kind == "pipe":
+        os.mkfifo("photo.jpg")
+    else:
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind("photo.jpg")
+    with pytest.raises(BadImage, match=r"photo\.jpg: expected a regular file, got a pipe, a socket"):
+        read(Path("photo.jpg"))
 
 
 @pytest.mark.parametrize("source", [None, 7, [[1, 2], [3, 4]], io.StringIO("text")])
@@ -356,7 +374,7 @@ def test_a_size_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
     Image.new("L", (40, 30)).save(tmp_path / "large.png")
     with pytest.raises(BadImage, match="expected JPEG"):
         image_size(tmp_path / "text.jpg")
-    with pytest.raises(BadImage, match=r"missing\.jpg cannot be opened: No such file"):
+    with pytest.raises(BadImage, match=r"missing\.jpg: no such file"):
         image_size(tmp_path / "missing.jpg")
     with pytest.raises(BadImage, match="at most 1,000 pixels"):
         image_size(tmp_path / "large.png", max_pixels=1000)

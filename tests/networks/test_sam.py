@@ -13,7 +13,7 @@ from sam_references import assert_parity, seeded, tiny_sam
 from torch.nn import functional as F
 
 from anymask.errors import ModelNotFound
-from anymask.networks.layers import LayerNorm2d, pad_to_windows, windows_of, without_windows
+from anymask.networks.layers import LayerNorm2d, in_windows
 from anymask.networks.presets import PRESETS, build
 from anymask.networks.sam import Sam
 
@@ -116,15 +116,18 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(7, 7), (8, 5), (3, 14)], ids=str)
-def test_windows_put_together_again_are_the_padded_map(size_hw: tuple[int, int]) -> None:
+def test_windows_are_padded_with_zeros_and_put_together_again(size_hw: tuple[int, int]) -> None:
     with seeded(0):
         x = torch.randn(2, *size_hw, 3)
-    padded = pad_to_windows(x, 7)
-    assert padded.shape[1] % 7 == padded.shape[2] % 7 == 0
-    assert torch.equal(padded[:, : size_hw[0], : size_hw[1]], x)
-    assert padded.count_nonzero() == x.count_nonzero()
-    back = without_windows(windows_of(padded, 7), (padded.shape[1], padded.shape[2]))
-    assert torch.equal(back, padded)
+    windows = torch.nn.Identity()
+    seen = []
+    windows.register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
+    assert torch.equal(in_windows(windows, x, 7), x)
+    count = 2 * -(-size_hw[0] // 7) * -(-size_hw[1] // 7)
+    assert seen[0].shape == (count, 7, 7, 3)
+    assert seen[0].count_nonzero() == x.count_nonzero()
+    height, width = (min(side, 7) for side in size_hw)
+    assert torch.equal(seen[0][0, :height, :width], x[0, :7, :7])
 
 
 def test_layer_norm_2d_normalises_the_channels_of_each_pixel() -> None:

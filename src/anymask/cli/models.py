@@ -84,12 +84,12 @@ def megabytes(done: int, total: int) -> None:
 def info(name: Name) -> None:
     """The card of a model as JSON: its frame, checksums, sources, licences, measured numbers."""
     from anymask.errors import ModelNotFound
-    from anymask.hub.catalog import ZOO, find_model
+    from anymask.hub.catalog import CATALOG, find_model
 
     try:
         path = find_model(name)
     except ModelNotFound:
-        if name not in ZOO:
+        if name not in CATALOG:
             raise
         say(json.dumps(published_fields(name), indent=2))
     else:
@@ -104,9 +104,9 @@ def card_fields(path: Path) -> dict[str, Any]:
 
 
 def published_fields(name: str) -> dict[str, Any]:
-    from anymask.hub.catalog import ZOO
+    from anymask.hub.catalog import CATALOG
 
-    published = ZOO[name]
+    published = CATALOG[name]
     remote = {"url": published.remote.url, "sha256": published.remote.sha256, "bytes": published.remote.size}
     return {"name": name, "about": published.about, "licence": published.licence, "path": None, **remote}
 

@@ -1,9 +1,9 @@
-"""Where the files of a model are, and its card. Knows names and JSON, not what is inside a weights file.
+"""Where the files of a model are, and its card.
 
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
 `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
 `<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some heads with
-weights of their own: `<stem>.boxes.onnx` finds where things are, `<stem>.edges.onnx` where they end.
+weights of their own: `<stem>.boxes.onnx` (box proposals) and `<stem>.edges.onnx` (edge detection).
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from anymask.errors import ModelNotFound, WeightsError
 from anymask.files import sha256_of, write_atomically
 
 HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
-TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
+TEMPERATURE_FACT = "temperature"  # on a card: for temperature scaling of the probabilities
 SUFFIXES = (
-    ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors", ".json",
+    ".json", ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors",
 )  # fmt: skip
-
 PARTS = ("encoder", "decoder", "points", "boxes", "edges", "weights")
 HEAD_PARTS = ("boxes", "edges")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The paths of one model; not all of them need exist."""
+    """The paths of one model, in the order of SUFFIXES; not all of them need exist."""
 
     card: Path
     encoder: Path
@@ -45,8 +44,7 @@ class ModelFiles:
     def of(cls, path: Path) -> ModelFiles:
         """The files beside any one of them."""
         stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
-        encoder, decoder, points, boxes, edges, weights, card = (path.with_name(stem + s) for s in SUFFIXES)
-        return cls(card, encoder, decoder, points, boxes, edges, weights)
+        return cls(*(path.with_name(stem + suffix) for suffix in SUFFIXES))
 
     @property
     def has_graphs(self) -> bool:
@@ -54,8 +52,7 @@ class ModelFiles:
 
     def parts(self) -> Iterator[tuple[str, Path]]:
         """The name on the card and the path of each file that exists."""
-        named = ((part, self.part(part)) for part in PARTS)
-        return ((part, path) for part, path in named if path.is_file())
+        return ((part, self.part(part)) for part in PARTS if self.part(part).is_file())
 
     def part(self, name: str) -> Path:
         """One of PARTS, by its name on the card."""

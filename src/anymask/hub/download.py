@@ -1,7 +1,7 @@
 """One file from the network to the disk: resumed where it was cut, checked, in place only when it is whole.
 
-Knows HTTP and files, not models. Bytes arrive in `<name>.partial` beside the target; that file survives
-cuts, full disks and Ctrl-C, and the next call goes on where it ends.
+Bytes arrive in `<name>.partial` beside the target; that file survives cuts, full disks and Ctrl-C, and the
+next call goes on where it ends.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def _fetch(remote: Remote, partial: Path, progress: Progress | None) -> None:
     headers = {"User-Agent": "anymask", **({"Range": f"bytes={start}-"} if start else {})}
     request = urllib.request.Request(remote.url, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        appends = response.status == PARTIAL_CONTENT and _starts_at(response, start)
+        content_range = response.headers.get("Content-Range") or ""
+        appends = response.status == PARTIAL_CONTENT and content_range.startswith(f"bytes {start}-")
         done = start if appends else 0
         with partial.open("ab" if appends else "wb") as file:
             while done < remote.size and (block := response.read(BLOCK_BYTES)):
@@ -104,18 +105,14 @@ def _fetch(remote: Remote, partial: Path, progress: Progress | None) -> None:
                     progress(done, remote.size)
 
 
-def _starts_at(response: http.client.HTTPResponse, start: int) -> bool:
-    return (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
-
-
 def _reason(error: Exception, remote: Remote) -> str:
     """What went wrong with one connection. Raises DownloadError when trying again is useless."""
     if not isinstance(error, urllib.error.HTTPError):
         return str(getattr(error, "reason", None) or error) or type(error).__name__
-    told = f"the server answered {error.code} {error.reason}"
+    answer = f"the server answered {error.code} {error.reason}"
     if error.code not in (RANGE_PAST_END, TOO_MANY) and error.code < SERVER_FAULT:
-        raise DownloadError(f"cannot download {remote.url}: {told}") from error
-    return told
+        raise DownloadError(f"cannot download {remote.url}: {answer}") from error
+    return answer
 
 
 def _size(path: Path) -> int:

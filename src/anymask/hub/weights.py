@@ -63,11 +63,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, name: str = "auto
 
 
 def save_weights(
-    state: State,
-    target: str | Path,
-    network: str,
-    spec: ModelSpec,
-    metadata: Mapping[str, Any] | None = None,
+    state: State, target: str | Path, network: str, spec: ModelSpec, metadata: Mapping[str, Any] | None = None
 ) -> Path:
     """Write weights and their card, each atomically; `metadata`: more entries. Returns the card's path.
 

@@ -1,4 +1,4 @@
-"""Pixel formats: arrays of any depth and number of channels to H x W x 3 uint8. Knows no files.
+"""Pixel formats: arrays of any depth and number of channels to H x W x 3 uint8.
 
 Legend: H W pixels, C channels (1 grey, 3 RGB, 4 RGB and alpha).
 """
@@ -78,13 +78,18 @@ def _integer_range(array: NDArray[Any], name: str) -> float:
 
 
 def _float_range(array: NDArray[Any], name: str) -> float:
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
+    low, high = _extremes(array, name)
     for top in (1.0, 255.0):
         if low >= -OVERSHOOT * high and high <= (1 + OVERSHOOT) * top:
             return top
     raise BadImage(f"{name}: expected floats in 0..1 or 0..255, got {low:g}..{high:g}")
+
+
+def _extremes(array: NDArray[Any], name: str) -> tuple[float, float]:
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
+    return low, high
 
 
 def _scaled(array_HWC: NDArray[Any], top: float) -> Pixels:
@@ -99,9 +104,7 @@ def _scaled(array_HWC: NDArray[Any], top: float) -> Pixels:
 
 def stretched(array_HW: NDArray[Any], name: str) -> Pixels:
     """Measurements (heights, temperatures): the smallest value becomes black, the largest white."""
-    low, high = float(array_HW.min()), float(array_HW.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImage(f"{name}: expected finite numbers, got NaN or infinity")
+    low, high = _extremes(array_HW, name)
     pixels_HW = np.empty(array_HW.shape, np.uint8)
     for rows in strips(*array_HW.shape):
         pixels_HW[rows] = (array_HW[rows].astype(np.float64) - low) / max(high - low, 1e-300) * 255 + 0.5

@@ -1,16 +1,18 @@
-"""read_image: from what people have to H x W x 3 uint8 RGB, upright. Knows files and formats, no network.
+"""read_image: from what people have to H x W x 3 uint8 RGB, upright.
 
 Pixels are converted in strips, so that a large photo is in memory twice at most: decoded, and as the result.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from anymask.core.resample import Pixels, strips
-from anymask.errors import BadImage
+from anymask.errors import BadImage, BadInput, mapped
+from anymask.files import check_regular
 from anymask.images.pixels import over_white, rgb_from_array, stretched
 from anymask.images.tiff import read_unusual_tiff
 
@@ -31,17 +34,10 @@ QUIET = logging.NullHandler()
 PILLOW = r"PIL\.(Image|TiffImagePlugin)$"
 PILLOW_PIXELS = 89_000_000  # from about here on Pillow warns of large images
 
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "Jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "Png"),
-    (b"RIFF", "WebP"),
-    (b"II*\0", "Tiff"),
-    (b"MM\0*", "Tiff"),
-    (b"II+\0", "Tiff"),
-    (b"MM\0+", "Tiff"),
-    (b"GIF8", "Gif"),
-    (b"BM", "Bmp"),
-)
+SIGNATURES = {
+    b"\xff\xd8\xff": "Jpeg", b"\x89PNG\r\n\x1a\n": "Png", b"RIFF": "WebP", b"GIF8": "Gif", b"BM": "Bmp",
+    b"II*\0": "Tiff", b"MM\0*": "Tiff", b"II+\0": "Tiff", b"MM\0+": "Tiff",
+}  # fmt: skip
 
 
 def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
@@ -57,7 +53,8 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     """
     limit = _default_limit() if max_pixels is None else max_pixels
     if isinstance(source, str | os.PathLike):
-        return _read_path(Path(source), limit)
+        with _opened(Path(source)) as file:
+            return _read_file(file, str(source), limit)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_file(io.BytesIO(source), "image bytes", limit)
     if hasattr(source, "read"):
@@ -73,15 +70,10 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
 def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int | None = None) -> tuple[int, int]:
     """Height and width of the upright image in a file or its bytes, from its header. Raises BadImage."""
     name = "image bytes" if isinstance(source, bytes) else str(source)
-    try:
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-            image = _open(file, name, _format(file.read(16), name))
-            limit = _default_limit() if max_pixels is None else max_pixels
-            _check_size(image.size, name, limit)
-            width, height = image.size
-            return (width, height) if _orientation(image) >= 5 else (height, width)
-    except OSError as error:
-        raise BadImage(f"{name} cannot be opened: {error.strerror or error}") from error
+    with io.BytesIO(source) if isinstance(source, bytes) else _opened(Path(source)) as file:
+        image = _open(file, name, _format(file.read(16), name))
+        _check_size(image.size, name, _default_limit() if max_pixels is None else max_pixels)
+        return _upright_size(image)
 
 
 def content_hash(pixels_HW3: Pixels) -> str:
@@ -114,22 +106,24 @@ def _from_array(array: Any, limit: int) -> Pixels:
     return rgb_from_array(array, "array")
 
 
-def _read_path(path: Path, limit: int) -> Pixels:
-    try:
-        with path.open("rb") as file:
-            return _read_file(file, str(path), limit)
-    except FileNotFoundError:
-        raise BadImage(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        reason = getattr(error, "strerror", None) or error
-        raise BadImage(f"{str(path)!r} cannot be opened: {reason}") from error
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file. Raises BadImage."""
+    with mapped((OSError, ValueError), BadImage, f"{str(path)!r} cannot be opened"):  # null: ValueError
+        try:
+            check_regular(path)
+            file = path.open("rb")
+        except FileNotFoundError:
+            raise BadImage(f"{path}: no such file") from None
+        except BadInput as error:
+            raise BadImage(str(error)) from None
+        with file:
+            yield file
 
 
 def _read_stream(stream: Any, limit: int) -> Pixels:
-    try:
+    with mapped((OSError, ValueError), BadImage, "image file object cannot be read"):
         content = stream.read()
-    except (OSError, ValueError) as error:
-        raise BadImage(f"image file object cannot be read: {error}") from error
     if not isinstance(content, bytes):
         kind = type(content).__name__
         raise BadImage(f"image file object: expected bytes, got {kind}; open it in binary mode")
@@ -156,17 +150,15 @@ def _open(file: IO[bytes], name: str, format_name: str) -> Image.Image:
     """The header only. Raises BadImage."""
     file.seek(0)
     _silence(UserWarning)
-    try:
+    with mapped(Exception, BadImage, f"{name}: damaged or not an image"):
         module = import_module(f"PIL.{format_name}ImagePlugin")
         # Not Image.open: its own, process-wide pixel limit would warn before ours is asked.
         image: Image.Image = getattr(module, f"{format_name}ImageFile")(file, "")
-    except Exception as error:
-        raise _unreadable(name, error) from error
     return image
 
 
 def _format(head: bytes, name: str) -> str:
-    for signature, format_name in SIGNATURES:
+    for signature, format_name in SIGNATURES.items():
         if head.startswith(signature) and (format_name != "WebP" or head[8:12] == b"WEBP"):
             return format_name
     raise BadImage(f"{name}: expected {FORMATS}, got {_what_it_seems(head)}")
@@ -193,26 +185,20 @@ def _silence(category: type[Warning]) -> None:
         logging.getLogger(name).addHandler(QUIET)
 
 
-def _unreadable(name: str, error: Exception) -> BadImage:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return BadImage(f"{name}: damaged or not an image: {reason}")
-
-
 def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
     from PIL.Image import DecompressionBombWarning
 
     _silence(UserWarning)
-    try:  # decoders raise nearly everything on damaged files, and sizes may be any type a file can name
+    # Decoders raise nearly everything on damaged files, and sizes may be any type a file can name.
+    with mapped(Exception, BadImage, f"{name}: damaged or not an image"):
         _check_size(image.size, name, limit)
         if image.width * image.height > PILLOW_PIXELS:
             _silence(DecompressionBombWarning)  # the limit that counts here has been checked
         _check_strips(image, name)
         image.load()
-        return _convert(image, name)
-    except BadImage:
-        raise
-    except Exception as error:
-        raise _unreadable(name, error) from error
+        rgb_HW3 = np.empty((*_upright_size(image), 3), np.uint8)
+        _fill(_as_stored(rgb_HW3, _orientation(image)), image, name)
+        return rgb_HW3
 
 
 def _check_strips(image: Image.Image, name: str) -> None:
@@ -224,13 +210,9 @@ def _check_strips(image: Image.Image, name: str) -> None:
         raise BadImage(f"{name}: damaged: expected {expected} pixels, its strips hold {covered}")
 
 
-def _convert(image: Image.Image, name: str) -> Pixels:
+def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    orientation = _orientation(image)
-    size_hw = (width, height) if orientation >= 5 else (height, width)
-    rgb_HW3 = np.empty((*size_hw, 3), np.uint8)
-    _fill(_as_stored(rgb_HW3, orientation), image, name)
-    return rgb_HW3
+    return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -251,18 +233,14 @@ def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
 def _fill(stored_HW3: Pixels, image: Image.Image, name: str) -> None:
     """Writes the pixels of a loaded image into `stored_HW3`."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        stored_HW3[...] = _grey(np.asarray(image), name)
+        values_HW = np.asarray(image)
+        try:
+            stored_HW3[...] = rgb_from_array(values_HW, name)
+        except BadImage:  # measurements have any range
+            stored_HW3[...] = stretched(values_HW, name)[:, :, None]
         return
     height, width = stored_HW3.shape[:2]
     mode = "RGBA" if image.has_transparency_data else "RGB"
     for rows in strips(height, width):
         strip = np.asarray(image.crop((0, rows.start, width, rows.stop)).convert(mode))
         stored_HW3[rows] = over_white(strip) if mode == "RGBA" else strip
-
-
-def _grey(values_HW: Any, name: str) -> Pixels:
-    """Files of measurements have any range; where no usual one fits, theirs is stretched."""
-    try:
-        return rgb_from_array(values_HW, name)
-    except BadImage:
-        return stretched(values_HW, name)[:, :, None]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import IO, Any
 
 from anymask.core.resample import Pixels
-from anymask.errors import BadImage
+from anymask.errors import BadImage, mapped
 from anymask.images.pixels import rgb_from_array
-
-EXTRA = 'pip install "anymask[tiff]"'
 
 
 def read_unusual_tiff(file: IO[bytes], name: str, limit: int) -> Pixels:
@@ -16,13 +14,9 @@ def read_unusual_tiff(file: IO[bytes], name: str, limit: int) -> Pixels:
     try:
         from tifffile import TiffFile
     except ImportError:
-        raise BadImage(f"{name}: a kind of TIFF that needs {EXTRA}") from None
-    try:  # as other decoders, it raises nearly everything on damaged files
+        raise BadImage(f'{name}: a kind of TIFF that needs pip install "anymask[tiff]"') from None
+    with mapped(Exception, BadImage, f"{name}: damaged or not an image"):  # as other decoders, it raises much
         return rgb_from_array(_first_colours(TiffFile(file).pages.first, name, limit), name)
-    except BadImage:
-        raise
-    except Exception as error:
-        raise BadImage(f"{name}: damaged or not an image: {' '.join(str(error).split())}") from error
 
 
 def _first_colours(page: Any, name: str, limit: int) -> Any:

@@ -1,8 +1,7 @@
 """Weights files: published checkpoints and safetensors to networks, and tensors to safetensors.
 
-It knows files and parameter names, not cards, images or inference. Pickles are read weights-only: a file that
-holds anything but tensors is refused, never run. Every failure to read is a WeightsError that says which file
-and what is wrong with it.
+Pickles are read weights-only: a file that holds anything but tensors is refused, never run. Every failure to
+read is a WeightsError that says which file and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from anymask.errors import StorageError, WeightsError
-from anymask.files import make_folder, writing_atomically
+from anymask.errors import StorageError, WeightsError, mapped
+from anymask.files import writing_atomically
 from anymask.networks.presets import build
 from anymask.networks.segmenter import Segmenter
 from anymask.networks.transformers_names import from_transformers_state, is_transformers_state
@@ -46,12 +45,8 @@ def load_published(path: str | Path, name: str = "auto") -> Segmenter:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file atomically. Raises StorageError."""
-    make_folder(path.parent)
-    try:
-        with writing_atomically(path) as file:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, file.name, metadata)
-    except SafetensorError as error:
-        raise StorageError(f"cannot write {path}: {first_line(error)}") from error
+    with mapped(SafetensorError, StorageError, f"cannot write {path}"), writing_atomically(path) as file:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, file.name, metadata)
 
 
 def read_published(path: Path) -> State:
@@ -64,12 +59,10 @@ def read_published(path: Path) -> State:
 
 def read_state(path: Path) -> State:
     """All tensors of a safetensors file or of a tensors-only pickle, by name."""
-    try:
+    with mapped((OSError, SafetensorError), WeightsError, f"cannot read weights from {path}"):
         with path.open("rb") as file:
             pickled = file.read(4).startswith(PICKLE_MAGIC)
         return read_pickle(path) if pickled else load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read weights from {path}: {error}") from error
 
 
 def read_pickle(path: Path) -> State:
@@ -80,7 +73,8 @@ def read_pickle(path: Path) -> State:
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path} is damaged, or holds more than tensors: refused") from error
     except Exception as error:  # a damaged pickle trips its reader in any way
-        raise WeightsError(f"{path} is damaged or incomplete: {first_line(error)}") from error
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path} is damaged or incomplete: {first_line}") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise WeightsError(f"expected a table of tensors in {path}, found {type(state).__name__}")
     return dict(state)
@@ -115,14 +109,9 @@ def check_keys(expected: Mapping[str, Tensor], state: State, name: str, path: Pa
         "unexpected": sorted(state.keys() - expected.keys()),
         "of another shape": sorted(shapes),
     }
-    faults_found = [f"{len(keys)} tensors {fault} ({listed(keys)})" for fault, keys in faults.items() if keys]
-    if faults_found:
-        raise WeightsError(f"{path} does not fit {name}: {'; '.join(faults_found)}")
+    if found := [f"{len(keys)} tensors {fault} ({listed(keys)})" for fault, keys in faults.items() if keys]:
+        raise WeightsError(f"{path} does not fit {name}: {'; '.join(found)}")
 
 
 def listed(keys: list[str]) -> str:
     return ", ".join(keys[:LISTED_KEYS]) + (", ..." if len(keys) > LISTED_KEYS else "")
-
-
-def first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

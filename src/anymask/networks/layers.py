@@ -1,17 +1,16 @@
-"""Small parts shared by encoders and decoders. They know shapes, not images or prompts.
+"""Small parts shared by encoders and decoders.
 
 Legend: B images, C channels, H W rows and columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-Activation = Callable[[], nn.Module]
 
 
 class LayerNorm2d(nn.Module):
@@ -29,33 +28,32 @@ class LayerNorm2d(nn.Module):
         return x_BHWC.permute(0, 3, 1, 2)
 
 
-class FeedForward(nn.Module):
+class FeedForward(nn.Sequential):
     """Two linear layers with one activation between: a transformer block's MLP."""
 
-    def __init__(self, dim: int, hidden_dim: int, activation: Activation) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(dim, hidden_dim)
-        self.lin2 = nn.Linear(hidden_dim, dim)
-        self.act = activation()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.lin2(self.act(self.lin1(x)))
-        return out
+    def __init__(self, dim: int, hidden_dim: int, activation: nn.Module) -> None:
+        lin1, lin2 = nn.Linear(dim, hidden_dim), nn.Linear(hidden_dim, dim)
+        super().__init__(OrderedDict(lin1=lin1, act=activation, lin2=lin2))
 
 
 class MLP(nn.Module):
-    """`depth` linear layers with ReLU between: the decoder's heads."""
+    """Three linear layers with ReLU between: the decoder's heads."""
 
-    def __init__(self, in_dim: int, hidden_dim: int, out_dim: int, depth: int) -> None:
+    def __init__(self, in_dim: int, hidden_dim: int, out_dim: int) -> None:
         super().__init__()
-        widths = [in_dim, *[hidden_dim] * (depth - 1), out_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        widths = ((in_dim, hidden_dim), (hidden_dim, hidden_dim), (hidden_dim, out_dim))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        out: Tensor = self.layers[-1](x)
+        first, second, last = self.layers
+        out: Tensor = last(F.relu(second(F.relu(first(x)))))
         return out
+
+
+def with_output_tokens(learned: Sequence[nn.Embedding], sparse_PNC: Tensor) -> Tensor:
+    """P x T x C: learned tokens, the same for all prompts, before those of each prompt."""
+    tokens_TC = torch.cat([embedding.weight for embedding in learned])
+    return torch.cat([tokens_TC.unsqueeze(0).expand(sparse_PNC.shape[0], -1, -1), sparse_PNC], dim=1)
 
 
 def attend(q_BNLD: Tensor, k_BNLD: Tensor, v_BNLD: Tensor, scores: Tensor) -> Tensor:
@@ -78,15 +76,9 @@ def neck(in_channels: int, out_channels: int) -> nn.Sequential:
 def in_windows(attention: nn.Module, x_BHWC: Tensor, side: int) -> Tensor:
     """Attention within windows of a map that is padded with zeros below and to the right."""
     height, width = x_BHWC.shape[1:3]
-    padded = pad_to_windows(x_BHWC, side)
+    padded = F.pad(x_BHWC, (0, 0, 0, -width % side, 0, -height % side))
     windows = attention(windows_of(padded, side))
     return without_windows(windows, (padded.shape[1], padded.shape[2]))[:, :height, :width]
-
-
-def pad_to_windows(x_BHWC: Tensor, side: int) -> Tensor:
-    """Add zeros below and to the right until both sides are multiples of `side`."""
-    height, width = x_BHWC.shape[1:3]
-    return F.pad(x_BHWC, (0, 0, 0, -width % side, 0, -height % side))
 
 
 def windows_of(x_BHWC: Tensor, side: int) -> Tensor:

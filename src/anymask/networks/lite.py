@@ -1,7 +1,6 @@
 """The lite network, the default: a small convolutional encoder and a mask decoder with skips and click maps.
 
-`Lite` composes the trunk, one attention block at stride 32, a feature pyramid neck (FPN) and the decoder of
-`lite_decoder.py`. It implements the same `Segmenter` protocol as the published models.
+A trunk, one attention block at stride 32, a feature pyramid neck (FPN) and the decoder of `lite_decoder.py`.
 
 Legend: B images, P prompts, N points, C channels, S input size, h w part of it, m low-res mask size (S / 2).
 """
@@ -49,9 +48,8 @@ class GlobalBlock(nn.Module):
         return tokens.transpose(1, 2).reshape(x_BChw.shape)
 
     def attend(self, tokens_BNC: Tensor) -> Tensor:
-        q, k, v = (
-            t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(tokens_BNC).chunk(3, -1)
-        )
+        parts = self.qkv(tokens_BNC).chunk(3, -1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         out: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.networks.layers import with_output_tokens
 from anymask.networks.segmenter import Decoded
 from anymask.networks.transformer import TwoWayTransformer
 
@@ -132,24 +133,17 @@ class LiteDecoder(nn.Module):
         self.presence_head = mlp(embed_dim, embed_dim, 1)
 
     def forward(
-        self,
-        embedding: dict[str, Tensor],
-        image_pe: Tensor,
-        sparse_PNC: Tensor,
-        maps: tuple[Tensor, Tensor, Tensor],
+        self, embedding: dict[str, Tensor], image_pe: Tensor, sparse_PNC: Tensor, maps: tuple[Tensor, ...]
     ) -> Decoded:
         at_16, at_8, at_4 = maps
-        tokens_PTC = torch.cat([self.output_tokens(sparse_PNC.shape[0]), sparse_PNC], dim=1)
+        learned = (self.presence_token, self.iou_token, self.mask_tokens)
+        tokens_PTC = with_output_tokens(learned, sparse_PNC)
         source = embedding["image_embeddings"] + at_16
         tokens_PTC, image_PLC = self.transformer(source, image_pe, tokens_PTC)
         image = image_PLC.transpose(1, 2).unflatten(2, source.shape[-2:])
         masks = self.masks(tokens_PTC[:, 2 : 2 + MASK_SLOTS], self.upscale(image, embedding, at_8, at_4))
         quality = tokens_PTC[:, 1]
         return Decoded(masks, self.iou_head(quality).sigmoid(), self.probability_head(quality))
-
-    def output_tokens(self, prompts: int) -> Tensor:
-        tokens = torch.cat([self.presence_token.weight, self.iou_token.weight, self.mask_tokens.weight])
-        return tokens.unsqueeze(0).expand(prompts, -1, -1)
 
     def upscale(self, image: Tensor, embedding: dict[str, Tensor], at_8: Tensor, at_4: Tensor) -> Tensor:
         x = F.relu(self.up_8(image) + embedding["skip_8"] + at_8)

@@ -1,7 +1,7 @@
 """The lite trunk: EfficientNet-Lite0 without its classifier, BatchNorm folded into the convolutions.
 
 The statistics of a fine-tuned trunk stay frozen anyway; folding them away saves their memory traffic in
-training and leaves plain convolution + ReLU6 for export. Knows nothing of prompts or files.
+training and leaves plain convolution + ReLU6 for export.
 
 Legend: B images, C channels, H W pixels of the model frame.
 """
@@ -37,12 +37,10 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 1:
-            return self.convolved(x_BCHW, kernel // 2)
-        before = (kernel - stride) // 2
-        return self.convolved(F.pad(x_BCHW, (before, kernel - stride - before) * 2), 0)
-
-    def convolved(self, x_BCHW: Tensor, padding: int) -> Tensor:
+        padding = kernel // 2
+        if stride > 1:
+            before = (kernel - stride) // 2
+            x_BCHW, padding = F.pad(x_BCHW, (before, kernel - stride - before) * 2), 0
         return F.conv2d(x_BCHW, self.weight, self.bias, self.stride, padding, 1, self.groups)
 
 
@@ -70,8 +68,7 @@ class LiteTrunk(nn.Module):
         super().__init__()
         self.stem = SameConv2d(3, 32, 3, 2)
         in_chans = (32, *(row[3] for row in BLOCKS[:-1]))
-        blocks = [InvertedBottleneck(c, *row) for c, row in zip(in_chans, BLOCKS, strict=True)]
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(InvertedBottleneck(c, *b) for c, b in zip(in_chans, BLOCKS, strict=True))
 
     def forward(self, x_B3HW: Tensor) -> tuple[Tensor, ...]:
         x, taps = F.relu6(self.stem(x_B3HW)), []

@@ -1,7 +1,4 @@
-"""Image and prompt embeddings to masks and their predicted quality.
-
-It knows embeddings, not where they come from: positions are an argument. It returns every slot; which of them
-is returned to the user is the caller's choice.
+"""The mask decoder: image and prompt embeddings to masks of every slot and their predicted IoU.
 
 Source: Segment Anything, appendix A, "Lightweight mask decoder" and "Making the model ambiguity-aware".
 
@@ -16,40 +13,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anymask.networks.layers import MLP, Activation, LayerNorm2d
+from anymask.networks.layers import MLP, LayerNorm2d, with_output_tokens
 from anymask.networks.transformer import TwoWayTransformer
 
-HEAD_DEPTH = 3
+SLOTS = 4  # the single mask, and three for an ambiguous prompt
+IOU_HIDDEN_DIM = 256
 
 
 class MaskDecoder(nn.Module):
-    """One slot for a single mask and `num_multimask_outputs` for the masks of an ambiguous prompt."""
+    """Two-way transformer, dynamic mask weights over the upscaled image, and an IoU prediction head."""
 
-    def __init__(
-        self,
-        *,
-        transformer_dim: int,
-        transformer: TwoWayTransformer,
-        num_multimask_outputs: int = 3,
-        activation: Activation = nn.GELU,
-        iou_head_depth: int = HEAD_DEPTH,
-        iou_head_hidden_dim: int = 256,
-    ) -> None:
+    def __init__(self, dim: int, transformer: TwoWayTransformer) -> None:
         super().__init__()
-        dim, slots = transformer_dim, num_multimask_outputs + 1
         self.transformer = transformer
         self.iou_token = nn.Embedding(1, dim)
-        self.mask_tokens = nn.Embedding(slots, dim)
+        self.mask_tokens = nn.Embedding(SLOTS, dim)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(dim, dim // 4, 2, 2),
             LayerNorm2d(dim // 4),
-            activation(),
+            nn.GELU(),
             nn.ConvTranspose2d(dim // 4, dim // 8, 2, 2),
-            activation(),
+            nn.GELU(),
         )
-        heads = (MLP(dim, dim, dim // 8, HEAD_DEPTH) for _ in range(slots))
-        self.output_hypernetworks_mlps = nn.ModuleList(heads)
-        self.iou_prediction_head = MLP(dim, iou_head_hidden_dim, slots, iou_head_depth)
+        self.output_hypernetworks_mlps = nn.ModuleList(MLP(dim, dim, dim // 8) for _ in range(SLOTS))
+        self.iou_prediction_head = MLP(dim, IOU_HIDDEN_DIM, SLOTS)
 
     def forward(
         self, image_QChw: Tensor, image_pe_1Chw: Tensor, sparse_PNC: Tensor, dense_QChw: Tensor
@@ -58,13 +45,12 @@ class MaskDecoder(nn.Module):
 
         Returns mask logits P x M x m x m, slot 0 the single mask, and predicted IoU P x M.
         """
-        tokens_PTC = torch.cat([self.output_tokens(sparse_PNC.shape[0]), sparse_PNC], dim=1)
+        tokens_PTC = with_output_tokens((self.iou_token, self.mask_tokens), sparse_PNC)
         source = image_QChw + dense_QChw
         tokens_PTC, image_PLC = self.transformer(source, image_pe_1Chw, tokens_PTC)
-        slots = len(self.output_hypernetworks_mlps)
         iou_PM: Tensor = self.iou_prediction_head(tokens_PTC[:, 0])
         features = self.upscaled(image_PLC)
-        return self.masks(tokens_PTC[:, 1 : 1 + slots], features, source.shape[-2:]), iou_PM
+        return self.masks(tokens_PTC[:, 1 : 1 + SLOTS], features, source.shape[-2:]), iou_PM
 
     def upscaled(self, image_PLC: Tensor) -> Tensor:
         """Features of the 4 x 4 mask pixels of every cell, P x L x 4 x 4 x C/8.
@@ -80,18 +66,12 @@ class MaskDecoder(nn.Module):
         features: Tensor = last(doubled(activation(doubled_PL4C), second))
         return features
 
-    def output_tokens(self, prompts: int) -> Tensor:
-        tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        return tokens.unsqueeze(0).expand(prompts, -1, -1)
-
     def masks(self, mask_tokens_PMC: Tensor, features_PL44C: Tensor, size_hw: Sequence[int]) -> Tensor:
         """Each slot's token becomes the weights of a 1 x 1 convolution over the upscaled features."""
         pairs = zip(self.output_hypernetworks_mlps, mask_tokens_PMC.unbind(1), strict=True)
         weights_PMC = torch.stack([head(token_PC) for head, token_PC in pairs], dim=1)
-        height, width = size_hw
-        cells: Tensor = (weights_PMC @ features_PL44C.flatten(1, 3).mT).unflatten(
-            2, (height, width, 2, 2, 2, 2)
-        )
+        logits_PML: Tensor = weights_PMC @ features_PL44C.flatten(1, 3).mT
+        cells = logits_PML.unflatten(2, (*size_hw, 2, 2, 2, 2))
         return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
 
 

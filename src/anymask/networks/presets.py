@@ -28,9 +28,9 @@ STRIDE = 16
 
 def sam_vit(name: str, embed_dim: int, depth: int, num_heads: int) -> Sam:
     """A published ViT; the last block of each quarter has global attention."""
-    global_blocks = range(depth // 4 - 1, depth, depth // 4)
+    blocks = range(depth // 4 - 1, depth, depth // 4)
     encoder = ViT(
-        input_size=1024, embed_dim=embed_dim, depth=depth, num_heads=num_heads, global_blocks=global_blocks
+        input_size=1024, embed_dim=embed_dim, depth=depth, num_heads=num_heads, global_blocks=blocks
     )
     return sam(encoder, replace(SAM_SPEC, name=name))
 
@@ -41,8 +41,8 @@ def sam(image_encoder: nn.Module, spec: ModelSpec) -> Sam:
     transformer = TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048)
     return Sam(
         image_encoder,
-        PromptEncoder(EMBED_DIM, (grid, grid), (spec.input_size, spec.input_size), mask_in_chans=16),
-        MaskDecoder(transformer_dim=EMBED_DIM, transformer=transformer),
+        PromptEncoder(EMBED_DIM, (grid, grid), (spec.input_size, spec.input_size)),
+        MaskDecoder(EMBED_DIM, transformer),
         spec,
     )
 

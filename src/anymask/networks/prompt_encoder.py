@@ -1,7 +1,7 @@
-"""Points, boxes and masks to embeddings the mask decoder reads.
+"""The prompt encoder: points, boxes and masks to embeddings the mask decoder reads.
 
-It knows coordinates of the model frame, not images or where prompts come from. Coordinates are pixel indices,
-as in the published code: the encoder itself moves them to pixel centres.
+Coordinates are pixel indices of the model frame, as in the published code: the encoder itself moves them to
+pixel centres.
 
 Source: Segment Anything, appendix A, "Prompt encoder".
 
@@ -14,12 +14,14 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from anymask.networks.layers import Activation, LayerNorm2d
+from anymask.networks.layers import LayerNorm2d
 
 LABELS = 4  # negative point, positive point, top-left corner, bottom-right corner
 PADDING = -1
 HALF_PIXEL = 0.5
+MASK_CHANNELS = 16  # of the layers that shrink a mask prompt
 
 
 class FourierPositions(nn.Module):
@@ -42,17 +44,11 @@ class FourierPositions(nn.Module):
 class PromptEncoder(nn.Module):
     """Sparse prompts to tokens, dense prompts to a map of the size of the image embedding.
 
-    `image_embedding_size`, `input_image_size`: (height, width) of the embedding grid and of the padded model
-    frame. `mask_in_chans`: width of the layers that shrink a mask prompt.
+    `image_embedding_size`, `input_image_size`: (height, width) of the embedding grid and of the padded frame.
     """
 
     def __init__(
-        self,
-        embed_dim: int,
-        image_embedding_size: tuple[int, int],
-        input_image_size: tuple[int, int],
-        mask_in_chans: int,
-        activation: Activation = nn.GELU,
+        self, embed_dim: int, image_embedding_size: tuple[int, int], input_image_size: tuple[int, int]
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
@@ -62,14 +58,10 @@ class PromptEncoder(nn.Module):
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(LABELS))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
         self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, mask_in_chans // 4, 2, 2),
-            LayerNorm2d(mask_in_chans // 4),
-            activation(),
-            nn.Conv2d(mask_in_chans // 4, mask_in_chans, 2, 2),
-            LayerNorm2d(mask_in_chans),
-            activation(),
-            nn.Conv2d(mask_in_chans, embed_dim, 1),
-        )
+            nn.Conv2d(1, MASK_CHANNELS // 4, 2, 2), LayerNorm2d(MASK_CHANNELS // 4), nn.GELU(),
+            nn.Conv2d(MASK_CHANNELS // 4, MASK_CHANNELS, 2, 2), LayerNorm2d(MASK_CHANNELS), nn.GELU(),
+            nn.Conv2d(MASK_CHANNELS, embed_dim, 1),
+        )  # fmt: skip
         self.no_mask_embed = nn.Embedding(1, embed_dim)
 
     def forward(
@@ -86,9 +78,13 @@ class PromptEncoder(nn.Module):
         )
         sparse = [self.no_mask_embed.weight.new_empty(prompts, 0, self.embed_dim)]
         if points is not None:
-            sparse.append(self.embed_points(*(points if boxes is not None else with_padding(*points))))
+            coords, labels = points
+            if boxes is None:  # a padding point stands for "no box"
+                coords, labels = F.pad(coords, (0, 0, 0, 1)), F.pad(labels, (0, 1), value=PADDING)
+            sparse.append(self.embed_points(coords, labels))
         if boxes is not None:
-            sparse.append(self.embed_boxes(boxes))
+            corners = torch.tensor([2, 3], device=boxes.device).expand(len(boxes), 2)
+            sparse.append(self.embed_points(boxes.reshape(-1, 2, 2), corners))
         dense = self.no_mask(prompts) if masks is None else self.mask_downscaling(masks)
         return torch.cat(sparse, dim=1), dense
 
@@ -99,11 +95,6 @@ class PromptEncoder(nn.Module):
         kinds = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         is_point = (labels_PN != PADDING).unsqueeze(-1)
         return torch.where(is_point, self.pe_layer(unit_xy), 0.0) + kinds[labels_PN.long() + 1]
-
-    def embed_boxes(self, boxes_P4: Tensor) -> Tensor:
-        """P x 2 x C: a box is its top-left and its bottom-right corner."""
-        corners = torch.tensor([2, 3], device=boxes_P4.device).expand(boxes_P4.shape[0], 2)
-        return self.embed_points(boxes_P4.reshape(-1, 2, 2), corners)
 
     def embed_masks(self, masks_P1mm: Tensor, has_mask_P: Tensor) -> Tensor:
         """P x C x h x w: the mask's embedding where `has_mask_P` is 1, "no mask" where it is 0."""
@@ -126,10 +117,3 @@ class PromptEncoder(nn.Module):
         grid_xy = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
         positions: Tensor = self.pe_layer(grid_xy)
         return positions.permute(2, 0, 1).unsqueeze(0)
-
-
-def with_padding(points_PN2: Tensor, labels_PN: Tensor) -> tuple[Tensor, Tensor]:
-    """Append the padding point that stands for "no box"."""
-    origin = points_PN2.new_zeros(points_PN2.shape[0], 1, 2)
-    label = labels_PN.new_full((labels_PN.shape[0], 1), PADDING)
-    return torch.cat([points_PN2, origin], dim=1), torch.cat([labels_PN, label], dim=1)

@@ -1,7 +1,6 @@
 """The Segment Anything network: an image encoder, the prompt encoder and the mask decoder behind `Segmenter`.
 
-It knows tensors of the model frame, not images, files or policies. Its children have the published names, so
-published weights load as they are.
+Its children have the published names, so published weights load as they are.
 
 Legend: B images, P prompts, N points, C channels, S input size, m low-res mask size.
 """
@@ -38,8 +37,7 @@ class Sam(nn.Module):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Decode P prompts; points are pixel indices of the model frame, box corners are points labelled 2
-        and 3.
+        """Decode P prompts; points are pixel indices, box corners are points labelled 2 and 3.
 
         The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image
         among the prompts until the first of them has changed it.

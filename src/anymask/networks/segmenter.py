@@ -10,8 +10,7 @@ from anymask.core.spec import ModelSpec
 
 
 class Decoded(NamedTuple):
-    """Decoder output for P prompts; slot 0 is the single mask, slots 1..3 the candidates of an ambiguous
-    prompt.
+    """Decoder output for P prompts; slot 0 is the single mask, slots 1..3 those of an ambiguous prompt.
 
     `low_res_masks_P4mm`: logits. `iou_P4`: predicted IoU. `probability_logits_P5`: slots 0..3 and "none of
     these"; None for networks without that head.

@@ -1,7 +1,7 @@
 """TinyViT as MobileSAM uses it: convolutions first, then windowed attention at three more stages.
 
-It knows pixels and embeddings, not prompts. Parameter names and results are those of the published
-checkpoint. The last stage keeps the size of the one before, so that the embedding has stride 16.
+Parameter names and results are those of the published checkpoint. The last stage keeps the size of the one
+before, so that the embedding has stride 16.
 
 Sources: TinyViT (Wu et al. 2022), table 9 (5M); MobileSAM (Zhang et al. 2023).
 
@@ -11,6 +11,7 @@ a head, S input size.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -42,60 +43,39 @@ TINY_VIT_5M = (
 )
 
 
-class ConvNorm(nn.Module):
+class ConvNorm(nn.Sequential):
     """Convolution without bias and BatchNorm; the padding keeps the size at stride 1."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__()
-        self.c = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.c(x_BCHW))
-        return out
+    def __init__(self, in_dim: int, out_dim: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        conv = nn.Conv2d(in_dim, out_dim, kernel, stride, kernel // 2, groups=groups, bias=False)
+        super().__init__(OrderedDict(c=conv, bn=nn.BatchNorm2d(out_dim)))
 
 
-class PatchEmbedding(nn.Module):
+class PatchEmbedding(nn.Sequential):
     """Two strided convolutions: B x 3 x S x S to B x C x S/4 x S/4."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.seq = nn.Sequential(ConvNorm(3, dim // 2, 3, 2), nn.GELU(), ConvNorm(dim // 2, dim, 3, 2))
-
-    def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        out: Tensor = self.seq(pixels_B3SS)
-        return out
+        seq = nn.Sequential(ConvNorm(3, dim // 2, 3, 2), nn.GELU(), ConvNorm(dim // 2, dim, 3, 2))
+        super().__init__(OrderedDict(seq=seq))
 
 
-class MBConv(nn.Module):
-    """Widen, filter each channel, narrow, add."""
+class Bottleneck(nn.Sequential):
+    """Change the width, filter each channel (with a stride), mix: the step between stages."""
+
+    def __init__(self, dim: int, hidden: int, out_dim: int, stride: int = 1) -> None:
+        conv1, conv2 = ConvNorm(dim, hidden, 1), ConvNorm(hidden, hidden, 3, stride, groups=hidden)
+        conv3 = ConvNorm(hidden, out_dim, 1)
+        super().__init__(OrderedDict(conv1=conv1, act1=nn.GELU(), conv2=conv2, act2=nn.GELU(), conv3=conv3))
+
+
+class MBConv(Bottleneck):
+    """Inverted bottleneck with a residual."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
-        hidden = dim * MBCONV_RATIO
-        self.conv1 = ConvNorm(dim, hidden, 1)
-        self.conv2 = ConvNorm(hidden, hidden, 3, groups=hidden)
-        self.conv3 = ConvNorm(hidden, dim, 1)
+        super().__init__(dim, dim * MBCONV_RATIO, dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        changed = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x_BCHW)))))
-        return F.gelu(x_BCHW + changed)
-
-
-class PatchMerging(nn.Module):
-    """The step between stages: change the width, filter each channel (with a stride), mix."""
-
-    def __init__(self, dim: int, out_dim: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = ConvNorm(dim, out_dim, 1)
-        self.conv2 = ConvNorm(out_dim, out_dim, 3, stride, groups=out_dim)
-        self.conv3 = ConvNorm(out_dim, out_dim, 1)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x_BCHW)))))
-        return out
+        return F.gelu(x_BCHW + super().forward(x_BCHW))
 
 
 class WindowAttention(nn.Module):
@@ -129,25 +109,18 @@ def distance_indices(side: int, device: torch.device) -> Tensor:
     return (rows[:, None] - rows).abs() * side + (columns[:, None] - columns).abs()
 
 
-class NormedMLP(nn.Module):
+class NormedMLP(nn.Sequential):
     """Pre-norm MLP."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.fc1 = nn.Linear(dim, dim * MLP_RATIO)
-        self.fc2 = nn.Linear(dim * MLP_RATIO, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return out
+        norm, fc1 = nn.LayerNorm(dim), nn.Linear(dim, dim * MLP_RATIO)
+        super().__init__(OrderedDict(norm=norm, fc1=fc1, act=nn.GELU(), fc2=nn.Linear(dim * MLP_RATIO, dim)))
 
 
 class WindowBlock(nn.Module):
     """Attention in windows, a 3 x 3 filter per channel that lets neighbours across windows meet, an MLP.
 
-    The map is padded with zeros before the norm. The published weights were trained with the padding attended
-    to.
+    The map is padded with zeros before the norm, and the padding attended to, as in the published training.
     """
 
     def __init__(self, dim: int, num_heads: int, window: int) -> None:
@@ -165,40 +138,22 @@ class WindowBlock(nn.Module):
         return (x_BHWC + changed).permute(0, 3, 1, 2)
 
 
-class TinyViTStage(nn.Module):
-    """Blocks of one stage and the step to the next, if there is one."""
-
-    def __init__(self, stage: Stage, next_dim: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(build_block(stage) for _ in range(stage.depth))
-        self.downsample = PatchMerging(stage.dim, next_dim, stage.stride) if stage.stride else nn.Identity()
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        for block in self.blocks:
-            x_BCHW = block(x_BCHW)
-        out: Tensor = self.downsample(x_BCHW)
-        return out
+def stage_of(stage: Stage, next_dim: int) -> nn.Sequential:
+    """The blocks of one stage and the step to the next, if there is one."""
+    blocks = nn.Sequential(*(block_of(stage) for _ in range(stage.depth)))
+    step = Bottleneck(stage.dim, next_dim, next_dim, stage.stride) if stage.stride else nn.Identity()
+    return nn.Sequential(OrderedDict(blocks=blocks, downsample=step))
 
 
-def build_block(stage: Stage) -> nn.Module:
-    if not stage.window:
-        return MBConv(stage.dim)
-    return WindowBlock(stage.dim, stage.num_heads, stage.window)
+def block_of(stage: Stage) -> nn.Module:
+    return WindowBlock(stage.dim, stage.num_heads, stage.window) if stage.window else MBConv(stage.dim)
 
 
-class TinyViT(nn.Module):
+class TinyViT(nn.Sequential):
     """Pixels B x 3 x S x S to an embedding B x `out_channels` x S/16 x S/16. Any S that 16 divides works."""
 
-    def __init__(self, stages: tuple[Stage, ...] = TINY_VIT_5M, out_channels: int = 256) -> None:
-        super().__init__()
-        next_dims = [stage.dim for stage in stages[1:]] + [stages[-1].dim]
-        self.patch_embed = PatchEmbedding(stages[0].dim)
-        self.layers = nn.ModuleList(TinyViTStage(s, d) for s, d in zip(stages, next_dims, strict=True))
-        self.neck = neck(stages[-1].dim, out_channels)
-
-    def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        x_BCHW = self.patch_embed(pixels_B3SS)
-        for layer in self.layers:
-            x_BCHW = layer(x_BCHW)
-        embedding: Tensor = self.neck(x_BCHW)
-        return embedding
+    def __init__(self, out_channels: int = 256) -> None:
+        dims = [stage.dim for stage in TINY_VIT_5M]
+        embed = PatchEmbedding(dims[0])
+        layers = nn.Sequential(*map(stage_of, TINY_VIT_5M, [*dims[1:], 0]))
+        super().__init__(OrderedDict(patch_embed=embed, layers=layers, neck=neck(dims[-1], out_channels)))

@@ -1,12 +1,11 @@
 """The two-way transformer: a few prompt tokens and the many cells of an image read each other in turn.
 
-It knows tokens and maps, not prompts or masks. Two facts make it cheap without changing the result:
+Two facts make it cheap without changing the result:
 
 - Until prompts have written to the image, all prompts see the same image, so it stays at batch 1.
 - Tokens are few. A projection of every image cell, followed by a product with a projected token, equals a
-  product with a token that was projected twice: (Wq q).(Wk x) = (Wk' Wq q).x. The image side needs no
-  projections at all. This is less arithmetic while heads x tokens is below the width of the attention (16
-  tokens in the published sizes).
+  product with a token that was projected twice: (Wq q).(Wk x) = (Wk' Wq q).x. This is less arithmetic while
+  heads x tokens is below the width of the attention (16 tokens in the published sizes).
 
 Source: Segment Anything, appendix A, "Lightweight mask decoder".
 
@@ -18,6 +17,8 @@ from __future__ import annotations
 from torch import Tensor, einsum, nn
 
 from anymask.networks.layers import FeedForward
+
+DOWNSAMPLE_RATE = 2  # of the width inside the attention between tokens and image
 
 
 class Attention(nn.Module):
@@ -96,17 +97,15 @@ def shared(x_QLC: Tensor) -> Tensor:
 class TwoWayBlock(nn.Module):
     """Tokens read each other, tokens read the image, an MLP on tokens, the image reads the tokens."""
 
-    def __init__(
-        self, dim: int, num_heads: int, mlp_dim: int, attention_downsample_rate: int, is_first: bool
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, mlp_dim: int, is_first: bool) -> None:
         super().__init__()
         self.self_attn = Attention(dim, num_heads)
         self.norm1 = nn.LayerNorm(dim)
-        self.cross_attn_token_to_image = TokensToImage(dim, num_heads, attention_downsample_rate)
+        self.cross_attn_token_to_image = TokensToImage(dim, num_heads, DOWNSAMPLE_RATE)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, mlp_dim, nn.ReLU)
+        self.mlp = FeedForward(dim, mlp_dim, nn.ReLU())
         self.norm3 = nn.LayerNorm(dim)
-        self.cross_attn_image_to_token = ImageToTokens(dim, num_heads, attention_downsample_rate)
+        self.cross_attn_image_to_token = ImageToTokens(dim, num_heads, DOWNSAMPLE_RATE)
         self.norm4 = nn.LayerNorm(dim)
         self.is_first = is_first
 
@@ -138,15 +137,11 @@ class TwoWayTransformer(nn.Module):
     Raises ValueError when `num_heads` does not divide the attention width.
     """
 
-    def __init__(
-        self, depth: int, embedding_dim: int, num_heads: int, mlp_dim: int, attention_downsample_rate: int = 2
-    ) -> None:
+    def __init__(self, depth: int, embedding_dim: int, num_heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            TwoWayBlock(embedding_dim, num_heads, mlp_dim, attention_downsample_rate, is_first=i == 0)
-            for i in range(depth)
-        )
-        self.final_attn_token_to_image = TokensToImage(embedding_dim, num_heads, attention_downsample_rate)
+        blocks = (TwoWayBlock(embedding_dim, num_heads, mlp_dim, is_first=i == 0) for i in range(depth))
+        self.layers = nn.ModuleList(blocks)
+        self.final_attn_token_to_image = TokensToImage(embedding_dim, num_heads, DOWNSAMPLE_RATE)
         self.norm_final_attn = nn.LayerNorm(embedding_dim)
 
     def forward(self, image_QChw: Tensor, image_pe_1Chw: Tensor, tokens_PTC: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,9 +149,7 @@ class TwoWayTransformer(nn.Module):
 
         Returns tokens P x T x C and the image P x (h w) x C.
         """
-        image = image_QChw.flatten(2).mT
-        image_pe = image_pe_1Chw.flatten(2).mT
-        tokens = tokens_PTC
+        image, image_pe, tokens = image_QChw.flatten(2).mT, image_pe_1Chw.flatten(2).mT, tokens_PTC
         for layer in self.layers:
             tokens, image = layer(tokens, image, tokens_PTC, image_pe)
         read = self.final_attn_token_to_image(tokens + tokens_PTC, image + image_pe, image)

@@ -1,6 +1,6 @@
 """The plain vision transformer of the published models: windowed attention, and global in a few blocks.
 
-It knows pixels and embeddings, not prompts. Parameter names and results are the published ones.
+Parameter names and results are the published ones.
 
 Sources: Segment Anything, appendix A, "Image encoder"; ViTDet (Li et al. 2022); MViTv2 (positions).
 
@@ -10,6 +10,7 @@ D channels of a head, S side of a square.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, einsum, nn
 from anymask.networks.layers import FeedForward, attend, in_windows, neck
 
 NORM_EPS = 1e-6
+PATCH_SIZE = 16
+MLP_RATIO = 4
 
 
 class RelativeAttention(nn.Module):
@@ -56,31 +59,19 @@ class Block(nn.Module):
     attention: the published weights were trained that way.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, grid: int, window: int) -> None:
+    def __init__(self, dim: int, num_heads: int, grid: int, window: int) -> None:
         super().__init__()
         self.window = window
         self.norm1 = nn.LayerNorm(dim, NORM_EPS)
         self.attn = RelativeAttention(dim, num_heads, window or grid)
         self.norm2 = nn.LayerNorm(dim, NORM_EPS)
-        self.mlp = FeedForward(dim, int(dim * mlp_ratio), nn.GELU)
+        self.mlp = FeedForward(dim, dim * MLP_RATIO, nn.GELU())
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         normed = self.norm1(x_BHWC)
         x_BHWC = x_BHWC + (in_windows(self.attn, normed, self.window) if self.window else self.attn(normed))
         changed: Tensor = self.mlp(self.norm2(x_BHWC))
         return x_BHWC + changed
-
-
-class PatchEmbedding(nn.Module):
-    """Each `patch_size` square of pixels becomes one token: B x 3 x S x S to B x H x W x C."""
-
-    def __init__(self, dim: int, patch_size: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
-
-    def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        tokens: Tensor = self.proj(pixels_B3SS)
-        return tokens.permute(0, 2, 3, 1)
 
 
 class ViT(nn.Module):
@@ -98,22 +89,19 @@ class ViT(nn.Module):
         num_heads: int,
         global_blocks: Collection[int],
         window_size: int = 14,
-        patch_size: int = 16,
-        mlp_ratio: float = 4.0,
         out_channels: int = 256,
     ) -> None:
         super().__init__()
-        grid = input_size // patch_size
-        self.patch_embed = PatchEmbedding(embed_dim, patch_size)
+        grid = input_size // PATCH_SIZE
+        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(3, embed_dim, PATCH_SIZE, PATCH_SIZE)))
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, embed_dim))
         self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, grid, 0 if i in global_blocks else window_size)
-            for i in range(depth)
+            Block(embed_dim, num_heads, grid, 0 if i in global_blocks else window_size) for i in range(depth)
         )
         self.neck = neck(embed_dim, out_channels)
 
     def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        x_BHWC = self.patch_embed(pixels_B3SS) + self.pos_embed
+        x_BHWC = self.patch_embed(pixels_B3SS).permute(0, 2, 3, 1) + self.pos_embed
         for block in self.blocks:
             x_BHWC = block(x_BHWC)
         embedding: Tensor = self.neck(x_BHWC.permute(0, 3, 1, 2))

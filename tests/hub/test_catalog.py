@@ -14,7 +14,7 @@ import anymask
 from anymask.cli.models import converter
 from anymask.errors import DownloadError, ModelNotFound
 from anymask.hub.card import SUFFIXES
-from anymask.hub.catalog import ZOO, Published, find_model, list_models, models_folder, pull
+from anymask.hub.catalog import CATALOG, Published, find_model, list_models, models_folder, pull
 from anymask.hub.download import Remote
 from anymask.settings import get_settings
 
@@ -36,10 +36,10 @@ def published(content: bytes, folder: Path, name: str = "mine") -> Published:
 
 
 def test_published_models_have_an_address_a_checksum_and_a_size() -> None:
-    for name, entry in ZOO.items():
+    for name, entry in CATALOG.items():
         assert entry.name == name and re.fullmatch("[0-9a-f]{64}", entry.remote.sha256)
         assert entry.remote.url.startswith("https://") and entry.remote.size > 1e7
-    assert {"sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"} <= set(ZOO)
+    assert {"sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"} <= set(CATALOG)
 
 
 def test_a_published_model_that_is_not_here_says_how_to_get_it() -> None:
@@ -67,7 +67,7 @@ def own_card(tmp_path: Path) -> Path:
 def test_the_default_model_is_first_in_the_list_and_needs_no_fetching(default_card: Path) -> None:
     entries = list_models()
     assert (entries[0].name, entries[0].path) == ("lite", default_card)
-    assert {e.name for e in entries if e.path is None} == set(ZOO)
+    assert {e.name for e in entries if e.path is None} == set(CATALOG)
     with pytest.raises(ModelNotFound, match="comes with the package"):
         pull("lite")
 
@@ -117,7 +117,7 @@ def test_offline_nothing_is_fetched_and_the_message_says_where_to_put_the_file(
     get_settings.cache_clear()
     with pytest.raises(DownloadError) as caught:
         pull("sam_vit_h")
-    for part in ("ANYMASK_OFFLINE", ZOO["sam_vit_h"].remote.url, str(models_folder() / "sam_vit_h")):
+    for part in ("ANYMASK_OFFLINE", CATALOG["sam_vit_h"].remote.url, str(models_folder() / "sam_vit_h")):
         assert part in str(caught.value)
 
 
