@@ -72,7 +72,8 @@ class MaskDecoder(nn.Module):
         weights_PMC = torch.stack([head(token_PC) for head, token_PC in pairs], dim=1)
         logits_PML: Tensor = weights_PMC @ features_PL44C.flatten(1, 3).mT
         cells = logits_PML.unflatten(2, (*size_hw, 2, 2, 2, 2))
-        return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+        masks: Tensor = cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+        return masks
 
 
 def doubled(x_C: Tensor, convolution: nn.Module) -> Tensor:

@@ -75,7 +75,8 @@ class MBConv(Bottleneck):
         super().__init__(dim, dim * MBCONV_RATIO, dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.gelu(x_BCHW + super().forward(x_BCHW))
+        mixed: Tensor = super().forward(x_BCHW)  # type: ignore[no-untyped-call]
+        return F.gelu(x_BCHW + mixed)
 
 
 class WindowAttention(nn.Module):
