@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def default_text(field: FieldInfo) -> str:
 
 # As one meets them; names that are not here follow.
 READING_ORDER = [
-    "load", "Model", "EncodedImage", "Prompt", "Candidates", "Candidate", "Mask", "AutomaticMask", "Embedding",
-    "DetectedBoxes", "read_image",
+    "load", "Model", "EncodedImage", "Prompt", "Candidates", "Candidate", "Mask", "AutomaticMask",
+    "Embedding", "DetectedBoxes", "read_image",
 ]  # fmt: skip
 NOT_CONSTRUCTED = {"Model", "EncodedImage"}  # `load` and `encode` make them
 WIDTH = 100
@@ -116,9 +117,8 @@ def public_members(kind: type) -> list[str]:
 
 def is_member(kind: type, name: str) -> bool:
     value = inspect.getattr_static(kind, name)
-    return (
-        callable(value) or isinstance(value, classmethod | staticmethod | property) or hasattr(value, "func")
-    )
+    kinds = classmethod | staticmethod | property | cached_property
+    return callable(value) or isinstance(value, kinds)
 
 
 def member_text(kind: type, name: str) -> str:
@@ -135,7 +135,7 @@ def member_text(kind: type, name: str) -> str:
 
 
 def signature(name: str, value: Any, width: int = WIDTH) -> str:
-    """As one would call it, without `self`; a parameter a line where one line would be longer than `width`."""
+    """As one would call it, without `self`; one parameter a line where it is longer than `width`."""
     found = inspect.signature(value)
     shown: list[str] = []
     for parameter in found.parameters.values():
