@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -70,7 +72,62 @@ def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.M
         exec(compile(block, f"{path.name}: {block[:40]!r}", "exec"), scope)
 
 
-def test_the_korean_readme_has_the_parts_of_the_english_one() -> None:
-    texts = [(ROOT / n).read_text("utf-8") for n in ("README.md", "README.ko.md")]
-    english, korean = [len(re.findall("^## ", text, re.MULTILINE)) for text in texts]
+README, KOREAN = ((ROOT / file).read_text("utf-8") for file in ("README.md", "README.ko.md"))
+
+
+def code_lines(markdown: str) -> list[str]:
+    """Lines of code without their comments, the tree of folders left out."""
+    shell = re.findall(r"^    ((?:make|pip|anymask) .*)$", markdown, re.MULTILINE)
+    lines = [*shell, *"".join(BLOCK.findall(markdown)).splitlines()]
+    return [line.split("#")[0].rstrip() for line in lines]
+
+
+def numbers(markdown: str) -> Counter[str]:
+    return Counter(re.findall(r"\d[\d.,]*(?<![.,])", markdown))
+
+
+def test_both_readmes_have_the_same_parts() -> None:
+    english, korean = (len(re.findall("^## ", text, re.MULTILINE)) for text in (README, KOREAN))
     assert english == korean
+
+
+def test_both_readmes_have_the_same_code() -> None:
+    assert code_lines(README) == code_lines(KOREAN)
+    assert len(code_lines(README)) > 15
+
+
+def test_both_readmes_have_the_same_numbers() -> None:
+    assert numbers(README) == numbers(KOREAN)
+    assert "0.858" in numbers(README)
+
+
+def test_numbers_of_the_readme_are_those_of_the_card() -> None:
+    results = json.loads((WEIGHTS.parent / "lite.json").read_text("utf-8"))["results"]
+    rows = {
+        cells[1].strip(): cells[2].strip()
+        for line in README.splitlines()
+        if len(cells := line.split("|")) > 3
+    }
+    shown = {
+        "GrabCut, IoU after 1 click": results["grabcut"]["iou_at_1"],
+        "GrabCut, clicks to IoU 0.90 (NoC@90)": results["grabcut"]["noc_90"],
+        "DAVIS, IoU after 1 click": results["davis"]["iou_at_1"],
+        "DAVIS, NoC@85": results["davis"]["noc_85"],
+        "DAVIS, NoC@90": results["davis"]["noc_90"],
+        "COCO, IoU after 1 click": results["coco_clicks"]["iou_at_1"],
+        "COCO, IoU from the box": results["coco_boxes"]["miou"],
+        "BSDS500 edges, ODS": results["edges"]["ods"],
+    }
+    assert {name: float(rows[name]) for name in shown} == {
+        name: round(value[0], len(rows[name].partition(".")[2])) for name, value in shown.items()
+    }
+
+
+EXPERIMENTS = sorted(path for path in (ROOT / "docs" / "experiments").glob("*.md") if path.stem != "README")
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_is_listed_with_its_title(path: Path) -> None:
+    title = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+    listed = (ROOT / "docs" / "experiments" / "README.md").read_text("utf-8")
+    assert f"- {path.name[:10]} - [{title}]({path.name})" in listed
