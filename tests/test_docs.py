@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,18 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+def script(path: str) -> ModuleType:
+    """A script outside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    return script("docs/generate.py")
 
 
 @pytest.mark.parametrize("exported", sorted(anymask.__all__))
@@ -70,6 +76,29 @@ def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.M
     scope: dict[str, object] = {"__name__": "__main__"}
     for block in blocks:  # one after the other: later blocks use the names of earlier ones
         exec(compile(block, f"{path.name}: {block[:40]!r}", "exec"), scope)
+
+
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+def pictures(outputs: list[dict[str, Any]]) -> list[str]:
+    return [o["data"]["image/jpeg"] for o in outputs if "image/jpeg" in o.get("data", {})]
+
+
+@weights_shipped
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_a_notebook_runs_and_holds_its_pictures(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path / "examples")
+    stored = [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
+    outputs = script("examples/run_notebooks.py").run(cells)
+    assert [len(pictures(o)) for o in outputs] == [len(pictures(o)) for o in stored]
+    assert sum(map(len, map(pictures, stored))) >= 4
+    assert max(len(picture) for o in stored for picture in pictures(o)) < 200_000  # 150 KB, in base64
+    assert path.stat().st_size < 1_000_000
 
 
 README, KOREAN = ((ROOT / file).read_text("utf-8") for file in ("README.md", "README.ko.md"))
