@@ -66,6 +66,19 @@ def test_a_link_to_a_file_leads_somewhere(path: Path) -> None:
     assert not missing
 
 
+NAMED_FILE = re.compile(r"`([\w-]+(?:/[\w-]+)*/[\w-]+\.(?:py|sh))`")
+HISTORY = ROOT / "docs" / "experiments"  # of code as it was then
+
+
+@pytest.mark.parametrize("path", [path for path in DOCS if path.parent != HISTORY], ids=name)
+def test_a_file_that_is_named_exists(path: Path) -> None:
+    named = NAMED_FILE.findall(path.read_text("utf-8"))
+    missing = [
+        file for file in named if not any((at / file).exists() for at in (ROOT, ROOT / "src" / "anymask"))
+    ]
+    assert not missing
+
+
 @weights_shipped
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name)
 def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
