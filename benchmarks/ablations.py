@@ -4,7 +4,7 @@ nothing else, and measured on photos none of the runs has seen.
     python benchmarks/ablations.py PACKS VAL.tar OUT [--arms base,paste] [--steps 240] [--boxes BOXES.tar]
 
 PACKS: folder of packs to train on, a part of which is held out. VAL: clicks and boxes are measured there too.
-The recipe is `refine`: the decoder learns, and what draws detail for it; the rest of the encoder stays.
+The recipe is `stage2` with a frozen encoder, but for the layers that the box head does not read.
 Prints a line of JSON per arm: differences to `base` come with an interval over photos.
 
 A trick is a `Task` made from the plain one: nothing of the library knows of it before it has proved itself.
@@ -32,24 +32,33 @@ from torch.nn import functional as F
 
 from anymask.api import load
 from anymask.core.boxes import box_iou
-from anymask.data.records import Record, RecordSource, open_records
-from anymask.data.splits import kept
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource, open_records
+from anymask.data.splits import training_split
 from anymask.evaluation.statistics import intervals
-from anymask.training import objective as sessions
-from anymask.training.augment import ViewConfig
+from anymask.networks.lite import DETAIL_LAYERS
 from anymask.training.config import FirstPrompt, Phase, TrainConfig
-from anymask.training.dataset import MAX_COVER, MIN_CELLS, View, draw_view
+from anymask.training.data.views import MAX_COVER, MIN_CELLS, MaskView, draw_view
 from anymask.training.loop import train
-from anymask.training.losses import dice
-from anymask.training.objective import CLICKS
-from anymask.training.recipes import polish, refine
-from anymask.training.task import Task
+from anymask.training.recipes import stage2
+from anymask.training.task import Task, ViewConfig
+from anymask.training.tasks import clicks as sessions
+from anymask.training.tasks.clicks import CLICKS
+from anymask.training.tasks.losses import dice
 from training import kept_heap
 
 HELD_OUT, MEASURED = 0.05, 0.02  # shares of photos: left out of training, and measured on
 START = "start"  # no arm: the weights all of them start from
 RUN = "ANYMASK_ABLATION"  # in the environment of a run: arm and folder
-Draw = Callable[[Record, ViewConfig, Generator], View | None]
+Draw = Callable[[Record, ViewConfig, Generator], MaskView | None]
+
+
+def decoder_only(start: str) -> tuple[torch.nn.Module, TrainConfig]:
+    model, config = stage2(start)
+    encoder = model.get_submodule("image_encoder").requires_grad_(False)
+    for name in DETAIL_LAYERS:
+        encoder.get_submodule(name).requires_grad_(True)
+    return model, config
 
 
 @dataclass(frozen=True)
@@ -57,27 +66,27 @@ class Arm:
     """`task` makes a task from the records; `config` changes the plain run's."""
 
     about: str
-    task: Callable[[RecordSource], Task[View]] = lambda records: CLICKS
+    task: Callable[[RecordSource], Task[MaskView]] = lambda records: CLICKS
     config: Callable[[TrainConfig], TrainConfig] = lambda config: config
-    recipe: Callable[[str], Any] = refine
+    recipe: Callable[[str], Any] = decoder_only
     extra_data: bool = False
 
 
-def drawing(draw: Draw) -> Task[View]:
+def drawing(draw: Draw) -> Task[MaskView]:
     return replace(CLICKS, draw=draw)
 
 
-def with_unions(records: RecordSource) -> Task[View]:
+def with_unions(records: RecordSource) -> Task[MaskView]:
     """Of every four masks one becomes something else a click may mean: two things, what is around a thing,
     one piece of a thing.
     """
 
-    def draw(record: Record, config: ViewConfig, rng: Generator) -> View | None:
+    def draw(record: Record, config: ViewConfig, rng: Generator) -> MaskView | None:
         view = draw_view(record, config, rng)
         if view is None:
             return None
         masks = [other_meaning(m, view.masks_Kmm, rng) if rng.random() < 0.25 else m for m in view.masks_Kmm]
-        return View(view.pixels_SS3, np.stack(masks))
+        return MaskView(view.pixels_SS3, np.stack(masks))
 
     return drawing(draw)
 
@@ -94,13 +103,13 @@ def other_meaning(mask_mm: np.ndarray, all_Kmm: np.ndarray, rng: Generator) -> n
     return new if MIN_CELLS <= new.sum() <= MAX_COVER * new.size else mask_mm
 
 
-def with_pasting(records: RecordSource) -> Task[View]:
+def with_pasting(records: RecordSource) -> Task[MaskView]:
     """Into half of the views up to two things of other photos are pasted, with edges hard or soft; the first
     is something to segment.
     """
     usable = [i for i in range(len(records)) if CLICKS.is_usable(records[i])]
 
-    def draw(record: Record, config: ViewConfig, rng: Generator) -> View | None:
+    def draw(record: Record, config: ViewConfig, rng: Generator) -> MaskView | None:
         view = draw_view(record, config, rng)
         if view is None or rng.random() < 0.5:
             return view
@@ -113,7 +122,7 @@ def with_pasting(records: RecordSource) -> Task[View]:
     return drawing(draw)
 
 
-def pasted(view: View, other: View, wanted: bool, rng: Generator) -> View:
+def pasted(view: MaskView, other: MaskView, wanted: bool, rng: Generator) -> MaskView:
     side, small = view.pixels_SS3.shape[0], other.masks_Kmm[0]
     alpha = cv2.resize(small.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     softness = rng.uniform(0, 2.5)
@@ -124,10 +133,10 @@ def pasted(view: View, other: View, wanted: bool, rng: Generator) -> View:
     if not masks:
         return view
     count = len(view.masks_Kmm)
-    return View(pixels.round().astype(np.uint8), np.stack([masks[i % len(masks)] for i in range(count)]))
+    return MaskView(pixels.round().astype(np.uint8), np.stack([masks[i % len(masks)] for i in range(count)]))
 
 
-def with_boundary(records: RecordSource) -> Task[View]:
+def with_boundary(records: RecordSource) -> Task[MaskView]:
     """Dice once more, in a band of three cells on either side of the true boundary."""
 
     def both(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:
@@ -143,16 +152,11 @@ def with_boundary(records: RecordSource) -> Task[View]:
     return CLICKS
 
 
-def taught(config: TrainConfig) -> TrainConfig:
-    return replace(config, average_ramp=1, objective=replace(config.objective, teacher=0.5))
-
-
 ARMS = {
     "base": Arm("nothing else"),
     "unions": Arm("unions, backgrounds and pieces as targets", with_unions),
     "paste": Arm("things of other photos pasted in", with_pasting),
     "boundary": Arm("dice along the boundary", with_boundary),
-    "teacher": Arm("drawn to a moving average of itself", config=taught),
     "pseudo": Arm("masks the model made for photos with boxes", extra_data=True),
     "clicks": Arm(
         "more first clicks, fewer boxes",
@@ -162,7 +166,7 @@ ARMS = {
         "five times the weight on which candidate is meant",
         config=lambda c: replace(c, objective=replace(c.objective, probability=0.5)),
     ),
-    "all": Arm("the whole network learns", recipe=polish),
+    "all": Arm("the whole network learns", recipe=stage2),
 }
 
 
@@ -171,7 +175,7 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
     stable, that it thinks well of and that fill their box.
     """
     model = load(start)
-    for record in kept(open_records(boxes), HELD_OUT):
+    for record in training_split(open_records(boxes), HELD_OUT):
         image, annotations = model.zoom(record.read_pixels()), []
         for annotation in record.annotations:
             answer = image.segment(box=annotation.box_xyxy).best
@@ -191,12 +195,11 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
 def one_run(name: str, out: Path, options: argparse.Namespace) -> None:
     arm = ARMS[name]
     packs = [options.packs, *([options.out / "made"] if arm.extra_data else [])]
-    records = kept(open_records(*packs), HELD_OUT)
+    records = training_split(open_records(*packs), HELD_OUT)
     model, config = arm.recipe(options.start)
     config = replace(
         config, steps=options.steps, phases=(Phase(1.0, 448, 3, 3),), lr=3e-4, trunk_lr=6e-5, warmup=30,
         average_decay=0.99, average_ramp=10, seed=7, bf16=False,
-        objective=replace(config.objective, teacher=0.0),
     )  # fmt: skip
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     train(model, records, arm.config(config), out, "cpu", arm.task(records))

@@ -55,7 +55,7 @@ def prepare(folder: Path) -> None:
     for name in [n for n in sys.modules if n.partition(".")[0] in STOOD_IN]:
         del sys.modules[name]  # the exporter would ask them for what they have not
     from anymask.export.graphs import export_weights
-    from anymask.networks.checkpoints import convert_checkpoint
+    from anymask.hub.weights import convert_checkpoint
 
     torch.manual_seed(0)
     torch.save(mobile_sam.sam_model_registry["vit_t"]().state_dict(), folder / "published.pt")

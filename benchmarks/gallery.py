@@ -21,9 +21,10 @@ from PIL import Image, ImageDraw
 import anymask
 from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
+from anymask.data.sources import open_records
 from anymask.drawing import Drawn, overlay
 from anymask.evaluation.clicker import next_click
-from anymask.evaluation.samples import Sample, ScoredImages
+from anymask.evaluation.samples import Sample, checked_pixels, samples_of
 
 TILE_WH = (240, 180)
 COLUMNS = 5
@@ -51,24 +52,24 @@ def answers(packs: list[Path], count: int, seed: int) -> Iterator[Shown]:
     """`count` answers in all, evenly over the packs: random photos, a random object of each."""
     model, rng = anymask.load(), np.random.default_rng(seed)
     for number, pack in enumerate(packs):
-        images = list(ScoredImages(pack, None))
+        records = open_records(pack)
         share = count * (number + 1) // len(packs) - count * number // len(packs)
-        for index in sorted(rng.choice(len(images), share, replace=False)):
-            scored = images[int(index)]
-            if scored is not None:
-                sample = scored.samples[int(rng.integers(len(scored.samples)))]
-                yield answer(model, scored.pixels_HW3, sample)
+        for index in sorted(rng.choice(len(records), share, replace=False)):
+            record = records[int(index)]
+            if samples := list(samples_of(record, int(index))):
+                sample = samples[int(rng.integers(len(samples)))]
+                yield answer(model, checked_pixels(record), sample)
 
 
 def answer(model: anymask.Model, pixels: np.ndarray, sample: Sample) -> Shown:
-    click = next_click(sample.truth_HW, np.zeros_like(sample.truth_HW), sample.scored_HW, [])
+    click = next_click(sample.ground_truth_HW, np.zeros_like(sample.ground_truth_HW), sample.scored_HW, [])
     assert click is not None
     mask = model.encode(pixels).segment(points=[click.point_xy]).best.array
     return Shown(sample, pixels, mask, click.point_xy, sample.iou(mask))
 
 
 def tile(shown: Shown) -> Image.Image:
-    truth, mask, scored = shown.sample.truth_HW, shown.mask_HW, shown.sample.scored_HW
+    truth, mask, scored = shown.sample.ground_truth_HW, shown.mask_HW, shown.sample.scored_HW
     drawn = np.full((*truth.shape, 3), NOTHING, np.uint8)
     for where, colour in (
         (truth & mask, RIGHT),

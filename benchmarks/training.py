@@ -7,9 +7,9 @@ By turns, in processes of their own.
 
 plain: float32, one process with all threads, the library's memory layout and gradients.
 ours: what `recipes/train_lite.sh` does: bfloat16, a process for each core, channels last,
-`training/depthwise.py`, and a heap that keeps its memory. The same network, views, sessions and optimiser in
-both. On an accelerator plain is bfloat16 there too, but its views are drawn on the processor by as many
-threads as it has; ours are drawn where they are used (`training/resident.py`).
+`training/cpu_kernels.py`, and a heap that keeps its memory. The same network, views, sessions and optimiser
+in both. On an accelerator plain is bfloat16 there too, but its views are drawn on the processor by as many
+threads as it has; ours are drawn where they are used (`training/data/gpu_dataset.py`).
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def one_run(kind: str, out: str, options: argparse.Namespace) -> None:
     on_processor = options.device == "cpu"
     if kind == "plain" and on_processor:
         torch.channels_last = torch.contiguous_format
-        loop.with_quick_gradients = lambda model: model
+        loop.with_fast_depthwise = lambda model: model
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     phases = (loop.Phase(1.0, options.size, options.batch, OBJECTS),)
     run_recipe(
-        "polish",
+        "stage2",
         options.data,
         out,
         device=options.device,

@@ -22,9 +22,9 @@ from anymask.cli.reporting import progress_line
 from anymask.core.boxes import matrix_nms
 from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
+from anymask.evaluation.ground_truth import ground_truth_of as targets_of
 from anymask.evaluation.proposals import TIGHT_IOU, ious_with, mostly_on
-from anymask.evaluation.targets import targets_of
 from anymask.inference.generator import Search, settings_for
 from anymask.inference.scoring import LowResScorer
 

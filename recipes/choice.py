@@ -1,16 +1,15 @@
-"""Teaches a trained network how probable its answers are, by what comes true of them in use.
+"""Trains the probability head of a network on held-out photos; the masks stay as they are.
 
     python recipes/choice.py START OUT DATA.tar [DATA.tar ...] [--mix BASE] [--held-out 0.08] [--steps 400]
 
-START: a run's folder or a weights file. BASE: what that run started from; a part of it is mixed in first,
-which answers first clicks better than either (Wortsman et al. 2022, "Model soups"). A few things of each
-photo that the run held out are asked for as they are measured (`evaluation/calibration.py`): by two clicks
-and two boxes, with all looks. The masks stay as they are: only the last layers that give answers their
-chances learn, from what the network says at the first look and how well each mask fits in the end; of what
-they learn they go a part of the way, which serves photos of one thing better. OUT becomes the folder of a
-run.
+START: a run's folder or a weights file. BASE: what that run started from; the weights are interpolated with
+it first, which is better at the first click than either (Wortsman et al. 2022, "Model soups"). A few objects
+of each photo that the run held out are prompted as in `evaluation/calibration.py`: by two clicks and two
+boxes, with refinement. Only the probability head learns, from its input features in the first pass and the
+IoU of each mask after the second; the result is interpolated with where it started, which is better on photos
+of one object. OUT becomes the folder of a run.
 
-Legend: A answers, C channels of what is said about an answer.
+Legend: A answers, C channels of the head's input.
 """
 
 from __future__ import annotations
@@ -29,28 +28,29 @@ from torch import Tensor, nn
 from anymask.api import Model
 from anymask.backends.torch import TorchBackend
 from anymask.cli.reporting import progress_line
-from anymask.data.records import RecordSource, open_records
-from anymask.data.splits import held_out, is_held_out
-from anymask.evaluation.calibration import Forecast, forecasts
+from anymask.data.sources import RecordSource, open_records
+from anymask.data.splits import in_validation, validation_split
+from anymask.evaluation.calibration import Prediction, predictions
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
+from anymask.predict.constraints import clip_to_box, enforce_clicks, keep_clicked_component
 from anymask.training.checkpoint import save_state
-from anymask.training.losses import probability_loss
 from anymask.training.recipes import HELD_OUT
+from anymask.training.tasks.losses import probability_loss
 from anymask.training.weights import starting_weights
 
-THINGS = 6  # of a photo, at most
-LEAST_AREA = 64  # pixels of a thing
-ASIDE = 0.1  # share of these photos that tell how well it went
+MAX_OBJECTS = 6  # of a photo
+MIN_AREA = 64  # pixels of an object
+ASIDE = 0.1  # of these photos
 BATCH, LR, DECAY = 512, 2e-4, 0.05
-OF_BASE = 0.25  # share of its weights
-WAY = 0.25  # share of what is learned
+BASE_FRACTION = 0.25  # of the weights of BASE
+STEP_FRACTION = 0.25  # of what is learned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What is said at the first look, the IoU of each slot's mask after the second (-1: not in use), and
-    whether several slots are; one row each.
+    """Features of the head in the first pass, the IoU of each slot's mask after the second (-1: not in use),
+    and whether several slots are; one row each.
     """
 
     said_AC: Tensor
@@ -62,10 +62,10 @@ class Answers:
         return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
 
-def blend(own: nn.Module, other: nn.Module, share: float) -> None:
-    """In place: `share` of the weights of `other`, the rest of its own."""
+def blend(own: nn.Module, other: nn.Module, fraction: float) -> None:
+    """Interpolate weights in place: `fraction` of `other`, the rest its own."""
     others = other.state_dict()
-    own.load_state_dict({name: tensor.lerp(others[name], share) for name, tensor in own.state_dict().items()})
+    own.load_state_dict({k: tensor.lerp(others[k], fraction) for k, tensor in own.state_dict().items()})
 
 
 def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]]:
@@ -73,27 +73,28 @@ def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]
     said = list[Tensor]()
     head = network.mask_decoder.probability_head
     hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
-    model = Model(TorchBackend.of(network), zooms=True, clicks_hold=True, boxes_hold=True)
+    steps = (clip_to_box, keep_clicked_component, enforce_clicks)
+    model = Model(TorchBackend.of(network), postprocess=steps, refines=True)
     for number, record in enumerate(photos):
-        samples = [s for s in samples_of(record, number) if s.area >= LEAST_AREA]
-        image = model.zoom(record.read_pixels())
-        for which in np.random.default_rng(number).permutation(len(samples))[:THINGS]:
+        samples = [s for s in samples_of(record, number) if s.area >= MIN_AREA]
+        image = model.encode(record.read_pixels())
+        for which in np.random.default_rng(number).permutation(len(samples))[:MAX_OBJECTS]:
             said.clear()
-            for forecast in forecasts(samples[int(which)], image):
-                yield record.key, by_slot(forecast, said[0].clone(), head)
+            for prediction in predictions(samples[int(which)], image):
+                yield record.key, by_slot(prediction, said[0].clone(), head)
                 said.clear()
         progress_line(number + 1, len(photos))
     hook.remove()
 
 
-def by_slot(forecast: Forecast, said_1C: Tensor, head: nn.Module) -> Answers:
-    """A forecast whose candidates, best ranked first, are back in their slots."""
-    several, slots = len(forecast.iou_M) > 1, [0]
+def by_slot(prediction: Prediction, said_1C: Tensor, head: nn.Module) -> Answers:
+    """A prediction whose candidates, best ranked first, are back in their slots."""
+    several, slots = len(prediction.iou_M) > 1, [0]
     if several:
         with torch.no_grad():
             slots = (1 + head(said_1C)[0, 1:4].argsort(descending=True, stable=True)).tolist()
     iou_14 = torch.full((1, 4), -1.0)
-    iou_14[0, slots] = torch.tensor(forecast.iou_M, dtype=torch.float32)
+    iou_14[0, slots] = torch.tensor(prediction.iou_M, dtype=torch.float32)
     return Answers(said_1C, iou_14, torch.tensor([several]))
 
 
@@ -111,7 +112,7 @@ def learn(head: nn.Module, known: Answers, steps: int) -> torch.optim.Optimizer:
         loss.backward()
         optimiser.step()
         slope.step()
-    blend(head, start, 1 - WAY)
+    blend(head, start, 1 - STEP_FRACTION)
     return optimiser
 
 
@@ -144,12 +145,12 @@ def main() -> None:
     options = parser.parse_args()
     began, model = time.monotonic(), lite_of(options.start)
     if options.mix:
-        blend(model, lite_of(options.mix), OF_BASE)
+        blend(model, lite_of(options.mix), BASE_FRACTION)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    photos = held_out(open_records(*options.data), options.held_out)
+    photos = validation_split(open_records(*options.data), options.held_out)
     found, aside = list(answers(model, photos)), ASIDE * options.held_out
-    known = Answers.joined([a for key, a in found if not is_held_out(key, aside)])
-    asked = Answers.joined([a for key, a in found if is_held_out(key, aside)] or [known])
+    known = Answers.joined([a for key, a in found if not in_validation(key, aside)])
+    asked = Answers.joined([a for key, a in found if in_validation(key, aside)] or [known])
     head = model.mask_decoder.probability_head
     print(f"on {len(asked.said_AC)} answers left out, before: {quality(head, asked)}")
     optimiser = learn(head, known, options.steps)

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 import anymask
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.evaluation.calibration import prompts_of
 from anymask.evaluation.samples import Sample, checked_pixels, samples_of
 
@@ -85,12 +85,12 @@ def tile(one: Shown) -> Image.Image:
     width, height = (SMOOTH * side for side in TILE_WH)
     picture = Image.new("RGB", (width, height), GROUND)
     pen = ImageDraw.Draw(picture)
-    rows, columns = one.sample.truth_HW.shape
+    rows, columns = one.sample.ground_truth_HW.shape
     room = width - 2 * SMOOTH * MARGIN, height - SMOOTH * (TITLE + MARGIN)
     scale = min(room[0] / columns, room[1] / rows)
     origin = np.array([(width - scale * columns) / 2, SMOOTH * TITLE + (room[1] - scale * rows) / 2])
     pen.rectangle((*origin, *(origin + scale * np.array([columns, rows]))), FRAME)
-    outline(pen, Mask.from_array(one.sample.truth_HW), origin, scale, TRUTH, 5 * SMOOTH)
+    outline(pen, Mask.from_array(one.sample.ground_truth_HW), origin, scale, TRUTH, 5 * SMOOTH)
     outline(pen, one.answer.mask, origin, scale, ANSWER, 2 * SMOOTH)
     mark(pen, one, origin, scale)
     title = f"{one.number}  {ASKED[one.asked]}, IoU {one.iou:.2f}"

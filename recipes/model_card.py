@@ -37,7 +37,7 @@ MEASURES = {
     "noc_90": "clicks to 90 %",
     "miou": "mean IoU, exact box",
     "miou_jittered": "mean IoU, box as people draw it",
-    "floor_filled_box": "floor: the box filled",
+    "baseline_filled_box": "baseline: the box filled",
     "iou_at_5": "IoU after five clicks",
     "iou_at_20": "IoU after twenty clicks",
     "best_of_rank_1_2_3": "share of first / second / third candidate that fits best",
@@ -50,14 +50,14 @@ MEASURES = {
     "r50": "R50",
     "ece": "calibration error (15 bins)",
     "ece_even": "calibration error (10 bins of equal width)",
-    "ece_by_chance": "... of a perfect model, by chance",
+    "ece_null": "... of a perfectly calibrated model, by chance",
     "brier": "Brier score",
     "log_score": "log score",
-    "none_forecast": "none of these, forecast",
+    "none_predicted": "none of these, predicted",
     "none_observed": "none of these, observed",
     "iou_error": "predicted IoU off by",
     "iou_correlation": "predicted and true IoU, correlation",
-    "alike": "IoU between candidates",
+    "candidate_iou": "IoU between candidates",
 }
 COUNTED = ("photos", "images", "masks", "samples", "answers")  # said beside the name of a set
 

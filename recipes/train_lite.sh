@@ -4,8 +4,8 @@
 #   recipes/train_lite.sh DATA OUT      DATA: folder with train/*.tar and val/*.tar;  OUT: folder of the run
 #
 # Two processes with one thread each use two cores better than one process with two: they meet once per step instead of
-# at every operator. PROCESSES=<cores> on larger machines. The stage `long` is for one accelerator (thirteen minutes on an
-# H200); on two cores it takes days.
+# at every operator. PROCESSES=<cores> on larger machines. The stage `train_accelerator` is for one accelerator (thirteen
+# minutes on an H200); on two cores it takes days.
 set -euo pipefail
 data=${1:?folder with train/ and val/}
 out=${2:?folder for the run}
@@ -19,23 +19,22 @@ shards=()
 for shard in "$data"/train/train-*.tar "$data"/train/duts-*.tar; do shards+=(--data "$shard"); done
 train() { torchrun --standalone --nproc-per-node "$processes" -m anymask train "${shards[@]}" "$@"; }
 train --recipe lite --out "$out/first"
-train --recipe polish --set weights_from="$out/first" --out "$out/second"
+train --recipe stage2 --set weights_from="$out/first" --out "$out/second"
 
-# The mean of both is better at the first click than either: the second stage sees closer, the first sees wider.
+# Average of both (model soup): better at the first click than either, the second stage having seen larger scales.
 anymask export "$out/first" --mean-with "$out/second" --out "$out/mean"
 
-# The whole network once more, on an accelerator. With a part of what it started from it is better than either; last it
-# learns how probable its answers are, from what comes true of them in use on photos it has not seen, while the masks stay
-# as they are.
-anymask train "${shards[@]}" --recipe long --set weights_from="$out/mean/lite.safetensors" --out "$out/long"
-python "$(dirname "$0")/choice.py" "$out/long" "$out/choice" "$data"/train/train-*.tar "$data"/train/duts-*.tar \
+# The whole network once more, on an accelerator. Interpolated with the weights it started from it is better than either;
+# last the probability head is trained on held-out photos, while the masks stay as they are.
+anymask train "${shards[@]}" --recipe train_accelerator --set weights_from="$out/mean/lite.safetensors" --out "$out/accelerator"
+python "$(dirname "$0")/choice.py" "$out/accelerator" "$out/choice" "$data"/train/train-*.tar "$data"/train/duts-*.tar \
   --mix "$out/mean/lite.safetensors"
 
-# Where things are: a head on the finished encoder. Photos of which only boxes are known teach it too.
+# The box head, on the frozen encoder. Photos with boxes alone are used, too.
 for shard in "$data"/train/boxes*.tar; do if [ -e "$shard" ]; then shards+=(--data "$shard"); fi; done
 train --recipe boxes --set weights_from="$out/choice" --out "$out/boxes"
 
-# Where they end: another, from photos that are outlined everywhere.
+# The edge head, from photos with masks everywhere.
 train --recipe edges --set weights_from="$out/choice" --out "$out/edges"
 anymask export "$out/choice" --half --boxes "$out/boxes" --edges "$out/edges" --out "$out/exported" \
   --card "$(dirname "$0")/lite.card.json"

@@ -62,13 +62,13 @@ def libraries(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "modules"),
     [
-        ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.edges"),
-        ("eval", "evaluation.calibration, evaluation.edge_sources, evaluation.floors, evaluation.tempering"),
-        ("export", "export.graphs, export.heads, training.finish"),
+        ("eval", "evaluation.clicks, evaluation.boxes, evaluation.proposals, evaluation.calibration"),
+        ("eval", "evaluation.bsds.benchmark, evaluation.baselines, evaluation.temperature_scaling"),
+        ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
         ("tiff", "images.tiff"),
-        ("torch", "backends.torch, networks.checkpoints, compat"),
-        ("train", "training.recipes, evaluation.clicks"),
+        ("torch", "backends.torch, hub.weights, compat"),
+        ("train", "training.recipes"),
     ],
 )
 def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:
@@ -88,8 +88,11 @@ for module in {modules.split(", ")}:
 def test_without_the_extras_the_core_imports_and_segments() -> None:
     """In a process where no extra can be imported."""
     needs_extras = ("anymask.networks", "anymask.training", "anymask.evaluation", "anymask.compat")
-    needs_extras += tuple(
-        f"anymask.inference.{name}" for name in ("export", "torch_backend", "openvino_backend")
+    needs_extras += (
+        "anymask.export",
+        "anymask.hub.weights",
+        "anymask.backends.torch",
+        "anymask.backends.openvino",
     )
     code = f"""
 import importlib, pkgutil, sys

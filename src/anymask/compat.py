@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.api import Model
+from anymask.backends.base import SEVERAL, SINGLE
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
@@ -43,7 +44,6 @@ from anymask.networks.segmenter import Segmenter
 SizeHW = tuple[int, int]
 Columns = tuple[Tensor, Tensor]  # coordinates B x N x 2 and labels B x N
 
-SINGLE, SEVERAL = slice(0, 1), slice(1, 4)  # slots of the decoder
 PADDING, BOX_CORNERS = -1.0, (2.0, 3.0)  # labels
 HALF_PIXEL = 0.5
 

@@ -20,7 +20,7 @@ from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 
 LONG_SIDE = 1600
-FILL, DIM = 0.42, 0.72  # share of the colour inside a mask; brightness of the photo outside all of them
+FILL, DIM = 0.42, 0.72  # opacity of the colour inside a mask; brightness of the photo outside all of them
 FILL_ALL = 0.55  # the same where there are many masks
 SMOOTH = 4  # markers are drawn this much larger and scaled down
 Colour = tuple[int, int, int]
@@ -81,8 +81,8 @@ def everything_overlay(
         edges_hw &= ~inside_hw
         edges_hw |= inside_hw & ~_eroded(inside_hw)
     photo_hw3 = np.asarray(canvas.image, np.float32)
-    share_hw1 = (covered_hw * np.float32(FILL_ALL))[..., None]
-    mixed_hw3 = photo_hw3 * (1 - share_hw1) + tint_hw3 * share_hw1
+    opacity_hw1 = (covered_hw * np.float32(FILL_ALL))[..., None]
+    mixed_hw3 = photo_hw3 * (1 - opacity_hw1) + tint_hw3 * opacity_hw1
     mixed_hw3[edges_hw] = 0.4 * mixed_hw3[edges_hw] + 0.6 * 255
     return Image.fromarray(mixed_hw3.astype(np.uint8))
 

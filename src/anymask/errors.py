@@ -13,11 +13,13 @@
         +-- MissingExtra     an optional package that is not installed
 
 `http_status` and `exit_code` say how an error leaves a server and a command. Messages are one line: what was
-expected, what came, what to do. Errors of other libraries are mapped to these where they are called.
+expected, what came, what to do. `mapped` turns errors of other libraries into these where they are called.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -77,3 +79,21 @@ class MissingExtra(Failure):
     """An optional package is not installed; the message names the command that installs it."""
 
     http_status = 501
+
+
+@contextlib.contextmanager
+def mapped(
+    caught: type[Exception] | tuple[type[Exception], ...], error: type[AnymaskError], message: str
+) -> Iterator[None]:
+    """Turn exceptions of a library into one of ours: `message`, then the reason. Our own pass unchanged."""
+    try:
+        yield
+    except AnymaskError:
+        raise
+    except caught as cause:
+        raise error(f"{message}: {reason(cause)}") from cause
+
+
+def reason(error: BaseException) -> str:
+    """One line: 'No space left on device' rather than '[Errno 28] ...'."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())

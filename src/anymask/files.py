@@ -1,25 +1,24 @@
-"""Writing files so that a reader never sees half of one. Knows nothing of what is in them."""
+"""Atomic file writes, checksums, checks of paths. Knows nothing of what is in the files."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from anymask.errors import StorageError
+from anymask.errors import BadInput, StorageError, mapped
 
-LEFTOVER = re.compile(r"\..+\.\d+\.part")  # the name of a half: see `writing_atomically`
+LEFTOVER = re.compile(r"\..+\.\d+\.part")  # the temporary file of `writing_atomically`
 
 
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents. Raises StorageError."""
-    try:
+    with mapped(OSError, StorageError, f"cannot make the folder {path}"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {path}: {reason(error)}") from error
     return path
 
 
@@ -29,10 +28,17 @@ def check_not_an_input(path: Path, inputs: Iterable[Path]) -> None:
         raise StorageError(f"{path} is an input of this call and is not overwritten; choose another folder")
 
 
+def check_regular(path: Path) -> None:
+    """Opening a pipe or a device may wait for ever. Raises BadInput for what is there but no regular file."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+        raise BadInput(f"{path}: expected a regular file, got {kind}")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename: `path` is the old file or the whole new one, whatever happens.
 
-    Raises StorageError.
+    Its folder is made where there is none. Raises StorageError.
     """
     with writing_atomically(path) as file:
         file.write(content)
@@ -41,22 +47,21 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     """The same for content that comes piece by piece; nothing is left when the block raises."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = make_folder(path.parent) / f".{path.name}.{os.getpid()}.part"
     try:
-        with open(part, "xb") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {reason(error)}") from error
+        with mapped(OSError, StorageError, f"cannot write {path}"):
+            with open(part, "xb") as file:
+                yield file
+            os.replace(part, path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed left in `folder` and below: the halves beside their files.
+    """Remove the temporary files that writers that were killed left in `folder` and below.
 
-    Only for who alone may write there. A writer that is still at it fails with StorageError.
+    Only for who alone may write there. A writer that is still at work fails with StorageError.
     """
     for part in folder.rglob(".*.part"):
         if LEFTOVER.fullmatch(part.name):
@@ -64,13 +69,14 @@ def remove_leftovers(folder: Path) -> None:
                 part.unlink()
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits. Raises StorageError when it cannot be read."""
+    with mapped(OSError, StorageError, f"cannot read {path}"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _same_file(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)
     except OSError:  # one of them does not exist
         return False
-
-
-def reason(error: OSError) -> str:
-    """'No space left on device' rather than '[Errno 28] ...'."""
-    return error.strerror or str(error)

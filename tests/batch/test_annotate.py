@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anymask.batch.annotate import Tally, Wishes, annotate
-from anymask.batch.run_folder import Busy, RunFolder
+from anymask.batch.annotate import RunConfig, RunProgress, annotate
+from anymask.batch.run_folder import RunLocked, run_folder
 from anymask.batch.summary import summarise, text, write_summary
 from anymask.cli.everything import live
 from anymask.core.mask import Mask
@@ -24,7 +24,8 @@ from anymask.data.photos import open_photos
 from anymask.errors import BadInput, StorageError
 
 FEW_POINTS = (("points_per_side", 3), ("pred_iou_thresh", 0.5), ("stability_score_thresh", 0.5))
-WISHES = Wishes(model="disk", changes=FEW_POINTS)
+NAMES = (b"caf\xe9.png", b"x" * 240 + b".png")  # no text, too long with a suffix
+CONFIG = RunConfig(model="disk", changes=FEW_POINTS)
 
 
 def write_photos(folder: Path, count: int, side: int = 40) -> Path:
@@ -45,8 +46,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_photo_has_a_record_in_the_shape_of_sa_1b(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 3))
-    tally = annotate(photos, tmp_path / "out", WISHES)
-    assert (tally.total, tally.done, tally.failed) == (3, 3, [])
+    state = annotate(photos, tmp_path / "out", CONFIG)
+    assert (state.total, state.done, state.failed) == (3, 3, [])
     for photo in photos:
         record = json.loads((tmp_path / "out" / f"{photo.key}.json").read_bytes())
         with Image.open(photo.blob.path) as image:
@@ -64,19 +65,19 @@ def test_every_photo_has_a_record_in_the_shape_of_sa_1b(tmp_path: Path) -> None:
 @pytest.mark.parametrize("overlays", [False, True])
 def test_one_process_or_two_write_the_same(tmp_path: Path, overlays: bool) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 9))
-    wishes = Wishes(model="disk", changes=FEW_POINTS, overlays=overlays)
+    config = RunConfig(model="disk", changes=FEW_POINTS, overlays=overlays)
     for processes in (1, 2):
-        annotate(photos, tmp_path / f"out{processes}", wishes, processes=processes)
+        annotate(photos, tmp_path / f"out{processes}", config, processes=processes)
     assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
     assert len(contents(tmp_path / "out1")) == 1 + 9 * (1 + overlays)
 
 
 def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 4))
-    annotate(photos[:2], tmp_path / "out", WISHES)
+    annotate(photos[:2], tmp_path / "out", CONFIG)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")}
-    tally = annotate(photos, tmp_path / "out", WISHES)
-    assert (tally.already, tally.done) == (2, 2)
+    state = annotate(photos, tmp_path / "out", CONFIG)
+    assert (state.already, state.done) == (2, 2)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -84,41 +85,89 @@ def test_what_cannot_be_read_is_told_and_the_others_are_done(tmp_path: Path) -> 
     folder = write_photos(tmp_path / "photos", 4)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
     (folder / "empty.png").write_bytes(b"")
-    tally = annotate(open_photos(folder), tmp_path / "out", WISHES, processes=2)
-    assert tally.done == 4
-    assert [f.photo.key for f in tally.failed] == ["broken", "empty"]
-    assert all(f.error for f in tally.failed)
+    state = annotate(open_photos(folder), tmp_path / "out", CONFIG, processes=2)
+    assert state.done == 4
+    assert [f.photo.key for f in state.failed] == ["broken", "empty"]
+    assert all(f.error for f in state.failed)
 
 
 def test_halves_left_by_a_killed_run_are_gone_after_the_next(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 2))
-    annotate(photos[:1], tmp_path / "out", WISHES)
+    annotate(photos[:1], tmp_path / "out", CONFIG)
     record = tmp_path / "out" / f"{photos[1].key}.json"
     record.parent.mkdir(exist_ok=True)
     record.with_name(f".{record.name}.4711.part").write_bytes(b'{"image": {"image_id"')
     theirs = record.with_name("my.part")
     theirs.write_bytes(b"a file of the user's")
-    annotate(photos, tmp_path / "out", WISHES)
+    annotate(photos, tmp_path / "out", CONFIG)
     assert not list((tmp_path / "out").rglob(".*.part"))
     assert theirs.exists()
     assert record.exists()
 
 
-def test_other_wishes_are_refused_with_what_differs(tmp_path: Path) -> None:
+def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 1))
-    annotate(photos, tmp_path / "out", WISHES)
+    annotate(photos, tmp_path / "out", CONFIG)
     before = contents(tmp_path / "out")
     with pytest.raises(BadInput, match=r'holds another run \(preset "fast" there, "reference" now'):
-        annotate(photos, tmp_path / "out", Wishes(model="disk", preset="reference", changes=FEW_POINTS))
+        annotate(photos, tmp_path / "out", RunConfig(model="disk", preset="reference", changes=FEW_POINTS))
     assert contents(tmp_path / "out") == before
 
 
 def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
-    first = RunFolder(tmp_path / "out", {"model": "disk"})
-    with pytest.raises(Busy, match="another run is at work"):
-        RunFolder(tmp_path / "out", {"model": "disk"})
-    first.close()
-    RunFolder(tmp_path / "out", {"model": "disk"}).close()
+    locked = pytest.raises(RunLocked, match="another run is at work")
+    with run_folder(tmp_path / "out", {"model": "disk"}), locked:
+        enter(tmp_path / "out")
+    enter(tmp_path / "out")
+
+
+def enter(folder: Path) -> None:
+    with run_folder(folder, {"model": "disk"}):
+        pass
+
+
+def test_the_lock_of_a_killed_run_is_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from anymask.batch.run_folder import run_folder\n"
+        "with run_folder(Path(sys.argv[1]), {'model': 'disk'}): print('locked', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+        with pytest.raises(RunLocked, match="another run is at work"):
+            enter(tmp_path / "out")
+        process.kill()
+    enter(tmp_path / "out")
+
+
+def test_a_folder_without_a_place_for_the_lock_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "out" / ".lock" / "folder").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot write to"):
+        enter(tmp_path / "out")
+
+
+def test_photos_with_long_names_or_names_that_are_no_text_are_done(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 2)
+    for photo, name in zip(
+        sorted(folder.rglob("*.png")), (b"caf\xe9.png", b"x" * 240 + b".png"), strict=True
+    ):
+        os.rename(photo, os.fsencode(folder) + b"/" + name)
+    photos = open_photos(folder)
+    state = annotate(photos, tmp_path / "out", RunConfig(model="disk", changes=FEW_POINTS, overlays=True))
+    assert (state.done, state.failed) == (2, [])
+    assert write_summary(tmp_path / "out", photos, title="names").without_record == 0
+    record = json.loads((tmp_path / "out" / "caf_.json").read_bytes())
+    assert os.fsencode(record["image"]["file_name"]) == b"caf\xe9.png"
+
+
+@pytest.mark.parametrize("name", ["run", "summary"])
+def test_a_photo_may_have_the_name_of_a_file_of_the_run(name: str, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 1)
+    next(folder.rglob("*.png")).rename(folder / f"{name}.png")
+    photos = open_photos(folder)
+    for already in (0, 1):
+        assert annotate(photos, tmp_path / "out", CONFIG).already == already
+        assert write_summary(tmp_path / "out", photos, title=name).without_record == 0
 
 
 def test_a_photo_is_not_overwritten_by_its_own_record(tmp_path: Path) -> None:
@@ -126,8 +175,8 @@ def test_a_photo_is_not_overwritten_by_its_own_record(tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", 1)
     photo = next(folder.rglob("*.png"))
     os.link(photo, photo.with_suffix(".json"))
-    tally = annotate(open_photos(folder), folder, WISHES)
-    assert tally.already == 1
+    state = annotate(open_photos(folder), folder, CONFIG)
+    assert state.already == 1
     assert photo.read_bytes() == photo.with_suffix(".json").read_bytes()
 
 
@@ -137,14 +186,14 @@ def test_a_folder_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
     blocked.mkdir()
     (blocked / photos[0].key.split("/")[0]).write_text("a file where a folder must be")
     with pytest.raises(StorageError, match="cannot make the folder"):
-        annotate(photos, blocked, WISHES)
+        annotate(photos, blocked, CONFIG)
 
 
 def test_the_summary_counts_what_is_on_disk(tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", 5)
     (folder / "bad.png").write_bytes(b"bad")
     photos = open_photos(folder)
-    annotate(photos, tmp_path / "out", WISHES)
+    annotate(photos, tmp_path / "out", CONFIG)
     summary = write_summary(tmp_path / "out", photos, title="<five & one>")
     assert summary == summarise(tmp_path / "out", photos)
     assert (summary.photos, summary.without_record) == (6, 1)
@@ -158,10 +207,10 @@ def test_the_summary_counts_what_is_on_disk(tmp_path: Path) -> None:
 
 def test_the_summary_tells_in_how_many_photos_nothing_was_found(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 3))
-    annotate(photos[:1], tmp_path / "out", WISHES)
+    annotate(photos[:1], tmp_path / "out", CONFIG)
     assert "none in" not in text(summarise(tmp_path / "out", photos))
     annotate(
-        photos, nothing := tmp_path / "nothing", Wishes(model="disk", changes=(("pred_iou_thresh", 2.0),))
+        photos, nothing := tmp_path / "nothing", RunConfig(model="disk", changes=(("pred_iou_thresh", 2.0),))
     )
     summary = summarise(nothing, photos)
     assert (summary.without_mask, summary.masks) == (3, 0)
@@ -170,21 +219,21 @@ def test_the_summary_tells_in_how_many_photos_nothing_was_found(tmp_path: Path) 
 
 def test_progress_says_how_far_a_continued_run_is(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 3))
-    annotate(photos[:1], tmp_path / "out", WISHES)
+    annotate(photos[:1], tmp_path / "out", CONFIG)
     told: list[tuple[int, int]] = []
 
-    def progress(tally: Tally) -> None:
-        told.append((tally.already + tally.done, tally.total))
+    def progress(state: RunProgress) -> None:
+        told.append((state.already + state.done, state.total))
 
-    annotate(photos, tmp_path / "out", WISHES, progress=progress)
+    annotate(photos, tmp_path / "out", CONFIG, progress=progress)
     assert list(dict.fromkeys(told)) == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_progress_says_how_far_the_photo_at_work_is(tmp_path: Path) -> None:
     photos = open_photos(write_photos(tmp_path / "photos", 1))
-    shares: list[float] = []
-    annotate(photos, tmp_path / "out", WISHES, progress=lambda tally: shares.append(tally.share))
-    start, *within, end = shares
+    fractions: list[float] = []
+    annotate(photos, tmp_path / "out", CONFIG, progress=lambda state: fractions.append(state.fraction))
+    start, *within, end = fractions
     assert (start, end) == (0.0, 0.0)
     assert within == sorted(within) and within[-1] == 1.0
 
@@ -193,11 +242,11 @@ def test_the_line_of_progress_overwrites_itself_on_a_terminal_and_is_silent_else
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = live(time.monotonic() - 60)
-    show(Tally(total=4, done=1, masks=7))
+    show(RunProgress(total=4, done=1, masks=7))
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    show(Tally(total=4, done=1, masks=7, share=0.5))
-    show(Tally(total=4, done=4, masks=20))
+    show(RunProgress(total=4, done=1, masks=7, fraction=0.5))
+    show(RunProgress(total=4, done=4, masks=20))
     _, middle, end = capsys.readouterr().err.split("\r")
     assert middle.rstrip() == "1/4 photos + 50%  0.02 photos/s  7.0 masks each  0 failed  2 min left"
     assert len(middle) == 79

@@ -12,7 +12,7 @@ from PIL import Image
 from shell import Run, complaints
 
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 
 
 def test_a_point_gives_an_overlay_a_mask_and_a_record(run: Run, photo: Path) -> None:

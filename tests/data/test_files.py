@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from anymask import files
 from anymask.errors import StorageError
-from anymask.files import check_not_an_input, make_folder, write_atomically
+from anymask.files import check_not_an_input, make_folder, sha256_of, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -68,3 +69,10 @@ def test_a_file_in_place_of_the_folder_is_a_storage_error(tmp_path: Path) -> Non
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot make the folder"):
         make_folder(tmp_path / "out")
+
+
+def test_a_checksum_is_of_the_whole_file_and_a_missing_one_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+    with pytest.raises(StorageError, match="cannot read .*missing: No such file"):
+        sha256_of(tmp_path / "missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.data.photos import _safe, open_photos
+from anymask.data.keys import safe_key
+from anymask.data.photos import open_photos
 from anymask.errors import BadInput
 
 
@@ -62,7 +64,28 @@ def test_shards_are_read_alone_and_inside_folders(tmp_path: Path) -> None:
     assert [p.key for p in open_photos(shard)] == ["x/1", "x/2"]
     assert {p.key for p in open_photos(tmp_path)} == {"a", "x/1", "x/2"}
     assert open_photos(shard)[0].blob.read()[:4] == b"\x89PNG"
-    assert open_photos(shard)[0].whence == f"{shard}:x/1.png"
+    assert open_photos(shard)[0].source == f"{shard}:x/1.png"
+
+
+def test_pipes_are_left_out_of_a_folder_and_refused_alone(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    assert [p.key for p in open_photos(tmp_path)] == ["a"]
+    with pytest.raises(BadInput, match="expected a regular file"):
+        open_photos(tmp_path / "b.png")
+
+
+def test_names_of_any_length_and_bytes_become_keys_that_can_be_files(tmp_path: Path) -> None:
+    write_photo(tmp_path / f"{'한' * 80}.png")
+    os.rename(write_photo(tmp_path / "a.png"), os.fsencode(tmp_path) + b"/caf\xe9.png")
+    short, long = sorted((p.key for p in open_photos(tmp_path)), key=len)
+    assert short == "caf_" and len(long.encode()) <= 200
+
+
+def test_names_of_files_that_a_run_writes_are_no_keys(tmp_path: Path) -> None:
+    for name in ("Run.png", "summary.png", "sub/run.png"):
+        write_photo(tmp_path / name)
+    assert [p.key for p in open_photos(tmp_path)] == ["Run-2", "summary-2", "sub/run"]
 
 
 def test_the_output_inside_the_folder_is_left_out(tmp_path: Path) -> None:
@@ -84,7 +107,7 @@ def test_nothing_to_do_is_an_error_that_names_the_path(tmp_path: Path) -> None:
 @given(st.text(alphabet="a./\\ é한", max_size=12))
 def test_a_key_stays_below_the_folder_it_is_joined_to(name: str) -> None:
     root = Path("/root/folder")
-    joined = root / _safe(name)
+    joined = root / safe_key(name)
     assert ".." not in joined.parts
     assert joined.is_relative_to(root)
     assert joined != root

@@ -13,7 +13,7 @@ from anymask.core.candidates import Candidate
 from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
 from anymask.data.record_json import annotation_fields, image_fields, record_json
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 
 
 def candidate() -> Candidate:

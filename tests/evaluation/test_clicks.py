@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import FakeAnswer, Prompted, ScriptedModel, rectangle, sample, write_record
+from evaluation_fakes import Prompted, ScriptedModel, rectangle, sample, write_record
 
 from anymask.errors import AnymaskError, BadInput, BadOption, StorageError
 from anymask.evaluation import describe, evaluate_clicks
 from anymask.evaluation.clicks import run_clicks
-from anymask.evaluation.session import PromptSession
 
 SIZE = (20, 40)
 TRUTH = rectangle(SIZE, 0, 0, 20, 10)  # 200 pixels
@@ -86,7 +85,7 @@ def test_the_first_candidate_counts_and_the_oracle_takes_the_best(tmp_path: Path
 
 def test_every_prompt_holds_all_clicks_and_the_previous_answer() -> None:
     model = growing(50, 60, 70)
-    run_clicks(sample(TRUTH), PromptSession(model), max_clicks=3)
+    run_clicks(sample(TRUTH), model, max_clicks=3)
     first, second, third = model.prompts
     assert first["mask"] is None and first["points"] == [(4.5, 4.5)] and first["labels"] == [1]
     assert second["mask"] is model.answers[0] and second["points"][:1] == first["points"]
@@ -95,15 +94,15 @@ def test_every_prompt_holds_all_clicks_and_the_previous_answer() -> None:
 
 def test_surplus_is_corrected_with_a_negative_click() -> None:
     model = ScriptedModel(lambda n, prompt: [np.ones(SIZE, bool)])
-    trace = run_clicks(sample(TRUTH), PromptSession(model), max_clicks=2)
+    trace = run_clicks(sample(TRUTH), model, max_clicks=2)
     assert [c.positive for c in trace.clicks] == [True, False]
     assert model.prompts[1]["labels"] == [1, 0]
 
 
 def test_a_perfect_mask_is_left_alone() -> None:
     model = growing(50, 100)
-    trace = run_clicks(sample(TRUTH), PromptSession(model), max_clicks=20)
-    assert len(model.prompts) == len(trace.clicks) == 2
+    trace = run_clicks(sample(TRUTH), model, max_clicks=20)
+    assert len(trace.clicks) == 2
     assert trace.ious == (0.5, *[1.0] * 19)
 
 
@@ -171,17 +170,3 @@ def test_bad_options_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         evaluate_clicks(folder_with(tmp_path), growing(50), **options)
-
-
-def test_another_session_can_take_over_the_asking(tmp_path: Path) -> None:
-    class OneShot(PromptSession):
-        def candidates(self) -> list[np.ndarray]:
-            return [share(100)]
-
-    report = evaluate_clicks(folder_with(tmp_path), growing(50), max_clicks=1, session=OneShot)
-    assert report["oracle_iou_at_1"] == 1.0
-
-
-def test_the_fake_answer_lists_its_masks_best_first() -> None:
-    answer = FakeAnswer([share(10), share(20)])
-    assert answer.best.array.sum() == 20 and [m.array.sum() for m in answer] == [20, 40]

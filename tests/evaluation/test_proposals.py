@@ -16,7 +16,6 @@ from evaluation_fakes import rectangle, write_record
 from anymask.core.mask import Mask
 from anymask.errors import BadInput, BadOption
 from anymask.evaluation import describe, evaluate_proposals
-from anymask.evaluation.edge_sources import GRID
 from anymask.evaluation.proposals import PAPER, random_boxes, ranked
 from anymask.inference.automatic_settings import settings_of
 
@@ -173,7 +172,7 @@ def test_the_paper_protocol_asks_without_thresholds(write: Write, tmp_path: Path
     assert (report["preset"], report["protocol"]) == ("paper", "paper")
 
 
-@pytest.mark.parametrize("changes", [PAPER, GRID])
+@pytest.mark.parametrize("changes", [PAPER])
 def test_what_the_protocols_ask_for_are_settings(changes: dict[str, Any]) -> None:
     settings = settings_of("paper", **changes)
     assert settings.crop_n_layers == 0 and settings.point_shift == 0

@@ -21,16 +21,16 @@ from anymask.backends.base import DecodeInput, open_backend
 from anymask.backends.onnx import OnnxBackend
 from anymask.errors import Failure, WeightsError
 from anymask.export.graphs import export_model, export_weights
-from anymask.export.parity import example_image, example_prompts, prove
+from anymask.export.parity import check_parity, example_image, example_prompts
 from anymask.hub.card import HEAD_PARTS, ModelFiles, check_files, read_card
 from anymask.hub.catalog import find_model
-from anymask.networks.checkpoints import load_weights, save_weights
+from anymask.hub.weights import load_weights, save_weights
 
 COUNTS = [(prompts, points) for prompts in (1, 2, 64) for points in (1, 2, 7)]
 
 
 def test_any_number_of_prompts_and_points_is_answered_alike(tiny_network: Any, tiny_card: Path) -> None:
-    differences = prove(tiny_network, tiny_card, COUNTS)
+    differences = check_parity(tiny_network, tiny_card, COUNTS)
     assert set(differences) == {"image_embeddings", "low_res_masks", "iou_predictions"}
 
 
@@ -85,19 +85,19 @@ def test_openvino_answers_a_batch_as_it_answers_each_alone(tiny_card: Path) -> N
 
 
 @pytest.mark.slow
-def test_half_precision_halves_the_file_and_is_proved_too(tiny_network: Any, tmp_path: Path) -> None:
+def test_half_precision_halves_the_file_and_passes_the_check(tiny_network: Any, tmp_path: Path) -> None:
     full, half = (export_model(tiny_network, tmp_path / str(h), half=h) for h in (False, True))
     sizes = [ModelFiles.of(card).weights.stat().st_size for card in (full, half)]
     assert sizes[1] < 0.6 * sizes[0]
     assert max(read_card(half).facts["proof"].values()) < 1e-4
 
 
-def test_a_network_with_other_weights_fails_the_proof(tiny_network: Any, tiny_card: Path) -> None:
+def test_a_network_with_other_weights_fails_the_parity_check(tiny_network: Any, tiny_card: Path) -> None:
     other = copy.deepcopy(tiny_network)
     with torch.no_grad():
         other.mask_decoder.iou_token.weight += 0.5
     with pytest.raises(Failure, match="iou_predictions"):
-        prove(other, tiny_card)
+        check_parity(other, tiny_card)
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_the_default_network_exports_with_what_its_card_said(tmp_path: Path) -> 
     assert facts["sources"] == ["made up"] and facts["network"] == "lite"
     assert sum(p.stat().st_size for p in card.parent.iterdir()) < 12e6
     network = load_weights(ModelFiles.of(card).weights)
-    assert max(prove(network, card, COUNTS).values()) < 1e-4
+    assert max(check_parity(network, card, COUNTS).values()) < 1e-4
     assert np.isfinite(facts["proof"]["probability_logits"])
 
 

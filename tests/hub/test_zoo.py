@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import anymask
+from anymask.cli.models import converter
 from anymask.errors import DownloadError, ModelNotFound
 from anymask.hub.card import SUFFIXES
 from anymask.hub.catalog import ZOO, Published, find_model, list_models, models_folder, pull
@@ -121,7 +122,8 @@ def test_offline_nothing_is_fetched_and_the_message_says_where_to_put_the_file(
 
 
 def test_without_torch_the_published_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anymask.hub.catalog._installed", lambda module: False)
+    monkeypatch.setattr("anymask.cli.models.find_spec", lambda module: None)
+    assert converter() is None
     entry = published(b"weights", tmp_path)
     assert pull(entry).read_bytes() == b"weights"
     assert pull(entry) == models_folder() / "mine" / "mine.pth"
@@ -138,7 +140,7 @@ def test_with_torch_a_published_file_becomes_a_model_that_is_ready(
     torch.manual_seed(0)
     torch.save(build("mobile_sam").state_dict(), tmp_path / "random.pth")  # type: ignore[attr-defined]
     entry = published((tmp_path / "random.pth").read_bytes(), tmp_path, "mobile_sam")
-    card = pull(entry)
+    card = pull(entry, convert=converter())
     assert card == find_model("mobile_sam") == pull(entry)
     names = {p.name.removeprefix("mobile_sam") for p in card.parent.iterdir()}
     assert names == {".json", ".safetensors", ".encoder.onnx", ".decoder.onnx", ".points.onnx"}

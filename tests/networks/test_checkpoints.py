@@ -19,15 +19,10 @@ from safetensors.torch import load_file, save_file
 from sam_references import tiny_sam, tiny_spec
 
 from anymask.errors import StorageError, WeightsError
+from anymask.files import sha256_of
+from anymask.hub.weights import convert_checkpoint, load_weights, save_weights
 from anymask.networks import checkpoints, presets
-from anymask.networks.checkpoints import (
-    convert_checkpoint,
-    load_published,
-    load_weights,
-    network_of,
-    read_state,
-    save_weights,
-)
+from anymask.networks.checkpoints import load_published, network_of, read_state
 from anymask.networks.sam import Sam
 
 
@@ -101,7 +96,7 @@ def test_conversion_writes_safetensors_and_a_card(published_file: Path, tmp_path
     assert card["spec"] == json.loads(json.dumps(tiny_spec(128).to_dict()))
     assert card["weights"]["bytes"] == target.stat().st_size
     assert card["weights"]["parameters"] == sum(t.numel() for t in model.state_dict().values())
-    assert card["source"] == {"file": "tiny.pth", "sha256": checkpoints.sha256_of(published_file)}
+    assert card["source"] == {"file": "tiny.pth", "sha256": sha256_of(published_file)}
     assert sorted(p.name for p in target.parent.iterdir()) == ["tiny.json", "tiny.safetensors"]
     assert_same_weights(load_weights(target), model)
 
@@ -207,9 +202,7 @@ def test_a_damaged_file_is_refused_or_read_never_a_crash(tmp_path: Path, suffix:
             assert path.name in str(error)
 
 
-@pytest.mark.parametrize(
-    "read", [load_weights, lambda path: load_published(path, "tiny"), checkpoints.sha256_of]
-)
+@pytest.mark.parametrize("read", [load_weights, lambda path: load_published(path, "tiny")])
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path, read: Any) -> None:
     for path in (tmp_path / "missing.pth", tmp_path):
         with pytest.raises(WeightsError, match="cannot read weights from"):
@@ -231,8 +224,8 @@ def test_a_change_behind_the_card_is_noticed(tmp_path: Path, published_file: Pat
     [
         ("{", "cannot read the card"),
         ("[]", "cannot read the card"),
-        ('{"network": "tiny", "spec": {"name": "x"}}', "has no valid spec"),
-        ('{"network": "tiny", "spec": 3}', "has no valid spec"),
+        ('{"network": "tiny", "spec": {"name": "x"}}', "cannot read the card"),
+        ('{"network": "tiny", "spec": 3}', "cannot read the card"),
     ],
 )
 def test_a_damaged_card_is_refused(tmp_path: Path, model: Sam, card: str, message: str) -> None:
@@ -279,7 +272,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
     def no_space(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "replace", no_space)
+    monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(StorageError, match="No space left on device"):
         convert_checkpoint(published_file, tmp_path / "tiny.safetensors")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.pth"]

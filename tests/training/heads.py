@@ -36,7 +36,7 @@ def default_model_with(part: str, run: Path, folder: Path) -> Path:
     from anymask.export.graphs import export_weights
     from anymask.hub.card import ModelFiles, check_files
     from anymask.hub.catalog import find_model
-    from anymask.training.finish import add_head
+    from anymask.training.publish import add_head
 
     card = export_weights(ModelFiles.of(find_model("lite")).weights, folder, half=True)
     graph = add_head(part, run, card)

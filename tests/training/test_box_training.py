@@ -14,15 +14,15 @@ pytest.importorskip("cv2")
 from heads import check_that_the_head_alone_learned, default_model_with, train_head
 from scenes import write_scenes
 
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
 from anymask.networks.box_head import BoxNetwork, all_centres
 from anymask.networks.lite import Lite
-from anymask.training.augment import ViewConfig
-from anymask.training.boxes import BOXES, BoxView, assign, overlap, split_annotations
 from anymask.training.config import Phase
+from anymask.training.data.sampler import CpuDataset, Sampler
 from anymask.training.recipes import run_recipe
-from anymask.training.task import Choice, TrainingViews
+from anymask.training.task import ViewConfig
+from anymask.training.tasks.boxes import BOXES, BoxView, assign, iou_of, split_annotations
 
 CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
 
@@ -32,22 +32,22 @@ def scenes(tmp_path: Path) -> Path:
     return write_scenes(tmp_path / "scenes")
 
 
-def views_of(scenes: Path, seed: int) -> TrainingViews[BoxView]:
+def views_of(scenes: Path, seed: int) -> CpuDataset[BoxView]:
     records = open_records(scenes)
-    return TrainingViews(records, Choice(records, {}, seed, BOXES), BOXES)
+    return CpuDataset(records, Sampler(records, {}, seed, BOXES), BOXES)
 
 
-def test_boxes_lie_on_their_things_after_crop_scale_and_flip(scenes: Path) -> None:
+def test_boxes_lie_on_their_objects_after_crop_scale_and_flip(scenes: Path) -> None:
     """Things are bright and the ground is dark; what is bright outside all boxes is a thing barely seen."""
     views = views_of(scenes, 1)
     for number in range(40):
         view = views.view(number, CONFIG)
         bright = (view.pixels_SS3.max(-1) > 150).astype(float)
-        for x0, y0, x1, y1 in np.concatenate([view.things_K4, view.ignored_K4]).round().astype(int):
+        for x0, y0, x1, y1 in np.concatenate([view.objects_K4, view.ignored_K4]).round().astype(int):
             assert 0 <= x0 <= x1 <= 128 and 0 <= y0 <= y1 <= 128
             bright[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = 0
         assert bright.mean() < 0.01
-        assert len(view.things_K4) >= 1
+        assert len(view.objects_K4) >= 1
 
 
 def test_boxes_are_tight(scenes: Path) -> None:
@@ -55,7 +55,7 @@ def test_boxes_are_tight(scenes: Path) -> None:
     shares = []
     for number in range(30):
         view = views.view(number, CONFIG)
-        for x0, y0, x1, y1 in view.things_K4.round().astype(int):
+        for x0, y0, x1, y1 in view.objects_K4.round().astype(int):
             shares.append((view.pixels_SS3[y0:y1, x0:x1].max(-1) > 150).mean())
     assert np.mean(shares) > 0.75  # a disk fills 79 % of its box
 
@@ -76,15 +76,15 @@ def test_photos_with_boxes_alone_are_used(scenes: Path) -> None:
         for annotation in record["annotations"]:
             del annotation["segmentation"]
         path.write_text(json.dumps(record))
-    assert len(Choice(open_records(scenes), {}, 0, BOXES).indices) == 4
+    assert len(Sampler(open_records(scenes), {}, 0, BOXES).indices) == 4
 
 
-def test_photos_without_things_are_refused(scenes: Path) -> None:
+def test_photos_without_objects_are_refused(scenes: Path) -> None:
     with pytest.raises(BadInput, match="no boxes to train on"):
-        Choice(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
+        Sampler(open_records(scenes), {"scenes": 0.0}, 0, BOXES)
 
 
-def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
+def test_each_object_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
     centres = all_centres(64)
     things = torch.tensor([[0.0, 0.0, 24.0, 24.0], [32.0, 32.0, 64.0, 60.0]])
     boxes = torch.cat([centres - 4, centres + 4], -1)
@@ -100,21 +100,21 @@ def test_each_thing_is_answered_for_by_cells_inside_it_that_fit_best() -> None:
     assert bool((wanted[who < 0] == 0).all())
 
 
-def test_overlap_of_boxes() -> None:
+def test_generalised_iou_of_boxes() -> None:
     a, b = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]])
-    assert float(overlap(a, b)) == pytest.approx(1 / 3, abs=1e-5)
+    assert float(iou_of(a, b)) == pytest.approx(1 / 3, abs=1e-5)
     far = torch.tensor([[6.0, 0.0, 8.0, 2.0]])
-    assert float(overlap(a, far)) == 0
-    assert float(overlap(a, far, enclosed=True)) == pytest.approx(-0.5, abs=1e-5)
+    assert float(iou_of(a, far)) == 0
+    assert float(iou_of(a, far, generalised=True)) == pytest.approx(-0.5, abs=1e-5)
 
 
-def test_a_view_without_things_has_a_loss() -> None:
+def test_a_view_without_objects_has_a_loss() -> None:
     network = BoxNetwork(Lite()).train()
     nothing = np.zeros((0, 4), np.float32)
     view = BoxView(np.zeros((64, 64, 3), np.uint8), nothing, np.array([[0, 0, 32, 32]], np.float32), 1.0)
     rng = np.random.default_rng(0)
     truth = BOXES.truth([view], torch.device("cpu"))
-    loss, numbers = BOXES.loss(network, network, torch.zeros(1, 3, 64, 64), truth, None, rng)
+    loss, numbers = BOXES.loss(network, torch.zeros(1, 3, 64, 64), truth, None, rng)
     assert torch.isfinite(loss)
     assert numbers["box"] == 0
 
@@ -140,8 +140,8 @@ def test_an_exported_model_finds_boxes_with_it(box_run: Path, tmp_path: Path) ->
 
 
 def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> None:
-    from anymask.networks.checkpoints import save_weights
-    from anymask.training.finish import add_head
+    from anymask.hub.weights import save_weights
+    from anymask.training.publish import add_head
 
     torch.manual_seed(3)
     other = Lite()
@@ -150,29 +150,29 @@ def test_a_head_of_another_encoder_is_refused(box_run: Path, tmp_path: Path) -> 
         add_head("boxes", box_run, card)
 
 
-def test_a_refined_model_keeps_the_box_head_of_the_one_it_started_from(tmp_path: Path) -> None:
-    from anymask.export.heads import carry_head
+def test_a_model_with_another_decoder_keeps_the_box_head(tmp_path: Path) -> None:
+    from anymask.export.heads import copy_head
     from anymask.hub.card import ModelFiles, read_card
     from anymask.hub.catalog import find_model
-    from anymask.networks.checkpoints import save_weights
+    from anymask.hub.weights import save_weights
     from anymask.training.weights import starting_weights
 
-    giver, network = find_model("lite"), starting_weights("lite")
+    source, network = find_model("lite"), starting_weights("lite")
     assert isinstance(network, Lite)
     with torch.no_grad():
         for layer in (network.mask_decoder.up_2, network.image_encoder.skip_2):
             layer.weight.mul_(0.5)
     card = save_weights(network.state_dict(), tmp_path / "lite.safetensors", "lite", network.spec)
     with pytest.raises(WeightsError, match="does not find boxes"):
-        carry_head("boxes", card, card)
-    graph = carry_head("boxes", giver, card)
-    assert graph.read_bytes() == ModelFiles.of(giver).boxes.read_bytes()
-    facts, given = read_card(card).facts, read_card(giver).facts
+        copy_head("boxes", card, card)
+    graph = copy_head("boxes", source, card)
+    assert graph.read_bytes() == ModelFiles.of(source).boxes.read_bytes()
+    facts, given = read_card(card).facts, read_card(source).facts
     assert all(facts[name] == given[name] for name in ("boxes", "boxes_proof", "boxes_training"))
 
 
 @pytest.mark.slow
-def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path: Path) -> None:
+def test_a_fine_tuned_model_has_the_inference_settings_of_the_default_one(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     from typer.testing import CliRunner
 
@@ -180,25 +180,25 @@ def test_a_model_refined_on_own_photos_is_asked_as_the_one_it_came_from(tmp_path
     from anymask.cli.app import app
 
     scenes, small = write_scenes(tmp_path / "scenes"), {"steps": 1, "phases": (Phase(1.0, 128, 1, 1),)}
-    run_recipe("refine", [scenes], tmp_path / "run", device="cpu", **small)
-    told = ["export", str(tmp_path / "run"), "--boxes", "lite", "--out", str(tmp_path / "model")]
-    assert CliRunner().invoke(app, told).exit_code == 0
-    default, refined = anymask.load(), anymask.load(str(tmp_path / "model" / "lite.json"))
-    assert refined.zooms and refined.clicks_hold and refined.automatic == default.automatic
-    assert refined.box_finder is not None
-    assert refined.fingerprint != default.fingerprint
+    run_recipe("finetune", [scenes], tmp_path / "run", device="cpu", lr=0.0, trunk_lr=0.0, **small)
+    arguments = ["export", str(tmp_path / "run"), "--boxes", "lite", "--out", str(tmp_path / "model")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    default, tuned = anymask.load(), anymask.load(str(tmp_path / "model" / "lite.json"))
+    assert tuned.refines and tuned.postprocess == default.postprocess != ()
+    assert tuned.automatic == default.automatic
+    assert tuned.box_finder is not None
 
 
 def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
-    from anymask.export.heads import carry_head
+    from anymask.export.heads import copy_head
     from anymask.hub.card import ModelFiles
     from anymask.hub.catalog import find_model
-    from anymask.networks.checkpoints import save_weights
+    from anymask.hub.weights import save_weights
 
     other = Lite()
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
     with pytest.raises(WeightsError, match="not the encoder"):
-        carry_head("boxes", find_model("lite"), card)
+        copy_head("boxes", find_model("lite"), card)
     assert not ModelFiles.of(card).boxes.exists()
 
 

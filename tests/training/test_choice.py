@@ -16,8 +16,8 @@ pytest.importorskip("cv2")
 from safetensors.torch import load_file
 from scenes import write_scenes
 
-from anymask.data.records import open_records
-from anymask.networks.checkpoints import save_weights
+from anymask.data.sources import open_records
+from anymask.hub.weights import save_weights
 from anymask.networks.lite import LITE_SPEC, Lite
 from anymask.training.checkpoint import averaged_weights
 
@@ -77,7 +77,7 @@ def test_a_head_learns_which_mask_fits_and_whether_any_does(
 
     assert max(right()) < 0.75
     monkeypatch.setattr(choice, "LR", 0.05)
-    monkeypatch.setattr(choice, "WAY", 1.0)
+    monkeypatch.setattr(choice, "STEP_FRACTION", 1.0)
     choice.learn(head, known, 200)
     assert min(right()) > 0.9
 
@@ -88,9 +88,9 @@ def test_what_comes_true_is_told_of_the_slot_that_drew_it(choice: ModuleType, tm
     network = Lite().eval()
     scenes = write_scenes(tmp_path / "scenes", size_hw=(64, 96))
     photos = open_records(scenes).only([0, 1])
-    things = sum(min(choice.THINGS, len(photo.annotations)) for photo in photos)
+    objects = sum(min(choice.MAX_OBJECTS, len(photo.annotations)) for photo in photos)
     found = [answer for _, answer in choice.answers(network, photos)]
-    assert len(found) == things * 4 > 0  # two clicks and two boxes each
+    assert len(found) == objects * 4 > 0  # two clicks and two boxes each
     for answer in found:
         in_use = answer.iou_A4[0] >= 0
         expected = [False, True, True, True] if answer.ambiguous_A else [True, False, False, False]
@@ -100,6 +100,6 @@ def test_what_comes_true_is_told_of_the_slot_that_drew_it(choice: ModuleType, tm
 def test_slots_are_ranked_as_the_candidates_were(choice: ModuleType) -> None:
     said = torch.tensor([[0.0, 1.0, 3.0, 2.0, 0.0]])
     chance, iou = np.full(4, 0.25), np.array([0.9, 0.6, 0.3])
-    forecast = choice.Forecast(None, "centre", chance, np.ones(3), iou, 0.5)
-    answer = choice.by_slot(forecast, said, torch.nn.Identity())
+    prediction = choice.Prediction(None, "centre", chance, np.ones(3), iou, 0.5)
+    answer = choice.by_slot(prediction, said, torch.nn.Identity())
     torch.testing.assert_close(answer.iou_A4, torch.tensor([[-1.0, 0.3, 0.9, 0.6]]))

@@ -15,13 +15,13 @@ from heads import check_that_the_head_alone_learned, default_model_with, train_h
 from scenes import record, write_scenes
 
 from anymask.core.mask import Mask
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption, WeightsError
 from anymask.networks.edge_head import EdgeNetwork
 from anymask.networks.lite import Lite
-from anymask.training.augment import ViewConfig
-from anymask.training.edges import EDGES, EdgeView, outlines
-from anymask.training.task import Choice, TrainingViews
+from anymask.training.data.sampler import CpuDataset, Sampler
+from anymask.training.task import ViewConfig
+from anymask.training.tasks.edges import EDGES, EdgeView, outlines
 from anymask.training.weights import starting_weights
 
 CONFIG = ViewConfig(size=128, stride=2, objects=0, scale=(0.7, 1.5), colour=0.0)
@@ -67,7 +67,7 @@ def test_mirrored_masks_have_mirrored_edges() -> None:
 
 def test_edges_of_views_lie_where_the_picture_changes(scenes: Path) -> None:
     records = open_records(scenes)
-    views: TrainingViews[EdgeView] = TrainingViews(records, Choice(records, {}, 1, EDGES), EDGES)
+    views: CpuDataset[EdgeView] = CpuDataset(records, Sampler(records, {}, 1, EDGES), EDGES)
     for number in range(20):
         view = views.view(number, CONFIG)
         bright = view.pixels_SS3.max(-1) > 130
@@ -81,7 +81,7 @@ def test_edges_of_views_lie_where_the_picture_changes(scenes: Path) -> None:
 def test_photos_with_pixels_of_no_mask_say_nothing_about_edges(tmp_path: Path) -> None:
     records = open_records(write_scenes(tmp_path / "scenes"))
     with pytest.raises(BadInput, match="no photos with masks everywhere to train on"):
-        Choice(records, {}, 0, EDGES)
+        Sampler(records, {}, 0, EDGES)
 
 
 def test_masks_need_not_say_how_large_they_are(scenes: Path) -> None:
@@ -98,7 +98,7 @@ def test_beyond_the_photo_nothing_is_learned() -> None:
     truths = [EDGES.truth([view], torch.device("cpu")) for view in views]
     pixels, rng = torch.zeros(1, 3, 64, 64), np.random.default_rng(0)
     with torch.no_grad():
-        losses = [EDGES.loss(network, network, pixels, truth, None, rng)[0] for truth in truths]
+        losses = [EDGES.loss(network, pixels, truth, None, rng)[0] for truth in truths]
     assert [float(loss) for loss in losses] == [0, 0]
 
 
@@ -125,8 +125,8 @@ def test_an_exported_model_finds_edges_with_it(edge_run: Path, scenes: Path, tmp
 
 
 def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Path, tmp_path: Path) -> None:
-    from anymask.networks.checkpoints import save_weights
-    from anymask.training.finish import add_head
+    from anymask.hub.weights import save_weights
+    from anymask.training.publish import add_head
 
     other = starting_weights("lite")
     assert isinstance(other, Lite)
@@ -139,7 +139,7 @@ def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Pa
 
 def test_a_run_of_boxes_has_no_edge_head(edge_run: Path, tmp_path: Path) -> None:
     from anymask.hub.catalog import find_model
-    from anymask.training.finish import add_head
+    from anymask.training.publish import add_head
 
     with pytest.raises(WeightsError, match="no run of the recipe boxes"):
         add_head("boxes", edge_run, find_model("lite"))

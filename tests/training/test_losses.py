@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from anymask.training.losses import dice, focal, mask_iou, normalised_focal, probability_loss
+from anymask.training.tasks.losses import dice, focal, mask_iou, normalised_focal, probability_loss
 
 
 def target_and_logits(strength: float):  # type: ignore[no-untyped-def]

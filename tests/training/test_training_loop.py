@@ -20,19 +20,17 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
-from anymask.core.spec import BOXES_READ
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadOption, WeightsError
 from anymask.networks.lite import Lite
 from anymask.training import loop
 from anymask.training.checkpoint import averaged_weights, read_state
-from anymask.training.config import Objective, Phase, TrainConfig
+from anymask.training.config import Phase, TrainConfig
 from anymask.training.loop import learning_rate_factor, train
-from anymask.training.recipes import refine, run_recipe, smoke
-from anymask.training.weights import run_weights, starting_weights
+from anymask.training.recipes import run_recipe, smoke, stage2
+from anymask.training.weights import run_weights
 
-TAUGHT = Objective(teacher=0.5)  # by the average, which a resumed run must have in its place
-TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5, objective=TAUGHT)
+TINY = TrainConfig(steps=4, phases=(Phase(1.0, 64, 2, 2),), warmup=1, log_every=1, seed=5)
 
 
 @pytest.fixture
@@ -168,7 +166,7 @@ def test_the_second_stage_goes_on_from_the_weights_of_the_first(scenes: Path, tm
     run_recipe("smoke", [scenes], tmp_path / "first", device="cpu", steps=2)
     small = {"steps": 1, "phases": (Phase(1.0, 128, 1, 2),), "bf16": False, "lr": 0.0, "trunk_lr": 0.0}
     start = str(tmp_path / "first")
-    run_recipe("polish", [scenes], tmp_path / "second", device="cpu", weights_from=start, **small)
+    run_recipe("stage2", [scenes], tmp_path / "second", device="cpu", weights_from=start, **small)
     first, second = (averaged_weights(tmp_path / name) for name in ("first", "second"))
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
 
@@ -185,19 +183,8 @@ def test_the_mean_of_two_runs_lies_between_them(scenes: Path, tmp_path: Path) ->
     )
 
 
-def test_refine_leaves_what_a_box_head_reads(scenes: Path, tmp_path: Path) -> None:
-    before = starting_weights("lite")
-    run_recipe("refine", [scenes], tmp_path, device="cpu", steps=2, phases=(Phase(1.0, 128, 1, 1),), warmup=1)
-    after = run_weights(tmp_path)
-    assert not torch.equal(after.mask_decoder.up_2.weight, before.mask_decoder.up_2.weight)
-    pixels = torch.rand(1, 3, 64, 64)
-    maps, maps_before = after.encode_image(pixels), before.encode_image(pixels)
-    assert all(torch.equal(maps[name], maps_before[name]) for name in BOXES_READ)
-    assert not torch.equal(maps["skip_2"], maps_before["skip_2"])
-
-
 def test_only_later_stages_start_from_weights(scenes: Path, tmp_path: Path) -> None:
-    later = "polish, boxes, edges, refine, long, finetune"
+    later = "stage2, train_accelerator, boxes, edges, finetune"
     with pytest.raises(BadOption, match=f"lite starts afresh; choose one of {later}"):
         run_recipe("lite", [scenes], tmp_path, weights_from="lite")
 
@@ -323,10 +310,10 @@ def test_parts_of_a_recipe_can_be_given_as_json(scenes: Path, tmp_path: Path) ->
     """Of the objective what is named, the rest stays as the recipe has it."""
     phases = [{"until": 1, "size": 64, "batch": 1, "objects": 2}]
     given = {"phases": phases, "objective": {"dice": 2.0, "first": {"point": 0.7}}}
-    run_recipe("refine", [scenes], tmp_path / "run", device="cpu", steps=1, **given)
+    run_recipe("stage2", [scenes], tmp_path / "run", device="cpu", steps=1, bf16=False, **given)
     config = read_state(tmp_path / "run" / "state.safetensors")[1]["config"]
     assert [phase["size"] for phase in config["phases"]] == [64]
-    plain = refine()[1].objective
-    assert plain.teacher == 0.5 and plain.first.box == 0.45
+    plain = stage2()[1].objective
+    assert plain.blur == 4.0 and plain.first.box == 0.45
     expected = replace(plain, dice=2.0, first=replace(plain.first, point=0.7))
     assert config["objective"] == json.loads(json.dumps(asdict(expected)))

@@ -14,30 +14,31 @@ pytest.importorskip("cv2")
 
 from scenes import write_scenes
 
-from anymask.data.records import RecordSource, open_records
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput
-from anymask.training.augment import ViewConfig, random_frame, window_frame
-from anymask.training.dataset import View
-from anymask.training.objective import CLICKS
-from anymask.training.task import Choice, TrainingViews
+from anymask.training.data.augment import random_frame, window_frame
+from anymask.training.data.sampler import CpuDataset, Sampler
+from anymask.training.data.views import MaskView
+from anymask.training.task import ViewConfig
+from anymask.training.tasks.clicks import CLICKS
 
 CONFIG = ViewConfig(size=64, stride=2, objects=2, colour=0.0)
 
 
 @pytest.fixture
-def views(tmp_path: Path) -> TrainingViews[View]:
+def views(tmp_path: Path) -> CpuDataset[MaskView]:
     records = open_records(write_scenes(tmp_path / "scenes"))
-    return TrainingViews(records, Choice(records, {}, 3, CLICKS), CLICKS)
+    return CpuDataset(records, Sampler(records, {}, 3, CLICKS), CLICKS)
 
 
-def test_a_view_is_a_function_of_seed_and_number(views: TrainingViews[View]) -> None:
+def test_a_view_is_a_function_of_seed_and_number(views: CpuDataset[MaskView]) -> None:
     first, again, other = views.view(5, CONFIG), views.view(5, CONFIG), views.view(6, CONFIG)
     assert np.array_equal(first.pixels_SS3, again.pixels_SS3)
     assert np.array_equal(first.masks_Kmm, again.masks_Kmm)
     assert not np.array_equal(first.pixels_SS3, other.pixels_SS3)
 
 
-def test_masks_lie_on_their_objects_after_crop_scale_and_flip(views: TrainingViews[View]) -> None:
+def test_masks_lie_on_their_objects_after_crop_scale_and_flip(views: CpuDataset[MaskView]) -> None:
     """Objects are bright and the ground dark, so the mask must agree with the brightness it covers."""
     overlaps = []
     for number in range(40):
@@ -53,7 +54,7 @@ def padding(pixels: np.ndarray) -> np.ndarray:
     return np.asarray((pixels == 127).all(-1).reshape(32, 2, 32, 2).all((1, 3)))
 
 
-def test_every_view_shows_the_asked_number_of_visible_objects(views: TrainingViews[View]) -> None:
+def test_every_view_shows_the_asked_number_of_visible_objects(views: CpuDataset[MaskView]) -> None:
     for number in range(20):
         masks = views.view(number, CONFIG).masks_Kmm
         assert masks.shape == (2, 32, 32)
@@ -65,14 +66,14 @@ def test_photos_without_masks_are_not_trained_on(tmp_path: Path, empty: dict[str
     (scene,) = open_records(write_scenes(tmp_path / "scenes", 1))
     bare = {"image": {"width": 8, "height": 8}, "annotations": [{"bbox": [0, 0, 4, 4], **empty}]}
     with pytest.raises(BadInput, match="no masks"):
-        Choice(RecordSource("bare", [("a", scene.blob, bare)]), {}, 0, CLICKS)
+        Sampler(RecordSource("bare", [("a", scene.blob, bare)]), {}, 0, CLICKS)
 
 
 @pytest.mark.parametrize("size_hw", [(20, 400), (400, 20), (64, 64), (1, 1)])
 def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int]) -> None:
-    rng = np.random.default_rng(0)
+    rng, config = np.random.default_rng(0), replace(CONFIG, scale=(0.2, 4.0), stretch=0.5)
     for _ in range(50):
-        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), 64, (0.2, 4.0), rng, stretch=0.5)
+        frame = random_frame(size_hw, (0, 0, size_hw[1], size_hw[0]), config, rng)
         x0, y0, x1, y1 = frame.crop_xyxy
         assert 0 <= x0 < x1 <= size_hw[1] + 1e-6 and 0 <= y0 < y1 <= size_hw[0] + 1e-6
         assert all(0 < side <= 64 and side % 4 == 0 for side in frame.drawn_hw)
@@ -82,7 +83,8 @@ def test_frames_stay_inside_the_photo_whatever_its_shape(size_hw: tuple[int, int
 def test_a_stretched_view_keeps_its_area() -> None:
     rng = np.random.default_rng(0)
     whole = (0.0, 0.0, 64.0, 64.0)
-    frames = [random_frame((64, 64), whole, 512, (0.5, 0.5), rng, stretch=0.5) for _ in range(50)]
+    config = replace(CONFIG, size=512, scale=(0.5, 0.5), stretch=0.5)
+    frames = [random_frame((64, 64), whole, config, rng) for _ in range(50)]
     ratios = [wide / high for high, wide in (frame.drawn_hw for frame in frames)]
     assert 0.65 < min(ratios) < 0.75 and 1.35 < max(ratios) < 1.55
     assert all(abs(high * wide - 256**2) < 0.03 * 256**2 for high, wide in (f.drawn_hw for f in frames))
@@ -98,7 +100,7 @@ def test_a_window_shows_its_thing_with_some_room_and_fills_the_view() -> None:
         assert max(frame.drawn_hw) == 128 and frame.origin_yx == (0, 0) and frame.closer
 
 
-def test_windows_are_as_many_as_asked_for_and_show_one_thing(views: TrainingViews[View]) -> None:
+def test_windows_are_as_many_as_asked_for_and_show_one_thing(views: CpuDataset[MaskView]) -> None:
     config = replace(CONFIG, closer=0.5)
     drawn = [views.view(number, config) for number in range(60)]
     closer = [view for view in drawn if view.closer]

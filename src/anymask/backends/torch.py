@@ -11,7 +11,7 @@ from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, F
 from anymask.core.spec import ModelSpec
 from anymask.errors import BadOption
 from anymask.hub.card import ModelFiles
-from anymask.networks.checkpoints import load_weights
+from anymask.hub.weights import load_weights
 from anymask.networks.segmenter import Segmenter
 
 GPU_BATCH = 32

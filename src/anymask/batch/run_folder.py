@@ -1,6 +1,6 @@
-"""RunFolder: the output of a run on disk, and who may write to it.
+"""The output folder of a run: its configuration, its lock, and where the record of a photo is.
 
-    OUT/run.json            what was asked: model, preset, thresholds; a run with other wishes is refused
+    OUT/run.json            the configuration: model, preset, thresholds; a run with another one is refused
     OUT/<key>.json          the record of a photo, written last and whole: where it is, the photo is done
     OUT/<key>.overlay.png   the photo with its masks, where overlays are asked for
     OUT/.lock               held while a run is at work
@@ -10,103 +10,77 @@ Nothing in these files depends on when, in which order or in how many pieces the
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anymask.data.photos import Photo
-from anymask.errors import BadInput, Failure, StorageError
-from anymask.files import make_folder, reason, remove_leftovers, write_atomically
+from filelock import FileLock, Timeout
+
+from anymask.errors import BadInput, Failure, StorageError, mapped
+from anymask.files import make_folder, remove_leftovers, write_atomically
 
 MANIFEST = "run.json"
 LOCK = ".lock"
 
 
-class Busy(Failure):
+class RunLocked(Failure):
     """Another run is writing to the folder."""
 
 
-class RunFolder:
-    """An output folder that this process may write to; a context manager that gives it back."""
+@contextlib.contextmanager
+def run_folder(path: Path, config: dict[str, Any]) -> Iterator[None]:
+    """Make the folder and hold its lock, so that nobody else writes to it.
 
-    def __init__(self, path: Path, wishes: dict[str, Any]) -> None:
-        """Raises BadInput when the folder holds a run with other wishes, Busy when one is at work there,
-        StorageError when it cannot be written.
-        """
-        self.path = make_folder(path)
-        self._lock = _locked(path / LOCK)
-        try:
-            self._check_or_write(wishes)
-            remove_leftovers(path)
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> RunFolder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def record_path(self, photo: Photo) -> Path:
-        return record_path(self.path, photo.key)
-
-    def is_done(self, photo: Photo) -> bool:
-        return self.record_path(photo).is_file()
-
-    def _check_or_write(self, wishes: dict[str, Any]) -> None:
-        manifest = self.path / MANIFEST
-        if not manifest.exists():
-            write_atomically(manifest, (json.dumps(wishes, indent=1) + "\n").encode())
-            return
-        try:
-            before = json.loads(manifest.read_bytes())
-        except (OSError, ValueError) as error:
-            raise BadInput(
-                f"{manifest} is no description of a run ({error}): choose another folder"
-            ) from error
-        differing = [
-            f"{key} {_short(before.get(key))} there, {_short(wishes.get(key))} now"
-            for key in sorted({*before, *wishes})
-            if before.get(key) != wishes.get(key)
-        ]
-        if differing:
-            raise BadInput(
-                f"{self.path} holds another run ({'; '.join(differing)}): "
-                "continue it with the same options, or choose another folder"
-            )
+    Raises BadInput when it holds a run with another configuration, RunLocked when one is at work there,
+    StorageError when it cannot be written.
+    """
+    make_folder(path)
+    with _locked(path / LOCK):
+        _check_or_write(path, config)
+        remove_leftovers(path)
+        yield
 
 
 def record_path(folder: Path, key: str) -> Path:
     return folder / f"{key}.json"
 
 
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with mapped(OSError, StorageError, f"cannot write to {path.parent}"):
+        path.touch()  # FileLock reports a folder that cannot be written as locked
+        try:
+            lock = FileLock(path).acquire(blocking=False)
+        except Timeout as error:
+            text = f"another run is at work in {path.parent}: wait for it, or choose another folder"
+            raise RunLocked(text) from error
+    with lock:
+        yield
+
+
+def _check_or_write(folder: Path, config: dict[str, Any]) -> None:
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        write_atomically(manifest, (json.dumps(config, indent=1) + "\n").encode())
+        return
+    try:
+        before = json.loads(manifest.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{manifest} is no description of a run ({error}): choose another folder") from error
+    differing = [
+        f"{key} {_short(before.get(key))} there, {_short(config.get(key))} now"
+        for key in sorted({*before, *config})
+        if before.get(key) != config.get(key)
+    ]
+    if differing:
+        raise BadInput(
+            f"{folder} holds another run ({'; '.join(differing)}): "
+            "continue it with the same options, or choose another folder"
+        )
+
+
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _locked(path: Path) -> int | None:
-    """None on systems without such locks: there, runs are not kept apart. Raises Busy, StorageError."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageError(f"cannot write to {path.parent}: {reason(error)}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise Busy(
-            f"another run is at work in {path.parent}: wait for it, or choose another folder"
-        ) from error
-    return lock

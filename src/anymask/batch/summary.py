@@ -23,7 +23,7 @@ from anymask.images.reader import read_image
 
 PICTURES = 24
 PICTURE_SIDE = 480
-# Shares of the photo's area up to which a mask counts to a class, and how the class is called.
+# Fractions of the photo up to which a mask counts to a class, and how the class is called.
 AREA_CLASSES = (
     (0.001, "under 0.1 %"), (0.01, "0.1 to 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"),
     (0.5, "20 to 50 %"), (float("inf"), "over 50 %"),
@@ -31,8 +31,7 @@ AREA_CLASSES = (
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width">
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #18181b }}
-body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
+body {{ font: 15px/1.5 system-ui; color: #18181b; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
 table {{ border-collapse: collapse; margin: 1rem 2rem 1rem 0; display: inline-table; vertical-align: top }}
 td, th {{ padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #e4e4e7 }}
 td + td {{ text-align: right; font-variant-numeric: tabular-nums }}
@@ -48,7 +47,7 @@ figcaption {{ color: #52525b; word-break: break-all }}
 @dataclass(frozen=True, slots=True)
 class Summary:
     """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
-    `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their share of it.
+    `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their fraction of it.
     `rejected`: answers to grid points that were dropped, by filter.
     """
 
@@ -69,7 +68,8 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
     for _, record in records_of(folder, photos):
         size = record["image"]["width"] * record["image"]["height"]
         counts.append(len(record["annotations"]))
-        areas.update(_area_class(a["area"] / size) for a in record["annotations"])
+        fractions = [a["area"] / size for a in record["annotations"]]
+        areas.update(next(name for limit, name in AREA_CLASSES if f < limit) for f in fractions)
         rejected.update(record.get("rejected", {}))
     return Summary(
         photos=len(photos),
@@ -101,7 +101,7 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
     write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())
     figures = "".join(_figure(photo, record) for photo, record in _chosen(folder, photos))
     page = PAGE.format(title=escape(title), tables=_tables(summary), figures=figures)
-    write_atomically(folder / "summary.html", page.encode())
+    write_atomically(folder / "summary.html", page.encode("utf-8", "replace"))
     return summary
 
 
@@ -111,10 +111,6 @@ def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, d
         path = record_path(folder, photo.key)
         if path.is_file():
             yield photo, json.loads(path.read_bytes())
-
-
-def _area_class(share: float) -> str:
-    return next(name for limit, name in AREA_CLASSES if share < limit)
 
 
 def _spread(counts: Sequence[int]) -> dict[str, float]:
@@ -139,7 +135,7 @@ def _figure(photo: Photo, record: dict[str, Any]) -> str:
     """The photo with its masks, small, inside the page; nothing when the photo is gone."""
     try:
         pixels_HW3 = read_image(photo.blob.read())
-    except (AnymaskError, OSError):
+    except AnymaskError:
         return ""
     masks = [Mask.from_rle(a["segmentation"]) for a in record["annotations"]]
     buffer = io.BytesIO()

@@ -58,19 +58,19 @@ def convert(
 
     Holes, parts and overlaps are kept wherever the format can hold them.
 
-    What a format cannot hold is counted and told at the end. A file that cannot be read is reported, the
+    What a format cannot hold is counted and reported at the end. A file that cannot be read is reported, the
     others are converted; the exit code is then 1. Inputs are never overwritten. The same call into the same
     folder again replaces what it wrote.
     """
     from anymask.data import formats
+    from anymask.errors import BadOption
 
     notes, count = formats.Notes(), Count()
     if photos is not None and not photos.is_dir():
-        from anymask.errors import BadOption
-
         raise BadOption(f"--photos: expected a folder, got {photos}")
+    if images not in (None, *formats.LINK_MODES):
+        raise BadOption(f"--images: expected {', '.join(formats.LINK_MODES)}, got {images!r}")
     formats.find_format(to)
-    _check_manner(images)
     name = formats.detect(source).name if from_ == "auto" else formats.find_format(from_).name
     contents = formats.read(source, notes, format_name=name, photo_folder=photos)
     _prepare(source, target, {"source": str(source.resolve()), "from": name, "to": to})
@@ -78,21 +78,13 @@ def convert(
     try:
         formats.write(counted, target, notes, format_name=to, photos=images)
     finally:
-        _tell(notes)
+        _report(notes)
     say(_json(count, name, to, notes) if as_json else _text(count, name, to, target))
     if notes.failures:
         raise typer.Exit(1)
 
 
-def _check_manner(images: str | None) -> None:
-    from anymask.data.formats import MANNERS
-    from anymask.errors import BadOption
-
-    if images is not None and images not in MANNERS:
-        raise BadOption(f"--images: expected {', '.join(MANNERS)}, got {images!r}")
-
-
-def _prepare(source: Path, target: Path, wishes: dict[str, str]) -> None:
+def _prepare(source: Path, target: Path, call: dict[str, str]) -> None:
     """Make the folder and say what is in it.
 
     Raises BadInput when it holds anything but what the same call wrote before, or lies in the source.
@@ -105,10 +97,10 @@ def _prepare(source: Path, target: Path, wishes: dict[str, str]) -> None:
         raise BadInput(f"{target} is a file: expected a new or empty folder")
     if here == there or here in there.parents or there in here.parents:
         raise BadInput(f"{target} and {source} lie within each other: choose a folder outside")
-    if target.exists() and any(target.iterdir()) and _marked(target) != wishes:
+    if target.exists() and any(target.iterdir()) and _marked(target) != call:
         raise BadInput(f"{target} is not empty and holds something else: choose a new or empty folder")
     make_folder(target)
-    write_atomically(target / MARKER, json.dumps(wishes).encode() + b"\n")
+    write_atomically(target / MARKER, json.dumps(call).encode() + b"\n")
 
 
 def _marked(target: Path) -> Any:
@@ -126,11 +118,11 @@ def _counted(contents: Contents, count: Count) -> Iterator[Any]:
         progress_line(min(count.photos, contents.total), contents.total)
 
 
-def _tell(notes: Notes) -> None:
+def _report(notes: Notes) -> None:
     for where, message in notes.failures:
         complain(message if where in message else f"{where}: {message}")
-    for what, times in notes.changes.items():
-        complain(f"note: {times:,} x {what} (first: {notes.first[what]})")
+    for line in notes.lines():
+        complain(line)
 
 
 def _text(count: Count, name: str, to: str, target: Path) -> str:
@@ -140,5 +132,5 @@ def _text(count: Count, name: str, to: str, target: Path) -> str:
 
 
 def _json(count: Count, name: str, to: str, notes: Notes) -> str:
-    told = {"notes": dict(notes.changes), "failures": len(notes.failures)}
-    return json.dumps({"from": name, "to": to, "photos": count.photos, "masks": count.masks, **told})
+    lost = {"notes": dict(notes.changes), "failures": len(notes.failures)}
+    return json.dumps({"from": name, "to": to, "photos": count.photos, "masks": count.masks, **lost})

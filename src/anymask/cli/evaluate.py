@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson, BackendName, EdgeRefine, ModelName, Refine
-from anymask.cli.reporting import needs_extra, progress_line, say
+from anymask.cli.reporting import needs_extra, open_data, progress_line, say
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
     from anymask.api import EncodedImage, Model
-    from anymask.data.records import RecordSource
+    from anymask.data.sources import RecordSource
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -62,11 +62,11 @@ def clicks(
 ) -> None:
     """Simulated clicks that correct the mask: IoU after 1..20 clicks, and clicks to 85 % and 90 % (NoC).
 
-    `--model grabcut` measures the algorithm without learning, as a floor.
+    `--model grabcut` measures the algorithm without learning, as a baseline.
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_clicks
-    tested, refines = _under_test(_subject(model, backend), refine)
+    tested, refines = _under_test(_model_under_test(model, backend), refine)
     _run(
         evaluate_clicks,
         photos_of(data, held_out),
@@ -94,7 +94,7 @@ def boxes(
     """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
-    tested, refines = _under_test(_subject(model, backend), refine)
+    tested, refines = _under_test(_model_under_test(model, backend), refine)
     _run(
         evaluate_boxes,
         photos_of(data, held_out),
@@ -160,8 +160,7 @@ def edges(
         bool,
         typer.Option(
             "--from-masks",
-            help="Edges of everything it finds, as in the paper, even if it has an edge head; with --refine "
-            "in windows too. Takes long.",
+            help="Edges of everything it finds, as in the Segment Anything paper, even if it has a head.",
         ),
     ] = False,
     refine: EdgeRefine = None,
@@ -173,7 +172,7 @@ def edges(
     """Edges in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
 
     Those of the model's edge head, or else of the masks of everything it finds. DATA needs
-    `<key>.boundaries.npz` beside each photo. `--model sobel` measures the gradient of the photo as a floor.
+    `<key>.boundaries.npz` beside each photo. `--model sobel` measures the photo's gradient as a baseline.
     """
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_edges
@@ -184,16 +183,18 @@ def edges(
 
 def _edge_source(model: str, backend: str, from_masks: bool, refine: bool | None) -> tuple[Any, bool]:
     """What draws edges, and whether it refines. Raises BadOption."""
-    from anymask.evaluation import EDGE_FLOORS, HeadEdges, MaskEdges
+    from anymask.evaluation import EDGE_BASELINES, HeadEdges, MaskEdges
 
-    if model in EDGE_FLOORS:
+    if model in EDGE_BASELINES:
         if from_masks:
             raise BadOption(f"--from-masks: {model} finds no masks")
-        return _under_test(EDGE_FLOORS[model](), refine)
+        return _under_test(EDGE_BASELINES[model](), refine)
     loaded = _proposer(model, backend)
-    tested, refines = _under_test(loaded, refine)
     if loaded.edge_path is None or from_masks:
-        return MaskEdges(loaded, closer=refines), refines
+        if refine:
+            raise BadOption("--refine: edges of masks are found in the whole photo alone")
+        return MaskEdges(loaded), False
+    tested, refines = _under_test(loaded, refine)
     return HeadEdges(tested), refines
 
 
@@ -218,12 +219,17 @@ def calibration(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Probabilities against what comes true, for clicks and boxes: calibration error, Brier and log score."""
+    """Probabilities against outcomes, for clicks and boxes: calibration error, Brier and log score."""
     with needs_extra("eval"):
-        from anymask.evaluation import FLOORS, evaluate_calibration, reliability_diagram, summarise_with_fit
-    if model in FLOORS:
+        from anymask.evaluation import (
+            BASELINES,
+            evaluate_calibration,
+            reliability_diagram,
+            summarise_with_fit,
+        )
+    if model in BASELINES:
         raise BadOption(f"model: {model} answers without probabilities; this protocol measures them")
-    loaded = _subject(model, backend)
+    loaded = _model_under_test(model, backend)
     tested, refines = _under_test(loaded, refine)
     options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
     if fit:
@@ -247,10 +253,9 @@ def write_picture(picture: Any, path: Path) -> None:
 def photos_of(data: Path, held_out: float | None) -> RecordSource:
     """Raises BadInput, BadOption."""
     from anymask.data import splits
-    from anymask.data.records import open_records
 
-    records = open_records(data)
-    return records if held_out is None else splits.held_out(records, held_out)
+    records = open_data(data)
+    return records if held_out is None else splits.validation_split(records, held_out)
 
 
 def _run(
@@ -271,11 +276,11 @@ def _run(
     return report
 
 
-def _subject(name: str, backend: str) -> Any:
-    from anymask.evaluation import FLOORS
+def _model_under_test(name: str, backend: str) -> Any:
+    from anymask.evaluation import BASELINES
 
-    if name in FLOORS:
-        return FLOORS[name]()
+    if name in BASELINES:
+        return BASELINES[name]()
     from anymask.api import load
 
     return load(name, backend=backend)
@@ -296,22 +301,22 @@ class ModelUnderTest:
         return self.model.encode(source, refine=self.refine)
 
 
-def _under_test(subject: Any, refine: bool | None) -> tuple[Any, bool]:
-    """The subject, and whether it refines: as asked, or as its card says. Raises BadOption for a baseline."""
+def _under_test(model: Any, refine: bool | None) -> tuple[Any, bool]:
+    """The model under test, and whether it refines (asked, or its card). BadOption for a baseline."""
     from anymask.api import Model
 
-    if not isinstance(subject, Model):
+    if not isinstance(model, Model):
         if refine:
-            raise BadOption(f"--refine: {subject.name} is no network and sees all pixels anyway")
-        return subject, False
-    refines = subject.refines if refine is None else refine
-    return ModelUnderTest(subject, refines), refines
+            raise BadOption(f"--refine: {model.name} is no network and sees all pixels anyway")
+        return model, False
+    refines = model.refines if refine is None else refine
+    return ModelUnderTest(model, refines), refines
 
 
 def _proposer(name: str, backend: str) -> Any:
-    """What can be asked for everything: no floor but those named by a protocol can."""
-    from anymask.evaluation import FLOORS
+    """A model that can be asked for everything. Raises BadOption for a baseline."""
+    from anymask.evaluation import BASELINES
 
-    if name in FLOORS:
+    if name in BASELINES:
         raise BadOption(f"model: {name} answers prompts only; this protocol asks for everything")
-    return _subject(name, backend)
+    return _model_under_test(name, backend)

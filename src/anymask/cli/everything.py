@@ -16,7 +16,7 @@ from anymask.cli.options import BackendName, ModelName
 from anymask.cli.reporting import complain, say
 
 if TYPE_CHECKING:
-    from anymask.batch.annotate import Tally, Wishes
+    from anymask.batch.annotate import RunConfig, RunProgress
     from anymask.data.photos import Photo
 
 EVERYTHING_EXAMPLES = """\b
@@ -141,15 +141,15 @@ def everything(
     photos = open_photos(*sources, without=out)
     processes = min(len(photos), processes or _default_processes(model))
     drawn = len(photos) <= OVERLAYS_UP_TO if overlays is None else overlays
-    wishes = _wishes(model, backend, preset, changes, drawn, processes)
-    tally = annotate(photos, out, wishes, processes=processes, progress=live(time.monotonic()))
-    _complain(tally)
+    config = _config(model, backend, preset, changes, drawn, processes)
+    state = annotate(photos, out, config, processes=processes, progress=live(time.monotonic()))
+    _complain(state)
     summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
     if format_name is not None:
         _convert(out, photos, format_name)
     told = f"{text(summary)}\n-> {out}{HINTS.get(preset, '')}"
     say(json.dumps(asdict(summary)) if as_json else told)
-    if tally.failed:
+    if state.failed:
         raise typer.Exit(1)
 
 
@@ -162,19 +162,19 @@ CHANGES = (
 )  # fmt: skip
 
 
-def _wishes(
+def _config(
     model: str, backend: str, preset: str, changes: dict[str, Any], overlays: bool, processes: int
-) -> Wishes:
+) -> RunConfig:
     """One thread for each of several processes: more would get in each other's way."""
-    from anymask.batch.annotate import Wishes
+    from anymask.batch.annotate import RunConfig
 
     threads = max(1, (os.cpu_count() or 1) // processes) if processes > 1 else 0
-    return Wishes(model, backend, preset, tuple(sorted(changes.items())), overlays, threads)
+    return RunConfig(model, backend, preset, tuple(sorted(changes.items())), overlays, threads)
 
 
-def _complain(tally: Tally) -> None:
-    for failed in tally.failed:
-        where = failed.photo.whence
+def _complain(state: RunProgress) -> None:
+    for failed in state.failed:
+        where = failed.photo.source
         complain(failed.error if where in failed.error else f"{where}: {failed.error}")
 
 
@@ -182,22 +182,22 @@ def _default_processes(model: str) -> int:
     return (os.cpu_count() or 1) if model == "lite" else 1
 
 
-def live(started: float) -> Callable[[Tally], None]:
+def live(started: float) -> Callable[[RunProgress], None]:
     """A line on the terminal that overwrites itself: how far, how fast, how many masks; silent elsewhere."""
 
-    def show(tally: Tally) -> None:
+    def show(state: RunProgress) -> None:
         if not sys.stderr.isatty():
             return
-        worked = tally.done + len(tally.failed)
-        rate = (worked + tally.share) / max(1e-9, time.monotonic() - started)
-        left = (tally.total - tally.already - worked - tally.share) / rate if rate else 0
-        within = f" + {tally.share:.0%}" if tally.share else ""
+        worked = state.done + len(state.failed)
+        rate = (worked + state.fraction) / max(1e-9, time.monotonic() - started)
+        left = (state.total - state.already - worked - state.fraction) / rate if rate else 0
+        within = f" + {state.fraction:.0%}" if state.fraction else ""
         line = (
-            f"{tally.already + worked}/{tally.total} photos{within}  {rate:.2f} photos/s  "
-            f"{tally.masks / max(1, tally.done):.1f} masks each  {len(tally.failed)} failed  "
+            f"{state.already + worked}/{state.total} photos{within}  {rate:.2f} photos/s  "
+            f"{state.masks / max(1, state.done):.1f} masks each  {len(state.failed)} failed  "
             f"{left / 60:.0f} min left"
         )
-        end = "\n" if tally.already + worked == tally.total else ""
+        end = "\n" if state.already + worked == state.total else ""
         print(f"\r{line:<{LINE}}", end=end, file=sys.stderr, flush=True)
 
     return show
@@ -207,10 +207,10 @@ def _convert(out: Path, photos: Sequence[Photo], format_name: str) -> None:
     """Into `OUT/<format>`; what the format cannot hold is told."""
     from anymask.batch.summary import records_of
     from anymask.data.formats import Contents, Notes, write
-    from anymask.data.records import Record
+    from anymask.data.record import Record
 
     notes = Notes()
     records = (Record(photo.key, fields, photo.blob) for photo, fields in records_of(out, photos))
     write(Contents(records, len(photos)), out / format_name, notes, format_name=format_name)
-    for what, times in notes.changes.items():
-        complain(f"note: {times:,} x {what} (first: {notes.first[what]})")
+    for line in notes.lines():
+        complain(line)

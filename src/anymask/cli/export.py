@@ -1,4 +1,4 @@
-"""`anymask export`: a network becomes ONNX files that need no torch."""
+"""`anymask export`: a network as ONNX files that need no torch."""
 
 from __future__ import annotations
 
@@ -29,62 +29,60 @@ def export(
     ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="A run's export: JSON whose entries go onto the card (sources ...)."
-        ),
+        typer.Option(metavar="FILE", help="Of a run: JSON with more entries for the card (sources ...)."),
     ] = None,
     mean_with: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="RUN",
-            help="A run's export: the mean of its weights and of those of a run that went on from it.",
+            help="Of a run: average its weights with those of a run that started from it.",
         ),
     ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(
             metavar="RUN|MODEL",
-            help="Where things are, too: with the head of a run of the recipe boxes on these weights, or with"
-            " that of a model of the same encoder.",
+            help="Attach a box head from a run of the recipe boxes on these weights, or from a model with the"
+            " same encoder.",
         ),
     ] = None,
     edges: Annotated[
         str | None,
-        typer.Option(metavar="RUN|MODEL", help="Where they end, too: the same with the recipe edges."),
+        typer.Option(metavar="RUN|MODEL", help="Attach an edge head from a training run or model."),
     ] = None,
 ) -> None:
-    """Write a network as ONNX encoder and decoder with a card (needs the extra export).
+    """Export a network as ONNX encoder and decoder with a card (needs the extra export).
 
-    Of a training run the averaged weights are taken. The files are proven to answer as the network does.
+    Of a training run the averaged weights (EMA) are exported. Parity with the network is checked.
     """
     with needs_extra("export"):
         from anymask.export.graphs import export_weights
         from anymask.training.checkpoint import is_run
-        from anymask.training.finish import export_runs, find_head, give_head
+        from anymask.training.publish import attach_head, export_runs, find_head
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
     heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
     if is_run(runs[0]):
-        exported = export_runs(runs, out, half=half is not False, facts=read_facts(card))
+        exported = export_runs(runs, out, half=half is not False, metadata=read_metadata(card))
     else:
         exported = export_weights(find_weights(model), out, half=half is True)
-    for part, giver in heads.items():
-        give_head(part, giver, exported)
+    for part, source in heads.items():
+        attach_head(part, source, exported)
     say(str(exported))
 
 
-def read_facts(card: Path | None) -> dict[str, Any]:
+def read_metadata(card: Path | None) -> dict[str, Any]:
     """Raises BadOption for a file that is missing or holds no JSON object."""
     if card is None:
         return {}
     try:
-        facts = json.loads(card.read_text("utf-8"))
+        metadata = json.loads(card.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BadOption(f"--card: cannot read {card}: {error}") from error
-    if not isinstance(facts, dict):
-        raise BadOption(f"--card: expected a JSON object in {card}, got {type(facts).__name__}")
-    return facts
+    if not isinstance(metadata, dict):
+        raise BadOption(f"--card: expected a JSON object in {card}, got {type(metadata).__name__}")
+    return metadata
 
 
 def find_weights(model: str) -> Path:

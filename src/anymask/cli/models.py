@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from anymask.cli.options import AsJson
 from anymask.cli.reporting import needs_extra, say
 
 if TYPE_CHECKING:
-    from anymask.hub.catalog import ModelEntry
+    from anymask.hub.catalog import Converter, ModelEntry
 
 models = typer.Typer(name="models", help="List, fetch, describe and convert models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `anymask models list`, or a path.")]
@@ -52,7 +53,24 @@ def pull(
     """Fetch published weights, check them, and go on where an earlier try ended."""
     from anymask.hub.catalog import pull as fetch
 
-    say(str(fetch(name, progress=megabytes)))
+    say(str(fetch(name, progress=megabytes, convert=converter())))
+
+
+def converter() -> Converter | None:
+    """To safetensors with a card where torch is installed, to ONNX too where the extra `export` is."""
+    if not (find_spec("torch") and find_spec("safetensors")):
+        return None
+    from anymask.hub.weights import convert_checkpoint
+
+    if not (find_spec("onnx_ir") and find_spec("onnxscript")):
+        return convert_checkpoint
+    from anymask.export.graphs import export_weights
+
+    def to_onnx(source: Path, target: Path, name: str) -> Path:
+        convert_checkpoint(source, target, name)
+        return export_weights(target, target.parent)
+
+    return to_onnx
 
 
 def megabytes(done: int, total: int) -> None:
@@ -105,6 +123,6 @@ def convert(
 ) -> None:
     """Rewrite a published weights file as safetensors with a JSON card (needs the extra torch)."""
     with needs_extra("torch"):
-        from anymask.networks.checkpoints import convert_checkpoint
+        from anymask.hub.weights import convert_checkpoint
     target = out or weights.with_suffix(".safetensors")
     say(f"{target}\n{convert_checkpoint(weights, target, network)}")

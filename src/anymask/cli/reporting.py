@@ -11,18 +11,21 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from anymask.errors import AnymaskError, MissingExtra, StorageError
 
+if TYPE_CHECKING:
+    from anymask.data.sources import RecordSource
+
 INTERRUPTED = 130
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
-    "torch": "torch", "safetensors": "torch", "cv2": "eval", "onnx_ir": "export", "onnxscript": "export",
-    "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
+    "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
+    "onnxscript": "export", "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
 }  # fmt: skip
 
 
@@ -113,6 +116,16 @@ def needs_extra(extra: str) -> Iterator[None]:
         if missing in ("", "anymask"):
             raise
         raise MissingExtra(f'this needs {missing}: pip install "anymask[{extra}]"') from error
+
+
+def open_data(path: os.PathLike[str]) -> RecordSource:
+    """An annotated data set; what of it cannot be used is reported. Raises BadInput."""
+    from anymask.data.sources import open_records
+
+    records = open_records(path)
+    for line in records.notes.lines():
+        complain(line)
+    return records
 
 
 class Failures:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anymask.cli.reporting import needs_extra, say
+from anymask.cli.reporting import needs_extra, open_data, say
 from anymask.errors import BadOption
 
 
@@ -18,8 +18,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="lite|polish|boxes|edges|refine|long|finetune|sam_paper|smoke",
-            help="What is trained, and how.",
+            metavar="lite|stage2|train_accelerator|boxes|edges|finetune|sam_paper|smoke",
+            help="Network, data weights and hyperparameters; see docs/how-to/train.md.",
         ),
     ],
     data: Annotated[
@@ -36,7 +36,7 @@ def train(
     steps: Annotated[int | None, typer.Option(metavar="N", help="Optimiser steps of the whole run.")] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="N", help="How long the whole run takes, instead of steps: all that fit."),
+        typer.Option(metavar="N", help="Wall-clock budget of the whole run, instead of steps."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
     settings: Annotated[
@@ -48,7 +48,7 @@ def train(
 ) -> None:
     """Train a network by a recipe (needs the extra train).
 
-    The state is saved every few minutes and at Ctrl-C; the same command continues with the identical next
+    Checkpoints are written every few minutes and at Ctrl-C; the same command resumes with the identical next
     step (with --minutes, by the clock, not quite identical). On several devices:
     `torchrun --nproc-per-node 2 -m anymask train ...`.
     """
@@ -61,13 +61,13 @@ def train(
     if is_run(out) and not resume:
         raise BadOption(f"--no-resume: {out} holds a run; choose another folder")
     with needs_extra("train"):
-        state = run_recipe(recipe, data, out, device=device, **overrides)
+        state = run_recipe(recipe, map(open_data, data), out, device=device, **overrides)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
         say(f"{state}\nto use it: anymask export {exported(recipe, out, overrides)} --out {out / 'exported'}")
 
 
 def exported(recipe: str, run: Path, settings: Mapping[str, Any]) -> str:
-    """What `anymask export` is to be told: a run, or for that of a head what it is the head of."""
+    """Arguments of `anymask export`: the run, or the model and its new head."""
     from anymask.hub.card import HEAD_PARTS
 
     is_head = recipe in HEAD_PARTS

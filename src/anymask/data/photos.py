@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from anymask.data.records import IMAGE_SUFFIXES, Blob
+from anymask.data.keys import UniqueKeys, safe_key, stem
+from anymask.data.listing import IMAGE_SUFFIXES, is_photo, list_files
+from anymask.data.record import Blob
 from anymask.errors import BadInput
+
+RESERVED_KEYS = ("run", "summary")  # a run writes `run.json` and `summary.json` beside its records
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Photo:
         return PurePosixPath(self.name).name
 
     @property
-    def whence(self) -> str:
+    def source(self) -> str:
         """For messages: the file, or the shard and the member."""
         path = self.blob.path
         return str(path) if self.blob.length is None else f"{path}:{self.name}"
@@ -40,8 +43,10 @@ def open_photos(*paths: str | os.PathLike[str], without: Path | None = None) -> 
     or holds no photo.
     """
     photos: dict[tuple[str, str], Photo] = {}
-    for path in paths:
-        found = list(_photos_of(Path(path), without))
+    for path in map(Path, paths):
+        if not path.exists():
+            raise BadInput(f"not found: {path}")
+        found = list(_photos_of(path, without))
         if not found:
             raise BadInput(f"no photos in {path}: expected files ending in {', '.join(IMAGE_SUFFIXES)}")
         for name, blob in found:  # a path that is given twice is one photo
@@ -50,58 +55,21 @@ def open_photos(*paths: str | os.PathLike[str], without: Path | None = None) -> 
 
 
 def _photos_of(path: Path, without: Path | None) -> Iterator[tuple[str, Blob]]:
-    if not path.exists():
-        raise BadInput(f"not found: {path}")
+    files = list_files(path, without)
     if path.is_dir():
-        yield from _photos_of_folder(path, without)
-    elif path.suffix.lower() == ".tar":
-        yield from _photos_of_tar(path)
+        for name, blob in files.items():
+            if is_photo(name):
+                shard = "" if blob.length is None else f"{stem(blob.path.relative_to(path).as_posix())}/"
+                yield name.removeprefix(shard), blob
     else:
-        yield path.name, Blob(path)
-
-
-def _photos_of_folder(folder: Path, without: Path | None) -> Iterator[tuple[str, Blob]]:
-    left_out = without.resolve() if without else None
-    for where, folders, files in os.walk(folder):
-        here = Path(where)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != left_out)
-        for name in sorted(files):
-            path = here / name
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                yield path.relative_to(folder).as_posix(), Blob(path)
-            elif name.lower().endswith(".tar"):
-                yield from _photos_of_tar(path)
-
-
-def _photos_of_tar(path: Path) -> Iterator[tuple[str, Blob]]:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            members = [(m.name, Blob(path, m.offset_data, m.size)) for m in archive if m.isfile()]
-    except (tarfile.TarError, OSError) as error:
-        raise BadInput(f"not an uncompressed tar shard: {path} ({error})") from error
-    yield from sorted((m for m in members if m[0].lower().endswith(IMAGE_SUFFIXES)), key=lambda m: m[0])
+        yield from sorted((n, b) for n, b in files.items() if b.length is None or is_photo(n))
 
 
 def _with_keys(photos: Sequence[Photo]) -> list[Photo]:
     """The name without suffix; with it where two would be alike; with a number where that is not enough."""
-    stems = [_safe(os.path.splitext(p.name)[0]) for p in photos]
-    often = Counter(stem.casefold() for stem in stems)
-    taken: set[str] = set()
-    keyed = []
-    for photo, stem in zip(photos, stems, strict=True):
-        wanted = stem if often[stem.casefold()] == 1 else _safe(photo.name)
-        key, number = wanted, 1
-        while key.casefold() in taken:
-            number += 1
-            key = f"{wanted}-{number}"
-        taken.add(key.casefold())
-        keyed.append(Photo(key, photo.name, photo.blob))
-    return keyed
-
-
-def _safe(name: str) -> str:
-    """A relative path that stays below the folder it is joined to."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "photo"
+    stems = [safe_key(stem(photo.name)) for photo in photos]
+    counts, keys = Counter(key.casefold() for key in stems), UniqueKeys(RESERVED_KEYS)
+    return [
+        replace(photo, key=keys.of(key if counts[key.casefold()] == 1 else safe_key(photo.name)))
+        for photo, key in zip(photos, stems, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Writing a record: a photo and its masks as a JSON object in the shape of SA-1B. `records.py` reads it.
+"""Writing a record: a photo and its masks as a JSON object in the shape of SA-1B. `sources.py` reads it.
 
 Beyond SA-1B an annotation says how it came to be: `probability`, `candidate` (1 is the best answer to its
 prompt) and `prompts`; the record names the `model` and the `seconds` it took.
@@ -13,6 +13,7 @@ from typing import Any
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
+from anymask.data.record import annotation_of
 
 JsonObject = dict[str, Any]
 ID_DIGITS = 12  # 48 bits of the content hash: exact in every JSON reader
@@ -31,33 +32,28 @@ def image_fields(file_name: str, size_hw: tuple[int, int], content_hash: str) ->
 
 def annotation_fields(number: int, candidate: Candidate, rank: int, prompt: Prompt) -> JsonObject:
     """One mask; `number` counts the masks of the photo from 1, `rank` the answers to `prompt` from 1."""
-    mask = candidate.mask
-    return {
-        "id": number,
-        "segmentation": mask.rle,
-        "bbox": [rounded(v) for v in mask.bbox_xywh],
-        "area": int(mask.area),
-        "predicted_iou": rounded(candidate.iou, 4),
-        "probability": rounded(candidate.probability, 4),
-        "candidate": rank,
-        "point_coords": _points(prompt),
-        "prompts": [prompt_fields(prompt)],
-    }
+    return annotation_of(
+        number,
+        candidate.mask,
+        predicted_iou=rounded(candidate.iou, 4),
+        probability=rounded(candidate.probability, 4),
+        candidate=rank,
+        point_coords=_points(prompt),
+        prompts=[prompt_fields(prompt)],
+    )
 
 
 def automatic_fields(number: int, found: AutomaticMask) -> JsonObject:
     """One mask of a grid, with the keys of SA-1B; `number` counts the masks of the photo from 1."""
-    mask, (x0, y0, x1, y1) = found.mask, found.crop_box_xyxy
-    return {
-        "id": number,
-        "segmentation": mask.rle,
-        "bbox": list(mask.bbox_xywh),
-        "area": mask.area,
-        "predicted_iou": rounded(found.predicted_iou, 4),
-        "stability_score": rounded(found.stability_score, 4),
-        "crop_box": [x0, y0, x1 - x0, y1 - y0],
-        "point_coords": [[rounded(value) for value in found.point_xy]],
-    }
+    x0, y0, x1, y1 = found.crop_box_xyxy
+    return annotation_of(
+        number,
+        found.mask,
+        predicted_iou=rounded(found.predicted_iou, 4),
+        stability_score=rounded(found.stability_score, 4),
+        crop_box=[x0, y0, x1 - x0, y1 - y0],
+        point_coords=[[rounded(value) for value in found.point_xy]],
+    )
 
 
 def prompt_fields(prompt: Prompt) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Photos set aside for measuring: which ones, their keys alone decide.
+"""Validation split: which photos are left out of training, by a hash of their keys alone.
 
 So the choice needs no list, is the same in any order and on any machine, and stays as photos are added.
 """
@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import hashlib
 
-from anymask.data.records import RecordSource
+from anymask.data.sources import RecordSource
 from anymask.errors import BadOption
 
 SCALE = 2**64
 
 
-def held_out(records: RecordSource, share: float) -> RecordSource:
-    """The photos to measure on, about `share` (above 0, below 1) of all. Raises BadOption when none are."""
-    return _part(records, share, True)
+def validation_split(records: RecordSource, fraction: float) -> RecordSource:
+    """The photos to measure on, about `fraction` (above 0, below 1) of all. Raises BadOption for none."""
+    return _part(records, fraction, True)
 
 
-def kept(records: RecordSource, share: float) -> RecordSource:
-    """The photos to train on: all that `held_out` does not take; with a share of 0 simply all."""
-    return _part(records, share, False) if share else records
+def training_split(records: RecordSource, fraction: float) -> RecordSource:
+    """The photos to train on: all but the validation split; with a fraction of 0 simply all."""
+    return _part(records, fraction, False) if fraction else records
 
 
-def _part(records: RecordSource, share: float, aside: bool) -> RecordSource:
-    if not 0 < share < 1:
-        raise BadOption(f"held out: expected a share above 0 and below 1, got {share}")
-    chosen = [i for i, key in enumerate(records.keys) if is_held_out(key, share) == aside]
+def _part(records: RecordSource, fraction: float, validation: bool) -> RecordSource:
+    if not 0 < fraction < 1:
+        raise BadOption(f"validation split: expected a fraction above 0 and below 1, got {fraction}")
+    chosen = [i for i, key in enumerate(records.keys) if in_validation(key, fraction) == validation]
     if not chosen:
-        raise BadOption(f"held out: a share of {share} of {len(records)} photos leaves none; choose another")
+        raise BadOption(f"validation split: {fraction} of {len(records)} photos leaves none; choose another")
     return records.only(chosen)
 
 
-def is_held_out(key: str, share: float) -> bool:
-    """A larger share takes the photos of a smaller one, and more."""
+def in_validation(key: str, fraction: float) -> bool:
+    """A larger fraction takes the photos of a smaller one, and more."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * SCALE
+    return int.from_bytes(digest, "big") < fraction * SCALE

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from anymask.evaluation.baselines import BASELINES
 from anymask.evaluation.boxes import evaluate_boxes
+from anymask.evaluation.bsds.benchmark import evaluate_edges
+from anymask.evaluation.bsds.sources import EDGE_BASELINES, HeadEdges, MaskEdges
 from anymask.evaluation.calibration import evaluate_calibration
 from anymask.evaluation.clicks import evaluate_clicks
-from anymask.evaluation.edge_sources import EDGE_FLOORS, HeadEdges, MaskEdges
-from anymask.evaluation.edges import evaluate_edges
-from anymask.evaluation.floors import FLOORS
 from anymask.evaluation.proposals import evaluate_proposals
 from anymask.evaluation.reliability import reliability_diagram
 from anymask.evaluation.report import describe
-from anymask.evaluation.tempering import summarise_with_fit
+from anymask.evaluation.temperature_scaling import summarise_with_fit
 
 __all__ = [
-    "EDGE_FLOORS",
-    "FLOORS",
+    "BASELINES",
+    "EDGE_BASELINES",
     "HeadEdges",
     "MaskEdges",
     "describe",

@@ -1,23 +1,25 @@
-"""The box protocol: how good is the mask when the model is given the box of the true one?
+"""The box protocol: IoU of the mask that the box of the ground truth is answered with.
 
-Once with the exact tight box, once with a box as a person would draw it: every coordinate off by up to 10 %
-of the side, uniformly, with a seed of its own per mask. One answer, no refinement.
+Once with the tight box, once jittered as a person would draw it: every coordinate moved by up to 10 % of the
+side, uniformly, with a seed of its own per mask. One answer, no corrections.
 Legend: S samples.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from anymask.core.progress import Progress
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
+from anymask.evaluation.protocol import EncodedImage, Predictor
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import DataPath, Photos, Sample
+from anymask.evaluation.scoring import score_each
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 JITTER = 0.1
 JITTER_SEED = 2
@@ -29,7 +31,7 @@ BoxXyxy = tuple[float, float, float, float]
 class BoxScore:
     """IoU of one sample from its exact and its jittered box, and the seconds both answers took.
 
-    `iou_filled`: of the exact box taken as the mask.
+    `iou_filled`: of the exact box taken as the mask, the baseline.
     """
 
     sample: Sample
@@ -42,7 +44,7 @@ class BoxScore:
 
 def evaluate_boxes(
     data: Photos,
-    model: Subject,
+    model: Predictor,
     *,
     limit: int | None = None,
     csv_path: DataPath | None = None,
@@ -50,34 +52,27 @@ def evaluate_boxes(
 ) -> Report:
     """Score `model` with the boxes of every mask of a data set (`limit`: of its first so many images).
 
-    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises
-    BadInput for data that cannot be read or holds no mask, StorageError for the CSV.
+    `progress(done, total)` is called after every image; `csv_path` receives one line per sample. Raises as
+    `score_each` does.
     """
-    images = ScoredImages(data, limit)
-    scores: list[BoxScore] = []
-    encode_seconds: list[float] = []
-    with csv_table(csv_path) as write_row:
-        for encoded in encode_each(images, model, progress):
-            encode_seconds.append(encoded.seconds)
-            for sample in encoded.samples:
-                scores.append(score_boxes(sample, encoded.image))
-                write_row(_row(scores[-1]))
-    timing = {"encode_seconds": float(np.mean(encode_seconds))}
-    return {"dataset": images.name, "model": model.name, **summarise(scores), **timing}
+    options: Any = {"limit": limit, "csv_path": csv_path, "progress": progress}
+    found = score_each(data, model, score_boxes, _row, **options)
+    timing = {"encode_seconds": found.encode_seconds}
+    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
 
 
-def score_boxes(sample: Sample, image: SubjectImage) -> BoxScore:
-    jittered = jitter(sample.box_xyxy, sample.truth_HW.shape, sample.rng(JITTER_SEED))
+def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:
+    jittered = jitter(sample.box_xyxy, sample.ground_truth_HW.shape, sample.rng(JITTER_SEED))
     started = time.perf_counter()
     masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
     seconds = time.perf_counter() - started
     exact, moved, filled = (sample.iou(mask) for mask in (*masks, _fill(sample)))
-    return BoxScore(sample, exact, moved, filled, jittered, seconds)
+    yield BoxScore(sample, exact, moved, filled, jittered, seconds)
 
 
 def _fill(sample: Sample) -> np.ndarray:
     x0, y0, x1, y1 = (int(edge) for edge in sample.box_xyxy)
-    mask = np.zeros_like(sample.truth_HW)
+    mask = np.zeros_like(sample.ground_truth_HW)
     mask[y0:y1, x0:x1] = True
     return mask
 

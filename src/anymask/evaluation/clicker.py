@@ -1,11 +1,11 @@
-"""The simulated person: where the next corrective click goes, by the rule of RITM (Sofiiuk et al. 2021).
+"""The click simulator: where the next corrective click goes, by the rule of RITM (Sofiiuk et al. 2021).
 
 Among the pixels that are wrong, the click goes to the one deepest inside its kind of error. The rule,
-exactly: missing = truth and not predicted, surplus = predicted and not truth, both without the pixels that
-are not scored; each is padded with one pixel of zeros (so the photo's edge counts as a boundary) and gets an
-exact Euclidean distance transform; pixels clicked before count as depth 0. The click is positive only if the
-deepest missing pixel is deeper than the deepest surplus one (a tie is negative), and lies on the first pixel
-in raster order of that depth.
+exactly: missing = ground truth and not predicted (false negatives), surplus = predicted and not ground truth
+(false positives), both without the pixels that are not scored; each is padded with one pixel of zeros (so the
+photo's edge counts as a boundary) and gets an exact Euclidean distance transform; pixels clicked before count
+as depth 0. The click is positive only if the deepest missing pixel is deeper than the deepest surplus one (a
+tie is negative), and lies on the first pixel in raster order of that depth.
 
 Knows arrays only: no models, files or prompts. Legend: H W image pixels.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anymask.evaluation.opencv import cv2
+from anymask.evaluation.extras import cv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +38,39 @@ class Click:
         return int(self.positive)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    depth: float
-    x: int
-    y: int
-
-
 def next_click(
-    truth_HW: np.ndarray, predicted_HW: np.ndarray, scored_HW: np.ndarray, earlier: Sequence[Click] = ()
+    ground_truth_HW: np.ndarray,
+    predicted_HW: np.ndarray,
+    scored_HW: np.ndarray,
+    earlier: Sequence[Click] = (),
 ) -> Click | None:
     """The next click on a prediction, or None where no unclicked pixel is wrong.
 
     All maps are bool H x W; `scored_HW` is False on the pixels to leave out. For the first click
-    `predicted_HW` is empty, which puts the click on the centre-most pixel of the true mask.
+    `predicted_HW` is empty, which puts the click on the centre-most pixel of the ground truth.
     """
-    missing = _deepest(truth_HW & ~predicted_HW & scored_HW, earlier)
-    surplus = _deepest(predicted_HW & ~truth_HW & scored_HW, earlier)
-    spot = missing if missing.depth > surplus.depth else surplus
-    if spot.depth == 0:
-        return None
-    return Click(spot.x, spot.y, positive=spot is missing)
+    missing = _deepest(ground_truth_HW & ~predicted_HW & scored_HW, earlier)
+    surplus = _deepest(predicted_HW & ~ground_truth_HW & scored_HW, earlier)
+    positive = missing[0] > surplus[0]
+    depth, x, y = missing if positive else surplus
+    return Click(x, y, positive) if depth else None
 
 
-def random_click(truth_HW: np.ndarray, rng: np.random.Generator) -> Click:
-    """A positive click on any pixel of a true mask that is not empty, all with the same chance."""
-    inside = np.flatnonzero(truth_HW)
-    y, x = np.unravel_index(int(inside[rng.integers(len(inside))]), truth_HW.shape)
+def random_click(ground_truth_HW: np.ndarray, rng: np.random.Generator) -> Click:
+    """A positive click on any pixel of a ground truth that is not empty, all with the same chance."""
+    inside = np.flatnonzero(ground_truth_HW)
+    y, x = np.unravel_index(int(inside[rng.integers(len(inside))]), ground_truth_HW.shape)
     return Click(int(x), int(y), positive=True)
 
 
-def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> _Spot:
-    """First pixel in raster order of the largest distance to the outside.
+def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> tuple[float, int, int]:
+    """Largest distance to the outside, and x and y of the first pixel in raster order that has it.
 
     Only the bounding box is transformed, with its ring of zeros: no pixel outside is nearer than the ring.
     """
     rows, columns = np.flatnonzero(region_HW.any(1)), np.flatnonzero(region_HW.any(0))
     if not len(rows):
-        return _Spot(0.0, 0, 0)
+        return 0.0, 0, 0
     top, left = int(rows[0]), int(columns[0])
     depth_hw = _distance(region_HW[top : rows[-1] + 1, left : columns[-1] + 1])
     for click in earlier:
@@ -83,7 +78,7 @@ def _deepest(region_HW: np.ndarray, earlier: Iterable[Click]) -> _Spot:
         if 0 <= y < depth_hw.shape[0] and 0 <= x < depth_hw.shape[1]:
             depth_hw[y, x] = 0
     y, x = divmod(int(depth_hw.argmax()), depth_hw.shape[1])
-    return _Spot(float(depth_hw[y, x]), left + x, top + y)
+    return float(depth_hw[y, x]), left + x, top + y
 
 
 def _distance(region_hw: np.ndarray) -> np.ndarray:

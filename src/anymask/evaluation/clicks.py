@@ -1,8 +1,8 @@
-"""The click protocol: how good is the mask after so many simulated clicks, and how many does a goal take?
+"""The click protocol of interactive segmentation: IoU after k simulated clicks, and number of clicks (NoC).
 
-The clicker (`clicker.py`) corrects the model's mask again and again. The mask after the first click is the
-candidate the model itself ranks first; the oracle number takes the candidate that fits best. How the model is
-asked from then on is the session's business (`session.py`). No mirrored copies are averaged in.
+The click simulator (`clicker.py`) corrects the model's mask again and again. The mask after the first click
+is the candidate the model itself ranks first; the oracle number takes the candidate that fits best. Each
+further prompt holds all clicks and the previous answer. No test-time augmentation.
 
 NoC@t is the number of the first click that reaches an IoU of t %, or the maximum when none does; as in the
 published protocol a sample whose NoC is the maximum counts as a failure. Once nothing is left to correct the
@@ -13,7 +13,7 @@ Legend: S samples, K clicks, H W image pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,11 +22,11 @@ import numpy as np
 from anymask.core.progress import Progress
 from anymask.errors import BadOption
 from anymask.evaluation.clicker import Click, next_click, random_click
-from anymask.evaluation.report import Report, csv_table
-from anymask.evaluation.samples import DataPath, Photos, Sample, ScoredImages
-from anymask.evaluation.session import ClickSession, PromptSession
+from anymask.evaluation.protocol import Answer, EncodedImage, Predictor
+from anymask.evaluation.report import Report
+from anymask.evaluation.samples import DataPath, Photos, Sample
+from anymask.evaluation.scoring import score_each
 from anymask.evaluation.statistics import intervals, means
-from anymask.evaluation.subject import Subject, SubjectImage, encode_each
 
 GOALS = (85, 90)
 FIRST_CLICK_SEED = 1
@@ -52,14 +52,13 @@ class Trace:
 
 def evaluate_clicks(
     data: Photos,
-    model: Subject,
+    model: Predictor,
     *,
     max_clicks: int = 20,
     first: FirstClick = "centre",
     limit: int | None = None,
     csv_path: DataPath | None = None,
     progress: Progress | None = None,
-    session: Callable[[SubjectImage], ClickSession] = PromptSession,
 ) -> Report:
     """Score `model` with simulated clicks on every mask of a data set (`limit`: of its first so many images).
 
@@ -71,33 +70,32 @@ def evaluate_clicks(
         raise BadOption(f"max_clicks: expected at least 1, got {max_clicks}")
     if first not in ("centre", "random"):
         raise BadOption(f"first: expected 'centre' or 'random', got {first!r}")
-    images = ScoredImages(data, limit)
-    traces: list[Trace] = []
-    encode_seconds: list[float] = []
-    with csv_table(csv_path) as write_row:
-        for encoded in encode_each(images, model, progress):
-            encode_seconds.append(encoded.seconds)
-            for sample in encoded.samples:
-                traces.append(run_clicks(sample, session(encoded.image), max_clicks, first))
-                write_row(_row(traces[-1]))
-    timing = {"first_click": first, "encode_seconds": float(np.mean(encode_seconds))}
-    return {"dataset": images.name, "model": model.name, **summarise(traces), **timing}
+
+    def score(sample: Sample, image: EncodedImage) -> Iterator[Trace]:
+        yield run_clicks(sample, image, max_clicks, first)
+
+    found = score_each(data, model, score, _row, limit=limit, csv_path=csv_path, progress=progress)
+    timing = {"first_click": first, "encode_seconds": found.encode_seconds}
+    return {"dataset": found.dataset, "model": model.name, **summarise(found.scores), **timing}
 
 
-def run_clicks(sample: Sample, session: ClickSession, max_clicks: int, first: FirstClick = "centre") -> Trace:
+def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: FirstClick = "centre") -> Trace:
     """Click until the budget is spent or nothing is left to correct."""
-    predicted = np.zeros_like(sample.truth_HW)
+    predicted = np.zeros_like(sample.ground_truth_HW)
     clicks: list[Click] = []
     ious: list[float] = []
+    answer: Answer | None = None
     oracle_iou = seconds = 0.0
     while len(clicks) < max_clicks and (click := _choose(sample, predicted, clicks, first)):
-        started = time.perf_counter()
-        predicted = session.add(click)
-        seconds += time.perf_counter() - started
         clicks.append(click)
+        points, labels = [c.point_xy for c in clicks], [c.label for c in clicks]
+        started = time.perf_counter()
+        answer = image.segment(points=points, labels=labels, mask=answer)
+        predicted = answer.best.array
+        seconds += time.perf_counter() - started
         ious.append(sample.iou(predicted))
         if len(clicks) == 1:
-            oracle_iou = max(map(sample.iou, session.candidates()))
+            oracle_iou = max(sample.iou(candidate.array) for candidate in answer)
     ious += ious[-1:] * (max_clicks - len(ious))
     return Trace(sample, tuple(ious), oracle_iou, tuple(clicks), seconds)
 
@@ -106,8 +104,8 @@ def _choose(
     sample: Sample, predicted_HW: np.ndarray, earlier: list[Click], first: FirstClick
 ) -> Click | None:
     if first == "random" and not earlier:
-        return random_click(sample.truth_HW, sample.rng(FIRST_CLICK_SEED))
-    return next_click(sample.truth_HW, predicted_HW, sample.scored_HW, earlier)
+        return random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
+    return next_click(sample.ground_truth_HW, predicted_HW, sample.scored_HW, earlier)
 
 
 def summarise(traces: list[Trace]) -> Report:

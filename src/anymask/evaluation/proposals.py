@@ -28,14 +28,18 @@ from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
-from anymask.data.records import Record, RecordSource, open_records
+from anymask.data.record import Record
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput, BadOption
+from anymask.evaluation.ground_truth import GroundTruth as Targets
+from anymask.evaluation.ground_truth import GroundTruthMask as Target
+from anymask.evaluation.ground_truth import ground_truth_of as targets_of
+from anymask.evaluation.ground_truth import rectangle
 from anymask.evaluation.memory import peak_megabytes
 from anymask.evaluation.proposal_report import LENGTHS, PhotoScore, summarise
 from anymask.evaluation.recall import Ious, fitting_ious
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, checked_pixels
-from anymask.evaluation.targets import Target, Targets, rectangle, targets_of
 
 FLOOR_SEED = 4
 TIGHT_IOU = 0.75

@@ -1,4 +1,4 @@
-"""How many targets a ranked list of masks finds: recall at ten IoU thresholds, as COCO counts it.
+"""Average recall of a ranked list of masks: recall at ten IoU thresholds, as COCO counts it.
 
 At each threshold the masks choose in the order of their rank: each takes the free target it fits best, if it
 fits any well enough (of equal fits the last). A target found at rank r counts for every list that is longer

@@ -1,6 +1,6 @@
-"""The reliability diagram: what was forecast against what came true, as a picture.
+"""Reliability diagram: predicted probability against observed frequency, as a picture.
 
-Drawn at twice the size it is meant to be shown at. Knows the bins of a report, no models.
+Drawn at twice the size it is meant to be shown at.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Bins = Sequence[dict[str, Any]]
 
 
 def reliability_diagram(bins: Bins, title: str) -> Image.Image:
-    """`bins` as `evaluate_calibration` reports them: one bar for each, as high as the share that came true,
-    with a dot at the mean forecast. A dot on the diagonal: these come true as often as they say. Below it how
-    many forecasts there are, by square root.
+    """`bins` as `evaluate_calibration` reports them: one bar for each, as high as the fraction of candidates
+    that were meant, with a dot at the mean probability: on the diagonal where the two agree. Below it how
+    many candidates there are, by square root.
     """
     picture = Image.new("RGB", (LEFT + SIDE + RIGHT, TOP + SIDE + GAP + COUNTS + BOTTOM), "white")
     pen = ImageDraw.Draw(picture)
@@ -32,14 +32,14 @@ def reliability_diagram(bins: Bins, title: str) -> Image.Image:
     _counts(pen, bins)
     _axes(pen, title)
     for b in bins:
-        x, y = place(b["forecast"], b["observed"])
+        x, y = place(b["predicted"], b["observed"])
         pen.ellipse((x - 7, y - 7, x + 7, y + 7), INK)
     return picture
 
 
-def place(forecast: float, observed: float) -> tuple[float, float]:
-    """Where a pair of shares lies, in pixels."""
-    return LEFT + forecast * SIDE, TOP + (1 - observed) * SIDE
+def place(predicted: float, observed: float) -> tuple[float, float]:
+    """Where a probability and a frequency lie, in pixels."""
+    return LEFT + predicted * SIDE, TOP + (1 - observed) * SIDE
 
 
 def _bars(pen: ImageDraw.ImageDraw, bins: Bins) -> None:
@@ -49,28 +49,28 @@ def _bars(pen: ImageDraw.ImageDraw, bins: Bins) -> None:
 
 
 def _counts(pen: ImageDraw.ImageDraw, bins: Bins) -> None:
-    floor = TOP + SIDE + GAP + COUNTS
-    most = max(b["count"] for b in bins)
+    base = TOP + SIDE + GAP + COUNTS
+    highest = max(b["count"] for b in bins)
     for b in bins:
         (x0, _), (x1, _) = place(b["bin"] / EVEN_BINS, 0), place((b["bin"] + 1) / EVEN_BINS, 0)
-        top = floor - (COUNTS - TEXT) * (b["count"] / most) ** 0.5
-        pen.rectangle((x0 + 3, top, x1 - 3, floor), COUNT)
+        top = base - (COUNTS - TEXT) * (b["count"] / highest) ** 0.5
+        pen.rectangle((x0 + 3, top, x1 - 3, base), COUNT)
         pen.text(((x0 + x1) / 2, top - 4), f"{b['count']:,}", INK, _font(TEXT * 2 // 3), "ms")
 
 
 def _axes(pen: ImageDraw.ImageDraw, title: str) -> None:
-    floor = TOP + SIDE + GAP + COUNTS
+    base = TOP + SIDE + GAP + COUNTS
     for tick in TICKS:
         x, y = place(tick, tick)
         pen.line((LEFT, y, LEFT + SIDE, y), FAINT, 1)
         pen.text((LEFT - 12, y), f"{tick:g}", INK, _font(TEXT), "rm")
-        pen.text((x, floor + 12), f"{tick:g}", INK, _font(TEXT), "mt")
+        pen.text((x, base + 12), f"{tick:g}", INK, _font(TEXT), "mt")
     pen.rectangle((LEFT, TOP, LEFT + SIDE, TOP + SIDE), outline=INK, width=2)
-    pen.line((LEFT, floor, LEFT + SIDE, floor), INK, 2)
+    pen.line((LEFT, base, LEFT + SIDE, base), INK, 2)
     pen.line((*place(0, 0), *place(1, 1)), IDEAL, 3)
     pen.text((LEFT, TOP / 2), title, INK, _font(TEXT), "lm")
-    axes = "across: probability; up: share that came true; below: how many"
-    pen.text((LEFT + SIDE / 2, floor + BOTTOM - 24), axes, INK, _font(TEXT * 5 // 6), "ms")
+    axes = "across: probability; up: fraction that was meant; below: how many"
+    pen.text((LEFT + SIDE / 2, base + BOTTOM - 24), axes, INK, _font(TEXT * 5 // 6), "ms")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -18,8 +18,8 @@ Report = dict[str, Any]
 def csv_table(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A function that writes a row; the keys of the first one are the header. No path: rows are dropped.
 
-    The file is opened first, so that a path that cannot be written is told before the long run, and not after
-    it. Raises StorageError.
+    The file is opened first, so that a path that cannot be written is reported before the long run. Raises
+    StorageError.
     """
     if path is None:
         yield lambda row: None
@@ -83,9 +83,8 @@ def _box_lines(report: Report) -> list[str]:
         "miou_jittered": "mIoU, jittered boxes",
         "miou_filled_box": "mIoU, box filled",
     }
-    lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
     seconds = f"{report['seconds_per_box'] * 1000:.0f} ms per box"
-    return [_head(report, "samples"), *lines, seconds, _encode_line(report)]
+    return [_head(report, "samples"), *_means(report, names), seconds, _encode_line(report)]
 
 
 def _proposal_lines(report: Report) -> list[str]:
@@ -101,7 +100,7 @@ def _proposal_lines(report: Report) -> list[str]:
         "precision_at_75_annotated": "  on annotated pixels",
         "tight_at_75": "  of those at 0.5",
     }
-    lines += [_line(text, report[key], ci[key]) for key, text in names.items()]
+    lines += _means(report, names)
     memory = "" if report["peak_mb"] is None else f", at most {report['peak_mb']:.0f} MB"
     speed = f"{report['seconds_per_image']:.2f} s per image{memory}"
     return [*lines, f"{report['masks_per_image']:.1f} masks per image, {speed}"]
@@ -109,8 +108,7 @@ def _proposal_lines(report: Report) -> list[str]:
 
 def _edge_lines(report: Report) -> list[str]:
     names = {"ods": "ODS", "ois": "OIS", "ap": "AP", "r50": "R50"}
-    lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
-    return [_head(report), *lines, f"{report['seconds_per_image']:.2f} s per image"]
+    return [_head(report), *_means(report, names), f"{report['seconds_per_image']:.2f} s per image"]
 
 
 def _calibration_lines(report: Report) -> list[str]:
@@ -118,16 +116,17 @@ def _calibration_lines(report: Report) -> list[str]:
         "ece": "calibration error",
         "brier": "Brier score",
         "log_score": "log score",
-        "none_forecast": "none, forecast",
+        "none_predicted": "none, predicted",
         "none_observed": "none, observed",
     }
-    lines = [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
+    lines = _means(report, names)
     errors = [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
     ranks = zip(report["ranks"]["probability"], report["ranks"]["best"], strict=True)
-    told = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
-    alike = [] if report["alike"] is None else [f"IoU between candidates {report['alike']:.2f}"]
+    reported = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
+    iou = report["candidate_iou"]
+    between = [] if iou is None else [f"IoU between candidates {iou:.2f}"]
     predicted = f"predicted IoU is off by {report['iou_error']:.3f} on average"
-    lines = [lines[0], *errors, *lines[1:], *told, *alike, predicted]
+    lines = [lines[0], *errors, *lines[1:], *reported, *between, predicted]
     return [_head(report, "samples"), *lines, *_fit_lines(report)]
 
 
@@ -138,6 +137,10 @@ def _fit_lines(report: Report) -> list[str]:
     head = f"temperature {fit['temperature']:.3f} (was {fit['earlier']:.3f}) would make"
     names = {"ece": "calibration error", "brier": "Brier score", "log_score": "log score"}
     return [head, *(f"  {text:<19} {report[key]:6.3f} -> {fit[key]:.3f}" for key, text in names.items())]
+
+
+def _means(report: Report, names: Mapping[str, str]) -> list[str]:
+    return [_line(text, report[key], report["ci"][key]) for key, text in names.items()]
 
 
 def _line(name: str, mean: float | None, interval: Sequence[float] | None) -> str:

@@ -1,4 +1,4 @@
-"""What is scored: one annotated mask of one image, and the pixels on which it is scored.
+"""Samples: one annotated mask of one image each, and the pixels on which it is scored.
 
 Knows records and IoU; knows no model and no protocol. Legend: H W image pixels.
 """
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anymask.data.records import Annotation, Record, RecordSource, open_records
+from anymask.data.record import Annotation, Record
+from anymask.data.sources import RecordSource
 from anymask.errors import BadInput
 
 DataPath = str | os.PathLike[str]
@@ -20,7 +21,7 @@ Photos = DataPath | RecordSource
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """The true mask of an object in image number `image`; the maps are bool H x W.
+    """The ground-truth mask of an object in image number `image`; the maps are bool H x W.
 
     It holds scored pixels only, at least one. `box_xyxy`: its tight box, edges in image coordinates.
     """
@@ -28,79 +29,51 @@ class Sample:
     key: str
     image: int
     annotation: int
-    truth_HW: np.ndarray
+    ground_truth_HW: np.ndarray
     scored_HW: np.ndarray
     box_xyxy: tuple[float, float, float, float]
 
     @property
     def area(self) -> int:
-        return int(np.count_nonzero(self.truth_HW))
+        return int(np.count_nonzero(self.ground_truth_HW))
 
     def iou(self, predicted_HW: np.ndarray) -> float:
         """Intersection over union on the scored pixels."""
         predicted = predicted_HW & self.scored_HW
-        union = np.count_nonzero(predicted | self.truth_HW)
-        return int(np.count_nonzero(predicted & self.truth_HW)) / int(union)
+        union = np.count_nonzero(predicted | self.ground_truth_HW)
+        return int(np.count_nonzero(predicted & self.ground_truth_HW)) / int(union)
 
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers that are this sample's own, whatever else is scored in the same run."""
         return np.random.default_rng([seed, self.image, self.annotation])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredImage:
-    """`pixels_HW3` uint8 and the samples on it, at least one."""
-
-    pixels_HW3: np.ndarray
-    samples: list[Sample]
-
-
-class ScoredImages:
-    """The images of a data set (`limit`: the first so many), read one after the other.
-
-    An image without anything to score comes as None, so that counting goes on. Raises BadInput for a path
-    that `open_records` refuses, and while iterating for an image whose size differs from its record's.
-    """
-
-    def __init__(self, photos: Photos, limit: int | None = None) -> None:
-        if limit is not None and limit < 1:
-            raise BadInput(f"limit: expected at least 1 image, got {limit}")
-        self._records = open_records(photos)
-        self._count = len(self._records) if limit is None else min(limit, len(self._records))
-
-    @property
-    def name(self) -> str:
-        return self._records.name
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[ScoredImage | None]:
-        for number in range(self._count):
-            record = self._records[number]
-            samples = list(samples_of(record, number))
-            yield ScoredImage(checked_pixels(record), samples) if samples else None
+def count_of(records: RecordSource, limit: int | None) -> int:
+    """How many of the records are measured: the first `limit`. Raises BadInput for less than one."""
+    if limit is not None and limit < 1:
+        raise BadInput(f"limit: expected at least 1 image, got {limit}")
+    return len(records) if limit is None else min(limit, len(records))
 
 
 def samples_of(record: Record, image: int) -> Iterator[Sample]:
     """The annotations of a record that have a mask with at least one scored pixel."""
     ignored = np.zeros(record.size_hw, bool) if record.ignore is None else record.ignore.to_array()
     for number, annotation in enumerate(record.annotations):
-        truth, scored = _maps(annotation, ~ignored)
-        if truth.any():
-            yield Sample(record.key, image, number, truth, scored, tight_box(truth))
+        ground_truth, scored = _maps(annotation, ~ignored)
+        if ground_truth.any():
+            yield Sample(record.key, image, number, ground_truth, scored, tight_box(ground_truth))
 
 
 def _maps(annotation: Annotation, scored_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and scored pixels of one annotation; the truth is empty where the annotation has no mask."""
+    """Ground truth and scored pixels of one annotation; without a mask the ground truth is empty."""
     mask, ignore = annotation.mask, annotation.ignore
     scored = scored_HW if ignore is None else scored_HW & ~ignore.to_array()
     return (np.zeros_like(scored) if mask is None else mask.to_array() & scored), scored
 
 
-def tight_box(truth_HW: np.ndarray) -> tuple[float, float, float, float]:
+def tight_box(ground_truth_HW: np.ndarray) -> tuple[float, float, float, float]:
     """Edges x0, y0, x1, y1 around the True pixels of a map that has some."""
-    ys, xs = np.flatnonzero(truth_HW.any(1)), np.flatnonzero(truth_HW.any(0))
+    ys, xs = np.flatnonzero(ground_truth_HW.any(1)), np.flatnonzero(ground_truth_HW.any(0))
     return float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)
 
 

@@ -1,7 +1,7 @@
-"""Means over samples with 95 % intervals over images.
+"""Means over samples with 95 % bootstrap intervals over images.
 
-Masks of one image are alike, so the image is what gets drawn: the percentile bootstrap draws as many images
-as there are, with replacement, and takes the mean over all masks of the drawn images. The seed is fixed.
+Masks of one image are correlated, so images are resampled: the percentile bootstrap draws as many images as
+there are, with replacement, and takes the mean over all masks of the drawn images. The seed is fixed.
 Legend: S samples, I images, D draws.
 """
 
@@ -26,6 +26,11 @@ def draws(images: int) -> NDArray[np.int64]:
     return np.random.default_rng(SEED).multinomial(images, even, size=DRAWS)
 
 
+def interval_of(values_D: np.ndarray) -> list[float]:
+    """The middle 95 % of the values of all draws, [low, high]."""
+    return [float(edge) for edge in np.percentile(values_D, (2.5, 97.5))]
+
+
 def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[str, list[float]]:
     """95 % interval [low, high] of the mean of every column; sample s belongs to image number `images_S[s]`.
 
@@ -36,8 +41,7 @@ def intervals(columns: Mapping[str, np.ndarray], images_S: np.ndarray) -> dict[s
     draws_DI = draws(len(counts_I))
     masks_D = draws_DI @ counts_I
 
-    def interval(values_S: np.ndarray) -> list[float]:
-        means_D = draws_DI @ np.bincount(image_of_S, weights=values_S) / masks_D
-        return [float(edge) for edge in np.percentile(means_D, (2.5, 97.5))]
-
-    return {name: interval(values_S) for name, values_S in columns.items()}
+    return {
+        name: interval_of(draws_DI @ np.bincount(image_of_S, weights=values_S) / masks_D)
+        for name, values_S in columns.items()
+    }

@@ -1,1 +1,1 @@
-"""A torch network as ONNX graphs, with proof that they answer alike."""
+"""ONNX export of torch networks, with a parity check."""

@@ -1,9 +1,8 @@
-"""A network as ONNX: graphs of the encoder and the decoder that read their weights from one safetensors file.
+"""ONNX export: graphs of the encoder and the decoder with external data in one safetensors file.
 
-The same file serves torch (training goes on from it) and the ONNX runtimes: every weight of a graph points
-into it. Weights may be stored in half precision; the graphs widen them when they are loaded, so all
-arithmetic stays float32. An export proves itself: the graphs must answer as the network does, or no files
-are left.
+The same file serves torch (training goes on from it) and the ONNX runtimes. Weights may be stored in half
+precision; the graphs cast them when they are loaded, so all arithmetic stays float32. Every export is checked
+for parity with the network, or no files are left.
 
 Legend: P prompts, N point columns, S input size, m low-res mask size.
 """
@@ -11,12 +10,10 @@ Legend: P prompts, N point columns, S input size, m low-res mask size.
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +24,18 @@ from torch import Tensor, nn
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
 from anymask.core.spec import ModelSpec
 from anymask.errors import StorageError
-from anymask.export.onnx_edit import fold_constants, link_weights, strip_notes
-from anymask.export.parity import example_image, example_prompts, prove
-from anymask.hub.card import GRID_FACT, HEAD_PARTS, ModelFiles, read_card, sha256_of
-from anymask.networks.checkpoints import load_weights, save_weights
+from anymask.export.onnx_edit import fold_constants, link_weights, strip_metadata
+from anymask.export.parity import check_parity, example_image, example_prompts
+from anymask.files import sha256_of, write_atomically
+from anymask.hub.card import HEAD_PARTS, ModelFiles, read_card, write_card
+from anymask.hub.weights import load_weights, save_weights
 from anymask.networks.segmenter import Segmenter
 
 OPSET = 20
-MAX_PROMPTS, MAX_POINTS = 4096, 1024  # told to the exporter; the graphs do not know them
-GRID_FAMILY, GRID_SIZE = "lite", 256  # the network that has a small twin, and the twin's frame
-# Networks that answer prompts without masks sooner by a graph of their own.
-POINTS_FAMILIES = ("sam", "mobile_sam")
-# Of the card, written anew.
-OWN_FACTS = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof", GRID_FACT)
+MAX_PROMPTS, MAX_POINTS = 4096, 1024  # for the exporter; the graphs have no such limits
+POINTS_FAMILIES = ("sam", "mobile_sam")  # with a faster graph for prompts without masks
+# Entries of the card that an export writes anew, or (grid: of older exports) drops.
+OWN_ENTRIES = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof", "grid")
 
 
 class EncoderGraph(nn.Module):
@@ -62,16 +58,7 @@ class DecoderGraph(nn.Module):
         self.network, self.names = network, network.spec.embedding_names
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        embedding = dict(zip(self.names, tensors, strict=False))
-        points, labels, masks, has_mask = tensors[len(self.names) :]
-        decoded = self.network.decode(embedding, points, labels, masks, has_mask)
-        return tuple(tensor for tensor in decoded if tensor is not None)
-
-
-class PointsGraph(DecoderGraph):
-    """The decoder for prompts without masks."""
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The last two tensors, masks and which prompts have one, may be left out."""
         embedding = dict(zip(self.names, tensors, strict=False))
         decoded = self.network.decode(embedding, *tensors[len(self.names) :])
         return tuple(tensor for tensor in decoded if tensor is not None)
@@ -85,23 +72,15 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     card = ModelFiles.of(weights).card
     facts = read_card(card).facts if card.is_file() else {}
     network = load_weights(weights)
-    kept = {key: value for key, value in facts.items() if key not in OWN_FACTS}
-    exported = export_model(network, out, half=half, facts=kept, preset=facts.get("network"))
+    kept = {key: value for key, value in facts.items() if key not in OWN_ENTRIES}
+    exported = export_model(network, out, half=half, metadata=kept, preset=facts.get("network"))
     ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
     heads = {part: path for part, path in theirs.parts() if part in HEAD_PARTS}
     if heads and ours.card.resolve() != theirs.card.resolve():
         for part, path in heads.items():
-            copy_file(path, ours.part(part))  # its weights are its own
+            write_atomically(ours.part(part), path.read_bytes())
         complete_card(ours, {})
     return exported
-
-
-def copy_file(source: Path, destination: Path) -> None:
-    """Raises StorageError."""
-    try:
-        destination.write_bytes(source.read_bytes())
-    except OSError as error:
-        raise StorageError(f"cannot write {destination}: {error.strerror or error}") from error
 
 
 def export_model(
@@ -109,27 +88,22 @@ def export_model(
     out: Path,
     *,
     half: bool = False,
-    facts: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     preset: str | None = None,
 ) -> Path:
-    """Write `<name>.safetensors`, its graphs and the card into `out`, prove them, return the card's path.
+    """Write `<name>.safetensors`, its graphs and the card into `out`, check their parity, return the card.
 
-    `half`: store the weights in half precision. `facts`: more entries for the card. `preset`: what the
-    network was built as, where that is not the name in its spec. Raises Failure when the graphs answer
-    differently, StorageError when the files cannot be written.
+    `half`: store the weights in half precision. `metadata`: more entries for the card. `preset`: name of the
+    network's architecture, where that is not the name in its spec. Raises Failure when the graphs differ from
+    the network, StorageError when the files cannot be written.
     """
     stored, state = as_stored(network, half)
     weights = out / f"{network.spec.name}.safetensors"
-    card = save_weights(state, weights, preset or network.spec.name, network.spec, facts)
+    card = save_weights(state, weights, preset or network.spec.name, network.spec, metadata)
     files = ModelFiles.of(card)
     try:
         write_graphs(stored, files, weights)
-        twin = (
-            {}
-            if (preset or network.spec.name) != GRID_FAMILY
-            else {GRID_FACT: write_grid_twin(stored, files).name}
-        )
-        complete_card(files, {**twin, "proof": prove(stored, card)})
+        complete_card(files, {"proof": check_parity(stored, card)})
     except BaseException:
         for path in (files.encoder, files.decoder, files.points):
             path.unlink(missing_ok=True)
@@ -137,24 +111,8 @@ def export_model(
     return card
 
 
-def write_grid_twin(stored: Segmenter, files: ModelFiles) -> Path:
-    """Graphs of the same weights for a smaller frame, in which a grid of points is answered four times as
-    fast; returns their card's path. Raises what `export_model` raises.
-    """
-    twin = copy.deepcopy(stored)
-    name = f"{stored.spec.name}-{GRID_SIZE}"
-    low_res = stored.spec.low_res_size * GRID_SIZE // stored.spec.input_size
-    twin.spec = replace(stored.spec, name=name, input_size=GRID_SIZE, low_res_size=low_res)
-    its = ModelFiles.of(files.card.with_name(f"{name}.json"))
-    about = f"The weights of {stored.spec.name} for a frame of {GRID_SIZE} pixels: answers grids of points."
-    its.card.write_text(json.dumps({"spec": twin.spec.to_dict(), "about": about}), "utf-8")
-    write_graphs(twin, its, files.weights)
-    complete_card(its, {"proof": prove(twin, its.card)})
-    return its.card
-
-
 def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tensor]]:
-    """A copy of the network as it will be read back, and the tensors to store.
+    """A copy of the network with the stored precision, and the tensors to store.
 
     Buffers (position frequencies, statistics of normalisation) keep their precision.
     """
@@ -174,41 +132,48 @@ def write_graphs(network: Segmenter, files: ModelFiles, weights: Path) -> None:
     axes = decoder_axes(spec, *inputs)
     write_graph(DecoderGraph(network), inputs, axes, files.decoder, weights)
     if spec.family in POINTS_FAMILIES:
-        write_graph(PointsGraph(network), inputs[:-2], (axes[0][:-2],), files.points, weights)
+        write_graph(DecoderGraph(network), inputs[:-2], (axes[0][:-2],), files.points, weights)
 
 
 def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: Path, weights: Path) -> None:
-    """Trace a graph and write it; its weights are in the file `weights` beside it. Raises StorageError."""
+    """Export a graph with external data in the file `weights` beside it. Raises StorageError."""
     spec: ModelSpec = graph.network.spec  # type: ignore[assignment, union-attr]
     is_encoder = isinstance(graph, EncoderGraph)
     with torch.no_grad():
         outputs = spec.embedding_names if is_encoder else DECODER_OUTPUTS[: len(graph(*inputs))]
     names = [ENCODER_INPUT] if is_encoder else [*spec.embedding_names, *PROMPT_INPUTS]
-    with quietly():
+    model = traced(graph, inputs, names[: len(inputs)], outputs, axes)
+    link_weights(model, weights)
+    save_graph(model, path)
+
+
+def traced(
+    graph: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], outputs: Sequence[str], axes: Any
+) -> ir.Model:
+    """The ONNX model of a graph, with dynamic `axes`, constants folded, without metadata."""
+    with quietly(), torch.no_grad():
         program = torch.onnx.export(
-            graph.eval(),
-            inputs,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=names[: len(inputs)],
-            output_names=list(outputs),
-            dynamic_shapes=axes,
+            graph.eval(), inputs, dynamo=True, opset_version=OPSET, input_names=list(names),
+            output_names=list(outputs), dynamic_shapes=axes, verbose=False,
             optimize=False,  # keeps the names of the weights; the runtimes optimise when they load
-            verbose=False,
-        )
+        )  # fmt: skip
     assert program is not None
-    strip_notes(program.model)
+    strip_metadata(program.model)
     fold_constants(program.model)
-    link_weights(program.model, weights)
+    return program.model
+
+
+def save_graph(model: ir.Model, path: Path) -> None:
+    """Raises StorageError."""
     try:
-        ir.save(program.model, path)
+        ir.save(model, path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the exporter's remarks about its own insides and about packages that are not installed."""
+    """Silence the exporter's warnings."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -220,17 +185,12 @@ def quietly() -> Iterator[None]:
         log.setLevel(level)
 
 
-def complete_card(files: ModelFiles, facts: Mapping[str, Any]) -> None:
-    """Add checksums of the graphs and other facts to a card."""
+def complete_card(files: ModelFiles, metadata: Mapping[str, Any]) -> None:
+    """Add checksums of the graphs and other metadata to a card. Raises StorageError."""
     graphs = ((part, path) for part, path in files.parts() if part != "weights")
-    card = {**read_card(files.card).facts, **facts}
+    card = {**read_card(files.card).facts, **metadata}
     card |= {part: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for part, path in graphs}
-    partial = files.card.with_name(f"{files.card.name}.partial")
-    try:
-        partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(files.card)
-    except OSError as error:
-        raise StorageError(f"cannot write {files.card}: {error.strerror or error}") from error
+    write_card(files.card, card)
 
 
 def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
@@ -242,17 +202,17 @@ def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
 
 
 def frame_axes(spec: ModelSpec, *maps_BChw: Tensor) -> tuple[dict[int, Any], ...]:
-    """Of maps of a whole frame: height and width are free, in steps, where a part of it can be encoded."""
+    """Dynamic axes of maps of a frame: height and width, in steps, where a part of it can be encoded."""
     if not spec.frame_multiple:
         return ({},) * len(maps_BChw)
-    most = spec.input_size // spec.frame_multiple
-    rows, columns = (torch.export.Dim(name, min=1, max=most) for name in ("rows", "columns"))
-    steps = (x.shape[-1] * spec.frame_multiple // spec.input_size for x in maps_BChw)
-    return tuple({2: step * rows, 3: step * columns} for step in steps)
+    steps = spec.input_size // spec.frame_multiple
+    rows, columns = (torch.export.Dim(name, min=1, max=steps) for name in ("rows", "columns"))
+    cells = (x.shape[-1] // steps for x in maps_BChw)
+    return tuple({2: n * rows, 3: n * columns} for n in cells)
 
 
 def decoder_axes(spec: ModelSpec, *inputs: Tensor) -> tuple[tuple[dict[int, Any], ...]]:
-    """Numbers of prompts and points are free, and the same in every input that has them."""
+    """Dynamic axes of the decoder: numbers of prompts and points, too."""
     prompts = torch.export.Dim("prompts", min=1, max=MAX_PROMPTS)
     points = torch.export.Dim("points", min=1, max=MAX_POINTS)
     both, first = {0: prompts, 1: points}, {0: prompts}

@@ -1,4 +1,4 @@
-"""An export proves itself: its graphs must answer as the network does."""
+"""Parity check of an export: the graphs must give the outputs of the network."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import Failure
 from anymask.networks.segmenter import Segmenter
 
-TOLERANCE = 1e-4  # of the largest value of an output
-PROOF_SIZES = ((1, 0), (1, 1), (2, 7), (5, 2))  # prompts, points
+TOLERANCE = 1e-4  # relative to the largest value of an output
+PARITY_SIZES = ((1, 0), (1, 1), (2, 7), (5, 2))  # prompts, points
 
 
-def prove(
-    network: Segmenter,
-    card: Path,
-    sizes: Iterable[tuple[int, int]] = PROOF_SIZES,
-    tolerance: float = TOLERANCE,
+def check_parity(
+    network: Segmenter, card: Path, sizes: Iterable[tuple[int, int]] = PARITY_SIZES
 ) -> dict[str, float]:
     """Compare the graphs beside `card` with the network at several numbers of prompts and points.
 
-    Returns the largest relative difference of every output; raises Failure when one is above `tolerance`.
+    Returns the largest relative difference of every output; raises Failure when one is above TOLERANCE.
     """
     ours, theirs = OnnxBackend(card, 2), TorchBackend.of(network)
     differences: dict[str, float] = {}
-    for frame_hw in proof_frames(network.spec):
+    for frame_hw in parity_frames(network.spec):
         pixels = example_image(network.spec, 2, frame_hw).numpy()
-        wanted, got = theirs.encode(pixels), ours.encode(pixels)
-        note_differences(differences, wanted, got)
+        expected, got = theirs.encode(pixels), ours.encode(pixels)
+        note_differences(differences, expected, got)
         for prompts, points in sizes:
             some_masked = example_prompts(network.spec, prompts, points, seed=prompts)
             for asked in (some_masked, replace(some_masked, has_mask_P=np.zeros(prompts, np.float32))):
-                answers = (named_outputs(backend.decode(wanted, asked)) for backend in (theirs, ours))
+                answers = (named_outputs(backend.decode(expected, asked)) for backend in (theirs, ours))
                 note_differences(differences, *answers)
-    if worst := {name: d for name, d in differences.items() if not d <= tolerance}:
-        raise Failure(f"the graphs of {network.spec.name} differ from it: {worst} (allowed {tolerance})")
+    return check_tolerance(differences, network.spec.name)
+
+
+def check_tolerance(differences: dict[str, float], name: str) -> dict[str, float]:
+    if worst := {output: d for output, d in differences.items() if not d <= TOLERANCE}:  # NaN too
+        raise Failure(f"the graphs of {name} differ from the network: {worst} (allowed {TOLERANCE})")
     return differences
 
 
 def example_image(spec: ModelSpec, seed: int, size_hw: tuple[int, int] | None = None) -> Tensor:
-    """`size_hw`: of the part of the frame; all of it where it is not given."""
+    """Gaussian noise, 1 x 3 x `size_hw` (default: the whole frame)."""
     draw = torch.Generator().manual_seed(seed)
     return torch.randn(1, 3, *(size_hw or (spec.input_size, spec.input_size)), generator=draw)
 
@@ -64,25 +65,25 @@ def example_prompts(spec: ModelSpec, prompts: int, points: int, seed: int = 0) -
     return DecodeInput(xy, labels, masks * 4 * has_mask[:, None, None, None], has_mask)
 
 
-def proof_frames(spec: ModelSpec) -> list[tuple[int, int]]:
+def parity_frames(spec: ModelSpec) -> list[tuple[int, int]]:
     """The whole frame and, where a part of it can be encoded, a wide one and a tall one."""
     side, part = spec.input_size, spec.frame_multiple
     return [(side, side), *([(side - part, side), (side, part)] if part else [])]
 
 
 def named_outputs(decoded: DecodedArrays) -> dict[str, Floats]:
-    """As the graphs call them, without that of a head the network does not have."""
+    """By the names of the graphs' outputs, without None."""
     arrays = (decoded.low_res_masks_P4mm, decoded.iou_P4, decoded.probability_logits_P5)
     return {name: a for name, a in zip(DECODER_OUTPUTS, arrays, strict=True) if a is not None}
 
 
 def note_differences(
-    largest: dict[str, float], wanted: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
+    largest: dict[str, float], expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
 ) -> None:
-    for name, array in wanted.items():
-        worse = np.maximum(largest.get(name, 0.0), relative_difference(array, got[name]))
-        largest[name] = float(worse)  # not a number stays so: `max` would forget it
+    for name, array in expected.items():
+        larger = np.maximum(largest.get(name, 0.0), relative_difference(array, got[name]))
+        largest[name] = float(larger)  # NaN stays, unlike with `max`
 
 
-def relative_difference(wanted: np.ndarray, got: np.ndarray) -> float:
-    return float(f"{np.abs(wanted - got).max() / max(float(np.abs(wanted).max()), 1e-6):.2g}")
+def relative_difference(expected: np.ndarray, got: np.ndarray) -> float:
+    return float(f"{np.abs(expected - got).max() / max(float(np.abs(expected).max()), 1e-6):.2g}")

@@ -8,16 +8,16 @@ weights of their own: `<stem>.boxes.onnx` finds where things are, `<stem>.edges.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
+from anymask.files import sha256_of, write_atomically
 
 GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
@@ -113,10 +113,7 @@ def check_files(path: Path) -> None:
             raise WeightsError(f"{file} is damaged: its SHA-256 is not the one on its card")
 
 
-def sha256_of(path: Path) -> str:
-    """Raises WeightsError when the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+def write_card(path: Path, facts: Mapping[str, Any]) -> Path:
+    """Write a card and return its path. Raises StorageError."""
+    write_atomically(path, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+    return path

@@ -6,9 +6,8 @@ called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from anymask.core.progress import Progress
@@ -20,6 +19,9 @@ EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 PUBLISHED_SUFFIXES = (".pth", ".pt")
 SAM_URL = "https://dl.fbaipublicfiles.com/segment_anything"
 MOBILE_SAM_URL = "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights"
+
+
+Converter = Callable[[Path, Path, str], Path]  # published file, safetensors file, name -> card
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,13 @@ def find_model(name: str, backend: str = "auto") -> Path:
     raise ModelNotFound(f"no model {name!r}: expected a path or one of {known}")
 
 
-def pull(model: str | Published, *, progress: Progress | None = None) -> Path:
+def pull(
+    model: str | Published, *, progress: Progress | None = None, convert: Converter | None = None
+) -> Path:
     """Fetch published weights into the cache, whole and checked; go on where an earlier try ended.
 
-    With torch installed they become safetensors with a card, and ONNX files where the extra `export` is
-    there too. Returns what `find_model` finds afterwards. Raises ModelNotFound, DownloadError,
+    `convert(source, target, name)`: writes them as safetensors with a card, and perhaps as ONNX files; the
+    source is removed afterwards. Returns what `find_model` finds then. Raises ModelNotFound, DownloadError,
     StorageError.
     """
     published = model if isinstance(model, Published) else _published(model)
@@ -130,7 +134,11 @@ def pull(model: str | Published, *, progress: Progress | None = None) -> Path:
         target = models_folder() / published.name / published.file_name
         _refuse_offline(published, target)
         found = download(published.remote, target, progress=progress)
-    return _convert(published, found) if found.suffix in PUBLISHED_SUFFIXES else found
+    if convert is None or found.suffix not in PUBLISHED_SUFFIXES:
+        return found
+    card = convert(found, found.with_name(f"{published.name}.safetensors"), published.name)
+    found.unlink()
+    return card
 
 
 def models_folder() -> Path:
@@ -156,26 +164,6 @@ def _refuse_offline(published: Published, target: Path) -> None:
         raise DownloadError(
             f"offline (ANYMASK_OFFLINE is set): fetch {published.remote.url} elsewhere and put it at {target}"
         )
-
-
-def _convert(published: Published, source: Path) -> Path:
-    """Safetensors with a card, and ONNX where possible; the published file where torch is missing."""
-    if not (_installed("torch") and _installed("safetensors")):
-        return source
-    target = source.with_name(f"{published.name}.safetensors")
-    from anymask.networks.checkpoints import convert_checkpoint
-
-    card = convert_checkpoint(source, target, published.name)
-    if _installed("onnx_ir") and _installed("onnxscript"):
-        from anymask.export.graphs import export_weights
-
-        card = export_weights(target, target.parent)
-    source.unlink()
-    return card
-
-
-def _installed(module: str) -> bool:
-    return find_spec(module) is not None
 
 
 def _is_path(name: str) -> bool:

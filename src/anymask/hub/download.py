@@ -7,7 +7,6 @@ cuts, full disks and Ctrl-C, and the next call goes on where it ends.
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import os
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from anymask.core.progress import Progress
 from anymask.errors import DownloadError, StorageError
+from anymask.files import sha256_of
 
 ATTEMPTS = 5
 BLOCK_BYTES = 1 << 18
@@ -58,10 +58,10 @@ def download(
         _check_space(remote, partial)
         resumed = _size(partial) > 0
         _fetch_all(remote, partial, progress, attempts, pause)
-        if not _is_whole(partial, remote) and resumed:  # what was there before may have been another file
+        if sha256_of(partial) != remote.sha256 and resumed:  # the partial file may have been of another
             partial.unlink()
             _fetch_all(remote, partial, progress, attempts, pause)
-        if not _is_whole(partial, remote):
+        if sha256_of(partial) != remote.sha256:
             partial.unlink()
             raise DownloadError(f"{remote.url} sent other content than expected: its SHA-256 differs")
         os.replace(partial, target)
@@ -116,11 +116,6 @@ def _reason(error: Exception, remote: Remote) -> str:
     if error.code not in (RANGE_PAST_END, TOO_MANY) and error.code < SERVER_FAULT:
         raise DownloadError(f"cannot download {remote.url}: {told}") from error
     return told
-
-
-def _is_whole(partial: Path, remote: Remote) -> bool:
-    with partial.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == remote.sha256
 
 
 def _size(path: Path) -> int:

@@ -1,1 +1,1 @@
-"""The networks. torch only; knows no files (but weights), no images, no prompts of the public API."""
+"""Networks in torch. They know weights files, no images and no prompts of the public API."""

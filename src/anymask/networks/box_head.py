@@ -1,9 +1,8 @@
-"""The box head: where things are, from an encoded image alone.
+"""The box head: class-agnostic box proposals from the image embedding.
 
-One score and one box for every cell of four maps, without anchors (Tian et al. 2019, "FCOS"; a score is the
-IoU its box will have, Li et al. 2020, "Generalized Focal Loss"). Boxes are prompts: asked for the mask in a
-box the decoder answers far better than for the mask around a point of a grid (Zhang et al. 2023,
-"MobileSAMv2"). The encoder stays as it is, so clicks are answered as before.
+One score and one box for every cell of four maps, anchor-free (Tian et al. 2019, "FCOS"; a score predicts the
+IoU of its box, Li et al. 2020, "Generalized Focal Loss"). Boxes are better prompts than the points of a grid
+(Zhang et al. 2023, "MobileSAMv2"). The encoder is frozen, so interactive masks do not change.
 
 Legend: B images, A cells of all maps, C channels, S input size.
 """
@@ -20,8 +19,8 @@ from anymask.networks.lite import EMBED_DIM, SKIP_CHANNELS, Lite, upsample_2x
 
 STRIDES = (8, 16, 32, 64)
 WIDTH = 96
-RARE = -4.0  # first score of every cell: most hold nothing
-REACH = 1.5  # cells from a centre to the sides of its first box, about
+SCORE_PRIOR_LOGIT = -4.0  # initial score of every cell: most are negatives
+INITIAL_REACH = 1.5  # about: cells from a centre to the sides of its initial box
 
 
 class BoxHead(Head):
@@ -38,7 +37,7 @@ class BoxHead(Head):
         self.score = nn.Sequential(block(width, width), nn.Conv2d(width, 1, 3, padding=1))
         self.sides = nn.Sequential(block(width, width), nn.Conv2d(width, 4, 3, padding=1))
         self.scale = nn.Parameter(torch.ones(len(STRIDES)))
-        nn.init.constant_(self.score[1].bias, RARE)  # type: ignore[arg-type]
+        nn.init.constant_(self.score[1].bias, SCORE_PRIOR_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, embedding_BC16: Tensor, skip_BC8: Tensor) -> tuple[Tensor, Tensor]:
         map_8 = self.level_8(self.fine_8(skip_BC8) + upsample_2x(self.coarse_8(embedding_BC16)))
@@ -47,8 +46,8 @@ class BoxHead(Head):
         scores, boxes = [], []
         for level, (map_BChw, stride) in enumerate(zip(maps, STRIDES, strict=True)):
             map_BChw = self.shared(map_BChw)
-            sides_B4hw = F.softplus((self.sides(map_BChw) * self.scale[level]).float() + 1) * (REACH * stride)
-            sides_BA4 = sides_B4hw.flatten(2).transpose(1, 2)
+            sides_B4hw = F.softplus((self.sides(map_BChw) * self.scale[level]).float() + 1)
+            sides_BA4 = (sides_B4hw * (INITIAL_REACH * stride)).flatten(2).transpose(1, 2)
             centres_A2 = cell_centres(map_BChw.shape[-2], map_BChw.shape[-1], stride).to(sides_BA4)
             scores.append(self.score(map_BChw).flatten(1).float())
             boxes.append(torch.cat([centres_A2 - sides_BA4[..., :2], centres_A2 + sides_BA4[..., 2:]], -1))
@@ -67,7 +66,7 @@ def cell_centres(height: int, width: int, stride: int) -> Tensor:
 
 
 def all_centres(input_size: int) -> Tensor:
-    """A x 2, in the order of the head's answers."""
+    """A x 2, in the order of the head's outputs."""
     squares = ((input_size // stride, stride) for stride in STRIDES)
     return torch.cat([cell_centres(side, side, stride) for side, stride in squares])
 

@@ -1,34 +1,25 @@
-"""Weights in files: the published checkpoints in, safetensors with a JSON card out and in.
+"""Weights files: published checkpoints and safetensors to networks, and tensors to safetensors.
 
-It knows files and parameter names, not images or inference. Pickles are read weights-only: a file that holds
-anything but tensors is refused, never run. Every failure is a WeightsError that says which file and what is
-wrong with it.
-
-The card beside `<stem>.safetensors` is `<stem>.json`:
-    {"network": preset name, "spec": ModelSpec fields, "weights": {"sha256", "bytes", "parameters"},
-     "source": {"file", "sha256"} where the weights were converted}
+It knows files and parameter names, not cards, images or inference. Pickles are read weights-only: a file that
+holds anything but tensors is refused, never run. Every failure to read is a WeightsError that says which file
+and what is wrong with it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from anymask.core.spec import ModelSpec
 from anymask.errors import StorageError, WeightsError
+from anymask.files import make_folder, writing_atomically
 from anymask.networks.presets import build
 from anymask.networks.segmenter import Segmenter
 from anymask.networks.transformers_names import from_transformers_state, is_transformers_state
@@ -36,82 +27,31 @@ from anymask.networks.transformers_names import from_transformers_state, is_tran
 State = dict[str, Tensor]
 
 PICKLE_MAGIC = (b"PK\x03\x04", b"\x80")  # a zip archive of pickles, a bare pickle
-UNUSED = ("image_encoder.head.", "image_encoder.norm_head.")  # MobileSAM's classifier, read by nobody
+UNUSED = ("image_encoder.head.", "image_encoder.norm_head.")  # MobileSAM's classifier
 POS_EMBED = "image_encoder.pos_embed"
 VIT_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
 LISTED_KEYS = 3
 
 
-def load_published(path: str | Path, name: str) -> Segmenter:
-    """The network `name` with the weights of a published file, or of one of the transformers library.
+def load_published(path: str | Path, name: str = "auto") -> Segmenter:
+    """The network `name` with the weights of a file: published, of the transformers library, or safetensors.
 
-    Raises WeightsError when the file is missing, damaged, no tensors-only file, or of another network.
-    """
-    return build_with(read_published(Path(path)), name, Path(path))
-
-
-def load_weights(path: str | Path) -> Segmenter:
-    """The network of a safetensors file. Its card, if there is one, says which network, and must match.
-
-    Raises WeightsError as `load_published` does, and when file and card differ.
+    "auto" recognises the network by its tensors. Raises WeightsError when the file is missing, damaged, no
+    tensors-only file, or of another network.
     """
     path = Path(path)
-    card = read_card(path)
     state = read_published(path)
-    model = build_with(state, card.get("network") or network_of(state, path), path)
-    if "spec" in card:
-        model.spec = spec_of(card, model.spec, path)
-    return model
+    return build_with(state, network_of(state, path) if name == "auto" else name, path)
 
 
-def convert_checkpoint(source: str | Path, target: str | Path, name: str = "auto") -> Path:
-    """Rewrite a published checkpoint as safetensors with a card; returns the path of the card.
-
-    Raises WeightsError as `load_published` does, StorageError when the files cannot be written.
-    """
-    source, target = Path(source), Path(target)
-    state = read_published(source)
-    name = network_of(state, source) if name == "auto" else name
-    spec = build_with(state, name, source).spec
-    origin = {"file": source.name, "sha256": sha256_of(source)}
-    return save_weights(state, target, name, spec, {"source": origin})
-
-
-def save_weights(
-    state: Mapping[str, Tensor],
-    target: str | Path,
-    network: str,
-    spec: ModelSpec,
-    facts: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write weights and their card, each in one step; `facts` are added to the card. Returns the card's path.
-
-    Raises StorageError when the files cannot be written.
-    """
-    target = Path(target)
-    partial, card_path = target.with_name(target.name + ".partial"), target.with_suffix(".json")
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file atomically. Raises StorageError."""
+    make_folder(path.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, partial)
-        card = {
-            "network": network,
-            "spec": spec.to_dict(),
-            "weights": facts_of(partial, state),
-            **(facts or {}),
-        }
-        os.replace(partial, target)
-        partial.write_text(json.dumps(card, indent=2) + "\n", "utf-8")
-        os.replace(partial, card_path)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {target}: {first_line(error)}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return card_path
-
-
-def facts_of(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    size = sum(tensor.numel() for tensor in state.values())
-    return {"sha256": sha256_of(path), "bytes": path.stat().st_size, "parameters": size}
+        with writing_atomically(path) as file:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, file.name, metadata)
+    except SafetensorError as error:
+        raise StorageError(f"cannot write {path}: {first_line(error)}") from error
 
 
 def read_published(path: Path) -> State:
@@ -147,7 +87,7 @@ def read_pickle(path: Path) -> State:
 
 
 def network_of(state: State, path: Path) -> str:
-    """Which preset a state belongs to, by tensors only that network has."""
+    """The preset of a state dict, by tensors only that network has."""
     if POS_EMBED in state and state[POS_EMBED].shape[-1] in VIT_WIDTHS:
         return VIT_WIDTHS[state[POS_EMBED].shape[-1]]
     if "image_encoder.patch_embed.seq.0.c.weight" in state:
@@ -175,48 +115,9 @@ def check_keys(expected: Mapping[str, Tensor], state: State, name: str, path: Pa
         "unexpected": sorted(state.keys() - expected.keys()),
         "of another shape": sorted(shapes),
     }
-    told = [f"{len(keys)} tensors {fault} ({listed(keys)})" for fault, keys in faults.items() if keys]
-    if told:
-        raise WeightsError(f"{path} does not fit {name}: {'; '.join(told)}")
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card beside a safetensors file, {} where there is none. The file must have the hash on its card."""
-    card_path = path.with_suffix(".json")
-    if not card_path.is_file():
-        return {}
-    try:
-        card = json.loads(card_path.read_text("utf-8"))
-        expected = card.get("weights", {}).get("sha256")
-    except (OSError, ValueError, AttributeError) as error:
-        raise WeightsError(f"cannot read the card {card_path}: {first_line(error)}") from error
-    if expected and sha256_of(path) != expected:
-        raise WeightsError(f"{path} is damaged: its SHA-256 is not the one on its card {card_path.name}")
-    return dict(card)
-
-
-def spec_of(card: Mapping[str, Any], built: ModelSpec, path: Path) -> ModelSpec:
-    """The card's spec: it may have a name of its own, not another family or frame. Which parts of the frame
-    can be encoded alone, the network knows.
-    """
-    try:
-        spec = ModelSpec.from_dict(card["spec"])
-    except (TypeError, AttributeError) as error:
-        raise WeightsError(f"the card of {path} has no valid spec: {error}") from error
-    if (spec.family, spec.input_size) != (built.family, built.input_size):
-        raise WeightsError(
-            f"the card of {path} says {spec.family} at {spec.input_size} pixels, "
-            f"the network is {built.family} at {built.input_size}"
-        )
-    return replace(spec, frame_multiple=built.frame_multiple)
-
-
-def sha256_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"cannot read weights from {path}: {error}") from error
+    faults_found = [f"{len(keys)} tensors {fault} ({listed(keys)})" for fault, keys in faults.items() if keys]
+    if faults_found:
+        raise WeightsError(f"{path} does not fit {name}: {'; '.join(faults_found)}")
 
 
 def listed(keys: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""The edge head: how likely a person would draw an edge at each place, from an encoded image alone.
+"""The edge head: the probability that a person would draw an edge at each place, from the image embedding.
 
-From the coarsest map to the finest, each step adds what the encoder saw there (Lin et al. 2017, "FPN"), and
-answers too while it learns (Xie and Tu 2015, "HED"). The paper takes the outlines of everything a model
-finds (section 7.2) instead: seconds, where this takes milliseconds.
+A top-down pathway with lateral connections (Lin et al. 2017, "FPN") and side outputs for deep supervision
+(Xie and Tu 2015, "HED"). The SAM paper takes the outlines of automatic masks (section 7.2) instead: seconds,
+where this takes milliseconds.
 
 Legend: B images, C channels, h w of a map at stride 2.
 """
@@ -17,8 +17,8 @@ from anymask.networks.head import Head, HeadNetwork
 from anymask.networks.lite import EMBED_DIM, SKIP_CHANNELS, Lite, upsample_2x
 
 WIDTH = 32
-FINEST = 16  # channels at stride 2, where most of the work is
-RARE = -2.0  # first logit of every cell: few lie on an edge
+FINEST_WIDTH = 16  # channels at stride 2, where most of the computation is
+EDGE_PRIOR_LOGIT = -2.0  # initial logit of every cell: few lie on an edge
 
 
 class EdgeHead(Head):
@@ -33,17 +33,17 @@ class EdgeHead(Head):
         self.refine = nn.ModuleList(refinement(width) for _ in channels[:-1])
         self.hints = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in channels[:-1])
         self.finest = nn.Sequential(
-            nn.Conv2d(width, FINEST, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(FINEST, FINEST, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(FINEST, 1, 1),
+            nn.Conv2d(width, FINEST_WIDTH, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(FINEST_WIDTH, FINEST_WIDTH, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(FINEST_WIDTH, 1, 1),
         )  # fmt: skip
-        nn.init.constant_(self.finest[-1].bias, RARE)  # type: ignore[arg-type]
+        nn.init.constant_(self.finest[-1].bias, EDGE_PRIOR_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, *maps: Tensor) -> tuple[Tensor]:
         return (self.all_strides(*maps)[-1],)
 
     def all_strides(self, *maps: Tensor) -> tuple[Tensor, ...]:
-        """Logits at strides 16, 8, 4 and 2: the last is the answer, by the others it learns."""
+        """Logits at strides 16, 8, 4 (side outputs, for training) and 2 (the output)."""
         x, logits = F.relu(self.lateral[0](maps[0])), []
         steps = zip(self.refine, self.hints, self.lateral[1:], maps[1:], strict=True)
         for refine, hint, lateral, finer in steps:
@@ -68,4 +68,4 @@ class EdgeNetwork(HeadNetwork):
         super().__init__(network, EdgeHead())
 
     def forward(self, pixels_B3SS: Tensor) -> tuple[Tensor, ...]:
-        return self.head.all_strides(*self.seen(pixels_B3SS))
+        return self.head.all_strides(*self.features(pixels_B3SS))

@@ -1,6 +1,4 @@
-"""Heads: small networks that learn from what a finished encoder sees, while it stays as it is, so that clicks
-are answered as before.
-"""
+"""Heads: small networks on a frozen encoder, so that interactive masks do not change."""
 
 from __future__ import annotations
 
@@ -14,13 +12,13 @@ from anymask.networks.lite import Lite
 
 
 class Head(nn.Module):
-    """`reads`: of the embedding, in the order of `forward`'s arguments."""
+    """`reads`: names of embedding maps, in the order of `forward`'s arguments."""
 
     reads: ClassVar[tuple[str, ...]]
 
 
 class HeadNetwork(nn.Module):
-    """A trained network whose encoder is fixed, and a head that learns on what it sees."""
+    """A frozen network and a head on its encoder."""
 
     spec: ModelSpec
 
@@ -30,16 +28,16 @@ class HeadNetwork(nn.Module):
         self.network.requires_grad_(False)
 
     def train(self, mode: bool = True) -> HeadNetwork:
-        """The encoder does not train, whatever the head does."""
+        """The network stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
         return self
 
     def forward(self, pixels_B3SS: Tensor) -> tuple[Tensor, ...]:
-        return self.head(*self.seen(pixels_B3SS))  # type: ignore[no-any-return]
+        return self.head(*self.features(pixels_B3SS))  # type: ignore[no-any-return]
 
-    def seen(self, pixels_B3SS: Tensor) -> list[Tensor]:
-        """What the encoder shows the head."""
+    def features(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The embedding maps that the head reads."""
         with torch.no_grad():
             embedding = self.network.encode_image(pixels_B3SS)
         return [embedding[name] for name in self.head.reads]

@@ -75,6 +75,14 @@ def neck(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
+def in_windows(attention: nn.Module, x_BHWC: Tensor, side: int) -> Tensor:
+    """Attention within windows of a map that is padded with zeros below and to the right."""
+    height, width = x_BHWC.shape[1:3]
+    padded = pad_to_windows(x_BHWC, side)
+    windows = attention(windows_of(padded, side))
+    return without_windows(windows, (padded.shape[1], padded.shape[2]))[:, :height, :width]
+
+
 def pad_to_windows(x_BHWC: Tensor, side: int) -> Tensor:
     """Add zeros below and to the right until both sides are multiples of `side`."""
     height, width = x_BHWC.shape[1:3]

@@ -1,7 +1,7 @@
-"""The default network: a small convolutional encoder and a narrow prompt decoder with skips and click maps.
+"""The lite network, the default: a small convolutional encoder and a mask decoder with skips and click maps.
 
-`Lite` composes the trunk, one global block at stride 32, a feature pyramid neck and the decoder of
-`lite_decoder.py`. It answers the same `Segmenter` protocol as the published models.
+`Lite` composes the trunk, one attention block at stride 32, a feature pyramid neck (FPN) and the decoder of
+`lite_decoder.py`. It implements the same `Segmenter` protocol as the published models.
 
 Legend: B images, P prompts, N points, C channels, S input size, h w part of it, m low-res mask size (S / 2).
 """
@@ -18,25 +18,19 @@ from anymask.networks.lite_trunk import TAP_CHANNELS, LiteTrunk
 from anymask.networks.segmenter import Decoded
 
 LITE_SPEC = ModelSpec(
-    name="lite",
-    family="lite",
-    input_size=512,
-    low_res_size=256,
-    mean=(127.0, 127.0, 127.0),
-    std=(128.0, 128.0, 128.0),
-    pixel_offset=0.0,
-    embedding_names=("image_embeddings", "skip_8", "skip_4", "skip_2"),
-    frame_multiple=32,
-)
+    name="lite", family="lite", input_size=512, low_res_size=256, mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0), pixel_offset=0.0,
+    embedding_names=("image_embeddings", "skip_8", "skip_4", "skip_2"), frame_multiple=32,
+)  # fmt: skip
 EMBED_DIM = 128
 SKIP_CHANNELS = (48, 32, 16)  # strides 8, 4, 2
-DETAIL_LAYERS = ("top_8", "skip_4", "skip_2")  # of the encoder; only the decoder reads what they make
+DETAIL_LAYERS = ("top_8", "skip_4", "skip_2")  # of the encoder; not read by the box head
 
 
 class GlobalBlock(nn.Module):
-    """Pre-norm self-attention over the whole image plus an MLP, at the coarsest stride.
+    """Pre-norm global self-attention plus an MLP, at the coarsest stride.
 
-    The depthwise convolution tells positions apart, so any grid size works.
+    Positions come from a depthwise convolution (conditional positional encoding), so any grid size works.
     """
 
     def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
@@ -78,11 +72,8 @@ class LiteEncoder(nn.Module):
         self.top_16, self.lateral_8 = nn.Conv2d(EMBED_DIM, 64, 1), nn.Conv2d(c8, 64, 1)
         self.smooth_8 = nn.Conv2d(64, 64, 3, padding=1)
         self.skip_8 = nn.Conv2d(64, s8, 1)
-        self.top_8, self.skip_4, self.skip_2 = (
-            nn.Conv2d(64, s4, 1),
-            nn.Conv2d(c4, s4, 1),
-            nn.Conv2d(c2, s2, 1),
-        )
+        self.top_8, self.skip_4 = nn.Conv2d(64, s4, 1), nn.Conv2d(c4, s4, 1)
+        self.skip_2 = nn.Conv2d(c2, s2, 1)
 
     def forward(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
         t2, t4, t8, t16, t32 = self.trunk(pixels_B3SS)
@@ -129,9 +120,9 @@ class Lite(nn.Module):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Answer P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt).
+        """Decode P prompts. The embedding's batch is 1 (shared by all) or P (one image per prompt).
 
-        Masks are those of the square, also where a part of it was encoded: beyond it, they say OUTSIDE.
+        Masks are those of the whole square, also where a part of it was encoded: OUTSIDE beyond that part.
         """
         height, width = (n * (STRIDE // MASK_STRIDE) for n in embedding["image_embeddings"].shape[-2:])
         if masks_P1mm is None or has_mask_P is None:
@@ -139,36 +130,15 @@ class Lite(nn.Module):
             masks_P1mm = points_PN2.new_zeros(len(points_PN2), 1, side, side)
             has_mask_P = points_PN2.new_zeros(len(points_PN2))
         side = masks_P1mm.shape[-1]
-        shown_P1hw = masks_P1mm[..., :height, :width]
-        sparse, maps = self.prompt_encoder(points_PN2, labels_PN, shown_P1hw, has_mask_P, side)
+        cropped_P1hw = masks_P1mm[..., :height, :width]
+        sparse, maps = self.prompt_encoder(points_PN2, labels_PN, cropped_P1hw, has_mask_P, side)
         dense = self.prompt_encoder.dense_pe(embedding, side)
         masks, iou, probability = self.mask_decoder(embedding, dense, sparse, maps)
-        beyond = (0, side - width, 0, side - height)
-        return Decoded(F.pad(masks, beyond, value=OUTSIDE), iou, probability)
-
-
-def initialise(model: Lite, imagenet_state: dict[str, Tensor] | None) -> Lite:
-    """Trunk from ImageNet when given; the rest keeps its random initialisation."""
-    if imagenet_state is not None:
-        model.image_encoder.trunk.load_imagenet(imagenet_state)
-    return model
+        padding = (0, side - width, 0, side - height)
+        return Decoded(F.pad(masks, padding, value=OUTSIDE), iou, probability)
 
 
 def freeze_early_layers(model: Lite, blocks: int = 3) -> None:
-    """Keep the stem and the first `blocks` blocks fixed: generic features whose backward pass costs the most
-    memory traffic.
-    """
+    """Freeze the stem and the first `blocks` blocks: generic features whose backward pass costs the most."""
     for module in (model.image_encoder.trunk.stem, *model.image_encoder.trunk.blocks[:blocks]):
-        for parameter in module.parameters():
-            parameter.requires_grad_(False)
-
-
-def freeze_what_boxes_read(model: Lite) -> None:
-    """Keep of the encoder all that a box head reads; the maps that only the decoder reads may change."""
-    encoder = model.image_encoder.requires_grad_(False)
-    for name in DETAIL_LAYERS:
-        encoder.get_submodule(name).requires_grad_(True)
-
-
-def parameter_count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
+        module.requires_grad_(False)

@@ -1,8 +1,7 @@
 """Prompt encoder and mask decoder of the lite network.
 
-Points and boxes enter twice: as the paper's sparse tokens, and as maps drawn at stride 2 beside the
-previous mask, so that a click acts on the very pixels it lands on. Image side work is shared: skips come
-ready from the encoder.
+Points and boxes are encoded twice: as the paper's sparse tokens, and as disk maps (RITM) at stride 2 beside
+the previous mask, so that a click acts on the very pixels it lands on.
 
 Legend: P prompts, N points, T output tokens, C channels, h w of a map, m mask side (stride 2).
 """
@@ -91,7 +90,7 @@ def draw_prompts(cells_PN2: Tensor, labels_PN: Tensor, masks_P1hw: Tensor, has_m
 
 
 def _sums_by_label(disks_PNhw: Tensor, labels_PN: Tensor, labels: tuple[int, ...]) -> Tensor:
-    """For each label the sum of its disks, at most 1: as one product, which is much faster than sums."""
+    """For each label the sum of its disks, at most 1: one matrix product, much faster than sums."""
     which_PKN = torch.stack([labels_PN == label for label in labels], dim=1).to(disks_PNhw.dtype)
     sums_PKhw: Tensor = (which_PKN @ disks_PNhw.flatten(2)).unflatten(2, disks_PNhw.shape[-2:])
     return sums_PKhw.clamp(max=1)
@@ -160,8 +159,7 @@ class LiteDecoder(nn.Module):
         return F.relu(self.up_2(x) + embedding["skip_2"])
 
     def masks(self, mask_tokens_P4C: Tensor, features_PCmm: Tensor) -> Tensor:
-        weights = torch.stack(
-            [head(mask_tokens_P4C[:, i]) for i, head in enumerate(self.mask_weights)], dim=1
-        )
+        heads = enumerate(self.mask_weights)  # not `unbind`: the exported graph stays as it is
+        weights = torch.stack([head(mask_tokens_P4C[:, i]) for i, head in heads], dim=1)
         flat: Tensor = torch.bmm(weights, features_PCmm.flatten(2))
         return flat.reshape(*flat.shape[:2], *features_PCmm.shape[-2:])

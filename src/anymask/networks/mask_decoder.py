@@ -1,7 +1,7 @@
 """Image and prompt embeddings to masks and their predicted quality.
 
 It knows embeddings, not where they come from: positions are an argument. It returns every slot; which of them
-answers a prompt is the caller's choice.
+is returned to the user is the caller's choice.
 
 Source: Segment Anything, appendix A, "Lightweight mask decoder" and "Making the model ambiguity-aware".
 

@@ -1,5 +1,4 @@
-"""The networks by name, with random weights: the only file that knows their sizes. It knows nothing of
-files."""
+"""Networks by name, with random weights: the only file that knows their sizes."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound
+from anymask.networks.lite import Lite
 from anymask.networks.mask_decoder import MaskDecoder
 from anymask.networks.prompt_encoder import PromptEncoder
 from anymask.networks.sam import Sam
@@ -19,41 +19,20 @@ from anymask.networks.transformer import TwoWayTransformer
 from anymask.networks.vit import ViT
 
 SAM_SPEC = ModelSpec(
-    name="sam",
-    family="sam",
-    input_size=1024,
-    low_res_size=256,
-    mean=(123.675, 116.28, 103.53),
-    std=(58.395, 57.12, 57.375),
-    pixel_offset=-0.5,
-)
+    name="sam", family="sam", input_size=1024, low_res_size=256, mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375), pixel_offset=-0.5,
+)  # fmt: skip
 EMBED_DIM = 256
 STRIDE = 16
 
 
-def sam_vit_b() -> Sam:
-    encoder = ViT(input_size=1024, embed_dim=768, depth=12, num_heads=12, global_blocks=(2, 5, 8, 11))
-    return sam(encoder, replace(SAM_SPEC, name="sam_vit_b"))
-
-
-def sam_vit_l() -> Sam:
-    encoder = ViT(input_size=1024, embed_dim=1024, depth=24, num_heads=16, global_blocks=(5, 11, 17, 23))
-    return sam(encoder, replace(SAM_SPEC, name="sam_vit_l"))
-
-
-def sam_vit_h() -> Sam:
-    encoder = ViT(input_size=1024, embed_dim=1280, depth=32, num_heads=16, global_blocks=(7, 15, 23, 31))
-    return sam(encoder, replace(SAM_SPEC, name="sam_vit_h"))
-
-
-def mobile_sam() -> Sam:
-    return sam(TinyViT(), replace(SAM_SPEC, name="mobile_sam", family="mobile_sam"))
-
-
-def lite() -> Segmenter:
-    from anymask.networks.lite import Lite  # here, so that the published networks load without it
-
-    return Lite()
+def sam_vit(name: str, embed_dim: int, depth: int, num_heads: int) -> Sam:
+    """A published ViT; the last block of each quarter has global attention."""
+    global_blocks = range(depth // 4 - 1, depth, depth // 4)
+    encoder = ViT(
+        input_size=1024, embed_dim=embed_dim, depth=depth, num_heads=num_heads, global_blocks=global_blocks
+    )
+    return sam(encoder, replace(SAM_SPEC, name=name))
 
 
 def sam(image_encoder: nn.Module, spec: ModelSpec) -> Sam:
@@ -69,11 +48,11 @@ def sam(image_encoder: nn.Module, spec: ModelSpec) -> Sam:
 
 
 PRESETS: dict[str, Callable[[], Segmenter]] = {
-    "lite": lite,
-    "mobile_sam": mobile_sam,
-    "sam_vit_b": sam_vit_b,
-    "sam_vit_l": sam_vit_l,
-    "sam_vit_h": sam_vit_h,
+    "lite": Lite,
+    "mobile_sam": lambda: sam(TinyViT(), replace(SAM_SPEC, name="mobile_sam", family="mobile_sam")),
+    "sam_vit_b": lambda: sam_vit("sam_vit_b", 768, 12, 12),
+    "sam_vit_l": lambda: sam_vit("sam_vit_l", 1024, 24, 16),
+    "sam_vit_h": lambda: sam_vit("sam_vit_h", 1280, 32, 16),
 }
 
 

@@ -20,16 +20,10 @@ class Sam(nn.Module):
     """Any image encoder with the published prompt encoder and mask decoder."""
 
     def __init__(
-        self,
-        image_encoder: nn.Module,
-        prompt_encoder: PromptEncoder,
-        mask_decoder: MaskDecoder,
-        spec: ModelSpec,
+        self, image_encoder: nn.Module, prompts: PromptEncoder, masks: MaskDecoder, spec: ModelSpec
     ) -> None:
         super().__init__()
-        self.image_encoder = image_encoder
-        self.prompt_encoder = prompt_encoder
-        self.mask_decoder = mask_decoder
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = image_encoder, prompts, masks
         self.spec = spec
 
     def encode_image(self, pixels_B3SS: Tensor) -> dict[str, Tensor]:
@@ -44,7 +38,7 @@ class Sam(nn.Module):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Answer P prompts; points are pixel indices of the model frame, box corners are points labelled 2
+        """Decode P prompts; points are pixel indices of the model frame, box corners are points labelled 2
         and 3.
 
         The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image

@@ -1,6 +1,4 @@
-"""What every network of the package looks like from outside: encode an image once, decode prompts against
-it.
-"""
+"""The interface of every promptable network: encode an image once, decode prompts against it."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from anymask.core.spec import ModelSpec
 
 
 class Decoded(NamedTuple):
-    """One decoder answer for P prompts; slot 0 is the single mask, slots 1..3 the candidates of an ambiguous
+    """Decoder output for P prompts; slot 0 is the single mask, slots 1..3 the candidates of an ambiguous
     prompt.
 
     `low_res_masks_P4mm`: logits. `iou_P4`: predicted IoU. `probability_logits_P5`: slots 0..3 and "none of
@@ -41,5 +39,5 @@ class Segmenter(Protocol):
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
     ) -> Decoded:
-        """Answer P prompts; without masks, none has one."""
+        """Decode P prompts; `masks` None: none has one."""
         ...

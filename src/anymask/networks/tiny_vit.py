@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anymask.networks.layers import attend, neck, pad_to_windows, windows_of, without_windows
+from anymask.networks.layers import attend, in_windows, neck
 
 MBCONV_RATIO = 4
 MLP_RATIO = 4
@@ -158,16 +158,11 @@ class WindowBlock(nn.Module):
         self.mlp = NormedMLP(dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = x_BCHW + self.attend(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        attended_BHWC = in_windows(self.attn, x_BCHW.permute(0, 2, 3, 1), self.window)
+        x_BCHW = x_BCHW + attended_BHWC.permute(0, 3, 1, 2)
         x_BHWC: Tensor = self.local_conv(x_BCHW).permute(0, 2, 3, 1)
         changed: Tensor = self.mlp(x_BHWC)
         return (x_BHWC + changed).permute(0, 3, 1, 2)
-
-    def attend(self, x_BHWC: Tensor) -> Tensor:
-        height, width = x_BHWC.shape[1:3]
-        padded = pad_to_windows(x_BHWC, self.window)
-        windows = self.attn(windows_of(padded, self.window))
-        return without_windows(windows, (padded.shape[1], padded.shape[2]))[:, :height, :width]
 
 
 class TinyViTStage(nn.Module):

@@ -1,5 +1,4 @@
-"""The parameter names of the transformers library's SamModel, and their published counterparts. Knows only
-names."""
+"""Parameter names of the transformers library's SamModel and their published counterparts."""
 
 from __future__ import annotations
 

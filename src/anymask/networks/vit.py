@@ -15,7 +15,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, einsum, nn
 
-from anymask.networks.layers import FeedForward, attend, neck, pad_to_windows, windows_of, without_windows
+from anymask.networks.layers import FeedForward, attend, in_windows, neck
 
 NORM_EPS = 1e-6
 
@@ -65,18 +65,10 @@ class Block(nn.Module):
         self.mlp = FeedForward(dim, int(dim * mlp_ratio), nn.GELU)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        x_BHWC = x_BHWC + self.attend(self.norm1(x_BHWC))
+        normed = self.norm1(x_BHWC)
+        x_BHWC = x_BHWC + (in_windows(self.attn, normed, self.window) if self.window else self.attn(normed))
         changed: Tensor = self.mlp(self.norm2(x_BHWC))
         return x_BHWC + changed
-
-    def attend(self, x_BHWC: Tensor) -> Tensor:
-        if not self.window:
-            whole: Tensor = self.attn(x_BHWC)
-            return whole
-        size_hw = x_BHWC.shape[1], x_BHWC.shape[2]
-        padded = pad_to_windows(x_BHWC, self.window)
-        windows = self.attn(windows_of(padded, self.window))
-        return without_windows(windows, (padded.shape[1], padded.shape[2]))[:, : size_hw[0], : size_hw[1]]
 
 
 class PatchEmbedding(nn.Module):

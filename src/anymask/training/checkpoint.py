@@ -1,31 +1,28 @@
-"""Training state on disk: one safetensors file with weights, averaged weights and optimiser moments, and a
-JSON card.
-
-Written atomically, so that a stop at any moment leaves the previous state whole. The position in the run
-is one number (the step): views and sessions are drawn from (seed, step).
+"""Checkpoints: one safetensors file with weights, EMA weights and optimiser moments, and a JSON card in its
+header. Written atomically. The position in the run is one number, the step: views and sessions are drawn from
+(seed, step).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anymask.errors import WeightsError
+from anymask.networks.checkpoints import write_tensors
 
 STATE_FILE = "state.safetensors"
 CARD_KEY = "card"
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a training run has left its state there."""
+    """Whether the folder holds a checkpoint."""
     return (folder / STATE_FILE).is_file()
 
 
@@ -36,17 +33,12 @@ def save_state(
     optimiser: torch.optim.Optimizer,
     card: dict[str, Any],
 ) -> None:
-    """Write `folder/state.safetensors`; `card` travels in its header."""
+    """Write `folder/state.safetensors`. Raises StorageError."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{STATE_FILE}.partial"
-    save_file(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, {CARD_KEY: json.dumps(card)}
-    )
-    os.replace(partial, folder / STATE_FILE)
+    write_tensors(folder / STATE_FILE, tensors, {CARD_KEY: json.dumps(card)})
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -76,7 +68,7 @@ def restore_state(
 
 
 def averaged_weights(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights of a run: what is exported and evaluated."""
+    """The EMA weights of a run: what is exported and evaluated."""
     return _under(read_state(folder / STATE_FILE)[0], "average.")
 
 

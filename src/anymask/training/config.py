@@ -1,6 +1,4 @@
-"""What decides a training run. Every value is checked when a configuration is made, so that a slip of the pen
-is found before any photo is read.
-"""
+"""The configuration of a training run, validated on construction."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from anymask.errors import BadOption
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 STRICT: ConfigDict = {"extra": "forbid"}
@@ -23,7 +21,7 @@ STRICT: ConfigDict = {"extra": "forbid"}
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Phase:
-    """A part of the run: up to `until` (share of all of it), `batch` views of `size` pixels per process."""
+    """A part of the run: up to `until` (fraction of it), `batch` views of `size` pixels per process."""
 
     until: Annotated[float, Field(gt=0, le=1)]
     size: Annotated[int, Field(ge=32, multiple_of=32)]
@@ -33,62 +31,59 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class FirstPrompt:
-    """How often a first prompt is a point or a box (the rest: a loose mask), and how far a box is off.
+    """Probabilities of a point and of a box as first prompt (the rest: a coarse mask).
 
-    `box_jitter`: uniform error of each coordinate relative to the side; `centre`: share of clicks put at
-    the centre of the object or the error instead of anywhere in it; `mixed`: False draws one kind for the
-    whole batch.
+    `box_jitter`: uniform noise of each coordinate relative to the side; `centre`: fraction of clicks at the
+    centre of the object or the error instead of anywhere in it; `mixed`: False draws one kind for the whole
+    batch.
     """
 
-    point: Share = 0.5
-    box: Share = 0.45
+    point: Fraction = 0.5
+    box: Fraction = 0.45
     box_jitter: Amount = 0.1
-    centre: Share = 0.5
+    centre: Fraction = 0.5
     mixed: bool = True
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Objective:
-    """Loss weights and the length of a session.
+    """Loss weights and the simulated session.
 
-    `corrections`: odds of 1, 2, 3 ... corrections. `drop_mask`: how often a correction sees no previous mask.
-    `look_again`: how often the first correction is none: the same question with its answer, as in a second
-    look at a window of the image; always so where a window is what is seen, and the first answer there counts
-    only if it is not to a click alone, which nobody asks of a window. `blur`: an answer that is fed back was
-    drawn up to so many times coarser, as it is when a window is looked at.
-    `teacher`: weight of the distance to what the slowly moving average of the weights answers to the same
-    prompts on the same embedding.
-    `paper_focal`: plain focal x 20 with MSE on IoU (the paper) instead of normalised focal with L1.
+    `corrections`: probabilities of 1, 2, 3 ... corrections. `drop_mask`: probability that a correction sees
+    no previous mask. `look_again`: probability that the first correction is a refinement pass, without a new
+    click; in windows it always is, and a first answer to a single click does not count there. `blur`: random
+    low-pass of the mask prompt, factor <= blur, as a refinement window sees it. `dice`, `iou`, `probability`:
+    weights of these losses. `single_when_ambiguous`: weight of slot 0 for ambiguous prompts;
+    `all_candidates`: of the mean over candidates. `paper_focal`: plain focal x 20 with MSE on IoU (the
+    paper) instead of normalised focal with L1.
     """
 
     corrections: Annotated[tuple[Amount, ...], Field(min_length=1)] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
     first: FirstPrompt = FirstPrompt()
-    drop_mask: Share = 0.1
-    look_again: Share = 0.0
+    drop_mask: Fraction = 0.1
+    look_again: Fraction = 0.0
     blur: Annotated[float, Field(ge=1)] = 1.0
     dice: Amount = 1.0
     iou: Amount = 0.5
     probability: Amount = 0.1
     single_when_ambiguous: Amount = 0.3
     all_candidates: Amount = 0.05
-    teacher: Amount = 0.0
     paper_focal: bool = False
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class TrainConfig:
-    """Everything that decides a run. `weights`: how often a source is drawn per photo, relative to 1.
+    """All settings of a run.
 
-    `minutes`: the run takes so long instead, however many steps that is; its phases and the rate go by the
-    clock, so the next step of a resumed run is no longer the identical one.
-    `average_ramp`: the average of the weights follows faster over the first so many steps; 1: never, for runs
-    that start from weights worth keeping.
-    `resident`: whether photos lie on the device whole and views are drawn there (None: on CUDA devices).
-    `closer`: share of views that are windows around one thing, as a second look sees it. `stretch`: by how
-    much the others are made wider or taller at most.
-    `hold_out`: share of the photos to leave out, for `anymask evaluate --held-out` (`store/splits.py`).
+    `minutes`: wall-clock budget instead of `steps`; phases and learning rate go by the clock, so the next
+    step of a resumed run is no longer the identical one. `trunk_lr`: learning rate of a pretrained trunk.
+    `clip`: gradient norm. `average_decay`: of the exponential moving average (EMA) of the weights, which
+    follows faster over the first `average_ramp` steps (1: never). `weights`: sampling weights of sources.
+    `scale`, `colour`, `closer`, `stretch`: augmentation, see `ViewConfig`. `hold_out`: validation fraction of
+    the photos, for `anymask evaluate --held-out`. `resident`: photos lie in GPU memory and views are drawn
+    there (None: on CUDA devices). `workers`: threads that prepare batches.
 
-    Raises BadOption that names the first value that makes no sense.
+    Raises BadOption that names the first invalid value.
     """
 
     steps: Count
@@ -98,14 +93,14 @@ class TrainConfig:
     trunk_lr: Amount = 2e-4
     weight_decay: Amount = 0.05
     warmup: Annotated[int, Field(ge=0)] = 200
-    final_lr: Share = 0.01
+    final_lr: Fraction = 0.01
     clip: Rate = 1.0
-    average_decay: Share = 0.999
+    average_decay: Fraction = 0.999
     average_ramp: Count = 10
     seed: int = 0
     scale: tuple[Rate, Rate] = (0.7, 2.5)
     colour: Amount = 0.3
-    closer: Share = 0.0
+    closer: Fraction = 0.0
     stretch: Amount = 0.0
     weights: Mapping[str, Amount] = field(default_factory=dict)
     hold_out: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -1,4 +1,4 @@
-"""What keeps an accelerator busy: small numbers sent without waiting, many small operations joined to one."""
+"""Keeping an accelerator busy: copies that do not wait, and `torch.compile` where it works."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from torch.utils._triton import has_triton
 C_COMPILERS = ("cc", "gcc", "clang")
 
 
-def sent(values: np.ndarray | Sequence[Any], device: torch.device) -> Tensor:
-    """On the device, which is not waited for."""
+def to_device(values: np.ndarray | Sequence[Any], device: torch.device) -> Tensor:
+    """A non-blocking copy."""
     return torch.as_tensor(values).to(device, non_blocking=True)
 
 
-def joined(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function` of tensors as one kernel or a few, compiled at its first use, on an accelerator that can;
-    elsewhere as it is written.
-    """
+def compiled_on_gpu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorator: `torch.compile` at the first use on a CUDA device that can; elsewhere eager."""
     compiled = cache(lambda: torch.compile(function, dynamic=True))
 
     @wraps(function)
     def called(first: Tensor, *others: Any) -> Tensor:
-        return compiled()(first, *others) if can_join(first) else function(first, *others)
+        return compiled()(first, *others) if can_compile(first) else function(first, *others)
 
     return called
 
 
-def can_join(beside: Tensor) -> bool:
+def can_compile(like: Tensor) -> bool:
     """Kernels are compiled by Triton, which calls a C compiler."""
-    return beside.device.type == "cuda" and has_triton() and any(map(which, C_COMPILERS))
+    return like.device.type == "cuda" and has_triton() and any(map(which, C_COMPILERS))

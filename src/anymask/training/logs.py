@@ -1,6 +1,4 @@
-"""Where a run tells what it does: a JSON line per report, TensorBoard scalars when installed, one progress
-line.
-"""
+"""Logging of a run: JSON lines, TensorBoard scalars when installed, and one progress line."""
 
 from __future__ import annotations
 
@@ -16,12 +14,12 @@ TOTALS = ("images", "seconds", "skipped")  # reported as they are or summed, not
 
 
 class RunLog:
-    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only the leading process
-    writes. `share`: how much of the run is over.
+    """Means over every few steps go to `log.jsonl`, `tensorboard/` and the terminal; only rank 0 writes.
+    `done`: fraction of the run.
     """
 
-    def __init__(self, folder: Path, active: bool, share: float) -> None:
-        self.active, self._share = active, share
+    def __init__(self, folder: Path, active: bool, done: float) -> None:
+        self.active, self._done = active, done
         self._sums: dict[str, float] = defaultdict(float)
         self._count, self._since = 0, time.monotonic()
         if active:
@@ -29,19 +27,17 @@ class RunLog:
             self._file = (folder / "log.jsonl").open("a")
             self._board = _tensorboard(folder / "tensorboard")
 
-    def add(self, step: int, numbers: dict[str, float], every: int, share: float) -> None:
-        """Collect one step, after which `share` of the run is over; report after every `every` steps and at
-        the end.
-        """
+    def add(self, step: int, numbers: dict[str, float], every: int, done: float) -> None:
+        """Collect one step; report every `every` steps and at the end. `done`: fraction of the run."""
         if not self.active:
             return
         for name, value in numbers.items():
             self._sums[name] = value if name in ("images", "seconds") else self._sums[name] + value
         self._count += 1
-        if (step + 1) % every == 0 or share >= 1:
-            self._report(step + 1, share)
+        if (step + 1) % every == 0 or done >= 1:
+            self._report(step + 1, done)
 
-    def _report(self, step: int, share: float) -> None:
+    def _report(self, step: int, done: float) -> None:
         means = {k: v if k in TOTALS else v / self._count for k, v in self._sums.items()}
         means["seconds_per_step"] = (time.monotonic() - self._since) / self._count
         row: dict[str, Any] = {"step": step, **{k: round(v, 5) for k, v in means.items()}}
@@ -50,25 +46,21 @@ class RunLog:
         if self._board is not None:
             for name, value in means.items():
                 self._board.add_scalar(name, value, step)
-        self._show(step, min(1.0, share), means)
+        self._show(step, min(1.0, done), means)
         self._sums.clear()
-        self._count, self._since, self._share = 0, time.monotonic(), share
+        self._count, self._since, self._done = 0, time.monotonic(), done
 
-    def _show(self, step: int, share: float, means: dict[str, float]) -> None:
-        filled = "#" * round(20 * share)
+    def _show(self, step: int, done: float, means: dict[str, float]) -> None:
+        filled = "#" * round(20 * done)
         shown = "  ".join(f"{k} {means[k]:.3f}" for k in ("loss", "first_iou", "last_iou") if k in means)
         end = "\r" if sys.stderr.isatty() else "\n"
-        print(
-            f"[{filled:<20}] step {step}  {shown}  {self._left(share)}",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"[{filled:<20}] step {step}  {shown}  {self._left(done)}"
+        print(line, end=end, file=sys.stderr, flush=True)
 
-    def _left(self, share: float) -> str:
+    def _left(self, done: float) -> str:
         """At the pace since the last report."""
         minutes = (time.monotonic() - self._since) / 60
-        return f"{minutes * (1 - share) / max(share - self._share, 1e-9):.0f} min left"
+        return f"{minutes * (1 - done) / max(done - self._done, 1e-9):.0f} min left"
 
     def close(self) -> None:
         if self.active:

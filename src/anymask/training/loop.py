@@ -1,7 +1,7 @@
-"""The training loop, flat: draw views, run one session per object, step, average, log, checkpoint.
+"""The training loop: draw views, compute the loss, step, update the EMA, log, checkpoint.
 
-`torchrun --nproc-per-node N` runs it on N processes; every process draws its own views and gradients are
-averaged in one call, so parameters that a step does not touch need no special care.
+`torchrun --nproc-per-node N` trains data-parallel on N processes; every process draws its own views and
+gradients are averaged in one call, so parameters that a step does not touch need no special care.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,23 +24,23 @@ import torch.distributed.nn  # early: `join_processes` says why
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
-from anymask.data.records import RecordSource
-from anymask.data.splits import kept
-from anymask.training.augment import ViewConfig
+from anymask.data.sources import RecordSource
+from anymask.data.splits import training_split
 from anymask.training.checkpoint import STATE_FILE, is_run, restore_state, save_state
 from anymask.training.config import Phase, TrainConfig
-from anymask.training.depthwise import with_quick_gradients
-from anymask.training.device import sent
+from anymask.training.cpu_kernels import with_fast_depthwise
+from anymask.training.data.sampler import CpuDataset, Sampler
+from anymask.training.device import to_device
 from anymask.training.logs import RunLog
-from anymask.training.objective import CLICKS
-from anymask.training.task import Batch, Choice, Task, TrainingViews, Views
+from anymask.training.task import Batch, BatchSource, Task, ViewConfig
+from anymask.training.tasks.clicks import CLICKS
 
-GIANT = 1_000_003  # separates the random streams of steps and ranks
+STREAM_STRIDE = 1_000_003  # separates the views of steps and ranks
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process among those that train together."""
+    """This process among those of the process group."""
 
     rank: int
     count: int
@@ -66,41 +65,40 @@ def train(
     Ctrl-C saves the state before it leaves.
     """
     process = join_processes(device)
-    model = with_quick_gradients(model) if process.device.type == "cpu" else model
+    model = with_fast_depthwise(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    views = source_of_views(kept(records, config.hold_out), config, task, process)
+    source = batch_source(training_split(records, config.hold_out), config, task, process)
     optimiser = make_optimiser(model, config)
-    averaged = deepcopy(model).requires_grad_(False)
-    average = averaged.state_dict()  # the same tensors: what moves the average moves the network of it
+    average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     card: dict[str, Any] = {"step": 0, "images": 0, "seconds": 0.0}
     if is_run(out):
         card = restore_state(out, model, average, optimiser)
-    card |= {"config": asdict(config)}
+    card["config"] = asdict(config)
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
     def seconds() -> float:
         return time.monotonic() - began
 
-    def over(step: int) -> float:
-        return share_over(config, step, seconds())
+    def progress(step: int) -> float:
+        return progress_of(config, step, seconds())
 
     def save() -> None:
         if process.leads:
             save_state(out, model, average, optimiser, card)
 
-    share = agreed(over(card["step"]), config, process)
-    log, saved = RunLog(out, process.leads, share), time.monotonic()
+    done = synchronised(progress(card["step"]), config, process)
+    log, saved = RunLog(out, process.leads, done), time.monotonic()
     try:
-        for step, batch in batches(views, spec_of(model), config, process, card["step"], over):
-            if share >= 1:
+        for step, batch in batches(source, spec_of(model), config, process, card["step"], progress):
+            if done >= 1:
                 break
-            numbers = train_step(task, model, averaged, batch, optimiser, config, process, step, share)
+            numbers = train_step(task, model, batch, optimiser, config, process, step, done)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
             card["seconds"] = seconds()
-            share = agreed(over(step + 1), config, process)
+            done = synchronised(progress(step + 1), config, process)
             numbers |= {"images": card["images"], "seconds": card["seconds"]}
-            log.add(step, numbers, config.log_every, share)
+            log.add(step, numbers, config.log_every, done)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
@@ -132,20 +130,18 @@ def join_processes(device: str) -> Process:
     return Process(rank, count, torch.device(device))
 
 
-def share_over(config: TrainConfig, step: int, seconds: float) -> float:
-    """How much of the run is over when `step` begins: 1 at its end."""
+def progress_of(config: TrainConfig, step: int, seconds: float) -> float:
+    """Fraction of the run that is done when `step` begins."""
     return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
 
 
-def agreed(share: float, config: TrainConfig, process: Process) -> float:
-    """By the clock of the process that leads, where the clock decides: all must end together and learn at
-    the same rate.
-    """
+def synchronised(done: float, config: TrainConfig, process: Process) -> float:
+    """The progress of rank 0, where the clock decides: all must end together and learn at the same rate."""
     if process.count == 1 or config.minutes is None:
-        return share
-    told = torch.tensor([share], dtype=torch.float64, device=process.device)
-    dist.broadcast(told, 0)
-    return float(told)
+        return done
+    shared = torch.tensor([done], dtype=torch.float64, device=process.device)
+    dist.broadcast(shared, 0)
+    return float(shared)
 
 
 def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -162,43 +158,33 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
-def source_of_views(records: RecordSource, config: TrainConfig, task: Task[Any], process: Process) -> Views:
-    """On an accelerator views are drawn there where the task can, unless `config.resident` says otherwise."""
-    choice = Choice(records, config.weights, config.seed, task)
-    wanted = process.device.type == "cuda" if config.resident is None else config.resident
-    if wanted and task.resident:
-        return task.resident(records, choice, process.device)
-    return TrainingViews(records, choice, task)
+def batch_source(
+    records: RecordSource, config: TrainConfig, task: Task[Any], process: Process
+) -> BatchSource:
+    """On a CUDA device views are drawn there where the task can, unless `config.resident` says otherwise."""
+    sampler = Sampler(records, config.weights, config.seed, task)
+    on_device = process.device.type == "cuda" if config.resident is None else config.resident
+    if on_device and task.gpu_dataset:
+        return task.gpu_dataset(records, sampler, process.device)
+    return CpuDataset(records, sampler, task)
 
 
 def batches(
-    views: Views,
+    source: BatchSource,
     spec: ModelSpec,
     config: TrainConfig,
     process: Process,
     start: int,
-    over: Callable[[int], float],
+    progress: Callable[[int], float],
 ) -> Iterator[tuple[int, Batch]]:
-    """(step, batch of this process) from `start` on, for ever where the clock ends the run; `config.workers`
-    threads prepare some steps ahead. `over`: how much of the run is over when a step begins.
+    """(step, batch of this process) from `start` on, endless where the clock ends the run; `config.workers`
+    threads prepare some steps ahead. `progress`: fraction of the run that is done when a step begins.
     """
-    stride = spec.input_size // spec.low_res_size
-    fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
 
     def prepared(step: int) -> Any:
-        phase = phase_at(config, over(step))
-        how = ViewConfig(
-            phase.size,
-            stride,
-            phase.objects,
-            config.scale,
-            config.colour,
-            fill,
-            config.closer,
-            config.stretch,
-        )
-        first = (step * process.count + process.rank) * GIANT
-        return views.prepare(range(first, first + phase.batch), how)
+        phase = phase_at(config, progress(step))
+        first = (step * process.count + process.rank) * STREAM_STRIDE
+        return source.prepare(range(first, first + phase.batch), view_config(config, phase, spec))
 
     with ThreadPoolExecutor(max(1, config.workers)) as pool:
         ahead: dict[int, Future[Any]] = {}
@@ -208,34 +194,40 @@ def batches(
                 if later not in ahead and config.workers:
                     ahead[later] = pool.submit(prepared, later)
             ready = ahead.pop(step).result() if config.workers else prepared(step)
-            yield step, views.batch(ready, process.device)
+            yield step, source.batch(ready, process.device)
 
 
-def phase_at(config: TrainConfig, share: float) -> Phase:
-    return next((p for p in config.phases if share < p.until), config.phases[-1])
+def view_config(config: TrainConfig, phase: Phase, spec: ModelSpec) -> ViewConfig:
+    stride = spec.input_size // spec.low_res_size
+    fill = (round(spec.mean[0]), round(spec.mean[1]), round(spec.mean[2]))
+    augmentation = config.scale, config.colour, fill, config.closer, config.stretch
+    return ViewConfig(phase.size, stride, phase.objects, *augmentation)
+
+
+def phase_at(config: TrainConfig, done: float) -> Phase:
+    return next((p for p in config.phases if done < p.until), config.phases[-1])
 
 
 def train_step(
     task: Task[Any],
     model: nn.Module,
-    averaged: nn.Module,
     batch: Batch,
     optimiser: torch.optim.Optimizer,
     config: TrainConfig,
     process: Process,
     step: int,
-    share: float,
+    done: float,
 ) -> dict[str, float]:
-    """One update when `share` of the run is over; returns the numbers to log. A step whose gradient is not
-    finite is skipped and counted.
+    """One update when the fraction `done` of the run is over; returns the numbers to log. A step whose
+    gradient is not finite is skipped and counted.
     """
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
-    set_learning_rate(optimiser, learning_rate_factor(config, step, share))
+    set_learning_rate(optimiser, learning_rate_factor(config, step, done))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(process.device.type, torch.bfloat16) if config.bf16 else contextlib.nullcontext():
         pixels = normalised(batch.pixels_BSS3, spec_of(model))
-        loss, numbers = task.loss(model, averaged, pixels, batch.truth, config.objective, rng)
+        loss, numbers = task.loss(model, pixels, batch.truth, config.objective, rng)
     loss.backward()
     average_gradients(model, process)
     norm = nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), config.clip)
@@ -248,13 +240,13 @@ def train_step(
 
 def normalised(pixels_BSS3: Tensor, spec: ModelSpec) -> Tensor:
     """float32 B x 3 x S x S, channels last."""
-    mean, std = (sent(v, pixels_BSS3.device)[:, None, None] for v in (spec.mean, spec.std))
+    mean, std = (to_device(v, pixels_BSS3.device)[:, None, None] for v in (spec.mean, spec.std))
     pixels = (pixels_BSS3.permute(0, 3, 1, 2).float() - mean) / std
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def average_gradients(model: nn.Module, process: Process) -> None:
-    """Mean gradient over all processes; parameters without a gradient anywhere count as zero."""
+    """All-reduce to the mean gradient; parameters without a gradient count as zero."""
     if process.count == 1:
         return
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -265,10 +257,10 @@ def average_gradients(model: nn.Module, process: Process) -> None:
         parameter.grad = grad.view(parameter.shape)
 
 
-def learning_rate_factor(config: TrainConfig, step: int, share: float) -> float:
-    """Linear warm-up over steps, then a cosine over the run down to `final_lr`."""
+def learning_rate_factor(config: TrainConfig, step: int, done: float) -> float:
+    """Linear warm-up over steps, then cosine decay over the run down to `final_lr`."""
     warm = min(1.0, (step + 1) / max(1, config.warmup))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return warm * (config.final_lr + (1 - config.final_lr) * cosine)
 
 
@@ -279,7 +271,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], model: nn.Module, config: TrainConfig, step: int) -> None:
-    """Exponential average of the weights, faster at first."""
+    """Exponential moving average (EMA) of the weights, faster at first."""
     keep = min(config.average_decay, (1 + step) / (config.average_ramp + step))
     now = model.state_dict()
     moving = [name for name, tensor in now.items() if tensor.is_floating_point()]

@@ -4,7 +4,7 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from anymask.data.records import open_records
+from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadOption
 from anymask.networks.box_head import BoxNetwork
 from anymask.networks.edge_head import EdgeNetwork
-from anymask.networks.lite import Lite, freeze_early_layers, freeze_what_boxes_read
-from anymask.training.boxes import BOXES
+from anymask.networks.lite import Lite, freeze_early_layers
 from anymask.training.config import FirstPrompt, Objective, Phase, TrainConfig
-from anymask.training.edges import EDGES
 from anymask.training.loop import spec_of, train
-from anymask.training.objective import CLICKS
 from anymask.training.task import Task
+from anymask.training.tasks.boxes import BOXES
+from anymask.training.tasks.clicks import CLICKS
+from anymask.training.tasks.edges import EDGES
 from anymask.training.weights import imagenet_weights, starting_weights
 
-# Photos of one salient object teach the first click, photos with many objects teach boxes and parts.
+# Sampling weights: photos of one salient object teach the first click, those with many teach boxes and parts.
 LITE_WEIGHTS = {
     "duts-tr": 1.0, "coco": 5.0, "coco-person": 2.0, "ccp": 0.8, "bsds-train": 2.0, "facade": 0.6,
     "human-seg": 1.5, "food": 2.0, "balloon": 2.0, "car-damage": 2.0, "bottles": 1.0, "mugs": 1.0,
     "leaves": 1.0, "medical-waste": 1.0, "vehicles": 0.5, "aerial-roofs": 1.0, "tunnel-devices": 0.5,
 }  # fmt: skip
 
-# Whole things; where a source annotates one kind of thing alone, less often.
+# Whole objects; sources that annotate a single category, less often.
 BOX_WEIGHTS = {
     "coco": 6.0, "coco-person": 3.0, "coco-boxes": 3.0, "duts-tr": 0.5, "ccp": 0.3, "human-seg": 0.7,
     "food": 1.0, "balloon": 1.0, "bottles": 1.0, "mugs": 1.0, "medical-waste": 1.0, "vehicles": 0.5,
@@ -40,19 +40,17 @@ BOX_WEIGHTS = {
     "tunnel-devices": 0.0,
 }  # fmt: skip
 
-# People who were asked for edges; where masks were drawn for other reasons, less often.
+# Edge annotations; masks that were drawn for other reasons, less often.
 EDGE_WEIGHTS = {"bsds-train": 1.0, "coco": 0.5, "facade": 0.0, "food": 0.0, "car-damage": 0.0}
 
-LONG_SIZES = (256, 384, 512)
-LONG_TURNS = 240
-LONG_PIXELS = 96 * 448**2  # of a step
-HELD_OUT = 0.08  # of the photos, on which it learns how probable its answers are (`recipes/choice.py`)
+MULTISCALE_SIZES = (256, 384, 512)
+MULTISCALE_TURNS = 240
+PIXELS_PER_STEP = 96 * 448**2
+HELD_OUT = 0.08  # of the photos, for the probability head (`recipes/choice.py`)
 
 
 def lite() -> tuple[nn.Module, TrainConfig]:
-    """The first stage of the default model, for two processes of one CPU core each: ImageNet trunk, small
-    views first, larger ones later.
-    """
+    """First stage of the default model, for two CPU processes: ImageNet trunk, progressive resizing."""
     model = Lite()
     model.image_encoder.trunk.load_imagenet(imagenet_weights())
     freeze_early_layers(model)
@@ -61,63 +59,50 @@ def lite() -> tuple[nn.Module, TrainConfig]:
 
 
 def smoke() -> tuple[nn.Module, TrainConfig]:
-    """A few steps from random weights: proves that the pieces fit, teaches nothing."""
+    """A few steps from random weights: a test of the installation."""
     return Lite(), TrainConfig(steps=4, phases=(Phase(1.0, 128, 2, 2),), warmup=1, log_every=1)
 
 
 def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Gentle rates for a trained lite model on a user's own photos.
+    """Fine-tuning on a user's own photos, at low learning rates.
 
     `start`: the folder of a run, a safetensors file, or a model name; the shipped default unless given.
     """
-    model = starting_weights(start)
-    if isinstance(model, Lite):
-        freeze_early_layers(model)
-    phases = (Phase(1.0, 384, 2, 4),)
-    return model, TrainConfig(
-        steps=1000, phases=phases, lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
+    return partly_frozen(start), TrainConfig(
+        steps=1000, phases=(Phase(1.0, 384, 2, 4),), lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
     )
 
 
-def polish(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The second stage of the default model: views nearly as large as in use, objects seen from closer, more
-    corrections, and second looks at its own answers (`inference/zoom.py`).
-    """
-    model = starting_weights(start)
-    if isinstance(model, Lite):
-        freeze_early_layers(model)
+def stage2(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """Second stage of the default model: larger views, more scale jitter, corrections and refinement."""
     objective = Objective(corrections=(0.2, 0.2, 0.2, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.5, blur=4.0)
     config = TrainConfig(
         steps=3000, phases=(Phase(1.0, 448, 3, 3),), lr=5e-4, trunk_lr=1e-4, warmup=100, seed=1,
         scale=(0.7, 4.0), weights=LITE_WEIGHTS, objective=objective, bf16=True,
     )  # fmt: skip
-    return model, config
+    return partly_frozen(start), config
 
 
-def refine(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """As `polish`, but only the decoder learns, and what draws detail for it: a box head that reads the
-    encoder stays true. The average of the weights is its teacher.
-    """
-    model, config = polish(start)
+def partly_frozen(start: str | Path) -> nn.Module:
+    """`starting_weights` with the early layers of the lite encoder frozen."""
+    model = starting_weights(start)
     if isinstance(model, Lite):
-        freeze_what_boxes_read(model)
-    return model, replace(
-        config, steps=2500, lr=3e-4, warmup=50, seed=2, average_decay=0.99, average_ramp=1,
-        objective=replace(config.objective, teacher=0.5),
-    )  # fmt: skip
+        freeze_early_layers(model)
+    return model
 
 
-def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The whole network, for one accelerator, asked as in use: about whole photos first, in windows around
-    one thing again (`inference/zoom.py`). Sizes take turns, because photos made larger are softer than those
-    of users, and each step sees as many pixels.
+def train_accelerator(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
+    """Third stage of the default model, the whole network on one accelerator: multi-scale training, with a
+    constant number of pixels per step, and refinement windows.
+
+    Sizes alternate, because upscaled photos are softer than those of users.
     """
-    model, config = starting_weights(start).requires_grad_(True), polish()[1]
-    turns = [LONG_SIZES[:2] if turn < LONG_TURNS / 2 else LONG_SIZES[1:] for turn in range(LONG_TURNS)]
-    sizes = [of_turn[-1 - turn % len(of_turn)] for turn, of_turn in enumerate(turns)]
-    phases = tuple(
-        Phase((turn + 1) / LONG_TURNS, size, LONG_PIXELS // size**2, 3) for turn, size in enumerate(sizes)
-    )
+    model, config = starting_weights(start).requires_grad_(True), stage2()[1]
+    phases = tuple[Phase, ...]()
+    for turn in range(MULTISCALE_TURNS):
+        sizes = MULTISCALE_SIZES[:2] if turn < MULTISCALE_TURNS / 2 else MULTISCALE_SIZES[1:]
+        size = sizes[1 - turn % 2]
+        phases += (Phase((turn + 1) / MULTISCALE_TURNS, size, PIXELS_PER_STEP // size**2, 3),)
     objective = replace(
         config.objective, corrections=(0.35, 0.25, 0.15, 0.1, 0.05, 0.05, 0.05), look_again=0.1, blur=5.0,
         first=FirstPrompt(point=0.6, box=0.35),
@@ -129,9 +114,7 @@ def long(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 
 def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The third stage of the default model: its box head, on the finished encoder. Photos with boxes alone
-    teach it too.
-    """
+    """The box head of the default model, on its frozen encoder. Photos with boxes alone are used, too."""
     network = starting_lite(start, "boxes")
     config = TrainConfig(
         steps=2500, phases=(Phase(1.0, 512, 8, 0),), warmup=100, final_lr=0.02, clip=2.0, scale=(0.7, 1.8),
@@ -141,7 +124,7 @@ def boxes(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 
 def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """The last stage of the default model: its edge head, on the finished encoder."""
+    """The edge head of the default model, on its frozen encoder."""
     network = starting_lite(start, "edges")
     config = TrainConfig(
         steps=1500, phases=(Phase(1.0, 512, 4, 0),), lr=2e-3, weight_decay=0.01, warmup=100, final_lr=0.01,
@@ -151,28 +134,23 @@ def edges(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
 
 
 def starting_lite(start: str | Path, recipe: str) -> Lite:
-    """`starting_weights` of a recipe that trains a head. Raises BadOption for another network."""
+    """The network that a head is trained on. Raises BadOption for one of another kind."""
     network = starting_weights(start)
     if not isinstance(network, Lite):
-        raise BadOption(f"{recipe}: a head reads what lite sees, got weights of {spec_of(network).name}")
+        raise BadOption(f"{recipe}: expected weights of lite, got those of {spec_of(network).name}")
     return network
 
 
 def sam_paper() -> tuple[nn.Module, TrainConfig]:
-    """ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight
+    """SAM ViT-B as in the paper (Appendix A): focal x 20 + dice + MSE on IoU, point or box first, up to eight
     corrections, large-scale jitter. Needs accelerators; the batch here is per process.
     """
     from anymask.networks.presets import build
 
     objective = Objective(
-        corrections=(0.0,) * 7 + (1.0,),
-        first=FirstPrompt(point=0.5, box=0.5, centre=0.0, mixed=False),
-        drop_mask=0.0,
-        iou=1.0,
-        single_when_ambiguous=0.0,
-        all_candidates=0.0,
-        paper_focal=True,
-    )
+        corrections=(0.0,) * 7 + (1.0,), first=FirstPrompt(point=0.5, box=0.5, centre=0.0, mixed=False),
+        drop_mask=0.0, iou=1.0, single_when_ambiguous=0.0, all_candidates=0.0, paper_focal=True,
+    )  # fmt: skip
     config = TrainConfig(
         steps=180_000, phases=(Phase(1.0, 1024, 4, 16),), lr=8e-4, trunk_lr=8e-4, weight_decay=0.1,
         warmup=250, scale=(0.1, 2.0), colour=0.0, objective=objective, bf16=True, workers=8,
@@ -181,33 +159,40 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 RECIPES = {
-    "lite": lite, "polish": polish, "boxes": boxes, "edges": edges, "refine": refine, "long": long,
+    "lite": lite, "stage2": stage2, "train_accelerator": train_accelerator, "boxes": boxes, "edges": edges,
     "finetune": finetune, "sam_paper": sam_paper, "smoke": smoke,
 }  # fmt: skip
-STARTED = ("polish", "boxes", "edges", "refine", "long", "finetune")  # from weights that exist
-SMALLEST = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
-TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # what is not about clicks
+FROM_WEIGHTS = ("stage2", "train_accelerator", "boxes", "edges", "finetune")
+MINIMAL = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
+TASKS: Mapping[str, Task[Any]] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
 
 
 def run_recipe(
-    name: str, data: Sequence[str | Path], out: str | Path, *, device: str = "auto", **overrides: Any
+    name: str,
+    data: Iterable[str | Path | RecordSource],
+    out: str | Path,
+    *,
+    device: str = "auto",
+    **overrides: Any,
 ) -> Path:
     """Train by a named recipe; `overrides` replace fields of its TrainConfig (of its objective those that a
-    mapping names), `weights_from` is what a recipe of STARTED starts from.
+    mapping names), `weights_from` is what a recipe of FROM_WEIGHTS starts from.
 
     Continues when `out` holds a state. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
     start = overrides.pop("weights_from", None)
-    if start and name not in STARTED:
-        raise BadOption(f"weights_from: the recipe {name} starts afresh; choose one of {', '.join(STARTED)}")
+    if start and name not in FROM_WEIGHTS:
+        raise BadOption(
+            f"weights_from: the recipe {name} starts afresh; choose one of {', '.join(FROM_WEIGHTS)}"
+        )
     known = {f.name for f in fields(TrainConfig)}
     if unknown := set(overrides) - known:
         raise BadOption(f"unknown setting {sorted(unknown)[0]!r}; choose among {', '.join(sorted(known))}")
     if {"steps", "minutes"} <= set(overrides):
         raise BadOption("steps and minutes: a run ends by one of them; give one")
-    given = replace(SMALLEST, **overrides)  # complains of a wrong value before anything is read
+    given = replace(MINIMAL, **overrides)  # wrong values are reported before anything is read
     records = open_records(*data)
     torch.manual_seed(given.seed)
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
@@ -216,7 +201,7 @@ def run_recipe(
 
 
 def changed(config: Any, overrides: Mapping[str, Any]) -> Any:
-    """`config` with other values; of a part of it (`objective`) those that are named, the others stay."""
+    """`config` with overrides; a part of it (`objective`) keeps the values that are not named."""
     new = dict(overrides)
     for name, value in overrides.items():
         part = getattr(config, name)

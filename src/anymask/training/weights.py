@@ -1,4 +1,4 @@
-"""Weights that training starts from and leaves: of ImageNet, of a model, of a run, of several runs."""
+"""Initial weights of a run: ImageNet, a model, a run, or the mean of several runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from anymask.errors import MissingExtra
 from anymask.hub.card import ModelFiles
 from anymask.hub.catalog import find_model
-from anymask.networks.checkpoints import load_weights
+from anymask.hub.weights import load_weights
 from anymask.networks.lite import Lite
 from anymask.training.checkpoint import averaged_weights, is_run
 
@@ -26,8 +26,8 @@ def starting_weights(start: str | Path) -> nn.Module:
 
 
 def run_weights(*runs: Path) -> Lite:
-    """The network of a run; of several runs, the mean of their weights, which asks that the later ones
-    started from the first (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
+    """A network with the EMA weights of a run, or their mean over several runs that started from the first
+    (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
     """
     weights = [averaged_weights(run) for run in runs]
     model = Lite()

@@ -14,10 +14,10 @@ from PIL import Image
 
 from anymask.core.mask import Mask
 from anymask.data import formats
-from anymask.data.records import Blob, Record
+from anymask.data.record import Blob, Record
 
-LOSSLESS = [name for name, one in formats.FORMATS.items() if one.holds.overlap]
-LABEL_IMAGES = [name for name, one in formats.FORMATS.items() if not one.holds.overlap]
+LOSSLESS = [name for name, one in formats.FORMATS.items() if one.capabilities.overlap]
+LABEL_IMAGES = [name for name, one in formats.FORMATS.items() if not one.capabilities.overlap]
 
 
 def png(size_hw: tuple[int, int]) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anymask.data import formats
+from anymask.data.sources import open_records
 from anymask.errors import AnymaskError
 
 JUNK = st.sampled_from(
@@ -71,6 +72,28 @@ def test_json_with_anything_anywhere_in_it(name: str, data: st.DataObject) -> No
         assert all("\n" not in why for _, why in notes.failures)
         outside = {p.name for p in Path(folder).iterdir()}
         assert outside <= {"src", "dst", "out"}
+
+
+@given(data=st.data())
+def test_coco_with_anything_in_it_is_opened_for_training_as_it_is_converted(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        path = written(Path(folder), data.draw(st.sampled_from(["coco", "coco-polygon"])))
+        fields = json.loads(path.read_text())
+        place = data.draw(st.sampled_from(places(fields)))
+        path.write_text(json.dumps(damaged(fields, place, data.draw(JUNK))))
+        try:
+            converted = list(formats.read(path, formats.Notes(), format_name="coco").records)
+        except AnymaskError:  # its table is no good
+            converted = []
+        if not converted:
+            with pytest.raises(AnymaskError):
+                open_records(path)
+            return
+        opened = list(open_records(path))
+        assert [one.key for one in opened] == [one.key for one in converted]
+        for one, other in zip(opened, converted, strict=True):
+            assert [a.mask for a in one.annotations] == [a.mask for a in other.annotations]
+            assert [a.mask for a in one.crowd] == [a.mask for a in other.crowd]
 
 
 LINE = st.text("0123456789. -+enaif,x\t", max_size=60)

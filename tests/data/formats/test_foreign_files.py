@@ -16,7 +16,7 @@ from anymask.core.mask import Mask
 from anymask.data import formats
 from anymask.data.formats.voc_classes import COLOURS, PALETTE, colour
 from anymask.data.formats.yolo_names import names_of_yaml
-from anymask.data.records import Record
+from anymask.data.record import Record
 from anymask.errors import BadInput
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from anymask.core.mask import Mask
 from anymask.data import formats
-from anymask.data.records import open_records
+from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,7 +80,7 @@ def test_names_with_folders_spaces_and_any_letters_come_back(name: str, tmp_path
     expected = {"images_/labels_/x" if key.startswith("images/") and name == "yolo" else key for key in KEYS}
     assert back.keys() == expected
     assert all(masks_of(one) == [Mask.from_array(mask)] for one in back.values())
-    if formats.FORMATS[name].holds.photos:
+    if formats.FORMATS[name].capabilities.photos:
         assert all(one.image_bytes() == png((9, 12)) for one in back.values())
         assert len(list((tmp_path / "dst").rglob("*.png"))) >= len(KEYS)
 
@@ -98,7 +98,7 @@ def test_empty_masks_come_back_or_are_counted(name: str, tmp_path: Path) -> None
     notes = formats.Notes()
     masks = [np.zeros((4, 5), bool), block((4, 5), slice(1, 2), slice(0, 5))]
     (back,) = there_and_back([record(tmp_path / "src", "k", masks, (4, 5))], tmp_path / "dst", name, notes)
-    if formats.FORMATS[name].holds.empty:
+    if formats.FORMATS[name].capabilities.empty:
         assert masks_of(back) == [Mask.from_array(mask) for mask in masks]
     else:
         assert masks_of(back) == [Mask.from_array(masks[1])]
@@ -112,7 +112,7 @@ def test_boxes_alone_come_back_or_are_counted(name: str, tmp_path: Path) -> None
     one.fields["annotations"].append({"id": 2, "bbox": [1.5, 2, 3, 4], "area": 12, "category": "box"})
     (back,) = there_and_back([one], tmp_path / "dst", name, notes)
     boxes = [a.box_xyxy for a in back.annotations if a.mask is None]
-    if formats.FORMATS[name].holds.boxes:
+    if formats.FORMATS[name].capabilities.boxes:
         assert boxes == [(1.5, 2, 4.5, 6)]
     else:
         assert boxes == [] and notes.changes["boxes without a mask left out"] == 1
@@ -120,7 +120,7 @@ def test_boxes_alone_come_back_or_are_counted(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_and_categories_come_back_or_are_counted(name: str, tmp_path: Path) -> None:
-    notes, holds = formats.Notes(), formats.FORMATS[name].holds
+    notes, holds = formats.Notes(), formats.FORMATS[name].capabilities
     one = record(tmp_path / "src", "k", [block((6, 6), slice(0, 2), slice(0, 3))], (6, 6))
     one.fields["annotations"][0] |= {"predicted_iou": 0.875, "category": "두 단어: #1, 'x'"}
     (back,) = there_and_back([one], tmp_path / "dst", name, notes)
@@ -255,7 +255,7 @@ def test_a_small_mask_of_a_photo_of_four_gigapixels_needs_little_memory(name: st
     )
     contents = formats.Contents([one], 1)
     formats.write(contents, tmp_path / "dst", notes, format_name=name)
-    if formats.FORMATS[name].holds.overlap:
+    if formats.FORMATS[name].capabilities.overlap:
         (back,) = formats.read(tmp_path / "dst", notes).records
         assert masks_of(back) == [mask] and not notes.failures
     else:  # it would be an image of four gigapixels
@@ -271,7 +271,8 @@ def test_the_table_in_the_documents_says_what_the_code_does() -> None:
         for name, cells in rows
     }
     assert documented == {
-        name: {field: getattr(one.holds, field) for field in fields} for name, one in formats.FORMATS.items()
+        name: {field: getattr(one.capabilities, field) for field in fields}
+        for name, one in formats.FORMATS.items()
     }
 
 

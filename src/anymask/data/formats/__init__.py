@@ -1,4 +1,4 @@
-"""The formats annotations are read from and written to, by name; what one is told by.
+"""The annotation formats by name: finding out which one a data set has, reading and writing.
 
 Records of the shape of SA-1B pass between them, so every format can become every other.
 """
@@ -9,19 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from anymask.data.formats.coco import COCO, COCO_POLYGON
-from anymask.data.formats.contents import Contents, Notes, with_keys_of_their_own
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
+from anymask.data.formats.contents import Contents, Notes, with_own_keys
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
 from anymask.data.formats.labelme import LABELME
-from anymask.data.formats.photo_files import MANNERS, Placer
+from anymask.data.formats.photo_writer import LINK_MODES, PhotoWriter
 from anymask.data.formats.sa1b import SA1B
 from anymask.data.formats.voc import VOC
 from anymask.data.formats.yolo import YOLO
 from anymask.errors import BadInput, BadOption
 
 __all__ = [
-    "FORMATS", "MANNERS", "Contents", "Format", "Holds", "Notes", "detect", "find_format", "read", "write",
+    "FORMATS", "LINK_MODES", "Capabilities", "Contents", "Format", "Notes", "detect", "find_format", "read",
+    "write",
 ]  # fmt: skip
 ALL = (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)
 FORMATS: dict[str, Format] = {one.name: one for one in ALL}
@@ -37,12 +38,12 @@ def find_format(name: str) -> Format:
 
 
 def detect(path: Path) -> Format:
-    """The format of a folder, a shard or a file. Raises BadInput when it cannot be told."""
+    """The format of a folder, a shard or a file. Raises BadInput when it looks like none."""
     if not path.exists():
         raise BadInput(f"not found: {path}")
-    look = Look.at(path)
+    clues = FormatClues.at(path)
     for one in DETECTED:
-        if one.seen_in(look):
+        if one.matches(clues):
             return one
     raise BadInput(f"cannot tell the format of {path}: say it with --from ({', '.join(FORMATS)})")
 
@@ -58,7 +59,7 @@ def read(
         raise BadInput(f"not found: {path}")
     one = detect(path) if format_name == "auto" else find_format(format_name)
     contents = one.read(path, notes, photo_folder)
-    return replace(contents, records=with_keys_of_their_own(contents.records))
+    return replace(contents, records=with_own_keys(contents.records))
 
 
 def write(
@@ -70,5 +71,6 @@ def write(
     Raises StorageError, BadOption.
     """
     one = find_format(format_name)
-    manner = photos or ("link" if one.holds.photos else "none")
-    one.write(contents, folder, notes, Placer(manner, notes))
+    mode = photos or ("link" if one.capabilities.photos else "none")
+    counted = replace(contents, records=one.noting_losses(contents.records, notes))
+    one.write(counted, folder, notes, PhotoWriter(mode, notes))

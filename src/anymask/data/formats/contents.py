@@ -6,28 +6,26 @@ Knows no format. Readers make every mask run lengths of the size of its photo; w
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Record
-from anymask.errors import AnymaskError, BadInput, StorageError
+from anymask.core.polygons import coco_rings
+from anymask.data.keys import UniqueKeys, safe_key
+from anymask.data.record import Annotation, Record
+from anymask.errors import AnymaskError, BadInput, StorageError, reason
 
 Item = TypeVar("Item")
 Fields = dict[str, Any]
 NO_CATEGORY = "object"  # what masks without a category are called where a format wants one
 SCORES = ("predicted_iou", "stability_score", "probability", "score")
-MAX_NAME_BYTES = 200  # of one part of a path; file systems take 255
 
 
 @dataclass(slots=True)
 class Notes:
-    """Collected while reading and writing, told once at the end.
+    """Collected while reading and writing, reported once at the end.
 
     `changes`: how often something could not be kept, by what it was; `first`: where that was seen first.
     `failures`: files or annotations that could not be used, and why.
@@ -45,9 +43,17 @@ class Notes:
     def failed(self, where: str, error: object) -> None:
         self.failures.append((where, str(error)))
 
+    def lines(self) -> list[str]:
+        """The changes, for people."""
+        return [f"note: {n:,} x {what} (first: {self.first[what]})" for what, n in self.changes.items()]
+
+    def __add__(self, other: Notes) -> Notes:
+        changes, first = self.changes + other.changes, other.first | self.first
+        return Notes(changes, first, [*self.failures, *other.failures])
+
     @contextlib.contextmanager
-    def surviving(self, where: str) -> Iterator[None]:
-        """What goes wrong with one photo does not stop the others; a disk that takes no more does."""
+    def catching(self, where: str) -> Iterator[None]:
+        """Errors of one photo become failures, so that the others go on; StorageError (disk full) passes."""
         try:
             yield
         except StorageError:
@@ -57,9 +63,32 @@ class Notes:
         except MemoryError:
             self.failed(where, "not enough memory")
         except OSError as error:
-            self.failed(where, error.strerror or error)
+            self.failed(where, reason(error))
         except Exception as error:  # a file nobody thought of must not cost the others
             self.failed(where, f"internal error, {type(error).__name__}: {error}")
+
+    def each(self, items: Iterable[tuple[str, Item]], read: Callable[[Item], Record]) -> Iterator[Record]:
+        """The records of named items; those that cannot be read become failures."""
+        for where, item in items:
+            record = None
+            with self.catching(where):
+                record = read(item)
+            if record is not None:
+                yield record
+
+    def each_annotation(
+        self, found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str
+    ) -> list[Fields]:
+        """The annotations of one photo, counted from 1; those that cannot be used become failures."""
+        annotations = []
+        for number, one in enumerate(found, 1):
+            try:
+                fields = read(number, one)
+            except BadInput as error:
+                self.failed(f"{where}, annotation {number}", error)
+            else:
+                annotations += [fields] if fields else []
+        return annotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +103,37 @@ class Contents:
     categories: Mapping[str, int] = field(default_factory=dict)
 
 
-def annotation_of(number: int, mask: Mask, category: str | None = None, **more: Any) -> Fields:
-    """A mask as an annotation; `number` counts those of a photo from 1."""
-    named = {} if category is None else {"category": category}
-    return {
-        "id": number,
-        "segmentation": mask.rle,
-        "bbox": list(mask.bbox_xywh),
-        "area": mask.area,
-        **named,
-        **more,
-    }
-
-
-def box_annotation(
-    number: int, xywh: tuple[float, float, float, float], category: str | None, **more: Any
-) -> Fields:
-    """A thing of which only the box is known."""
-    named = {} if category is None else {"category": category}
-    return {"id": number, "bbox": list(xywh), "area": xywh[2] * xywh[3], **named, **more}
-
-
 def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
     """An annotation that writers can rely on: its mask, if any, as run lengths of the size of the photo.
 
     Raises BadInput when it has neither a mask nor a box, or one that makes no sense.
     """
+    found = undrawn(fields, size_hw, where, notes)
+    return _drawn(found, size_hw) if isinstance(found.get("segmentation"), list) else found
+
+
+def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
+    """The same, checked alike, but polygons stay as they are: drawing all of a large data set takes long."""
     if not isinstance(fields, dict):
         raise BadInput(f"expected an annotation to be an object, got {type(fields).__name__}")
     segmentation = fields.get("segmentation")
     if isinstance(segmentation, list):
         segmentation = _proper_rings(segmentation, where, notes)
+    has_box = _is_box(fields.get("bbox"))
     if not segmentation:
-        return {k: v for k, v in fields.items() if k != "segmentation"} | {"bbox": _checked_box(fields)}
-    mask = Annotation({"segmentation": segmentation}, size_hw).mask
+        if not has_box:
+            raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
+        return {k: v for k, v in fields.items() if k != "segmentation"}
+    found = {**fields, "segmentation": segmentation}
+    if not (has_box and isinstance(fields.get("area"), int | float) and isinstance(segmentation, list)):
+        return _drawn(found, size_hw)
+    for _ in coco_rings(segmentation, max(size_hw)):  # raises what drawing would
+        pass
+    return found
+
+
+def _drawn(fields: Fields, size_hw: tuple[int, int]) -> Fields:
+    mask = Annotation(fields, size_hw).mask
     assert mask is not None
     if mask.size_hw != size_hw:
         raise BadInput(f"expected a mask of {size_hw} (h, w) as the photo, got {mask.size_hw}")
@@ -125,12 +151,6 @@ def _proper_rings(polygons: list[Any], where: str, notes: Notes) -> list[Any]:
     return proper
 
 
-def _checked_box(fields: Fields) -> Any:
-    if not _is_box(fields.get("bbox")):
-        raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
-    return fields["bbox"]
-
-
 def _is_box(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 4 and _is_numbers(value)
 
@@ -143,75 +163,23 @@ def checked_size(image: Any) -> tuple[int, int] | None:
     """Height and width as an image entry gives them; None where it gives none. Raises BadInput."""
     if not isinstance(image, dict):
         raise BadInput(f"expected 'image' to be an object, got {type(image).__name__}")
-    sides: Any = image.get("height"), image.get("width")
-    if sides == (None, None):
+    height: Any = image.get("height")
+    width: Any = image.get("width")
+    if height is width is None:
         return None
-    if (
-        not all(isinstance(v, int | float) and v > 0 and v == v // 1 for v in sides)
-        or math.prod(sides) >= 2**32
-    ):
-        raise BadInput(f"expected a width and a height in pixels, got {sides[1]!r} x {sides[0]!r}")
-    return int(sides[0]), int(sides[1])
+    whole = all(isinstance(v, int | float) and v > 0 and v == v // 1 for v in (height, width))
+    if not whole or height * width >= 2**32:
+        raise BadInput(f"expected a width and a height in pixels, got {width!r} x {height!r}")
+    return int(height), int(width)
 
 
-def each(items: Iterable[tuple[str, Item]], read: Callable[[Item], Record], notes: Notes) -> Iterator[Record]:
-    """The records of named items; of those that cannot be read a note."""
-    for where, item in items:
-        record = None
-        with notes.surviving(where):
-            record = read(item)
-        if record is not None:
-            yield record
-
-
-def each_annotation(
-    found: Iterable[Any], read: Callable[[int, Any], Fields | None], where: str, notes: Notes
-) -> Iterator[Fields]:
-    """The annotations of one photo, counted from 1; of those that cannot be used a note."""
-    for number, one in enumerate(found, 1):
-        try:
-            fields = read(number, one)
-        except BadInput as error:
-            notes.failed(f"{where}, annotation {number}", error)
-            continue
-        if fields is not None:
-            yield fields
-
-
-def with_keys_of_their_own(records: Iterable[Record]) -> Iterator[Record]:
-    """Keys that can be file names, no two alike even where the file system ignores case; photos without an
-    id are counted.
-    """
-    taken: set[str] = set()
+def with_own_keys(records: Iterable[Record]) -> Iterator[Record]:
+    """Keys that are safe and unique; photos without an id are counted."""
+    keys = UniqueKeys()
     for place, record in enumerate(records, 1):
-        wanted = safe_key(record.key)
-        key, number = wanted, 1
-        while key.casefold() in taken:
-            number += 1
-            key = f"{wanted}-{number}"
-        taken.add(key.casefold())
         image = {"image_id": place, **record.fields["image"]}
-        yield replace(record, key=key, fields={**record.fields, "image": image})
-
-
-def safe_key(name: str) -> str:
-    """A relative path that stays below the folder it is joined to and that a file system takes."""
-    clean = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
-    parts = [_short(part) for part in clean.split("/") if part not in ("", ".", "..")]
-    return "/".join(part.lstrip(".") or "photo" for part in parts) or "photo"
-
-
-def _short(part: str) -> str:
-    content = part.encode("utf-8", "replace")
-    if len(content) <= MAX_NAME_BYTES:
-        return part
-    digest = hashlib.sha256(content).hexdigest()[:8]
-    return f"{content[: MAX_NAME_BYTES - 10].decode('utf-8', 'ignore')}-{digest}"
-
-
-def stem(name: str) -> str:
-    """A path without the suffix of its file."""
-    return os.path.splitext(name)[0]
+        fields = {**record.fields, "image": image}
+        yield replace(record, key=keys.of(safe_key(record.key)), fields=fields)
 
 
 def category_of(fields: Fields) -> str:
@@ -220,30 +188,19 @@ def category_of(fields: Fields) -> str:
     return NO_CATEGORY if category is None or category == "" else str(category)
 
 
-# What formats lose, and how it is said; each is asked of one annotation.
-LOSSES: dict[str, tuple[str, Callable[[Annotation], bool]]] = {
-    "categories": ("categories not kept", lambda one: one.category is not None),
-    "scores": ("scores not kept", lambda one: any(name in one.fields for name in SCORES)),
-    "boxes": ("boxes without a mask left out", lambda one: "segmentation" not in one.fields),
-    "empty": ("empty masks left out", lambda one: "segmentation" in one.fields and is_empty(one)),
+def _lost_masks(is_lost: Callable[[Annotation], bool]) -> Callable[[Record], int]:
+    return lambda record: sum(map(is_lost, record.annotations))
+
+
+# What a format without a capability leaves out of a record: what it is called, and how much of it there is.
+LOSSES: dict[str, tuple[str, Callable[[Record], int]]] = {
+    "categories": ("categories not kept", _lost_masks(lambda one: one.category is not None)),
+    "scores": ("scores not kept", _lost_masks(lambda one: any(name in one.fields for name in SCORES))),
+    "boxes": ("boxes without a mask left out", _lost_masks(lambda one: "segmentation" not in one.fields)),
+    "empty": ("empty masks left out", _lost_masks(lambda one: one.mask is not None and one.mask.is_empty)),
+    "crowd": ("groups (crowd) left out", lambda record: len(record.crowd)),
+    "ignore": ("ignored pixels of a photo not kept", lambda record: bool(record.fields.get("ignore"))),
 }
-
-
-def is_empty(annotation: Annotation) -> bool:
-    mask = annotation.mask
-    return mask is None or mask.is_empty
-
-
-def note_losses(record: Record, losses: Iterable[str], notes: Notes) -> None:
-    """Counts what a writer leaves out: keys of `LOSSES`, or `crowd` or `ignore` of a photo."""
-    for name in losses:
-        if name == "crowd":
-            notes.changed("groups (crowd) left out", record.key, len(record.crowd))
-        elif name == "ignore":
-            notes.changed("ignored pixels of a photo not kept", record.key, bool(record.fields.get("ignore")))
-        else:
-            what, is_lost = LOSSES[name]
-            notes.changed(what, record.key, sum(map(is_lost, record.annotations)))
 
 
 class Numbering:
@@ -254,6 +211,12 @@ class Numbering:
         self._next = first
         for name, number in declared.items():
             self._give(name, number)
+
+    @classmethod
+    def without_gaps(cls, declared: Mapping[str, int], first: int) -> Numbering:
+        """For formats whose numbers are places in a list: counted anew from `first`, in the same order."""
+        ordered = sorted(declared, key=lambda name: declared[name])
+        return cls({name: place for place, name in enumerate(ordered, first)}, first)
 
     def number(self, name: str, wanted: Any = None) -> int:
         if name not in self.numbers:

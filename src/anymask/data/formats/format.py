@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anymask.data.formats.contents import Contents, Notes
-from anymask.data.formats.json_files import Look
-from anymask.data.formats.photo_files import Placer
+from anymask.data.formats.contents import LOSSES, Contents, Notes
+from anymask.data.formats.json_files import FormatClues
+from anymask.data.formats.photo_writer import PhotoWriter
+from anymask.data.record import Record
 
 Read = Callable[[Path, Notes, Path | None], Contents]
-Write = Callable[[Contents, Path, Notes, Placer], None]
+Write = Callable[[Contents, Path, Notes, PhotoWriter], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
-    """What survives writing and reading exactly. `photos`: they lie beside the annotations."""
+class Capabilities:
+    """What is kept exactly by writing and reading. `photos`: they lie beside the annotations."""
 
     holes: bool = True
     parts: bool = True
@@ -25,18 +26,30 @@ class Holds:
     boxes: bool = True
     categories: bool = True
     scores: bool = True
+    crowd: bool = True
+    ignore: bool = True
     photos: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """`read(path, notes, photo_folder)`: photos that do not lie where the format has them are looked for in
-    `photo_folder`. `write(contents, folder, notes, placer)`. `seen_in(look)`: whether it looks like it.
+    `photo_folder`. `write(contents, folder, notes, photos)`. `matches(clues)`: whether data looks like it.
     """
 
     name: str
-    title: str
-    holds: Holds
+    capabilities: Capabilities
     read: Read
     write: Write
-    seen_in: Callable[[Look], bool]
+    matches: Callable[[FormatClues], bool]
+
+    def noting_losses(self, records: Iterable[Record], notes: Notes) -> Iterator[Record]:
+        """The records; what the format cannot hold of them is counted."""
+        lost = [loss for name, loss in LOSSES.items() if not getattr(self.capabilities, name)]
+
+        def count(record: Record) -> Record:
+            for what, times in lost:
+                notes.changed(what, record.key, times(record))
+            return record
+
+        return notes.each(((record.key, record) for record in records), count)

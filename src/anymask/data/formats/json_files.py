@@ -1,40 +1,50 @@
-"""JSON files of annotations: reading one, and telling what kind it is."""
+"""JSON files of annotations: reading one, and finding out which format it has."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anymask.data.formats.photo_files import list_files
-from anymask.data.records import Blob
-from anymask.errors import BadInput
+from anymask.data.formats.contents import Fields, Notes
+from anymask.data.listing import list_files, with_suffix
+from anymask.data.record import Blob
+from anymask.errors import BadInput, mapped
 
-PEEKED_AT = 20  # files of a folder that are opened to tell its format
+PEEKED_AT = 20  # files of a folder that are opened to find out its format
 LARGE = 1 << 26  # bytes; JSON over it is taken for COCO: no other format puts all photos into one file
 
 
-def read_object(blob: Blob, where: str) -> dict[str, Any]:
+def read_object(blob: Blob, where: str) -> Fields:
     """Raises BadInput for what is not a JSON object."""
-    try:
+    with mapped((ValueError, RecursionError), BadInput, f"{where} is damaged or no JSON"):
         found = json.loads(blob.read())
-    except OSError as error:
-        raise BadInput(f"{where} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where} is damaged or no JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadInput(f"{where}: expected a JSON object, got {type(found).__name__}")
     return found
 
 
+def each_object(
+    files: Mapping[str, Blob], accepts: Callable[[Fields], bool], passed_over: str, notes: Notes
+) -> Iterator[tuple[str, tuple[str, Blob, Fields]]]:
+    """Name, file and content of the JSON files that are of a format; of the others a note."""
+    for name, blob in with_suffix(files, ".json").items():
+        try:
+            fields = read_object(blob, name)
+        except BadInput as error:
+            notes.failed(str(blob.path), error)
+            continue
+        if accepts(fields):
+            yield f"{blob.path}:{name}", (name, blob, fields)
+        else:
+            notes.changed(passed_over, name)
+
+
 def encoded(value: Any) -> bytes:
-    """On one line; readable, except for file names that are no text."""
-    try:
-        return json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value).encode("ascii")
+    """On one line; readable. In file names that are no UTF-8 the bytes that are none become JSON escapes."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def is_coco(found: Container[str]) -> bool:
@@ -50,23 +60,24 @@ def is_labelme(found: Container[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a format is told by: the names of some files, and the keys of the first JSON objects there."""
+class FormatClues:
+    """What a format is recognised by: names of files, and the keys of the first JSON objects there."""
 
     path: Path
     names: tuple[str, ...]
     objects: tuple[frozenset[str], ...]
 
     @classmethod
-    def at(cls, path: Path) -> Look:
+    def at(cls, path: Path) -> FormatClues:
         """Raises BadInput when a shard cannot be read."""
         known = path.is_dir() or path.suffix.lower() in (".json", ".tar")
         files = list_files(path) if known else {path.name: Blob(path)}
-        described = [blob for name, blob in files.items() if name.lower().endswith(".json")]
-        return cls(path, tuple(files), tuple(_keys(blob) for blob in described[:PEEKED_AT]))
+        blobs = [*with_suffix(files, ".json").values()][:PEEKED_AT]
+        return cls(path, tuple(files), tuple(keys_of(blob) for blob in blobs))
 
 
-def _keys(blob: Blob) -> frozenset[str]:
+def keys_of(blob: Blob) -> frozenset[str]:
+    """Of the JSON object in a file; none where there is no such object."""
     if blob.length is None and blob.path.stat().st_size > LARGE:
         return frozenset(("images", "annotations"))
     try:

@@ -1,4 +1,4 @@
-"""Rings of a mask joined to one by bridges without width, for formats that know neither holes nor parts.
+"""Keyhole polygons: rings of a mask joined by bridges without width, for formats without holes or parts.
 
 A bridge is walked there and back, so it encloses nothing: filled by the even-odd or by the non-zero rule, the
 joined ring is exactly the mask. Bridges to holes run straight up through the piece; programs that also draw
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anymask.core.polygons import Ring
 
 Point = tuple[int, int]
-MOST_CORNERS = 400  # of a ring, looked at to find a short bridge to it
+MAX_CORNERS = 400  # of a ring, looked at to find a short bridge to it
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class _Node:
         self.joined.setdefault(corner, []).append((distance, point, other))
 
 
-def one_ring_per_piece(pieces: Sequence[Sequence[Ring]]) -> list[Ring]:
+def bridge_holes(pieces: Sequence[Sequence[Ring]]) -> list[Ring]:
     """Of each piece, given as `Mask.polygons` gives it, one ring that leaves out its holes."""
     return [_walk(_with_holes(rings)[0]) for rings in pieces]
 
 
-def one_ring(pieces: Sequence[Sequence[Ring]]) -> Ring:
+def bridge_rings(pieces: Sequence[Sequence[Ring]]) -> Ring:
     """All pieces with their holes as one ring, N x 2 xy. `pieces` has at least one."""
     nodes = [_with_holes(rings)[0] for rings in pieces]
     boxes = np.array([(*node.ring.min(axis=0), *node.ring.max(axis=0)) for node in nodes])
@@ -97,7 +97,7 @@ def _distances(boxes: NDArray[np.int64], box: NDArray[np.int64]) -> NDArray[np.i
 
 
 def _join_nearest(one: _Node, other: _Node) -> None:
-    steps = [1 + (len(node.ring) - 1) // MOST_CORNERS for node in (one, other)]
+    steps = [1 + (len(node.ring) - 1) // MAX_CORNERS for node in (one, other)]
     ours, theirs = one.ring[:: steps[0]], other.ring[:: steps[1]]
     distances = ((ours[:, None] - theirs[None]) ** 2).sum(axis=2)
     i, j = np.unravel_index(int(np.argmin(distances)), distances.shape)

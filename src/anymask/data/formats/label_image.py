@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.records import Annotation, Blob
-from anymask.errors import BadImage, BadInput
+from anymask.data.record import Blob
+from anymask.errors import BadImage, BadInput, mapped
 from anymask.settings import get_settings
 
 if TYPE_CHECKING:
@@ -45,12 +45,6 @@ def note_what_was_covered(
             notes.changed(HIDDEN, where)
         elif painted[number].area < mask.area:
             notes.changed(COVERED, where)
-
-
-def masks_with_numbers(annotations: Sequence[Annotation]) -> list[tuple[int, Mask]]:
-    """Those that have pixels, numbered from 1 in their order."""
-    masks = [mask for annotation in annotations if (mask := annotation.mask) is not None and mask.area]
-    return list(enumerate(masks, 1))
 
 
 def take_apart(labels_HW: NDArray[Any]) -> dict[int, Mask]:
@@ -111,16 +105,14 @@ def read_png(blob: Blob, colours: Mapping[tuple[int, int, int], int] | None = No
 def _opened(blob: Blob) -> Any:
     from PIL.PngImagePlugin import PngImageFile
 
-    try:  # not Image.open, which has a pixel limit of its own
-        image = PngImageFile(io.BytesIO(blob.read()), "")
+    with mapped(Exception, BadImage, f"{blob.path}: damaged or no PNG"):  # decoders raise nearly everything
+        image = PngImageFile(
+            io.BytesIO(blob.read()), ""
+        )  # not Image.open, which has a pixel limit of its own
         limit, (width, height) = get_settings().max_pixels, image.size
         if not 0 < width * height <= limit:
             raise BadImage(f"{blob.path}: expected at most {limit:,} pixels, got {width} x {height}")
         image.load()
-    except BadImage:
-        raise
-    except Exception as error:  # decoders raise nearly everything on damaged files
-        raise BadImage(f"{blob.path}: damaged or no PNG: {' '.join(str(error).split())}") from error
     return image
 
 
@@ -129,10 +121,9 @@ def _numbers_of_colours(
 ) -> NDArray[Any]:
     codes_HW = np.dot(rgb_HW3.astype(np.uint32), np.array([1 << 16, 1 << 8, 1], np.uint32))
     found, places = np.unique(codes_HW, return_inverse=True)
-    numbers = []
-    for code in found.tolist():
-        colour = (code >> 16, code >> 8 & 255, code & 255)
+    shown = [(code >> 16, code >> 8 & 255, code & 255) for code in found.tolist()]
+    for colour in shown:
         if colour not in colours:
             raise BadImage(f"{blob.path}: the colour {colour} stands for nothing here")
-        numbers.append(colours[colour])
+    numbers = [colours[colour] for colour in shown]
     return np.array(numbers, np.uint8 if max(numbers) < 256 else np.uint16)[places].reshape(codes_HW.shape)

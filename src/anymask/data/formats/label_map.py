@@ -12,43 +12,41 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from anymask.data.formats.contents import Contents, Notes, annotation_of, each, note_losses, stem
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
+from anymask.data.formats.contents import Contents, Notes
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_image import (
     LARGEST,
-    masks_with_numbers,
     note_what_was_covered,
     paint,
     png_of,
     read_png,
     take_apart,
 )
-from anymask.data.formats.photo_files import Placer, find_photo, list_files, photos_by_stem
-from anymask.data.records import Blob, Record
+from anymask.data.formats.photo_writer import PhotoWriter
+from anymask.data.keys import stem
+from anymask.data.listing import find_photo, list_files, photos_by_stem, with_suffix
+from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 FOLDER = "masks"
 TOO_MANY = f"masks beyond {LARGEST:,} of a photo left out"
-LOST = ("categories", "scores", "boxes", "empty", "crowd", "ignore")
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """Raises BadInput when there is no PNG."""
     root = path / FOLDER if (path / FOLDER).is_dir() else path
-    files = {name: blob for name, blob in list_files(root).items() if name.lower().endswith(".png")}
+    files = with_suffix(list_files(root), ".png")
     if not files:
         raise BadInput(f"expected PNG files of label numbers in {path}, found none")
     folders = [*filter(None, [photo_folder]), path / "images"]
-    photos = {k: v for folder in folders[::-1] if folder.is_dir() for k, v in _photos(folder).items()}
+    photos: dict[str, tuple[str, Blob]] = {}
+    for folder in filter(Path.is_dir, folders[::-1]):
+        photos |= photos_by_stem(list_files(folder))
     read_one = partial(_record, photos=photos)
     items = [(str(blob.path), (stem(name), blob)) for name, blob in files.items()]
-    return Contents(each(items, read_one, notes), len(items))
-
-
-def _photos(folder: Path) -> dict[str, tuple[str, Blob]]:
-    return photos_by_stem(list_files(folder).items())
+    return Contents(notes.each(items, read_one), len(items))
 
 
 def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> Record:
@@ -62,35 +60,27 @@ def _record(named: tuple[str, Blob], photos: Mapping[str, tuple[str, Blob]]) -> 
     return Record(key, {"image": image, "annotations": annotations}, photo)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.surviving(record.key):
-            _write_one(record, folder / FOLDER / f"{record.key}.png", notes)
-            placer.place(record, folder / "images")
+        with notes.catching(record.key):
+            shown = [mask for one in record.annotations if (mask := one.mask) is not None and mask.area]
+            notes.changed(TOO_MANY, record.key, max(0, len(shown) - LARGEST))
+            masks = list(enumerate(shown[:LARGEST], 1))
+            labels = paint(masks, record.size_hw)
+            note_what_was_covered(masks, take_apart(labels), record.key, notes)
+            write_atomically(folder / FOLDER / f"{record.key}.png", png_of(labels))
+            photos.write(record, folder / "images")
 
 
-def _write_one(record: Record, path: Path, notes: Notes) -> None:
-    make_folder(path.parent)
-    note_losses(record, LOST, notes)
-    masks = masks_with_numbers(record.annotations)
-    notes.changed(TOO_MANY, record.key, max(0, len(masks) - LARGEST))
-    labels = paint(masks[:LARGEST], record.size_hw)
-    note_what_was_covered(masks[:LARGEST], take_apart(labels), record.key, notes)
-    write_atomically(path, png_of(labels))
-
-
-def _seen_in(look: Look) -> bool:
-    inside = look.path / FOLDER
-    names = tuple(name for name in look.names if not name.startswith("images/"))
+def _matches(clues: FormatClues) -> bool:
+    inside = clues.path / FOLDER
+    names = tuple(name for name in clues.names if not name.startswith("images/"))
     return bool(names) and (inside.is_dir() or all(name.lower().endswith(".png") for name in names))
 
 
-LABEL_MAP = Format(
-    "label-map",
-    "PNG with the number of the mask of each pixel",
-    Holds(overlap=False, empty=False, boxes=False, categories=False, scores=False, photos=False),
-    read,
-    write,
-    _seen_in,
-)
+KEPT = Capabilities(
+    overlap=False, empty=False, boxes=False, categories=False, scores=False, crowd=False, ignore=False,
+    photos=False,
+)  # fmt: skip
+LABEL_MAP = Format("label-map", KEPT, read, write, _matches)

@@ -10,11 +10,10 @@ small PNG, which holds it exactly. Scores are further keys of a shape, which Lab
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,72 +21,34 @@ import numpy as np
 from PIL import Image
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    annotation_of,
-    box_annotation,
-    category_of,
-    checked_size,
-    each,
-    each_annotation,
-    note_losses,
-    stem,
-)
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look, encoded, is_labelme, read_object
-from anymask.data.formats.photo_files import (
-    Placer,
-    find_photo,
-    list_files,
-    photo_name,
-    photos_by_stem,
-    size_of,
-)
-from anymask.data.records import Annotation, Blob, Record
-from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.data.formats.contents import Contents, Fields, Notes, category_of, checked_size
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import each_object, encoded, is_labelme
+from anymask.data.formats.photo_writer import PhotoWriter, photo_name
+from anymask.data.keys import stem
+from anymask.data.listing import find_photo, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.record import Annotation, Blob, Record, annotation_of, box_annotation
+from anymask.errors import BadInput, mapped
+from anymask.files import write_atomically
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
-LOST = ("empty", "crowd", "ignore")
 NO_AREA = "shapes without an area (points, lines) passed over"
 NO_LABELME = "JSON files that are not of LabelMe passed over"
-MOST_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
+MAX_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
 OF_A_SHAPE = {"label", "points", "group_id", "shape_type", "mask", "flags", "description"}
 OF_A_MASK = {
-    "id",
-    "segmentation",
-    "bbox",
-    "area",
-    "category",
-    "flags",
-    "description",
-    "category_id",
-    "iscrowd",
-}
+    "id", "segmentation", "bbox", "area", "category", "flags", "description", "category_id", "iscrowd",
+}  # fmt: skip
+NO_PNG = (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError)  # of damaged ones
 CORNERS_OF_A_CIRCLE = 256
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From a folder or one JSON file. Raises BadInput when a shard cannot be read."""
     files = list_files(path)
-    found = [(name, blob) for name, blob in files.items() if name.lower().endswith(".json")]
-    read_one = partial(_record, photos=photos_by_stem(files.items()), photo_folder=photo_folder, notes=notes)
-    return Contents(_records(found, read_one, notes), len(found))
-
-
-def _records(found: list[tuple[str, Blob]], read_one: Any, notes: Notes) -> Iterator[Record]:
-    for name, blob in found:
-        try:
-            fields = read_object(blob, name)
-        except BadInput as error:
-            notes.failed(str(blob.path), error)
-            continue
-        if "shapes" not in fields:
-            notes.changed(NO_LABELME, name)
-            continue
-        yield from each([(f"{blob.path}:{name}", (name, blob, fields))], read_one, notes)
+    read_one = partial(_record, photos=photos_by_stem(files), photo_folder=photo_folder, notes=notes)
+    objects = each_object(files, lambda fields: "shapes" in fields, NO_LABELME, notes)
+    return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
 def _record(
@@ -109,7 +70,7 @@ def _record(
     def read_group(number: int, shapes: list[Fields]) -> Fields | None:
         return _annotation(number, shapes, size_hw, key, notes)
 
-    annotations = list(each_annotation(groups, read_group, key, notes))
+    annotations = notes.each_annotation(groups, read_group, key)
     image = {"height": size_hw[0], "width": size_hw[1], "file_name": PurePosixPath(image_path).name}
     return Record(key, {"image": image, "annotations": annotations}, own)
 
@@ -141,10 +102,7 @@ def _annotation(
     notes.changed(NO_AREA, where, len(shapes) - len(masks))
     if not masks:
         return None
-    union = masks[0]
-    for mask in masks[1:]:
-        union = union | mask
-    return annotation_of(number, union, category, **more)
+    return annotation_of(number, reduce(Mask.__or__, masks), category, **more)
 
 
 def _mask_of(shape: Fields, size_hw: tuple[int, int]) -> Mask | None:
@@ -201,30 +159,20 @@ def _drawn_mask(shape: Fields, points: Any, size_hw: tuple[int, int]) -> Mask:
 
 
 def _decoded(text: Any) -> Any:
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image:
-            inside = np.array(image)
-    except (
-        TypeError,
-        binascii.Error,
-        ValueError,
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise BadInput(f"expected 'mask' to be a PNG as base64 text: {error}") from error
+    with (
+        mapped(NO_PNG, BadInput, "expected 'mask' to be a PNG as base64 text"),
+        Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image,
+    ):
+        inside = np.array(image)
     return inside if inside.ndim == 2 else inside.any(axis=2)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.surviving(record.key):
-            note_losses(record, LOST, notes)
-            path = folder / f"{record.key}.json"
-            make_folder(path.parent)
-            placer.place(record, folder)
-            write_atomically(path, encoded(_fields(record)) + b"\n")
+        with notes.catching(record.key):
+            photos.write(record, folder)
+            write_atomically(folder / f"{record.key}.json", encoded(_fields(record)) + b"\n")
 
 
 def _fields(record: Record) -> Fields:
@@ -250,9 +198,11 @@ def _shapes(number: int, annotation: Annotation) -> Iterator[Fields]:
     if mask.is_empty:
         return
     pieces = mask.polygons()
-    if len(pieces) > MOST_POLYGONS or any(len(rings) > 1 for rings in pieces):
+    if len(pieces) > MAX_POLYGONS or any(len(rings) > 1 for rings in pieces):
         x0, y0, x1, y1 = mask.box_xyxy
-        drawn = _png(mask.array_of_box())
+        buffer = io.BytesIO()
+        Image.fromarray(mask.array_of_box()).save(buffer, "PNG")
+        drawn = base64.b64encode(buffer.getvalue()).decode("ascii")
         yield _shape(annotation, "mask", [[x0, y0], [x1 - 1, y1 - 1]], mask=drawn)
         return
     group = number if len(pieces) > 1 else None
@@ -275,15 +225,5 @@ def _shape(annotation: Annotation, kind: str, points: list[Any], **more: Any) ->
     }
 
 
-def _png(inside_HW: Any) -> str:
-    """1 bit for each pixel."""
-    buffer = io.BytesIO()
-    Image.fromarray(inside_HW).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _seen_in(look: Look) -> bool:
-    return any(is_labelme(found) for found in look.objects)
-
-
-LABELME = Format("labelme", "LabelMe JSON", Holds(empty=False), read, write, _seen_in)
+KEPT = Capabilities(empty=False, crowd=False, ignore=False)
+LABELME = Format("labelme", KEPT, read, write, lambda clues: any(map(is_labelme, clues.objects)))

@@ -8,26 +8,20 @@ Read from a folder, a tar shard, a folder of shards or one JSON file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anymask.data.formats.contents import Contents, Notes, checked, checked_size, each, each_annotation, stem
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look, encoded, is_record, read_object
-from anymask.data.formats.photo_files import (
-    Placer,
-    exists,
-    find_photo,
-    list_files,
-    photo_name,
-    photos_by_stem,
-    size_of,
-)
-from anymask.data.records import Blob, Record
+from anymask.data.formats.contents import Contents, Fields, Notes, checked, checked_size
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import each_object, encoded, is_record
+from anymask.data.formats.photo_writer import PhotoWriter, photo_name
+from anymask.data.keys import stem
+from anymask.data.listing import find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 NO_RECORD = "JSON files that are no records passed over"
 
@@ -36,35 +30,25 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     """Raises BadInput when a shard cannot be read."""
     files = list_files(path)
     folder = path if path.is_dir() else path.parent
-    near = files if path.is_dir() or path.suffix.lower() == ".tar" else _beside(path)
-    photos = photos_by_stem(near.items())
-    found = [(name, blob) for name, blob in files.items() if name.lower().endswith(".json")]
-    return Contents(_records(found, photos, [*filter(None, [photo_folder]), folder], notes), len(found))
+    near = files if path.is_dir() or is_tar(path.name) else _beside(path)
+    folders = [*filter(None, [photo_folder]), folder]
+    read_one = partial(_record, photos=photos_by_stem(near), folders=folders, notes=notes)
+    objects = each_object(files, lambda found: "image" in found or "annotations" in found, NO_RECORD, notes)
+    return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
 def _beside(path: Path) -> dict[str, Blob]:
     return {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
 
 
-def _records(
-    found: list[tuple[str, Blob]], photos: Mapping[str, tuple[str, Blob]], folders: list[Path], notes: Notes
-) -> Iterator[Record]:
-    for name, blob in found:
-        try:
-            fields = read_object(blob, name)
-        except BadInput as error:
-            notes.failed(str(blob.path), error)
-            continue
-        if not ("image" in fields or "annotations" in fields):
-            notes.changed(NO_RECORD, name)
-            continue
-        read_one = partial(_record, stem(name), photos=photos, folders=folders, notes=notes)
-        yield from each([(f"{blob.path}:{name}", fields)], read_one, notes)
-
-
 def _record(
-    key: str, fields: Any, photos: Mapping[str, tuple[str, Blob]], folders: list[Path], notes: Notes
+    item: tuple[str, Blob, Fields],
+    photos: Mapping[str, tuple[str, Blob]],
+    folders: list[Path],
+    notes: Notes,
 ) -> Record:
+    name, _, fields = item
+    key = stem(name)
     if not is_record(fields) or not isinstance(fields["annotations"], list):
         raise BadInput("expected a record with 'image' and a list of 'annotations'")
     size_hw = checked_size(fields["image"])
@@ -77,7 +61,7 @@ def _record(
         return checked(one, size_hw, key, notes)
 
     lists = {name: fields[name] for name in ("annotations", "crowd") if fields.get(name)}
-    kept = {name: list(each_annotation(found, check, key, notes)) for name, found in lists.items()}
+    kept = {name: notes.each_annotation(found, check, key) for name, found in lists.items()}
     return Record(key, {**fields, "image": image, "annotations": [], **kept}, photo)
 
 
@@ -91,26 +75,17 @@ def _photo(
     if key in photos:
         return photos[key][1]
     blob = find_photo(folders, [beside, name])
-    return blob if exists(blob) else Blob(folders[-1] / beside)
+    return blob if blob.exists else Blob(folders[-1] / beside)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     for record in contents.records:
-        with notes.surviving(record.key):
-            path = folder / f"{record.key}.json"
-            make_folder(path.parent)
-            placer.place(record, folder)
-            fields = {**record.fields, "image": _image(record)}
-            write_atomically(path, encoded(fields) + b"\n")
+        with notes.catching(record.key):
+            photos.write(record, folder)
+            image = {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
+            fields = {**record.fields, "image": image}
+            write_atomically(folder / f"{record.key}.json", encoded(fields) + b"\n")
 
 
-def _image(record: Record) -> dict[str, Any]:
-    return {**record.fields["image"], "file_name": PurePosixPath(photo_name(record)).name}
-
-
-def _seen_in(look: Look) -> bool:
-    return any(is_record(found) for found in look.objects)
-
-
-SA1B = Format("sa1b", "SA-1B JSON, one file for each photo", Holds(), read, write, _seen_in)
+SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: any(map(is_record, clues.objects)))

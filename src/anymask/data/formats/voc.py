@@ -22,17 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Notes,
-    Numbering,
-    annotation_of,
-    category_of,
-    each,
-    note_losses,
-)
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
+from anymask.data.formats.contents import Contents, Notes, Numbering, category_of
+from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.label_image import (
     LARGEST,
     Labels,
@@ -42,15 +33,15 @@ from anymask.data.formats.label_image import (
     read_png,
     take_apart,
 )
-from anymask.data.formats.photo_files import Placer, list_files, photos_by_stem
+from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.voc_classes import COLOURS, PALETTE, classes_of, labelmap
-from anymask.data.records import Blob, Record
+from anymask.data.listing import list_files, photos_by_stem
+from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
-from anymask.files import make_folder, write_atomically
+from anymask.files import write_atomically
 
 OBJECTS, CLASSES, PHOTOS = "SegmentationObject", "SegmentationClass", "JPEGImages"
 LABEL_FILE = re.compile(rf"^(|.*/)({OBJECTS}|{CLASSES})/(.+)\.png$", re.IGNORECASE)
-LOST = ("scores", "boxes", "empty")
 SMALL_VOID, LARGE_VOID = 255, LARGEST
 
 
@@ -63,15 +54,14 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
             found.setdefault((match[1], match[3]), {})[match[2]] = blob
     if not found:
         raise BadInput(f"expected PNG files in {OBJECTS} or {CLASSES} in {path}, found none")
-    photos = photos_by_stem(files.items())
+    photos = photos_by_stem(files)
     if photo_folder is not None:
-        photos = {
-            f"{PHOTOS}/{k}": v for k, v in photos_by_stem(list_files(photo_folder).items()).items()
-        } | photos
+        elsewhere = photos_by_stem(list_files(photo_folder))
+        photos = {f"{PHOTOS}/{key}": photo for key, photo in elsewhere.items()} | photos
     names, colours = classes_of(files)
     read_one = partial(_record, photos=photos, names=names, colours=colours)
     items = [(str(next(iter(pair.values())).path), (place, pair)) for place, pair in found.items()]
-    return Contents(each(items, read_one, notes), len(items), {n: i for i, n in names.items() if i})
+    return Contents(notes.each(items, read_one), len(items), {n: i for i, n in names.items() if i})
 
 
 def _record(
@@ -91,26 +81,17 @@ def _record(
         raise BadInput(f"{OBJECTS} and {CLASSES} have two sizes: {shown.shape} and {classes_HW.shape} (h, w)")
     masks = take_apart(shown)
     void = masks.pop(SMALL_VOID if shown.dtype == np.uint8 else LARGE_VOID, None)
-    annotations = [
-        annotation_of(
-            number,
-            mask,
-            _class_of(number, mask, labels_HW, classes_HW, names),
-            **({} if objects else {"semantic": True}),
-        )
-        for number, mask in masks.items()
-    ]
+    more = {} if objects else {"semantic": True}
+    categories = {n: _class_of(n, mask, labels_HW, classes_HW, names) for n, mask in masks.items()}
+    annotations = [annotation_of(n, mask, categories[n], **more) for n, mask in masks.items()]
     height, width = shown.shape
-    missing = f"{name}.jpg", Blob(_root_of(pair, name) / PHOTOS / f"{name}.jpg")
+    parents = next(iter(pair.values())).path.parents
+    above = parents[min(name.count("/") + 1, len(parents) - 1)]
+    missing = f"{name}.jpg", Blob(above / PHOTOS / f"{name}.jpg")
     file_name, photo = photos.get(f"{root}{PHOTOS}/{name}") or photos.get(f"{PHOTOS}/{name}") or missing
     image = {"height": height, "width": width, "file_name": file_name.rpartition("/")[2]}
     ignored = {} if void is None else {"ignore": void.rle}
     return Record(root + name, {"image": image, "annotations": annotations, **ignored}, photo)
-
-
-def _root_of(pair: Mapping[str, Blob], name: str) -> Path:
-    path = next(iter(pair.values())).path
-    return path.parents[min(name.count("/") + 1, len(path.parents) - 1)]
 
 
 def _class_of(
@@ -130,23 +111,21 @@ def _class_of(
     return names.get(number, f"class {number}") if number else None
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
-    classes = Numbering(_from_one(contents.categories), first=1)
+    classes = Numbering.without_gaps(contents.categories, first=1)
     keys = []
     for record in contents.records:
-        with notes.surviving(record.key):
+        with notes.catching(record.key):
             _write_one(record, folder, classes, notes)
-            placer.place(record, folder / PHOTOS)
+            photos.write(record, folder / PHOTOS)
             keys.append(record.key)
     listed = folder / "ImageSets" / "Segmentation" / "trainval.txt"
-    make_folder(listed.parent)
     write_atomically(listed, "".join(f"{key}\n" for key in keys).encode("utf-8", "surrogateescape"))
     write_atomically(folder / "labelmap.txt", labelmap(classes.numbers))
 
 
 def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -> None:
-    note_losses(record, LOST, notes)
     shown = [(one, mask) for one in record.annotations if (mask := one.mask) is not None and mask.area]
     if len(shown) >= LARGE_VOID:
         raise BadInput(f"expected fewer than {LARGE_VOID:,} masks, got {len(shown):,}")
@@ -159,9 +138,7 @@ def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -
     class_of = np.full(1 << 16, void, np.uint16)
     class_of[: len(numbers)] = numbers
     for kind, image in ((OBJECTS, labels_HW), (CLASSES, class_of[labels_HW])):
-        path = folder / kind / f"{record.key}.png"
-        make_folder(path.parent)
-        write_atomically(path, png_of(image, PALETTE, small))
+        write_atomically(folder / kind / f"{record.key}.png", png_of(image, PALETTE, small))
 
 
 def _ignored(record: Record, void: int) -> Labels:
@@ -170,20 +147,5 @@ def _ignored(record: Record, void: int) -> Labels:
     return paint([(void, mask) for mask in ignored], record.size_hw)
 
 
-def _from_one(categories: Mapping[str, int]) -> dict[str, int]:
-    ordered = sorted(categories, key=lambda name: categories[name])
-    return {name: place for place, name in enumerate(ordered, 1)}
-
-
-def _seen_in(look: Look) -> bool:
-    return any(LABEL_FILE.match(name) for name in look.names)
-
-
-VOC = Format(
-    "voc",
-    "Pascal VOC PNG files of masks and classes",
-    Holds(overlap=False, empty=False, boxes=False, scores=False),
-    read,
-    write,
-    _seen_in,
-)
+KEPT = Capabilities(overlap=False, empty=False, boxes=False, scores=False)
+VOC = Format("voc", KEPT, read, write, lambda clues: any(map(LABEL_FILE.match, clues.names)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anymask.data.records import Blob
-from anymask.errors import BadInput
+from anymask.data.record import Blob
 
 Colour = tuple[int, int, int]
 NAMES_OF_VOC = (
@@ -46,10 +45,7 @@ def classes_of(files: Mapping[str, Blob]) -> tuple[dict[int, str], dict[Colour, 
 
 
 def _lines(blob: Blob) -> list[str]:
-    try:
-        return [line.strip() for line in blob.read().decode("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{blob.path} cannot be read: {error}") from error
+    return [line.strip() for line in blob.read_text().splitlines() if line.strip()]
 
 
 def _of_labelmap(lines: list[str]) -> tuple[dict[int, str], dict[Colour, int]]:

@@ -1,11 +1,11 @@
-"""YOLO-seg: a text file for each photo, a line for each mask: class number and one polygon, as shares of
-width and height.
+"""YOLO-seg: a text file for each photo, a line for each mask: class number and one polygon, as fractions
+of width and height.
 
     DST/data.yaml            where the photos are, names of the classes
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Holes and parts are joined by bridges without width (`one_ring.py`). A label file does not say how large the
+Holes and parts are joined by bridges without width (`keyhole.py`). A label file does not say how large the
 photo is, so reading needs the photos. Read are `labels` folders beside `images` folders, at any depth, and
 label files beside their photos.
 """
@@ -22,30 +22,19 @@ from pathlib import Path
 import numpy as np
 
 from anymask.core.mask import Mask
-from anymask.data.formats.contents import (
-    Contents,
-    Fields,
-    Notes,
-    Numbering,
-    annotation_of,
-    box_annotation,
-    category_of,
-    each,
-    each_annotation,
-    note_losses,
-    stem,
-)
-from anymask.data.formats.format import Format, Holds
-from anymask.data.formats.json_files import Look
-from anymask.data.formats.keyhole import one_ring
-from anymask.data.formats.photo_files import Placer, is_photo, list_files, size_of
+from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, category_of
+from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.json_files import FormatClues
+from anymask.data.formats.keyhole import bridge_rings
+from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.formats.yolo_names import read_names
-from anymask.data.records import Blob, Record
+from anymask.data.keys import stem
+from anymask.data.listing import is_photo, list_files, size_of
+from anymask.data.record import Blob, Record, annotation_of, box_annotation
 from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
-DIGITS = 8  # of a share: a hundredth of a pixel in photos of a million
-LOST = ("scores", "boxes", "empty", "crowd", "ignore")
+DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
 NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
 
 
@@ -57,25 +46,19 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     labels = {key: (name, files[name]) for name in files if (key := _label_key(name))}
     if not labels:
         raise BadInput(f"expected label files (labels/*.txt) in {path}, found none")
-    photos = {_photo_key(name): (name, blob) for name, blob in files.items() if is_photo(name)}
+    photos = {_without(name, "images"): (name, blob) for name, blob in files.items() if is_photo(name)}
     if photo_folder is not None:
         photos = {stem(name): (name, blob) for name, blob in list_files(photo_folder).items()} | photos
     keys = [*labels, *(key for key in photos if key not in labels and _has_labels(key, labels))]
     read_one = partial(_record, labels=labels, photos=photos, names=names, notes=notes)
     items = [(str(root / labels[key][0]) if key in labels else key, key) for key in keys]
-    return Contents(
-        each(items, read_one, notes), len(items), {name: number for number, name in names.items()}
-    )
+    return Contents(notes.each(items, read_one), len(items), {name: n for n, name in names.items()})
 
 
 def _label_key(name: str) -> str:
     """Empty for text files that are something else."""
     is_label = name.lower().endswith(".txt") and name.rpartition("/")[2].lower() not in NO_LABELS
     return _without(name, "labels") if is_label else ""
-
-
-def _photo_key(name: str) -> str:
-    return _without(name, "images")
 
 
 def _without(name: str, folder: str) -> str:
@@ -103,22 +86,15 @@ def _record(
         raise BadInput("its photo is missing: the size of the photo is not known")
     name, photo = photos[key]
     height, width = size_of(photo)
-    lines = _lines(labels[key][1]) if key in labels else []
+    text = labels[key][1].read_text() if key in labels else ""
+    lines = [line for line in text.splitlines() if line.strip()]
 
     def read_line(number: int, line: str) -> Fields | None:
         return _annotation(number, line, (height, width), names)
 
     image = {"height": height, "width": width, "file_name": name.rpartition("/")[2]}
-    annotations = list(each_annotation(lines, read_line, key, notes))
+    annotations = notes.each_annotation(lines, read_line, key)
     return Record(key, {"image": image, "annotations": annotations}, photo)
-
-
-def _lines(blob: Blob) -> list[str]:
-    try:
-        text = blob.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"no text: {error}") from error
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping[int, str]) -> Fields:
@@ -129,27 +105,25 @@ def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping
         raise BadInput(f"expected numbers, got {line[:60]!r}") from None
     if len(values) < 5 or not all(map(math.isfinite, values)) or values[0] != int(values[0]):
         raise BadInput(f"expected a class number and a polygon, got {line[:60]!r}")
-    number_of_class, shares = int(values[0]), values[1:]
+    number_of_class, fractions = int(values[0]), values[1:]
     category = names.get(number_of_class, str(number_of_class))
-    scored = {"score": shares.pop()} if len(shares) % 2 else {}
+    scored = {"score": fractions.pop()} if len(fractions) % 2 else {}
     height, width = size_hw
-    if len(shares) == 4:
-        x, y, w, h = (share * side for share, side in zip(shares, (width, height) * 2, strict=True))
+    if len(fractions) == 4:
+        x, y, w, h = (fraction * side for fraction, side in zip(fractions, (width, height) * 2, strict=True))
         return box_annotation(number, (x - w / 2, y - h / 2, w, h), category, **scored)
-    ring = np.array(shares).reshape(-1, 2) * (width, height)
+    ring = np.array(fractions).reshape(-1, 2) * (width, height)
     return annotation_of(number, Mask.from_polygons([ring], size_hw), category, **scored)
 
 
-def write(contents: Contents, folder: Path, notes: Notes, placer: Placer) -> None:
+def write(contents: Contents, folder: Path, notes: Notes, photos: PhotoWriter) -> None:
     """Raises StorageError."""
-    classes = Numbering(_from_zero(contents.categories), first=0)
+    classes = Numbering.without_gaps(contents.categories, first=0)
     for record in map(_without_special_folders, contents.records):
-        with notes.surviving(record.key):
-            note_losses(record, LOST, notes)
-            placer.place(record, folder / "images")
-            path = folder / "labels" / f"{record.key}.txt"
-            make_folder(path.parent)
-            write_atomically(path, "".join(_lines_of(record, classes)).encode())
+        with notes.catching(record.key):
+            photos.write(record, folder / "images")
+            lines = "".join(_lines_of(record, classes))
+            write_atomically(folder / "labels" / f"{record.key}.txt", lines.encode())
     make_folder(folder / "images")
     names = sorted((number, name) for name, number in classes.numbers.items())
     listed = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in names)
@@ -163,38 +137,27 @@ def _without_special_folders(record: Record) -> Record:
     return replace(record, key="/".join([*parts, record.key.rpartition("/")[2]])) if parts else record
 
 
-def _from_zero(categories: Mapping[str, int]) -> dict[str, int]:
-    """Class numbers are the places in a list: numbers with gaps, as COCO has, are counted anew."""
-    ordered = sorted(categories, key=lambda name: categories[name])
-    return {name: place for place, name in enumerate(ordered)}
-
-
 def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
     height, width = record.size_hw
     for annotation in record.annotations:
         mask = annotation.mask
         if mask is None or mask.is_empty:
             continue
-        shares = (one_ring(mask.polygons()) / (width, height)).reshape(-1).tolist()
+        fractions = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
         number = classes.number(category_of(annotation.fields))
-        yield f"{number} {' '.join(f'{share:.{DIGITS}f}'.rstrip('0').rstrip('.') for share in shares)}\n"
+        words = (f"{fraction:.{DIGITS}f}".rstrip("0").rstrip(".") for fraction in fractions)
+        yield f"{number} {' '.join(words)}\n"
 
 
-def _seen_in(look: Look) -> bool:
-    names = look.names
-    if look.path.suffix.lower() in (".yaml", ".yml"):
+def _matches(clues: FormatClues) -> bool:
+    names = clues.names
+    if clues.path.suffix.lower() in (".yaml", ".yml"):
         return True
     labels = [stem(name) for name in names if _label_key(name)]
-    photos = {_photo_key(name) for name in names if is_photo(name)}
+    photos = {_without(name, "images") for name in names if is_photo(name)}
     in_folder = any("labels" in name.split("/")[:-1] for name in labels)
     return bool(labels) and (in_folder or any(key in photos for key in labels))
 
 
-YOLO = Format(
-    "yolo",
-    "YOLO-seg text files",
-    Holds(empty=False, boxes=False, scores=False),
-    read,
-    write,
-    _seen_in,
-)
+KEPT = Capabilities(empty=False, boxes=False, scores=False, crowd=False, ignore=False)
+YOLO = Format("yolo", KEPT, read, write, _matches)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 
-from anymask.data.records import Blob
-from anymask.errors import BadInput
+from anymask.data.record import Blob
+from anymask.errors import BadInput, mapped
 
 SUFFIXES = (".yaml", ".yml")
 ENTRY = re.compile(r"""^\s*(?:-\s*|(?P<number>['"]?\d+['"]?)\s*:\s*)(?P<name>.*)$""")
+QUOTED = r"""(?<![^\s,:\[{-])(?:"(?:\\.|[^"\\])*"|'[^']*')"""  # a quote only opens where a value may begin
+ITEM = re.compile(rf"(?:{QUOTED}|[^,])+")
+COMMENT = re.compile(rf"({QUOTED})|(?:^|\s)#.*")
 
 
 def read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
@@ -20,38 +24,29 @@ def read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
     Raises BadInput when a YAML file cannot be understood.
     """
     if path.suffix.lower() in SUFFIXES:
-        return names_of_yaml(_text(Blob(path)), path)
+        return names_of_yaml(Blob(path).read_text(), path)
     for name, blob in files.items():
-        if name.lower().endswith(SUFFIXES) and re.search(r"(?m)^names\s*:", text := _text(blob)):
+        if name.lower().endswith(SUFFIXES) and re.search(r"(?m)^names\s*:", text := blob.read_text()):
             return names_of_yaml(text, blob.path)
     lists = [blob for name, blob in files.items() if name.rpartition("/")[2].lower() == "classes.txt"]
-    lines = _text(lists[0]).split("\n") if lists else []
+    lines = lists[0].read_text().split("\n") if lists else []
     return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
-
-
-def _text(blob: Blob) -> str:
-    try:
-        return blob.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{blob.path} cannot be read: {error}") from error
 
 
 def names_of_yaml(text: str, path: Path) -> dict[int, str]:
     """`names` as a list or as a map from numbers, on one line or on several. Raises BadInput."""
-    lines = text.splitlines()
+    lines = [COMMENT.sub(r"\1", line).rstrip() for line in text.splitlines()]
     at = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
     if at is None:
         return {}
-    inline = _without_comment(lines[at].partition(":")[2]).strip()
-    try:
+    inline = lines[at].partition(":")[2].strip()
+    with mapped(ValueError, BadInput, f"{path}: cannot understand 'names'"):
         if inline:
-            return dict(_inline(inline, lines[at + 1 :]))
-        return dict(_entries(_block(lines[at + 1 :])))
-    except ValueError as error:
-        raise BadInput(f"{path}: cannot understand 'names': {error}") from error
+            return dict(_entries(_inline(inline, lines[at + 1 :])))
+        return dict(_entries(takewhile(lambda line: line[0] in " \t-", filter(None, lines[at + 1 :]))))
 
 
-def _inline(text: str, following: list[str]) -> Iterator[tuple[int, str]]:
+def _inline(text: str, following: list[str]) -> list[str]:
     """`[a, b]` or `{0: a, 1: b}`, perhaps on several lines."""
     closing = {"[": "]", "{": "}"}.get(text[0])
     if closing is None:
@@ -61,21 +56,12 @@ def _inline(text: str, following: list[str]) -> Iterator[tuple[int, str]]:
         line = next(rest, None)
         if line is None:
             raise ValueError(f"no {closing!r} at the end")
-        text += " " + _without_comment(line).strip()
-    parts = [part for part in _split(text[1:-1]) if part.strip()]
-    yield from _entries(parts if closing == "}" else [f"- {part.strip()}" for part in parts])
+        text += " " + line.strip()
+    parts = [part.strip() for part in ITEM.findall(text[1:-1]) if part.strip()]
+    return parts if closing == "}" else [f"- {part}" for part in parts]
 
 
-def _block(lines: list[str]) -> Iterator[str]:
-    for line in map(_without_comment, lines):
-        if not line.strip():
-            continue
-        if not line.startswith((" ", "\t", "-")):
-            return
-        yield line
-
-
-def _entries(lines: Iterator[str] | list[str]) -> Iterator[tuple[int, str]]:
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     for place, line in enumerate(lines):
         entry = ENTRY.match(line)
         if entry is None:
@@ -93,41 +79,3 @@ def _scalar(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     return text
-
-
-def _without_comment(line: str) -> str:
-    """Cut at a # that stands after a space and outside of quotes."""
-    for place, character, quoted in _characters(line):
-        if character == "#" and not quoted and (place == 0 or line[place - 1].isspace()):
-            return line[:place].rstrip()
-    return line.rstrip()
-
-
-def _split(text: str) -> list[str]:
-    """At commas outside of quotes."""
-    parts, start = [], 0
-    for place, character, quoted in _characters(text):
-        if character == "," and not quoted:
-            parts.append(text[start:place])
-            start = place + 1
-    return [*parts, text[start:]]
-
-
-def _characters(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Place, character and whether it is inside quotes. A quote only opens where a value may begin."""
-    quote, fresh, escaped = "", True, False
-    for place, character in enumerate(text):
-        if quote:
-            if escaped:
-                escaped = False
-            elif character == "\\" and quote == '"':
-                escaped = True
-            elif character == quote:
-                quote = ""
-            yield place, character, True
-            continue
-        if fresh and character in "'\"":
-            quote = character
-        yield place, character, bool(quote)
-        if not character.isspace():
-            fresh = character in ",:-[{"

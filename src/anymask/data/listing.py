@@ -1,0 +1,87 @@
+"""The files of a data set, by name: those of folders, members of tar shards. Of photos, reads headers."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from anymask.data.keys import stem
+from anymask.data.record import Blob
+from anymask.errors import BadInput, mapped
+from anymask.files import check_regular
+from anymask.images.reader import image_size
+
+IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def list_files(path: Path, without: Path | None = None) -> dict[str, Blob]:
+    """Files below a folder or in a tar shard (also of shards in a folder) by relative name, sorted.
+
+    Hidden files and what is no regular file are left out, and the folder `without`. Raises BadInput.
+    """
+    if path.is_dir():
+        return _list_folder(path, without.resolve() if without else None)
+    check_regular(path)
+    return list_tar(path) if is_tar(path.name) else {path.name: Blob(path)}
+
+
+def _list_folder(folder: Path, without: Path | None) -> dict[str, Blob]:
+    files: dict[str, Blob] = {}
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(n for n in folders if not is_hidden(n) and Path(where, n).resolve() != without)
+        for name in sorted(names):
+            path = Path(where, name)
+            if is_hidden(name) or not path.is_file():
+                continue
+            if is_tar(name):
+                files |= {f"{stem(name)}/{member}": blob for member, blob in list_tar(path).items()}
+            else:
+                files[path.relative_to(folder).as_posix()] = Blob(path)
+    return files
+
+
+def list_tar(path: Path) -> dict[str, Blob]:
+    """Members of an uncompressed tar shard, in its order. Raises BadInput."""
+    check_regular(path)
+    with (
+        mapped((tarfile.TarError, OSError), BadInput, f"not an uncompressed tar shard: {path}"),
+        tarfile.open(path, "r:") as archive,
+    ):
+        return {
+            m.name: Blob(path, m.offset_data, m.size) for m in archive if m.isfile() and not is_hidden(m.name)
+        }
+
+
+def is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
+
+
+def is_tar(name: str) -> bool:
+    return name.lower().endswith(".tar")
+
+
+def is_photo(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def photos_by_stem(files: Mapping[str, Blob]) -> dict[str, tuple[str, Blob]]:
+    """Name and bytes of photos by their name without suffix."""
+    return {stem(name): (name, blob) for name, blob in files.items() if is_photo(name)}
+
+
+def with_suffix(files: Mapping[str, Blob], suffix: str) -> dict[str, Blob]:
+    return {name: blob for name, blob in files.items() if name.lower().endswith(suffix)}
+
+
+def find_photo(folders: Sequence[Path], names: Iterable[str]) -> Blob:
+    """The first of some files that is there, else the first there might have been."""
+    candidates = [os.path.join(folder, name) for name in dict.fromkeys(names) for folder in folders]
+    return Blob(Path(next(filter(os.path.isfile, candidates), candidates[0])))
+
+
+def size_of(blob: Blob) -> tuple[int, int]:
+    """Height and width of a photo, upright, from its header. Raises BadImage, BadInput."""
+    check_regular(blob.path)
+    return image_size(blob.path if blob.length is None else blob.read())

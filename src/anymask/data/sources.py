@@ -1,0 +1,147 @@
+"""RecordSource: annotated photos with random access, of SA-1B folders and tar shards and of COCO files.
+
+Everything is read on demand: opening a folder or a shard reads only the list of its members, opening a COCO
+file only that file. Knows nothing of training or evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anymask.data.formats.coco import CocoFile
+from anymask.data.formats.contents import Fields, Notes, checked_size, undrawn, with_own_keys
+from anymask.data.formats.json_files import is_record, read_object
+from anymask.data.listing import is_hidden, is_tar, list_files, photos_by_stem, with_suffix
+from anymask.data.record import Blob, Record
+from anymask.errors import BadInput
+
+Entry = tuple[str, Blob, Blob | Fields]
+UNUSABLE = "photos or annotations that cannot be used left out"
+
+
+class RecordSource(Sequence[Record]):
+    """A list of records, read when indexed. `members`: of photos that have further files, those by name.
+    `notes`: what could not be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entries: Sequence[Entry],
+        members: Mapping[Blob, Mapping[str, Blob]] | None = None,
+        notes: Notes | None = None,
+    ) -> None:
+        self.name = name
+        self.notes = notes or Notes()
+        self._entries = entries
+        self._members = members or {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Record:  # type: ignore[override]
+        """Raises BadInput when its JSON is no record."""
+        key, photo, described = self._entries[index]
+        fields = _read_fields(described, key) if isinstance(described, Blob) else described
+        return Record(key, fields, photo, self._members.get(photo, {}))
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all records, without reading them."""
+        return [key for key, _, _ in self._entries]
+
+    def only(self, indices: Sequence[int]) -> RecordSource:
+        return RecordSource(self.name, [self._entries[i] for i in indices], self._members, self.notes)
+
+    def __add__(self, other: RecordSource) -> RecordSource:
+        members = {**self._members, **other._members}
+        entries = [*self._entries, *other._entries]
+        return RecordSource(f"{self.name}+{other.name}", entries, members, self.notes + other.notes)
+
+
+def open_records(*paths: str | os.PathLike[str] | RecordSource) -> RecordSource:
+    """Shards, folders (of shards, of photos or of a COCO file) and COCO files as one source, in their order;
+    what is open already stays as it is.
+
+    Raises BadInput when a path is missing or holds no records.
+    """
+    sources = [p if isinstance(p, RecordSource) else _open_one(Path(p)) for p in paths]
+    if not sources:
+        raise BadInput("expected at least one data set, got none")
+    joined = sources[0]
+    for source in sources[1:]:
+        joined = joined + source
+    return joined
+
+
+def _open_one(path: Path) -> RecordSource:
+    if not path.exists():
+        raise BadInput(f"data set not found: {path}")
+    if path.is_dir():
+        shards = sorted(p for p in path.glob("*.tar") if p.is_file() and not is_hidden(p.name))
+        source = open_records(*shards) if shards else _open_folder(path)
+    elif is_tar(path.name):
+        source = _open_files(path.stem, list_files(path))
+    elif path.suffix.lower() == ".json":
+        source = _open_coco(path)
+    else:
+        raise BadInput(f"expected a folder, a .tar shard or a COCO .json, got {path}")
+    if not len(source):
+        raise BadInput(f"no images with annotations in {path}")
+    return source
+
+
+def _open_folder(path: Path) -> RecordSource:
+    files = dict(sorted(list_files(path).items(), key=lambda named: named[0].split("/")))
+    source = _open_files(path.name, files)
+    return source if len(source) or not with_suffix(files, ".json") else _open_coco(path)
+
+
+def _open_files(name: str, files: Mapping[str, Blob]) -> RecordSource:
+    """Photos that have a JSON file of the same key beside them, in the order of the photos."""
+    photos = {key: blob for key, (_, blob) in photos_by_stem(files).items()}
+    entries: list[Entry] = [
+        (key, photo, files[f"{key}.json"]) for key, photo in photos.items() if f"{key}.json" in files
+    ]
+    return RecordSource(name, entries, _members(files, photos))
+
+
+def _members(files: Mapping[str, Blob], photos: Mapping[str, Blob]) -> dict[Blob, dict[str, Blob]]:
+    """Files `<key>.<name>` that are neither photo nor JSON, by photo and name; the longest key wins."""
+    members: dict[Blob, dict[str, Blob]] = {}
+    for file_name, blob in files.items():
+        key = file_name
+        while (dot := key.rfind(".")) > key.rfind("/"):
+            key = key[:dot]
+            if key in photos:
+                if photos[key] != blob and file_name != f"{key}.json":
+                    members.setdefault(photos[key], {})[file_name[dot + 1 :]] = blob
+                break
+    return members
+
+
+def _open_coco(path: Path) -> RecordSource:
+    notes = Notes()
+    coco = CocoFile.open(path, notes)
+    entries: list[Entry] = [
+        (record.key, record.blob, {**record.fields, "source": "coco"})
+        for record in with_own_keys(coco.records(undrawn))
+    ]
+    for where, why in notes.failures:
+        notes.changed(UNUSABLE, f"{where}: {why}")
+    return RecordSource(path.stem, entries, notes=replace(notes, failures=[]))
+
+
+def _read_fields(blob: Blob, key: str) -> Fields:
+    where = f"{key} in {blob.path}"
+    fields = read_object(blob, where)
+    if not is_record(fields) or checked_size(fields["image"]) is None:
+        raise BadInput(f"{where}: expected a record with 'annotations' and the size of its 'image'")
+    for name in ("annotations", "crowd"):
+        found = fields.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise BadInput(f"{where}: expected {name!r} to be a list of objects")
+    return fields

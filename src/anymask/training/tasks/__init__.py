@@ -1,0 +1,1 @@
+"""Training tasks: interactive masks, boxes and edges, with their losses and the simulated annotator."""
