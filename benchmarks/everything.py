@@ -142,13 +142,13 @@ class SceneBehind:
 
 def ours(folder: Path, photo: str, points: int, backend: str) -> dict[str, Any]:
     from anymask.api import Model
+    from anymask.automatic.generator import everything
     from anymask.backends.registry import open_backend
-    from anymask.inference.generator import everything
 
     encode, replace, total = Watch(), Watch(), Watch()
     model = Model(SceneBehind(open_backend(backend, folder / f"{NAME}.json"), encode, replace))
     pixels = read(photo)
-    found = total.timed(lambda: everything(model, pixels, "reference", points_per_side=points))
+    found = total.timed(lambda: everything(model, pixels, "sam_default", points_per_side=points))
     return {
         "seconds": total.seconds - encode.seconds - replace.seconds,
         "processor_seconds": total.processor - encode.processor - replace.processor,

@@ -18,6 +18,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from anymask.automatic.generator import everything, everything_encoded
+from anymask.automatic.probability import MaskProbability
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidates
 from anymask.core.embedding import Embedding
@@ -39,7 +41,9 @@ def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Mode
     after a colon, as in `torch:cuda:1`. `threads`: 0 means all cores. `auto` and 0 give way to the
     settings. Raises ModelNotFound, WeightsError, MissingExtra, BadOption.
     """
-    return Model(**model_facts(name, backend, threads))
+    model = Model(**model_facts(name, backend, threads))
+    MaskProbability.of_card(model.automatic)  # damaged coefficients are reported now, not after a photo
+    return model
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,15 +63,20 @@ class Model(LoadedModel):
         return EncodedImage(self, encoding.embedding, pixels_HW3 if refines else None)
 
     def everything(
-        self, source: Any, /, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+        self,
+        source: Any,
+        /,
+        preset: str = "default",
+        *,
+        box: ArrayLike | None = None,
+        progress: Progress | None = None,
+        **changes: Any,
     ) -> list[AutomaticMask]:
         """Automatic masks: everything in an image, without prompts. See `EncodedImage.everything`.
 
         Raises BadImage, BadOption.
         """
-        from anymask.inference.generator import everything
-
-        return everything(self, source, preset, progress=progress, **changes).masks
+        return everything(self, read_image(source), preset, box=box, progress=progress, **changes).masks
 
     def attach(self, embedding: Embedding, photo: Any = None, *, refine: bool | None = None) -> EncodedImage:
         """An embedding that was made elsewhere, ready to be asked; with its photo, refined as `encode` does.
@@ -163,17 +172,26 @@ class EncodedImage:
         return (self._refinement or self._encoding).segment_batch(prompts)
 
     def everything(
-        self, preset: str = "fast", *, progress: Progress | None = None, **changes: Any
+        self,
+        preset: str = "default",
+        *,
+        box: ArrayLike | None = None,
+        progress: Progress | None = None,
+        **changes: Any,
     ) -> list[AutomaticMask]:
-        """Automatic masks: everything in the image, without prompts.
+        """Automatic masks: everything in the image, without prompts, most probable first (paper, section 5).
 
-        Raises BadOption, also for settings with crops where the image has not kept its pixels.
+        `preset`: `default` (everything the model can tell apart), `precise` (few, mostly right), `sa1b` or
+        `sam_default` (as published, for models of the SAM family). `box`: x0, y0, x1, y1: only what lies in
+        it. `changes`: fields of `AutomaticSettings`, as `min_probability=0.5`. Raises BadOption, also for
+        settings with crops where the image has not kept its pixels.
         """
-        if self.pixels_HW3 is not None:
-            return self.model.everything(self.pixels_HW3, preset, progress=progress, **changes)
-        from anymask.inference.generator import everything_encoded
-
-        return everything_encoded(self._encoding, preset, progress=progress, **changes).masks
+        if self.pixels_HW3 is None:
+            if box is not None:
+                raise BadOption("box: expected an image that keeps its photo: encode(photo, refine=True)")
+            return everything_encoded(self._encoding, preset, progress=progress, **changes).masks
+        options: dict[str, Any] = {"whole": self._encoding, "box": box, "progress": progress}
+        return everything(self.model, self.pixels_HW3, preset, **options, **changes).masks
 
     def detect_boxes(self, max_boxes: int = 100, min_score: float = 0.05) -> DetectedBoxes:
         """Class-agnostic box proposals, best first. Raises BadOption, also for a model without a box head."""

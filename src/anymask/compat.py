@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.api import Model
+from anymask.automatic.config import AutomaticSettings
+from anymask.automatic.generator import AutomaticMaskGenerator
 from anymask.backends.base import SEVERAL, SINGLE
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
-from anymask.inference.automatic_settings import AutomaticSettings
-from anymask.inference.generator import Search
 
 try:
     import torch
@@ -345,7 +345,7 @@ class SamAutomaticMaskGenerator:
             crop_overlap_ratio=crop_overlap_ratio,
             crop_n_points_downscale_factor=crop_n_points_downscale_factor,
             min_mask_region_area=min_mask_region_area,
-            point_shift=HALF_PIXEL,
+            point_offset_px=HALF_PIXEL,
         )
 
     def generate(self, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
@@ -353,8 +353,8 @@ class SamAutomaticMaskGenerator:
         the first to the last pixel), `predicted_iou`, `point_coords`, `stability_score`, `crop_box`.
         """
         backend = TorchBackend.of(self.model.network, self.points_per_batch)
-        search = Search(Model(backend), self.settings, grids=self.point_grids)
-        return [self._record(found) for found in search.of_pixels(image).masks]
+        generator = AutomaticMaskGenerator(Model(backend), self.settings, grids=self.point_grids)
+        return [self._record(found) for found in generator.generate(image).masks]
 
     def _record(self, found: AutomaticMask) -> dict[str, Any]:
         mask, (x0, y0, x1, y1) = found.mask, found.crop_box_xyxy

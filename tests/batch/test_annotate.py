@@ -109,8 +109,8 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> N
     photos = open_photos(write_photos(tmp_path / "photos", 1))
     annotate(photos, tmp_path / "out", CONFIG)
     before = contents(tmp_path / "out")
-    with pytest.raises(BadInput, match=r'holds another run \(preset "fast" there, "reference" now'):
-        annotate(photos, tmp_path / "out", RunConfig(model="disk", preset="reference", changes=FEW_POINTS))
+    with pytest.raises(BadInput, match=r'holds another run \(preset "default" there, "sam_default" now'):
+        annotate(photos, tmp_path / "out", RunConfig(model="disk", preset="sam_default", changes=FEW_POINTS))
     assert contents(tmp_path / "out") == before
 
 

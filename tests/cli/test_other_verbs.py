@@ -184,13 +184,13 @@ def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, dat
 def test_evaluation_of_proposals_prints_one_object(run: Run, data: Path) -> None:
     """The backend without weights finds a disk at each point."""
     pytest.importorskip("cv2")
-    result = run("evaluate", "proposals", data, "--preset", "reference", "--json", "--csv", "photos.csv")
+    result = run("evaluate", "proposals", data, "--preset", "sam_default", "--json", "--csv", "photos.csv")
     report = json.loads(result.stdout)
     assert (result.exit_code, complaints(result)) == (0, [])
     assert report["ar_at"].keys() == report["floor"]["ar_at"].keys() == {"10", "100", "1000"}
     assert (report["model"], report["images"], report["targets"]) == ("disk", 2, 2)
     assert len(Path("photos.csv").read_text().splitlines()) == 3
-    assert "AR@100" in run("evaluate", "proposals", data, "--preset", "reference", "--limit", "1").stdout
+    assert "AR@100" in run("evaluate", "proposals", data, "--preset", "sam_default", "--limit", "1").stdout
 
 
 def test_evaluation_of_calibration_prints_one_object_and_draws(run: Run, data: Path) -> None:

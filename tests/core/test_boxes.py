@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anymask.automatic.points import coarse_to_fine, crop_layers, point_grid, touches_inner_edge
+from anymask.automatic.points import crop_layers, point_grid, touches_inner_edge
 from anymask.core.boxes import box_nms, mask_nms, matrix_nms
 from anymask.core.mask import Mask
 
@@ -17,18 +17,6 @@ SIZES = st.tuples(st.integers(1, 900), st.integers(1, 900))
 
 def test_points_lie_in_the_middle_of_their_cells_and_x_changes_fastest() -> None:
     assert point_grid(2).tolist() == [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]
-
-
-@given(st.integers(1, 40))
-def test_rounds_ask_every_point_once(per_side: int) -> None:
-    asked = np.concatenate(coarse_to_fine(per_side))
-    assert sorted(asked.tolist()) == list(range(per_side**2))
-
-
-def test_the_first_round_is_a_sixteenth_of_the_grid_spread_over_it() -> None:
-    first, *_ = coarse_to_fine(32)
-    assert len(first) == 64
-    assert np.ptp(first % 32) >= 28
 
 
 def test_crops_of_a_known_image() -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from evaluation_fakes import rectangle, write_record
 
+from anymask.automatic.config import settings_of
 from anymask.core.mask import Mask
 from anymask.errors import BadInput, BadOption
 from anymask.evaluation import describe, evaluate_proposals
 from anymask.evaluation.proposals import PAPER, random_boxes, ranked
-from anymask.inference.automatic_settings import settings_of
 
 SIZE = (120, 160)
 BIG, SMALL, OTHER = (
@@ -28,8 +28,7 @@ BIG, SMALL, OTHER = (
 @dataclass(frozen=True)
 class FakeFound:
     mask: Mask
-    predicted_iou: float = 0.9
-    stability_score: float = 0.9
+    probability: float = 0.9
 
 
 @dataclass
@@ -40,7 +39,7 @@ class FakeProposer:
     name: str = "fake"
     asked: list[dict[str, Any]] = field(default_factory=list)
 
-    def everything(self, source: Any, /, preset: str = "fast", **changes: Any) -> list[FakeFound]:
+    def everything(self, source: Any, /, preset: str = "default", **changes: Any) -> list[FakeFound]:
         assert source.shape == (*SIZE, 3)
         self.asked.append({"preset": preset, **changes})
         return [FakeFound(Mask.from_array(m)) for m in self.found]
@@ -85,11 +84,32 @@ def test_a_mask_of_known_overlap_is_found_at_the_lower_thresholds_only(write: Wr
     assert report["ar_at_100_by_size"]["small"] is None and report["ci"]["ar_at_100_by_size"]["small"] is None
 
 
-def test_only_the_best_ranked_masks_count_for_a_short_list() -> None:
+def test_the_most_probable_masks_count_for_a_short_list() -> None:
     masks = [Mask.from_array(m) for m in (BIG, SMALL, OTHER)]
-    scores = ((0.5, 0.9), (0.9, 0.6), (0.6, 0.8))
-    found = [FakeFound(mask, *score) for mask, score in zip(masks, scores, strict=True)]
-    assert ranked(found) == [masks[1], masks[0], masks[2]]
+    found = [FakeFound(mask, chance) for mask, chance in zip(masks, (0.5, 0.9, 0.6), strict=True)]
+    assert [f.mask for f in ranked(found)] == [masks[1], masks[2], masks[0]]
+
+
+@dataclass
+class ScoringProposer(FakeProposer):
+    """With a probability for each mask."""
+
+    chances: Sequence[float] = ()
+
+    def everything(self, source: Any, /, preset: str = "default", **changes: Any) -> list[FakeFound]:
+        return [FakeFound(Mask.from_array(m), p) for m, p in zip(self.found, self.chances, strict=True)]
+
+
+def test_the_reliability_table_says_how_many_of_each_bin_are_right(write: Write, tmp_path: Path) -> None:
+    write(BIG, SMALL)
+    model = ScoringProposer([BIG, OTHER, SMALL, OTHER], chances=[0.92, 0.96, 1.0, 0.31])
+    report = evaluate_proposals(tmp_path, model)
+    low, high = report["reliability"]
+    assert low == {"from": 0.3, "to": 0.4, "count": 1, "mean_probability": 0.31, "fraction_right": 0.0}
+    assert (high["from"], high["to"], high["count"]) == (0.9, 1.0, 3)
+    assert high["mean_probability"] == pytest.approx(0.96)
+    assert high["fraction_right"] == pytest.approx(2 / 3, abs=1e-4)
+    assert report["calibration_error"] == pytest.approx((0.31 + 3 * (0.96 - 2 / 3)) / 4, abs=1e-3)
 
 
 def test_recall_of_ten_differs_from_recall_of_a_hundred(write: Write, tmp_path: Path) -> None:
@@ -160,6 +180,7 @@ def test_a_model_that_finds_nothing_has_a_report_too(write: Write, tmp_path: Pat
     write(BIG)
     report = evaluate_proposals(tmp_path, FakeProposer([]))
     assert report["ar_at"]["1000"] == 0.0 and report["precision_at_75"] is None and report["masks"] == 0
+    assert (report["reliability"], report["calibration_error"]) == ([], None)
     assert json.loads(json.dumps(report)) == report and "none" in describe(report)
 
 
@@ -167,15 +188,15 @@ def test_the_paper_protocol_asks_without_thresholds(write: Write, tmp_path: Path
     write(BIG)
     model = FakeProposer([BIG])
     report = evaluate_proposals(tmp_path, model, protocol="paper")
-    evaluate_proposals(tmp_path, model, preset="reference")
-    assert model.asked == [{"preset": "paper", **PAPER}, {"preset": "reference"}]
-    assert (report["preset"], report["protocol"]) == ("paper", "paper")
+    evaluate_proposals(tmp_path, model, preset="sam_default")
+    assert model.asked == [{"preset": "sa1b", **PAPER}, {"preset": "sam_default"}]
+    assert (report["preset"], report["protocol"]) == ("sa1b", "paper")
 
 
 @pytest.mark.parametrize("changes", [PAPER])
 def test_what_the_protocols_ask_for_are_settings(changes: dict[str, Any]) -> None:
-    settings = settings_of("paper", **changes)
-    assert settings.crop_n_layers == 0 and settings.point_shift == 0
+    settings = settings_of("sa1b", **changes)
+    assert settings.crop_n_layers == 0 and settings.point_offset_px == 0
 
 
 def test_the_table_has_a_line_per_photo_and_progress_is_told(write: Write, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from anymask.api import Model
+from anymask.automatic.config import PRESETS
+from anymask.automatic.crop import View, detect_boxes
+from anymask.automatic.generator import settings_for
+from anymask.automatic.stats import GenerationStats
 from anymask.core.boxes import box_iou
 from anymask.core.frames import ResizeLongest
 from anymask.errors import BadOption
 from anymask.images.reader import read_image
-from anymask.inference.automatic_settings import PRESETS
-from anymask.inference.generator import settings_for
 from anymask.predict.detectors import BOX_NMS_IOU, to_image_boxes
 
 CUP = (75, 15, 480, 385)  # with its saucer, in examples/coffee.jpg
@@ -75,43 +77,63 @@ def test_a_model_without_a_head_says_so_and_asks_the_grid_alone(model: Model, ex
     with pytest.raises(BadOption, match="does not detect boxes"):
         image.detect_boxes()
     with pytest.raises(BadOption, match="has to ask a grid"):
-        image.everything(points_per_side=0)
-    assert image.everything("wide", points_per_side=12)
+        image.everything(points_per_side=0, crop_n_layers=0)
+    assert image.everything("default", points_per_side=12, pred_iou_thresh=0.3, crop_n_layers=0)
 
 
 def test_a_grid_is_coarser_beside_boxes_alone(model: Model) -> None:
-    side = model.automatic["fast"]["points_per_side"]
-    assert settings_for(model, "fast").points_per_side == side < PRESETS["fast"].points_per_side
+    side = model.automatic["default"]["points_per_side"]
+    assert settings_for(model, "default").points_per_side == side < PRESETS["default"].points_per_side
     for without_boxes in (
-        settings_for(model, "fast", boxes=0),
-        settings_for(replace(model, box_path=None), "fast"),
+        settings_for(model, "default", boxes=0),
+        settings_for(replace(model, box_path=None), "default"),
     ):
-        assert without_boxes.points_per_side == PRESETS["fast"].points_per_side
-    assert settings_for(model, "fast", boxes=0, points_per_side=5).points_per_side == 5
+        assert without_boxes.points_per_side == PRESETS["default"].points_per_side
+    assert settings_for(model, "default", boxes=0, points_per_side=5).points_per_side == 5
 
 
 def test_everything_has_the_masks_of_the_boxes(model: Model, examples: Path) -> None:
     image = model.encode(examples / "coffee.jpg")
-    options = {"points_per_side": 1, "box_score_thresh": 0.3, "box_pred_iou_thresh": 0.5}
+    options = {"points_per_side": 1, "box_score_thresh": 0.3, "box_pred_iou_thresh": 0.5, "crop_n_layers": 0}
     assert len(image.everything(boxes=0, **options)) < len(image.everything(**options))
+    of_boxes = [m for m in image.everything(**options) if m.evidence is not None and m.evidence.box_score]
     boxes = {
         ((x0 + x1) / 2, (y0 + y1) / 2): (x0, y0, x1, y1)
         for x0, y0, x1, y1 in image.detect_boxes(min_score=0.3).boxes_xyxy_K4.tolist()
     }
-    of_boxes = [m for m in image.everything(**options) if m.point_xy in boxes]
     assert of_boxes
     for mask in of_boxes:
-        assert box_iou(mask.mask.box_xyxy, boxes[mask.point_xy]) > 0.7
+        assert box_iou(mask.mask.box_xyxy, boxes[mask.point_xy]) > 0.6
 
 
 def test_without_a_grid_the_boxes_alone_are_asked(model: Model, examples: Path) -> None:
-    told: list[int] = []
-    options = {"points_per_side": 0, "progress": lambda done, _total: told.append(done)}
-    found = model.everything(examples / "raccoon.jpg", "wide", **options)
+    told: list[tuple[int, int]] = []
+    photo = examples / "raccoon.jpg"
+    found = model.everything(photo, points_per_side=0, progress=lambda *now: told.append(now))
     assert found
-    assert told == list(range(1, len(told) + 1)), "no points, but the masks that are drawn again"
-    assert len(told) >= len(found)
-    with_grid = model.everything(examples / "raccoon.jpg", "wide", points_per_side=8)
-    assert {m.mask for m in found} & {m.mask for m in with_grid}
+    assert all(m.evidence is not None and m.evidence.box_score for m in found)
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert told[-1][0] == told[-1][1]
     with pytest.raises(BadOption, match="nothing would be asked"):
-        model.everything(examples / "raccoon.jpg", points_per_side=0, boxes=0)
+        model.everything(photo, points_per_side=0, boxes=0)
+
+
+def test_a_crop_shows_more_boxes_each_once_in_the_view_that_shows_it_largest(
+    model: Model, examples: Path
+) -> None:
+    pixels = read_image(examples / "raccoon.jpg")
+    settings = settings_for(model, "default")
+    height, width = pixels.shape[:2]
+    whole = (0, 0, width, height)
+    half = (0, 0, width // 2 + 40, height)
+    views = [
+        View(model.encode(np.ascontiguousarray(pixels[:, x0:x1])), crop, layer, whole, (height, width))
+        for layer, crop in enumerate((whole, half))
+        for x0, _, x1, _ in [crop]
+    ]
+    of_whole, of_half = detect_boxes(views, settings, GenerationStats())
+    assert len(of_half.scores_K)
+    for box in of_half.boxes_xyxy_K4:
+        assert views[1].shows(box)
+    for box in of_whole.boxes_xyxy_K4:
+        assert not views[1].shows(box)

@@ -20,18 +20,6 @@ def point_grid(points_per_side: int) -> NDArray[np.float64]:
     return np.stack([x, y], axis=-1).reshape(-1, 2)
 
 
-def coarse_to_fine(points_per_side: int) -> list[NDArray[np.intp]]:
-    """The points of the grid in rounds: every fourth of each row and column, every second, the rest."""
-    rows, columns = np.divmod(np.arange(points_per_side**2), points_per_side)
-    level = np.minimum(_level(rows), _level(columns))
-    return [np.flatnonzero(level == wanted) for wanted in (2, 1, 0) if (level == wanted).any()]
-
-
-def _level(indices: NDArray[np.intp]) -> NDArray[np.intp]:
-    """2 for 1, 5, 9, ...; 1 for 3, 7, ...; 0 for even ones: rounds begin off the border."""
-    return np.where(indices % 4 == 1, 2, np.where(indices % 2 == 1, 1, 0)).astype(np.intp)
-
-
 def crop_layers(size_hw: tuple[int, int], layers: int, overlap_ratio: float) -> list[tuple[int, Crop]]:
     """The whole image as layer 0, then 2^i x 2^i overlapping crops for each further layer i.
 

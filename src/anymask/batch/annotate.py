@@ -104,7 +104,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     from importlib.metadata import version
 
     from anymask.api import load
-    from anymask.inference.generator import settings_for
+    from anymask.automatic.generator import settings_for
 
     model = load(config.model, backend=config.backend, threads=config.threads)
     settings = settings_for(model, config.preset, **dict(config.changes))
@@ -166,7 +166,7 @@ class Annotator:
 
     def __call__(self, photo: Photo) -> PhotoResult:
         """Raises AnymaskError."""
-        from anymask.inference.generator import everything
+        from anymask.automatic.generator import everything
 
         blob = photo.blob  # of a file of its own the path, so that messages name it
         pixels_HW3 = read_image(blob.path if blob.length is None else blob.read())
@@ -185,7 +185,7 @@ class Annotator:
 
         image = image_fields(photo.file_name, found.size_hw, found.content_hash)
         annotations = [automatic_fields(number, mask) for number, mask in enumerate(found.masks, 1)]
-        facts = {"model": self._model.name, "preset": self._config.preset, "rejected": found.rejected}
+        facts = {"model": self._model.name, "preset": self._config.preset, "filtered_by": found.filtered_by}
         return record_json(image, annotations, **facts)
 
 

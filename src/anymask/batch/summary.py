@@ -48,7 +48,7 @@ figcaption {{ color: #52525b; word-break: break-all }}
 class Summary:
     """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
     `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their fraction of it.
-    `rejected`: answers to grid points that were dropped, by filter.
+    `filtered_by`: proposals that were dropped, by filter.
     """
 
     photos: int
@@ -57,20 +57,20 @@ class Summary:
     masks: int
     masks_each: dict[str, float]
     areas: dict[str, int]
-    rejected: dict[str, int]
+    filtered_by: dict[str, int]
 
 
 def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
     """From the records on disk."""
     counts: list[int] = []
     areas: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
+    filtered_by: Counter[str] = Counter()
     for _, record in records_of(folder, photos):
         size = record["image"]["width"] * record["image"]["height"]
         counts.append(len(record["annotations"]))
         fractions = [a["area"] / size for a in record["annotations"]]
         areas.update(next(name for limit, name in AREA_CLASSES if f < limit) for f in fractions)
-        rejected.update(record.get("rejected", {}))
+        filtered_by.update(record.get("filtered_by", {}))
     return Summary(
         photos=len(photos),
         without_record=len(photos) - len(counts),
@@ -78,7 +78,7 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
         masks=sum(counts),
         masks_each=_spread(counts),
         areas={name: areas[name] for _, name in AREA_CLASSES},
-        rejected=dict(sorted(rejected.items())),
+        filtered_by=dict(sorted(filtered_by.items())),
     )
 
 
@@ -91,7 +91,7 @@ def text(summary: Summary) -> str:
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
         lines.append(f"  masks per photo: {spread}{none}")
         lines.append("  by area:  " + _listed(summary.areas))
-        lines.append("  rejected: " + (_listed(summary.rejected) or "none"))
+        lines.append("  filtered by: " + (_listed(summary.filtered_by) or "none"))
     return "\n".join(lines)
 
 
@@ -158,7 +158,7 @@ def _tables(summary: Summary) -> str:
         for title, rows in (
             ("Run", facts),
             ("Masks by share of the photo", summary.areas),
-            ("Rejected by", summary.rejected),
+            ("Filtered by", summary.filtered_by),
         )
     )
 

@@ -114,8 +114,8 @@ def proposals(
     model: ModelName = "lite",
     backend: BackendName = "auto",
     preset: Annotated[
-        str, typer.Option(metavar="fast|wide|paper|reference", help="How everything is asked for.")
-    ] = "fast",
+        str, typer.Option(metavar="default|precise|sa1b|sam_default", help="How everything is asked for.")
+    ] = "default",
     protocol: Annotated[
         str,
         typer.Option(

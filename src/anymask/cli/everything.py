@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EVERYTHING_EXAMPLES = """\b
 anymask everything photo.jpg
-anymask everything photos/ --out masks --preset paper
+anymask everything photos/ --out masks --preset precise
 anymask everything shards/*.tar --out masks --format coco
 """
 LINE = 79  # characters in which it tells how far it is: more would not overwrite itself on a narrow terminal
@@ -51,7 +51,10 @@ def _threshold(metavar: str, text: str) -> Any:
 
 
 Preset = Annotated[
-    str, typer.Option(metavar="fast|wide|paper|reference", help="Grid, crops and thresholds to start from.")
+    str,
+    typer.Option(
+        metavar="default|precise|sa1b|sam_default", help="Grid, crops and thresholds to start from."
+    ),
 ]
 FormatName = Annotated[
     str | None,
@@ -72,10 +75,7 @@ CropNms = Annotated[float | None, _threshold("X", "The same between masks of dif
 CropOverlap = Annotated[float | None, _threshold("X", "How far crops overlap, of the short side.")]
 CropDownscale = Annotated[int | None, _threshold("N", "Each layer's grid is coarser by it.")]
 RegionArea = Annotated[int | None, _threshold("PIXELS", "Smaller islands and holes are cleaned.")]
-AreaShare = Annotated[float | None, _threshold("X", "Masks of this share of the photo or more go.")]
-SkipCovered = Annotated[
-    int | None, _threshold("N", "Grid points inside N kept masks are not asked; 0: all are.")
-]
+AreaFraction = Annotated[float | None, _threshold("X", "Masks of this fraction of the photo or more go.")]
 Boxes = Annotated[
     int | None,
     _threshold("N", "Boxes of things that are asked for masks, at most, where the model finds any."),
@@ -83,12 +83,16 @@ Boxes = Annotated[
 BoxScore = Annotated[float | None, _threshold("X", "Least score of such a box.")]
 BoxIou = Annotated[float | None, _threshold("X", "Predicted IoU of its mask must be above it.")]
 BoxStability = Annotated[float | None, _threshold("X", "Least stability score of its mask.")]
-SecondLook = Annotated[
+Refine = Annotated[
     bool | None,
     typer.Option(
-        "--second-look/--no-second-look",
-        help="Draw what is kept again from closer, with models that look twice. Default: wide does.",
+        "--refine/--no-refine",
+        help="Draw what is kept once more, in the crop that shows it largest; default and precise do.",
     ),
+]
+AtLeast = Annotated[
+    float | None,
+    typer.Option("--at-least", metavar="X", help="Least probability of a mask; precise: 0.5."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
@@ -96,7 +100,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one J
 def everything(
     sources: Sources,
     out: Out = Path("anymask-everything"),
-    preset: Preset = "fast",
+    preset: Preset = "default",
     format_name: FormatName = None,
     model: ModelName = "lite",
     backend: BackendName = "auto",
@@ -112,13 +116,13 @@ def everything(
     crop_overlap_ratio: CropOverlap = None,
     crop_n_points_downscale_factor: CropDownscale = None,
     min_mask_region_area: RegionArea = None,
-    max_area_share: AreaShare = None,
-    skip_covered: SkipCovered = None,
+    max_area_fraction: AreaFraction = None,
     boxes: Boxes = None,
     box_score_thresh: BoxScore = None,
     box_pred_iou_thresh: BoxIou = None,
     box_stability_thresh: BoxStability = None,
-    second_look: SecondLook = None,
+    refine: Refine = None,
+    min_probability: AtLeast = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment everything in photos, without prompts.
@@ -153,12 +157,13 @@ def everything(
         raise typer.Exit(1)
 
 
-HINTS = {"fast": "\nfast keeps what it is sure of; --preset wide keeps many masks to choose from"}
+HINTS = {"default": "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"}
 CHANGES = (
     "points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset",
     "box_nms_thresh", "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio",
-    "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_share", "skip_covered",
-    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh", "second_look",
+    "crop_n_points_downscale_factor", "min_mask_region_area", "max_area_fraction",
+    "boxes", "box_score_thresh", "box_pred_iou_thresh", "box_stability_thresh", "refine",
+    "min_probability",
 )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def automatic_fields(number: int, found: AutomaticMask) -> JsonObject:
         found.mask,
         predicted_iou=rounded(found.predicted_iou, 4),
         stability_score=rounded(found.stability_score, 4),
+        probability=rounded(found.probability, 4),
         crop_box=[x0, y0, x1 - x0, y1 - y0],
         point_coords=[[rounded(value) for value in found.point_xy]],
     )

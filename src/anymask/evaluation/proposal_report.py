@@ -18,6 +18,7 @@ from anymask.evaluation.statistics import intervals, means
 
 LENGTHS = (10, 100, 1000)
 SIZE_LENGTH = 100
+BINS = 10  # of probability
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 10**10)}
 """Areas in pixels; an area on the border belongs to both, as in COCO."""
 
@@ -28,7 +29,8 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoScore:
     """One photo. `ious`, `floor_ious` (D, G) of at most 1000 masks; the flags are of the masks that count:
-    `hits` have an IoU of 0.75 with a target, `near` of 0.5, `annotated` lie on targets by more than half.
+    `hits` have an IoU of 0.75 with a target, `near` of 0.5, `annotated` lie on targets by more than half;
+    `probability`, 0..1, is of the same masks.
     """
 
     key: str
@@ -39,6 +41,7 @@ class PhotoScore:
     hits: Flags
     near: Flags
     annotated: Flags
+    probability: Values
     masks: int
     seconds: float
 
@@ -89,7 +92,30 @@ def summarise(scores: Sequence[PhotoScore]) -> Report:
         "targets": sum(len(s.target_areas) for s in scores),
         "masks": sum(s.masks for s in scores),
     }
-    return {**counts, **_pick(tree, 0), "ci": _pick(tree, 1)}
+    return {**counts, **_pick(tree, 0), **_reliability(scores), "ci": _pick(tree, 1)}
+
+
+def _reliability(scores: Sequence[PhotoScore]) -> Report:
+    """The table, bins without a mask left out, and the expected calibration error; None of no masks."""
+    probability, right = (
+        np.concatenate(parts).astype(np.float64)
+        for parts in ([s.probability for s in scores], [s.near for s in scores])
+    )
+    bins = (probability * BINS).astype(int).clip(0, BINS - 1)
+    table = [_bin(number, probability[bins == number], right[bins == number]) for number in np.unique(bins)]
+    gaps = [b["count"] * abs(b["mean_probability"] - b["fraction_right"]) for b in table]
+    error = round(sum(gaps) / len(probability), 5) if len(probability) else None
+    return {"reliability": table, "calibration_error": error}
+
+
+def _bin(number: int, probability: Values, right: Values) -> dict[str, Any]:
+    return {
+        "from": round(number / BINS, 3),
+        "to": round((number + 1) / BINS, 3),
+        "count": len(right),
+        "mean_probability": round(float(probability.mean()), 4),
+        "fraction_right": round(float(right.mean()), 4),
+    }
 
 
 Estimate = tuple[float | None, list[float] | None]

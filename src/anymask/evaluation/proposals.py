@@ -1,8 +1,8 @@
 """The proposal protocol: of the annotated masks, how many does a model find that is asked for everything?
 
 `ar_at` k: average recall of the k best masks of each photo, without categories, over the IoU thresholds
-0.50, 0.55, ... 0.95, as COCO counts it (`recall.py`); masks are ranked by the mean of predicted IoU and
-stability (Segment Anything, App. D.3). Sizes are COCO's: small below 32^2 pixels, large above 96^2.
+0.50, 0.55, ... 0.95, as COCO counts it (`recall.py`); masks are ranked by their probability. Sizes are
+COCO's: small below 32^2 pixels, large above 96^2.
 
 `precision_at_75`: the share of returned masks that have an IoU of 0.75 with some annotated mask. Photos are
 not annotated exhaustively: a perfect mask of a thing that nobody annotated counts as wrong here, so this is a
@@ -10,6 +10,10 @@ lower bound. Two more numbers ask less of the annotation: `precision_at_75_annot
 which more than half lies on annotated pixels (parts and groups of annotated things still count as wrong), and
 `tight_at_75` only masks with an IoU of 0.5 with an annotated one. Masks that lie by more than half on ignored
 pixels or crowds count nowhere; photos without an annotated mask are left out.
+
+`reliability`: the masks that count, by their probability, in ten bins: how many of them are right, which is
+an IoU of 0.5 with some annotated mask; `calibration_error` is the mean gap between the two (expected
+calibration error). Where things are not annotated, masks are right more often than this says.
 
 The floor: as many filled boxes as the model returned masks, at random places; their widths and heights,
 relative to the photo, are those of annotated masks of the same data set, drawn at random.
@@ -54,11 +58,10 @@ PAPER = {
     "duplicates": "box",
     "crop_n_layers": 0,
     "min_mask_region_area": 0,
-    "max_area_share": 1.0,
-    "skip_covered": 0,
+    "max_area_fraction": 1.0,
     "scoring": "low_res",
 }
-"""What differs from the `paper` preset when proposals are measured as in App. D.3; 12,288 answers."""
+"""What differs from the `sa1b` preset when proposals are measured as in App. D.3; 12,288 answers."""
 
 
 class ScoredMask(Protocol):
@@ -66,10 +69,7 @@ class ScoredMask(Protocol):
     def mask(self) -> Mask: ...
 
     @property
-    def predicted_iou(self) -> float: ...
-
-    @property
-    def stability_score(self) -> float: ...
+    def probability(self) -> float: ...
 
 
 class Proposer(Protocol):
@@ -93,7 +93,7 @@ def evaluate_proposals(
     data: Photos,
     model: Proposer,
     *,
-    preset: str = "fast",
+    preset: str = "default",
     protocol: Settings = "preset",
     semantic: bool = True,
     limit: int | None = None,
@@ -109,7 +109,7 @@ def evaluate_proposals(
     """
     if protocol not in ("preset", "paper"):
         raise BadOption(f"protocol: expected 'preset' or 'paper', got {protocol!r}")
-    question = _Question("paper", PAPER) if protocol == "paper" else _Question(preset, {})
+    question = _Question("sa1b", PAPER) if protocol == "paper" else _Question(preset, {})
     source = open_records(data)
     annotated = _annotated(source, semantic, limit)
     sizes = _relative_sizes(annotated)
@@ -159,7 +159,8 @@ def _score(
     started = time.perf_counter()
     found = model.everything(pixels, preset=question.preset, **question.changes)
     seconds = time.perf_counter() - started
-    masks = ranked(found)
+    found = ranked(found)
+    masks = [f.mask for f in found]
     floor = list(random_boxes(len(masks), sizes, record.size_hw, number))
     ious = ious_with(masks, targets.targets)
     hits, annotated, neutral = _kinds(masks, ious, targets)
@@ -172,14 +173,15 @@ def _score(
         hits=hits[~neutral],
         near=np.any(ious >= NEAR_IOU, axis=1)[~neutral],
         annotated=annotated[~neutral],
+        probability=np.array([f.probability for f in found])[~neutral],
         masks=len(masks),
         seconds=seconds,
     )
 
 
-def ranked(found: Sequence[ScoredMask]) -> list[Mask]:
-    """Best mean of predicted IoU and stability first; equal ones in their order."""
-    return [f.mask for f in sorted(found, key=lambda f: -(f.predicted_iou + f.stability_score))]
+def ranked(found: Sequence[ScoredMask]) -> list[ScoredMask]:
+    """Most probable first; equal ones in their order."""
+    return sorted(found, key=lambda f: -f.probability)
 
 
 def ious_with(masks: Sequence[Mask], targets: Sequence[Target]) -> Ious:

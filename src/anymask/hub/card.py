@@ -19,7 +19,6 @@ from anymask.core.spec import ModelSpec
 from anymask.errors import ModelNotFound, WeightsError
 from anymask.files import sha256_of, write_atomically
 
-GRID_FACT = "grid"  # on a card: the file name of the card of a small twin, for grids of points
 HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
 TEMPERATURE_FACT = "temperature"  # on a card: how much bolder the network is than it may be
 SUFFIXES = (

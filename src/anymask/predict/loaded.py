@@ -51,6 +51,11 @@ class LoadedModel:
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def workers(self) -> int:
+        """Calls that are under way at a time for automatic masks: those of a small network share no core."""
+        return 1 if self.box_path is None else self.threads
+
     @cached_property
     def box_detector(self) -> BoxDetector:
         """Raises BadOption for a model without a box head."""

@@ -17,7 +17,7 @@ from anymask.core.automatic_mask import AutomaticMask
 from anymask.evaluation.bsds.thinning import Floats, keep_ridges
 from anymask.evaluation.extras import cv2
 
-PRESET = "reference"
+PRESET = "sam_default"
 GRID = {"points_per_side": 16, "pred_iou_thresh": -1e9, "stability_score_thresh": 0.0}
 """What differs from the preset."""
 
@@ -68,8 +68,8 @@ class SobelEdges:
 
 def mask_edges(found: AutomaticMask) -> Floats:
     """(H, W): gradient of the mask's probability along its outer boundary, 0 elsewhere."""
-    assert found.low_res_logits is not None and found.transform is not None, "logits were asked for"
-    (logits_HW,) = found.transform.to_image_logits(found.low_res_logits[None])
+    assert found.low_res_logits is not None and found.frame is not None, "logits were asked for"
+    (logits_HW,) = found.frame.to_image_logits(found.low_res_logits[None])
     inside_HW = (logits_HW > 0).astype(np.uint8)
     outer_HW = cv2.dilate(inside_HW, np.ones((3, 3), np.uint8)) != inside_HW
     probability_HW = 1 / (1 + np.exp(-logits_HW.clip(-30, 30)))

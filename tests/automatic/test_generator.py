@@ -3,6 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
+
 from bright import WIDTH, BrightBackend, comb_HW3, iou
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
 from anymask.api import Model
+from anymask.automatic.config import PRESETS
+from anymask.automatic.generator import (
+    AutomaticMaskGenerator,
+    Found,
+    everything,
+    everything_encoded,
+    settings_for,
+)
 from anymask.backends.base import DecodedArrays
 from anymask.core.frames import Window
 from anymask.errors import BadOption
 from anymask.images.reader import content_hash
-from anymask.inference.automatic_settings import PRESETS
-from anymask.inference.generator import Found, everything, everything_encoded
 
 SCENE = Scene()
 SIZES_HW = ((683, 1024), (301, 200), (750, 1300))
@@ -30,7 +40,7 @@ def photo(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), np.uint8)
 
 
-def search(size_hw: tuple[int, int], preset: str = "reference", batch: int = 1, **changes: Any) -> Found:
+def search(size_hw: tuple[int, int], preset: str = "sam_default", batch: int = 1, **changes: Any) -> Found:
     return everything(Model(SceneBackend(SCENE, batch)), photo(size_hw), preset, **changes)
 
 
@@ -43,7 +53,7 @@ def published_result(size_hw: tuple[int, int], **arguments: Any) -> list[dict[st
     names.update(batched_nms=plain_nms, box_area=area_of_boxes)  # torchvision is not needed here
     sam = published_tiny_sam(tiny_sam(1024, window=14), 1024, window=14)
     generator = package.SamAutomaticMaskGenerator(sam, **arguments)
-    transform = package.SamPredictor(sam).transform
+    transform = package.SamPredictor(sam).frame
     generator.predictor = published_predictor(SCENE, sam, transform)
     records: list[dict[str, Any]] = generator.generate(photo(size_hw))
     return records
@@ -63,7 +73,7 @@ def assert_same(ours: Found, theirs: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("size_hw", SIZES_HW, ids=str)
-def test_the_reference_preset_is_the_published_generator(size_hw: tuple[int, int]) -> None:
+def test_the_sam_default_preset_is_the_published_generator(size_hw: tuple[int, int]) -> None:
     ours = search(size_hw, points_per_side=12)
     assert len(ours.masks) > 20
     assert_same(ours, published_result(size_hw, points_per_side=12, points_per_batch=16))
@@ -86,7 +96,7 @@ def test_the_result_does_not_depend_on_the_batch(preset: str) -> None:
     alone, *others = (search((300, 400), preset, batch, points_per_side=9) for batch in (1, 7, 64))
     assert alone.masks
     for other in others:
-        assert other.rejected == alone.rejected
+        assert other.filtered_by == alone.filtered_by
         assert [m.mask for m in other.masks] == [m.mask for m in alone.masks]
         assert [m.predicted_iou for m in other.masks] == [m.predicted_iou for m in alone.masks]
 
@@ -97,15 +107,8 @@ def test_scoring_at_low_resolution_finds_the_same_masks() -> None:
     assert found >= 0.95 * len(exact.masks)
 
 
-def test_skipping_covered_points_asks_less_and_finds_nearly_the_same() -> None:
-    all_points, some = (search((683, 1024), "fast", skip_covered=skip) for skip in (0, 3))
-    assert some.rejected["covered point"] > 40
-    found = sum(any(a.mask.iou(b.mask) > 0.9 for b in some.masks) for a in all_points.masks)
-    assert found >= 0.9 * len(all_points.masks)
-
-
 def test_every_mask_is_of_the_size_of_the_photo_and_above_the_thresholds() -> None:
-    found = search((333, 517), "paper")
+    found = search((333, 517), "sa1b")
     assert found.size_hw == (333, 517)
     assert found.content_hash == content_hash(photo((333, 517)))
     for mask in found.masks:
@@ -117,54 +120,75 @@ def test_every_mask_is_of_the_size_of_the_photo_and_above_the_thresholds() -> No
 
 def test_what_is_dropped_is_counted_by_filter() -> None:
     found = search((300, 400), points_per_side=8)
-    assert sum(found.rejected.values()) + len(found.masks) == 3 * 64
+    assert sum(found.filtered_by.values()) + len(found.masks) == 3 * 64
     nothing = search((300, 400), points_per_side=4, pred_iou_thresh=2.0)
     assert nothing.masks == []
-    assert search((300, 400), "fast", points_per_side=8, pred_iou_thresh=2.0).masks == []
-    assert nothing.rejected == {"predicted_iou": 48}
+    assert search((300, 400), "default", points_per_side=8, pred_iou_thresh=2.0).masks == []
+    assert nothing.filtered_by == {"predicted_iou": 48}
 
 
 def test_progress_counts_every_point_of_every_crop() -> None:
     told: list[tuple[int, int]] = []
-    search((300, 400), "paper", points_per_side=8, progress=lambda done, total: told.append((done, total)))
+    search((300, 400), "sa1b", points_per_side=8, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (64 + 4 * 16 + 16 * 4,) * 2
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 def test_an_encoded_image_is_searched_without_its_pixels_but_not_in_crops() -> None:
     image = Model(SceneBackend(SCENE)).encode(photo((300, 400)))
-    found = everything_encoded(image, "reference", points_per_side=6)
+    found = everything_encoded(image, "sam_default", points_per_side=6)
     again = search((300, 400), points_per_side=6)
     assert [m.mask for m in found.masks] == [m.mask for m in again.masks]
     with pytest.raises(BadOption, match=r"Model\.everything"):
-        image.everything("paper")
+        image.everything("sa1b")
 
 
-COMB = {"points_per_side": 8, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.0}
+COMB = {
+    "points_per_side": 8,
+    "pred_iou_thresh": 0.5,
+    "stability_score_thresh": 0.0,
+    "crop_n_layers": 3,
+    "crop_n_points_downscale_factor": 256,
+    "crop_overlap_ratio": 0.5,
+}
 
 
-def test_what_is_kept_is_drawn_again_from_closer_by_a_model_that_looks_twice() -> None:
-    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
-    (once,), (twice,) = (
-        everything(model, comb, "fast", keep_logits=True, second_look=look, **COMB).masks
-        for look in (False, True)
-    )
-    assert iou(once.mask.to_array(), comb) < 0.7
-    assert iou(twice.mask.to_array(), comb) > 0.85
-    assert isinstance(twice.transform, Window)
-    assert twice.low_res_logits is not None
-    assert (twice.transform.to_image_mask(twice.low_res_logits) == twice.mask.to_array()).all()
-    assert (twice.predicted_iou, twice.stability_score, twice.point_xy) == (
+def test_what_is_kept_is_refined_in_the_crop_that_shows_it_largest() -> None:
+    model, comb = Model(BrightBackend(), refines=True), comb_HW3()
+    settings = settings_for(model, "default", **COMB)
+    generator = AutomaticMaskGenerator(model, settings, keep_logits=True)
+    found = generator.generate(comb)
+    best = max(found.masks, key=lambda m: iou(m.mask.to_array(), comb))
+    (whole,) = everything(model, comb, refine=False, **{**COMB, "crop_n_layers": 0}).masks
+    assert iou(whole.mask.to_array(), comb) < 0.7
+    assert iou(best.mask.to_array(), comb) > 0.8
+    assert isinstance(best.frame, Window)
+    assert best.low_res_logits is not None
+    assert (best.frame.to_image_mask(best.low_res_logits) == best.mask.to_array()).all()
+
+
+def test_refinement_keeps_the_scores_of_the_answer() -> None:
+    model, comb = Model(BrightBackend(), refines=True), comb_HW3()
+    options = {**COMB, "crop_n_layers": 0}
+    (once,), (refined,) = (everything(model, comb, refine=r, **options).masks for r in (False, True))
+    assert (refined.predicted_iou, refined.stability_score, refined.point_xy, refined.probability) == (
         once.predicted_iou,
         once.stability_score,
         once.point_xy,
+        once.probability,
     )
 
 
-def test_progress_goes_on_while_masks_are_drawn_again() -> None:
+def test_every_crop_is_encoded_once_however_many_masks_are_refined() -> None:
+    backend = BrightBackend()
+    everything(Model(backend, refines=True), comb_HW3(), **COMB)
+    assert backend.looks == 1 + 4 + 16 + 64
+
+
+def test_progress_goes_on_while_masks_are_refined() -> None:
     told: list[tuple[int, int]] = []
-    model, options = Model(BrightBackend(), zooms=True), {"second_look": True, **COMB}
-    found = everything(model, comb_HW3(), "fast", progress=lambda *now: told.append(now), **options)
+    model, options = Model(BrightBackend(), refines=True), {**COMB, "crop_n_layers": 0}
+    found = everything(model, comb_HW3(), progress=lambda *now: told.append(now), **options)
     assert len(found.masks) == 1
     assert told[-2:] == [(64, 64), (65, 65)]
 
@@ -181,39 +205,65 @@ class HalvesBackend(BrightBackend):
         return replace(answer, low_res_masks_P4mm=masks)
 
 
-def test_of_what_comes_out_alike_from_closer_one_is_kept() -> None:
-    comb = comb_HW3()
-    once, twice = (
-        everything(Model(HalvesBackend(), zooms=True), comb, "fast", second_look=look, **COMB)
-        for look in (False, True)
+def test_of_what_comes_out_alike_when_refined_one_is_kept() -> None:
+    comb, options = comb_HW3(), {**COMB, "crop_n_layers": 0}
+    once, refined = (
+        everything(Model(HalvesBackend(), refines=True), comb, refine=r, **options) for r in (False, True)
     )
     assert len(once.masks) == 2
-    (whole,) = twice.masks
-    assert iou(whole.mask.to_array(), comb) > 0.85
-    assert twice.rejected["duplicate"] == once.rejected["duplicate"] + 1
+    assert len(refined.masks) == 1
+    assert refined.filtered_by["duplicate"] == once.filtered_by["duplicate"] + 1
 
 
-def test_in_crops_too_and_in_the_pixels_of_the_photo() -> None:
-    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
-    found = everything(model, comb, "wide", crop_n_layers=1, **COMB).masks
-    assert max(iou(m.mask.to_array(), comb) for m in found) > 0.85
+def test_an_image_with_its_photo_has_the_masks_of_the_model() -> None:
+    model, comb = Model(BrightBackend(), refines=True), comb_HW3()
+    of_image = model.zoom(comb).everything(**COMB)
+    assert max(iou(m.mask.to_array(), comb) for m in of_image) > 0.8
+    assert [m.mask for m in of_image] == [m.mask for m in model.everything(comb, **COMB)]
 
 
-def test_without_the_photo_or_a_model_that_looks_twice_there_is_one_look() -> None:
-    comb, backend = comb_HW3(), BrightBackend()
-    once = everything(Model(backend), comb, "wide", **COMB).masks
-    looks = backend.looks
-    encoded = everything_encoded(Model(backend, zooms=True).encode(comb), "wide", **COMB).masks
-    assert (looks, backend.looks) == (1, 2)
-    assert [m.mask for m in once] == [m.mask for m in encoded]
+def test_masks_come_most_probable_first_and_are_cut_where_asked() -> None:
+    found = search((683, 1024), "default", points_per_side=12)
+    chances = [m.probability for m in found.masks]
+    assert chances == sorted(chances, reverse=True)
+    assert all(m.probability == pytest.approx(m.predicted_iou * m.stability_score) for m in found.masks)
+    least = chances[len(chances) // 2]
+    likely = search((683, 1024), "default", points_per_side=12, min_probability=least)
+    assert [m.mask for m in likely.masks] == [m.mask for m in found.masks if m.probability >= least]
+    assert search((683, 1024), points_per_side=8, min_probability=1.0).masks == []
 
 
-def test_an_image_that_is_looked_at_twice_holds_its_photo_for_crops_and_second_looks() -> None:
-    model, comb = Model(BrightBackend(), zooms=True), comb_HW3()
-    options = {**COMB, "crop_n_layers": 1}
-    of_image = model.zoom(comb).everything("wide", **options)
-    assert max(iou(m.mask.to_array(), comb) for m in of_image) > 0.85
-    assert [m.mask for m in of_image] == [m.mask for m in model.everything(comb, "wide", **options)]
+def test_no_two_masks_of_the_default_preset_are_near_duplicates() -> None:
+    masks = [m.mask for m in search((300, 400), "default", crop_n_layers=1, points_per_side=8).masks]
+    assert len(masks) > 5
+    assert all(a.iou(b) <= 0.7 for n, a in enumerate(masks) for b in masks[:n])
+
+
+def test_in_a_box_masks_are_in_the_box_and_in_the_pixels_of_the_photo() -> None:
+    box = (40.2, 30, 251, 210.9)
+    found = search((300, 400), "default", box=box, points_per_side=8)
+    assert found.size_hw == (300, 400)
+    assert found.content_hash == content_hash(photo((300, 400)))
+    assert found.masks
+    for mask in found.masks:
+        x0, y0, x1, y1 = mask.mask.box_xyxy
+        assert mask.mask.size_hw == (300, 400)
+        assert x0 > 40 and y0 > 30 and x1 < 251 and y1 < 211, "its edges cut nothing off"
+        assert mask.crop_box_xyxy == (40, 30, 251, 211)
+    assert found.filtered_by["crop_edge"]
+
+
+def test_a_box_of_the_whole_image_changes_nothing() -> None:
+    whole, boxed = (
+        search((300, 400), "sam_default", points_per_side=8, box=b) for b in (None, (0, 0, 400, 300))
+    )
+    assert [m.mask for m in whole.masks] == [m.mask for m in boxed.masks]
+
+
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (500, 10, 600, 20), (0, 0, float("nan"), 3), (1, 2, 3)])
+def test_a_box_without_a_pixel_is_refused(box: tuple[float, ...]) -> None:
+    with pytest.raises(BadOption, match="box: expected x0"):
+        search((300, 400), "default", box=box)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +272,10 @@ def test_an_image_that_is_looked_at_twice_holds_its_photo_for_crops_and_second_l
         ({"points_per_side": 0}, "nothing would be asked"),
         ({"points_per_side": 8.5}, "whole number"),
         ({"stability_score_thresh": float("nan")}, "stability_score_thresh"),
-        ({"max_area_share": 2}, "max_area_share"),
+        ({"max_area_fraction": 2}, "max_area_fraction"),
         ({"point_per_side": 3}, "unknown setting 'point_per_side'"),
-        ({"second_look": 1}, "second_look: expected true or false"),
+        ({"refine": 1}, "refine: expected true or false"),
+        ({"min_probability": 1.5}, "min_probability: expected 0 to 1"),
         ({"duplicates": "boxes"}, "duplicates: expected one of box, mask"),
     ],
 )
@@ -234,7 +285,7 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], messag
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadOption, match="expected one of fast, wide, paper, reference"):
+    with pytest.raises(BadOption, match="expected one of default, precise, sa1b, sam_default"):
         search((30, 40), "quick")
 
 
@@ -249,7 +300,7 @@ def test_memory_does_not_grow_with_the_masks_times_the_photo() -> None:
     pixels = photo((3000, 4000))
     tracemalloc.start()
     try:
-        found = everything(Model(SceneBackend(Scene(), 8)), pixels, "reference", points_per_side=8)
+        found = everything(Model(SceneBackend(Scene(), 8)), pixels, "sam_default", points_per_side=8)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -266,26 +317,20 @@ def test_threads_do_not_change_what_the_default_model_finds() -> None:
     assert sure[0] == pytest.approx(sure[1], abs=1e-5)  # ONNX Runtime's last digit depends on its threads
 
 
-def test_the_default_model_finds_things_in_a_photo() -> None:
-    examples = Path(__file__).parents[2] / "examples"
-    options = {"points_per_side": 8, "pred_iou_thresh": 0.3, "stability_score_thresh": 0.3}
-    masks = anymask.load().everything(examples / "coffee.jpg", **options)
-    assert masks
-    assert {m.mask.size_hw for m in masks} == {(400, 600)}
+@pytest.mark.parametrize("name", ["cat", "city", "coffee", "raccoon", "rocket"])
+def test_the_default_model_finds_things_in_every_example(name: str, examples: Path) -> None:
+    masks = anymask.load().everything(examples / f"{name}.jpg")
+    assert len(masks) >= 3
+    assert masks[0].probability > 0.5
+    assert all(0 <= m.probability <= 1 and m.evidence is not None for m in masks)
 
 
-def test_the_small_twin_asks_the_grid_and_the_model_answers_again(examples: Path) -> None:
+@pytest.mark.parametrize("preset", ["sa1b", "sam_default"])
+def test_a_preset_whose_thresholds_are_for_other_models_says_so(preset: str, examples: Path) -> None:
     model = anymask.load()
-    assert model.grid is not None
-    assert model.grid.spec.input_size < model.spec.input_size
-    found, full = (
-        everything(model, examples / "coffee.jpg", points_per_side=12, pred_iou_thresh=0.5, grid=grid)
-        for grid in ("small", "full")
-    )
-    assert found.masks
-    assert full.masks
-    alike = [max(a.mask.iou(b.mask) for b in full.masks) for a in found.masks]
-    assert max(alike) > 0.8
+    with pytest.raises(BadOption, match=f"preset {preset} has thresholds for SAM-family models"):
+        model.everything(examples / "coffee.jpg", preset)
+    assert settings_for(model, preset, pred_iou_thresh=0.5).stability_score_thresh == 0.95
 
 
 def test_threads_and_workers_do_not_change_what_is_found(examples: Path) -> None:
@@ -296,4 +341,4 @@ def test_threads_and_workers_do_not_change_what_is_found(examples: Path) -> None
     assert [m.mask for m in one.masks] == [m.mask for m in two.masks]
     predicted = ([m.predicted_iou for m in found.masks] for found in (one, two))
     np.testing.assert_allclose(*predicted, rtol=1e-6)  # sums of floats in another order
-    assert one.rejected == two.rejected
+    assert one.filtered_by == two.filtered_by

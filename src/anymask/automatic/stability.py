@@ -1,4 +1,4 @@
-"""Scores of a mask before it exists: stability and tight box, from low-resolution logits.
+"""Stability score and bounding box of a mask before it exists, from low-resolution logits.
 
 Two ways with the same answers up to a pixel of the low resolution: on the logits as they come, or on the
 logits as they would be at the size of the image, of which only the parts that decide are worked out.
@@ -17,23 +17,23 @@ from anymask.core.frames import ResizeLongest
 from anymask.core.resample import Floats, SizeHW
 
 Box = tuple[float, float, float, float]
-MARGIN_CELLS = 2  # two steps of bilinear upscaling look this far
+MARGIN = 2  # two steps of bilinear upscaling look this far
 STRIP_VALUES = 1 << 20  # upscaled at a time where a window is large
 MOST_NEGATIVE = -32.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """A window of the low-resolution square: rows y0..y1, columns x0..x1, ends exclusive."""
+class LowResBox:
+    """A box of the low-resolution square: rows y0..y1, columns x0..x1, ends exclusive."""
 
     y0: int
     x0: int
     y1: int
     x1: int
 
-    def grown(self, by: int, within_hw: SizeHW) -> Cells:
+    def grown(self, by: int, within_hw: SizeHW) -> LowResBox:
         height, width = within_hw
-        return Cells(
+        return LowResBox(
             max(0, self.y0 - by), max(0, self.x0 - by), min(height, self.y1 + by), min(width, self.x1 + by)
         )
 
@@ -52,14 +52,14 @@ class Scorer(Protocol):
     def box_xyxy(self, low_res_mm: Floats) -> Box | None: ...
 
 
-def tight_cells(inside_hw: np.ndarray) -> Cells | None:
-    """The box of what is true; None where nothing is."""
+def mask_bbox(inside_hw: np.ndarray) -> LowResBox | None:
+    """Bounding box of what is true; None where nothing is."""
     rows = np.flatnonzero(inside_hw.any(axis=1))
     if not len(rows):
         return None
     y0, y1 = int(rows[0]), int(rows[-1]) + 1
     columns = np.flatnonzero(inside_hw[y0:y1].any(axis=0))
-    return Cells(y0, int(columns[0]), y1, int(columns[-1]) + 1)
+    return LowResBox(y0, int(columns[0]), y1, int(columns[-1]) + 1)
 
 
 class LowResScorer:
@@ -78,7 +78,7 @@ class LowResScorer:
 
     def box_xyxy(self, low_res_mm: Floats) -> Box | None:
         height, width = self.extent_hw
-        cells = tight_cells(low_res_mm[:height, :width] > 0)
+        cells = mask_bbox(low_res_mm[:height, :width] > 0)
         if cells is None:
             return None
         corners = np.array([cells.x0, cells.y0, cells.x1, cells.y1]) * self._stride
@@ -124,12 +124,12 @@ class ImageScorer(LowResScorer):
         x0, x1 = self._edge(low_res_mm, window, 1), self._edge(low_res_mm, window, 1, last=True)
         return None if min(y0, y1, x0, x1) < 0 else (float(x0), float(y0), float(x1), float(y1))
 
-    def _edge(self, low_res_mm: Floats, window: Cells, axis: int, last: bool = False) -> int:
+    def _edge(self, low_res_mm: Floats, window: LowResBox, axis: int, last: bool = False) -> int:
         """First or last row (axis 0) or column (axis 1) of the image with a pixel inside; -1 without one."""
         start, stop = ((window.y0, window.y1), (window.x0, window.x1))[axis]
         across = slice(window.x0, window.x1) if axis == 0 else slice(window.y0, window.y1)
         cell = self.transform.size_hw_image[axis] / max(1, self.extent_hw[axis])
-        step = max(1, int(np.ceil((MARGIN_CELLS + 2) * cell)))
+        step = max(1, int(np.ceil((MARGIN + 2) * cell)))
         for moved in range(0, stop - start, step):
             if last:
                 along = slice(max(start, stop - moved - step), stop - moved)
@@ -141,24 +141,24 @@ class ImageScorer(LowResScorer):
                 return int(along.start + (hits[-1] if last else hits[0]))
         return -1
 
-    def _window(self, low_res_mm: Floats, above: float) -> Cells | None:
+    def _window(self, low_res_mm: Floats, above: float) -> LowResBox | None:
         """The part of the image outside of which no logit is above `above`."""
-        height, width = (min(side + MARGIN_CELLS, len(low_res_mm)) for side in self.extent_hw)
-        cells = tight_cells(low_res_mm[:height, :width] > above)
+        height, width = (min(side + MARGIN, len(low_res_mm)) for side in self.extent_hw)
+        cells = mask_bbox(low_res_mm[:height, :width] > above)
         if cells is None:
             return None
         return image_window(self.transform, len(low_res_mm), cells)
 
 
-def image_window(transform: ResizeLongest, low_res_size: int, cells: Cells) -> Cells | None:
+def image_window(transform: ResizeLongest, low_res_size: int, cells: LowResBox) -> LowResBox | None:
     """The pixels of the image that a window of the low-resolution square can have a say in."""
     rows = transform.reached(low_res_size, 0, cells.y0, cells.y1)
     columns = transform.reached(low_res_size, 1, cells.x0, cells.x1)
-    window = Cells(rows.start, columns.start, rows.stop, columns.stop)
+    window = LowResBox(rows.start, columns.start, rows.stop, columns.stop)
     return window if window.y0 < window.y1 and window.x0 < window.x1 else None
 
 
-def strips(window: Cells) -> list[tuple[slice, slice]]:
+def strips(window: LowResBox) -> list[tuple[slice, slice]]:
     """The window in pieces of whole rows of at most `STRIP_VALUES` pixels."""
     rows = max(1, STRIP_VALUES // (window.x1 - window.x0))
     return [

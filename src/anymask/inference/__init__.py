@@ -1,1 +1,0 @@
-"""Using a network: backends, the predictor, export, the zoo of models."""
