@@ -50,17 +50,17 @@ def demo(model: anymask.Model) -> Image.Image:
     answer = raccoon.segment_batch([click])[0]
     tiles = [
         tile(
-            drawn(raccoon, candidate.mask, click),
-            f"one click, candidate {number}: {candidate.probability:.0%}",
+            drawn(raccoon, one.mask, click),
+            f"one click, candidate {number}: {one.probability:.0%}",
         )
         for number, one in enumerate(answer, 1)
     ]
     clicks, box = Prompt.of(points=[(590, 460), (150, 250)]), Prompt.of(box=(300, 65, 455, 406))
     tiles.append(tile(drawn(raccoon, raccoon.segment_batch([clicks])[0].best.mask, clicks), "a second click"))
     tiles.append(tile(drawn(city, city.segment_batch([box])[0].best.mask, box), "a box"))
-    photo = anymask.read_image(EXAMPLES / "coffee.jpg")
-    masks = [found.mask for found in model.everything(photo)]
-    tiles.append(tile(everything_overlay(photo, masks), "everything, without prompts"))
+    assert raccoon.pixels_HW3 is not None
+    masks = [found.mask for found in raccoon.everything(min_probability=0.2)]
+    tiles.append(tile(everything_overlay(raccoon.pixels_HW3, masks), "everything, without prompts"))
     return sheet(tiles, COLUMNS)
 
 
