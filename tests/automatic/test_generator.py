@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
@@ -323,6 +324,25 @@ def test_the_default_model_finds_things_in_every_example(name: str, examples: Pa
     assert len(masks) >= 3
     assert masks[0].probability > 0.5
     assert all(0 <= m.probability <= 1 and m.evidence is not None for m in masks)
+
+
+def coins_HW3() -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """24 disks on a dark table, and their boxes."""
+    table, rng = Image.new("RGB", (384, 300), (40, 42, 45)), np.random.default_rng(0)
+    boxes = [(20 + 60 * x, 20 + 70 * y, 61 + 60 * x, 61 + 70 * y) for y in range(4) for x in range(6)]
+    for n, (x0, y0, x1, y1) in enumerate(boxes):
+        colour = (150 + n % 5 * 15, 140, 90 + n % 7 * 10)
+        ImageDraw.Draw(table).ellipse((x0, y0, x1 - 1, y1 - 1), fill=colour)
+    noisy_HW3 = np.asarray(table) + rng.integers(-6, 7, (300, 384, 3))
+    return noisy_HW3.clip(0, 255).astype(np.uint8), boxes
+
+
+def test_coins_in_a_box_are_found_one_by_one() -> None:
+    pixels, coins = coins_HW3()
+    masks = anymask.load().everything(pixels, box=(5, 5, 375, 290))
+    found = box_iou([m.mask.box_xyxy for m in masks], coins).max(axis=0)
+    assert (found > 0.7).sum() >= 20
+    assert min(m.mask.box_xyxy[0] for m in masks) >= 5
 
 
 @pytest.mark.parametrize("preset", ["sa1b", "sam_default"])
