@@ -1,9 +1,7 @@
 """Automatic masks: the published generator's result, whatever the batch; filters that drop what they say."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
-
 from bright import WIDTH, BrightBackend, comb_HW3, iou
+from PIL import Image, ImageDraw
 from scenes_for_grids import Scene, SceneBackend, area_of_boxes, plain_nms, published_predictor
 
 import anymask
@@ -23,15 +18,17 @@ from anymask.api import Model
 from anymask.automatic.config import PRESETS
 from anymask.automatic.generator import (
     AutomaticMaskGenerator,
-    Found,
+    GeneratedMasks,
     everything,
     everything_encoded,
     settings_for,
 )
 from anymask.backends.base import DecodedArrays
+from anymask.core.boxes import box_iou
 from anymask.core.frames import Window
 from anymask.errors import BadOption
-from anymask.images.reader import content_hash
+from anymask.images.reader import content_hash, read_image
+from anymask.predict.encoding import Encoding
 
 SCENE = Scene()
 SIZES_HW = ((683, 1024), (301, 200), (750, 1300))
@@ -41,7 +38,9 @@ def photo(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), np.uint8)
 
 
-def search(size_hw: tuple[int, int], preset: str = "sam_default", batch: int = 1, **changes: Any) -> Found:
+def search(
+    size_hw: tuple[int, int], preset: str = "sam_default", batch: int = 1, **changes: Any
+) -> GeneratedMasks:
     return everything(Model(SceneBackend(SCENE, batch)), photo(size_hw), preset, **changes)
 
 
@@ -54,13 +53,13 @@ def published_result(size_hw: tuple[int, int], **arguments: Any) -> list[dict[st
     names.update(batched_nms=plain_nms, box_area=area_of_boxes)  # torchvision is not needed here
     sam = published_tiny_sam(tiny_sam(1024, window=14), 1024, window=14)
     generator = package.SamAutomaticMaskGenerator(sam, **arguments)
-    transform = package.SamPredictor(sam).frame
+    transform = package.SamPredictor(sam).transform
     generator.predictor = published_predictor(SCENE, sam, transform)
     records: list[dict[str, Any]] = generator.generate(photo(size_hw))
     return records
 
 
-def assert_same(ours: Found, theirs: list[dict[str, Any]]) -> None:
+def assert_same(ours: GeneratedMasks, theirs: list[dict[str, Any]]) -> None:
     """Every mask at IoU >= 0.99, same order, scores within 1e-3, same points and crops."""
     assert len(ours.masks) == len(theirs)
     for mine, record in zip(ours.masks, theirs, strict=True):
@@ -137,10 +136,10 @@ def test_progress_counts_every_point_of_every_crop() -> None:
 
 def test_an_encoded_image_is_searched_without_its_pixels_but_not_in_crops() -> None:
     image = Model(SceneBackend(SCENE)).encode(photo((300, 400)))
-    found = everything_encoded(image, "sam_default", points_per_side=6)
+    found = everything_encoded(Encoding(image.model, image.embedding), "sam_default", points_per_side=6)
     again = search((300, 400), points_per_side=6)
     assert [m.mask for m in found.masks] == [m.mask for m in again.masks]
-    with pytest.raises(BadOption, match=r"Model\.everything"):
+    with pytest.raises(BadOption, match="expected an image that keeps it"):
         image.everything("sa1b")
 
 
@@ -218,7 +217,7 @@ def test_of_what_comes_out_alike_when_refined_one_is_kept() -> None:
 
 def test_an_image_with_its_photo_has_the_masks_of_the_model() -> None:
     model, comb = Model(BrightBackend(), refines=True), comb_HW3()
-    of_image = model.zoom(comb).everything(**COMB)
+    of_image = model.encode(comb, refine=True).everything(**COMB)
     assert max(iou(m.mask.to_array(), comb) for m in of_image) > 0.8
     assert [m.mask for m in of_image] == [m.mask for m in model.everything(comb, **COMB)]
 
@@ -355,7 +354,7 @@ def test_a_preset_whose_thresholds_are_for_other_models_says_so(preset: str, exa
 
 def test_threads_and_workers_do_not_change_what_is_found(examples: Path) -> None:
     one, two = (
-        everything(anymask.load(threads=threads), examples / "coffee.jpg", points_per_side=10)
+        everything(anymask.load(threads=threads), read_image(examples / "coffee.jpg"), points_per_side=10)
         for threads in (1, 2)
     )
     assert [m.mask for m in one.masks] == [m.mask for m in two.masks]

@@ -32,7 +32,7 @@ class RunConfig:
 
     model: str = "lite"
     backend: str = "auto"
-    preset: str = "fast"
+    preset: str = "default"
     changes: tuple[tuple[str, Any], ...] = ()
     overlays: bool = False
     threads: int = 0
