@@ -117,8 +117,7 @@ def public_members(kind: type) -> list[str]:
 
 def is_member(kind: type, name: str) -> bool:
     value = inspect.getattr_static(kind, name)
-    kinds = classmethod | staticmethod | property | cached_property
-    return callable(value) or isinstance(value, kinds)
+    return callable(value) or isinstance(value, classmethod | staticmethod | property | cached_property)
 
 
 def member_text(kind: type, name: str) -> str:
