@@ -43,7 +43,7 @@ fix: $(VENV)/.dev  ## repair what ruff can repair
 bench: $(VENV)/.dev  ## encode, decode, cold start, memory; against peers
 	$(BIN)/python benchmarks/bench.py model
 
-docs: $(VENV)/.dev  ## write docs/cli.md, docs/settings.md and docs/model-card.md again
+docs: $(VENV)/.dev  ## write docs/cli.md, docs/settings.md, docs/api.md and docs/model-card.md again
 	$(BIN)/python docs/generate.py
 	$(BIN)/python recipes/model_card.py
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Segments the example photos with a point, a box, a correction, everything in a box and everything; prints where the overlays lie.
+# Segments the example photos: one click, two clicks, a box, everything, edges. Prints where the overlays are.
 #
 #   examples/demo.sh OUT        ANYMASK: the command, when it is not on the path
 set -euo pipefail
@@ -8,11 +8,11 @@ photos=$(cd "$(dirname "$0")" && pwd)
 
 show() { echo "\$ anymask $*"; "${ANYMASK:-anymask}" "$@"; echo; }
 
-show segment "$photos/raccoon.jpg" --point 590,250 --candidates --out "$out/point"
-show segment "$photos/rocket.jpg" --box 300,120,340,410 --out "$out/box"
-show segment "$photos/raccoon.jpg" --point 590,250 --point 150,250 --point 300,650,- --out "$out/points"
-show segment "$photos/coffee.jpg" --grid-in-box 75,15,480,385 --out "$out/everything-in-a-box"
+show segment "$photos/raccoon.jpg" --point 590,460 --candidates --out "$out/one-click"
+show segment "$photos/raccoon.jpg" --point 590,460 --point 150,250 --out "$out/two-clicks"
+show segment "$photos/city.jpg" --box 300,65,455,406 --out "$out/box"
 show everything "$photos" --out "$out/everything"
+show edges "$photos"/*.jpg --out "$out/edges"
 
 echo "Overlays:"
 find "$(cd "$out" && pwd)" -name '*.png' | sort

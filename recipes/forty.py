@@ -56,7 +56,7 @@ def forty(data: Path) -> Iterator[Shown]:
         for sample, pixels in drawn(data / "val" / f"{pack}.tar", rng):
             number += 1
             asked = list(ASKED)[number % len(ASKED)]
-            image = model.zoom(pixels) if model.zooms else model.encode(pixels)
+            image = model.encode(pixels)
             yield Shown(number, pack, sample, asked, image.segment(**prompts_of(sample)[asked]).best)
 
 

@@ -92,7 +92,7 @@ def head(card: Mapping[str, Any]) -> str:
     if weights:
         facts.insert(0, f"{weights['parameters'] / 1e6:.1f} million parameters")
         facts += [f"{weights['bytes'] / 1e6:.1f} MB", f"SHA-256 `{weights['sha256'][:16]}...`"]
-    facts += ["looks twice"] if card.get("zoom") else []
+    facts += ["refines in two passes"] if card.get("refine") else []
     version = f" {card['version']}" if "version" in card else ""
     return f"# {spec['name']}{version}\n\n{card.get('about', '')}\n\n{'; '.join(facts)}.\n"
 

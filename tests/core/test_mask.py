@@ -284,3 +284,9 @@ def test_whatever_is_not_zero_is_inside() -> None:
     for array in (np.array([[0, 0.2], [-1, 0]]), np.array([[0, 255], [1, 0]], np.uint8), [[0, 1], [2, 0]]):
         assert Mask.from_array(array) == expected
     assert repr(expected) == "Mask(2 x 2, 2 pixels inside)"
+
+
+def test_a_read_only_array_is_a_mask_too() -> None:
+    inside = np.eye(4, dtype=bool)
+    inside.flags.writeable = False
+    assert Mask.from_array(inside).area == 4

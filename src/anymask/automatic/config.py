@@ -50,7 +50,7 @@ class AutomaticSettings:
     whole image and in every crop, and each is answered where it is shown largest. `box_score_thresh`: least
     score of a box; `box_pred_iou_thresh`, `box_stability_thresh`: filters of the answers to boxes.
     `refine`: masks that stay are drawn once more, each with itself as the prompt, in the crop that shows it
-    largest, by models that refine (`Model.zooms`). `min_probability`: masks less probable go, see
+    largest, by models that refine (`Model.refines`). `min_probability`: masks less probable go, see
     `AutomaticMask.probability`.
     """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 evaluate = typer.Typer(
     name="evaluate",
-    help="Measure a model on photos with true masks (needs the extra eval).",
+    help="Evaluate a model against ground truth (needs extra eval).",
     no_args_is_help=True,
 )
 
@@ -60,7 +60,9 @@ def clicks(
     csv_path: Csv = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulated clicks that correct the mask: IoU after 1..20 clicks, and clicks to 85 % and 90 % (NoC).
+    """Interactive segmentation: IoU after k clicks, NoC@85 and @90.
+
+    The first click, then up to 19 simulated corrections, each in the largest error.
 
     `--model grabcut` measures the algorithm without learning, as a baseline.
     """
@@ -91,7 +93,7 @@ def boxes(
     csv_path: Csv = None,
     as_json: AsJson = False,
 ) -> None:
-    """One mask from the box of the true one: mean IoU, from the exact box and from one as people draw it."""
+    """Masks from boxes: mean IoU from exact and jittered boxes."""
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
     tested, refines = _under_test(_model_under_test(model, backend), refine)
@@ -132,7 +134,7 @@ def proposals(
     csv_path: PhotoCsv = None,
     as_json: AsJson = False,
 ) -> None:
-    """Everything in each photo against its true masks: average recall, precision at IoU 0.75, time, memory.
+    """Automatic masks: average recall, precision, time, memory.
 
     Beside it stands what as many random boxes would find.
     """
@@ -169,7 +171,7 @@ def edges(
     csv_path: PhotoCsv = None,
     as_json: AsJson = False,
 ) -> None:
-    """Edges in each photo against those people drew (BSDS500): ODS, OIS, AP, R50.
+    """Edge detection as in BSDS500: ODS, OIS, AP, R50.
 
     Those of the model's edge head, or else of the masks of everything it finds. DATA needs
     `<key>.boundaries.npz` beside each photo. `--model sobel` measures the photo's gradient as a baseline.
@@ -219,7 +221,7 @@ def calibration(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Probabilities against outcomes, for clicks and boxes: calibration error, Brier and log score."""
+    """Calibration: ECE, Brier and log score of the probabilities."""
     with needs_extra("eval"):
         from anymask.evaluation import (
             BASELINES,

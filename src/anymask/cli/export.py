@@ -51,7 +51,9 @@ def export(
         typer.Option(metavar="RUN|MODEL", help="Attach an edge head from a training run or model."),
     ] = None,
 ) -> None:
-    """Export a network as ONNX encoder and decoder with a card (needs the extra export).
+    """Export a network to ONNX (needs extra export).
+
+    An encoder, a decoder and a card.
 
     Of a training run the averaged weights (EMA) are exported. Parity with the network is checked.
     """

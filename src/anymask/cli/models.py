@@ -22,7 +22,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `anymask 
 
 @models.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """All models: which are here, and how large the others are."""
+    """List all models: which are here, how large the others are."""
     from anymask.hub.catalog import list_models
 
     entries = list_models()
@@ -50,7 +50,7 @@ def where(entry: ModelEntry) -> str:
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `anymask models list`.")],
 ) -> None:
-    """Fetch published weights, check them, and go on where an earlier try ended."""
+    """Fetch published weights and check their SHA-256; resumes."""
     from anymask.hub.catalog import pull as fetch
 
     say(str(fetch(name, progress=megabytes, convert=converter())))
@@ -82,7 +82,7 @@ def megabytes(done: int, total: int) -> None:
 
 @models.command()
 def info(name: Name) -> None:
-    """The card of a model as JSON: its frame, checksums, sources, licences, measured numbers."""
+    """Print the card of a model: sources, licences, numbers."""
     from anymask.errors import ModelNotFound
     from anymask.hub.catalog import CATALOG, find_model
 
@@ -121,7 +121,7 @@ def convert(
         str, typer.Option(metavar="NAME", help="Which network it is; auto finds out from the tensors.")
     ] = "auto",
 ) -> None:
-    """Rewrite a published weights file as safetensors with a JSON card (needs the extra torch)."""
+    """Convert a .pth file to safetensors (needs extra torch)."""
     with needs_extra("torch"):
         from anymask.hub.weights import convert_checkpoint
     target = out or weights.with_suffix(".safetensors")

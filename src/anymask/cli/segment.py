@@ -73,8 +73,8 @@ def segment(
 
     Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
     centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
-    ambiguous and has three candidates (see --candidates). A photo that fails is reported, the others are
-    done; the exit code is then 1, or 2 when the call itself was wrong.
+    ambiguous and has up to three candidates (see --candidates). A photo that fails is reported, the others
+    are done; the exit code is then 1, or 2 when the call itself was wrong.
     """
     from anymask.api import load
     from anymask.cli.parsing import make_prompts

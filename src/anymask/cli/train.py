@@ -46,7 +46,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a network by a recipe (needs the extra train).
+    """Train a network by a recipe (needs extra train).
 
     Checkpoints are written every few minutes and at Ctrl-C; the same command resumes with the identical next
     step (with --minutes, by the clock, not quite identical). On several devices:

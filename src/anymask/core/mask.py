@@ -37,7 +37,7 @@ class Mask:
         array = np.asarray(inside_HW)
         if array.ndim != 2 or 0 in array.shape:
             raise BadInput(f"mask: expected an H x W array of at least one pixel, got shape {array.shape}")
-        if array.dtype != np.bool_:
+        if array.dtype != np.bool_ or not array.flags.writeable:  # the library refuses read-only arrays
             array = array != 0
         return cls(_library().from_array(array))
 

@@ -46,8 +46,8 @@ def describe(report: Report) -> str:
 def _head(report: Report, counted: str | None = None) -> str:
     photos = f"{report['images']} images"
     what = photos if counted is None else f"{report[counted]} masks of {photos}"
-    looks = " · two looks" if report.get("looks") == 2 else ""
-    return f"{report['dataset']} · {report['model']} · {what}{looks}"
+    passes = " · two passes" if report.get("refined") else ""
+    return f"{report['dataset']} · {report['model']} · {what}{passes}"
 
 
 def _encode_line(report: Report) -> str:
