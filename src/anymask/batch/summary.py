@@ -7,7 +7,7 @@ import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -71,12 +71,16 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
         fractions = [a["area"] / size for a in record["annotations"]]
         areas.update(next(name for limit, name in AREA_CLASSES if f < limit) for f in fractions)
         rejected.update(record.get("rejected", {}))
+    each: dict[str, float] = {}
+    if counts:
+        mean, median = statistics.fmean(counts), statistics.median(counts)
+        each = {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
     return Summary(
         photos=len(photos),
         without_record=len(photos) - len(counts),
         without_mask=counts.count(0),
         masks=sum(counts),
-        masks_each=_spread(counts),
+        masks_each=each,
         areas={name: areas[name] for _, name in AREA_CLASSES},
         rejected=dict(sorted(rejected.items())),
     )
@@ -113,13 +117,6 @@ def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, d
             yield photo, json.loads(path.read_bytes())
 
 
-def _spread(counts: Sequence[int]) -> dict[str, float]:
-    if not counts:
-        return {}
-    mean, median = statistics.fmean(counts), statistics.median(counts)
-    return {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
-
-
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
 
@@ -153,21 +150,14 @@ def _tables(summary: Summary) -> str:
     facts: dict[str, float] = {"photos": summary.photos, "done": done, "masks": summary.masks}
     facts["photos without a mask"] = summary.without_mask
     facts |= {f"masks per photo, {name}": round(value, 1) for name, value in summary.masks_each.items()}
-    return "".join(
-        _table(title, rows)
-        for title, rows in (
-            ("Run", facts),
-            ("Masks by share of the photo", summary.areas),
-            ("Rejected by", summary.rejected),
-        )
-    )
+    areas = _table("Masks by share of the photo", summary.areas)
+    return _table("Run", facts, bars=False) + areas + _table("Rejected by", summary.rejected)
 
 
-def _table(title: str, rows: dict[str, Any]) -> str:
+def _table(title: str, rows: Mapping[str, float], bars: bool = True) -> str:
     most = max(rows.values(), default=0) or 1
-    bars = title != "Run"
     lines = []
     for name, value in rows.items():
         bar = f'<td><span class="bar" style="width:{10 * value / most:.2f}em"></span></td>' if bars else ""
-        lines.append(f"<tr><td>{escape(str(name))}</td><td>{value}</td>{bar}</tr>")
+        lines.append(f"<tr><td>{escape(name)}</td><td>{value}</td>{bar}</tr>")
     return f"<table><tr><th colspan=3>{escape(title)}</th></tr>{''.join(lines)}</table>\n"

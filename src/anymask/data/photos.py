@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from anymask.data.keys import UniqueKeys, safe_key, stem
 from anymask.data.listing import IMAGE_SUFFIXES, is_photo, list_files
@@ -23,11 +23,6 @@ class Photo:
     key: str
     name: str
     blob: Blob
-
-    @property
-    def file_name(self) -> str:
-        """The last part of its name."""
-        return PurePosixPath(self.name).name
 
     @property
     def source(self) -> str:

@@ -13,8 +13,8 @@ from functools import reduce
 from pathlib import Path
 
 from anymask.data.formats import coco
-from anymask.data.formats.contents import Fields, Notes, checked_size, undrawn, with_own_keys
-from anymask.data.formats.json_files import is_record, read_object
+from anymask.data.formats.contents import Fields, Notes, checked_size, with_own_keys
+from anymask.data.formats.json_files import RECORD_KEYS, objects_in, read_object
 from anymask.data.listing import is_hidden, is_tar, list_files, photos_by_stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
@@ -123,7 +123,7 @@ def _members(files: Mapping[str, Blob], photos: Mapping[str, Blob]) -> dict[Blob
 
 def _open_coco(path: Path) -> RecordSource:
     notes = Notes()
-    records = with_own_keys(coco.read(path, notes, check=undrawn).records)
+    records = with_own_keys(coco.read(path, notes, draw=False).records)
     entries = [(one.key, one.blob, {**one.fields, "source": "coco"}) for one in records]
     for where, why in notes.failures:
         notes.changed(UNUSABLE, f"{where}: {why}")
@@ -133,10 +133,8 @@ def _open_coco(path: Path) -> RecordSource:
 def _read_fields(blob: Blob, key: str) -> Fields:
     where = f"{key} in {blob.path}"
     fields = read_object(blob, where)
-    if not is_record(fields) or checked_size(fields["image"]) is None:
+    if not fields.keys() >= RECORD_KEYS or checked_size(fields["image"]) is None:
         raise BadInput(f"{where}: expected a record with 'annotations' and the size of its 'image'")
     for name in ("annotations", "crowd"):
-        found = fields.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise BadInput(f"{where}: expected {name!r} to be a list of objects")
+        objects_in(fields.get(name, []), name, f"{where}: ")
     return fields

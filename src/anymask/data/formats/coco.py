@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, encoded, is_coco, keys_of, read_object
+from anymask.data.formats.json_files import COCO_KEYS, FormatClues, encoded, keys_of, objects_in, read_object
 from anymask.data.formats.keyhole import bridge_holes
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
 from anymask.data.keys import stem
@@ -27,21 +27,19 @@ from anymask.errors import BadInput
 from anymask.files import writing_atomically
 
 FILE = "annotations.json"
-LISTS = ("images", "annotations", "categories")
-Check = Callable[[Fields, tuple[int, int], str, Notes], Fields]
 
 
 @dataclass(frozen=True, slots=True)
 class _CocoFile:
     """What a COCO file lists. `annotations`: by the id of their photo; `names`: of categories by their id;
-    `folders`: where photos may lie. `check`: makes an annotation one that writers can rely on.
+    `folders`: where photos may lie. `draw`: whether polygons become run lengths.
     """
 
     annotations: Mapping[Any, list[Fields]]
     names: Mapping[Any, str]
     folders: list[Path]
     notes: Notes
-    check: Check
+    draw: bool
 
     def record(self, image: Fields) -> Record:
         if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
@@ -54,7 +52,8 @@ class _CocoFile:
         def read_one(_: int, one: Fields) -> Fields:
             name = self.names.get(one["category_id"]) if _is_id(one.get("category_id")) else None
             own = {k: v for k, v in one.items() if k != "image_id"}
-            return self.check(own if name is None else {**own, "category": name}, size_hw, key, self.notes)
+            named = own if name is None else {**own, "category": name}
+            return checked(named, size_hw, key, self.notes, draw=self.draw)
 
         found = self.notes.each_annotation(self.annotations.get(image["id"], []), read_one, key)
         own = {k: v for k, v in image.items() if k != "id"}
@@ -65,10 +64,12 @@ class _CocoFile:
         return Record(key, fields, photo)
 
 
-def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Check = checked) -> Contents:
+def read(path: Path, notes: Notes, photo_folder: Path | None = None, *, draw: bool = True) -> Contents:
     """From the JSON file or its folder. Raises BadInput when it cannot be read, or when there are several."""
     file, coco = _find(path)
-    images, annotations, categories = (_list_of(coco, key, file) for key in LISTS)
+    images, annotations, categories = (
+        objects_in(coco.get(key) or [], key, f"{file}: ") for key in ("images", "annotations", "categories")
+    )
     names = {c["id"]: str(c["name"]) for c in categories if _is_id(c.get("id")) and "name" in c}
     by_image: dict[Any, list[Fields]] = {}
     for one in annotations:
@@ -77,7 +78,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Chec
     listed = {image.get("id") for image in images if _is_id(image.get("id"))}
     lost = sum(len(found) for number, found in by_image.items() if number not in listed)
     notes.changed("annotations of photos that are not listed passed over", str(file), lost)
-    opened = _CocoFile(by_image, names, _photo_folders(file, photo_folder), notes, check)
+    opened = _CocoFile(by_image, names, _photo_folders(file, photo_folder), notes, draw)
     items = [(f"{file}, photo {str(one.get('file_name', one.get('id')))[:200]}", one) for one in images]
     declared = {name: number for number, name in names.items() if isinstance(number, int)}
     return Contents(notes.each(items, opened.record), len(items), declared)
@@ -86,22 +87,15 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Chec
 def _find(path: Path) -> tuple[Path, Fields]:
     if path.is_dir():
         blobs = with_suffix(list_files(path), ".json").values()
-        files = [blob.path for blob in blobs if blob.length is None and is_coco(keys_of(blob))]
+        files = [blob.path for blob in blobs if blob.length is None and keys_of(blob) >= COCO_KEYS]
         if len(files) != 1:
             names = ", ".join(str(file.relative_to(path)) for file in files) or "none"
             raise BadInput(f"expected one COCO JSON file in {path}, found {names}: give the file")
         path = files[0]
     found = read_object(Blob(path), str(path))
-    if not is_coco(found):
+    if not found.keys() >= COCO_KEYS:
         raise BadInput(f"expected COCO JSON with 'images' and 'annotations' in {path}")
     return path, found
-
-
-def _list_of(coco: Fields, key: str, file: Path) -> list[Fields]:
-    found = coco.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadInput(f"{file}: expected {key!r} to be a list of objects")
-    return found
 
 
 def _is_id(value: Any) -> bool:
@@ -184,7 +178,7 @@ def _write_list(file: IO[bytes], head: bytes, values: Iterable[bytes]) -> None:
 
 
 def _matches(clues: FormatClues) -> bool:
-    return clues.path.suffix.lower() != ".tar" and clues.have(is_coco)
+    return clues.path.suffix.lower() != ".tar" and clues.have(COCO_KEYS)
 
 
 RUN_LENGTHS, POLYGONS = Capabilities(ignore=False), Capabilities(empty=False, ignore=False)

@@ -98,17 +98,14 @@ class Contents:
     categories: Mapping[str, int] = field(default_factory=dict)
 
 
-def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
+def checked(
+    fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes, *, draw: bool = True
+) -> Fields:
     """An annotation that writers can rely on: its mask, if any, as run lengths of the size of the photo.
 
+    `draw=False`: polygons are checked but stay as they are, as drawing all of a large data set takes long.
     Raises BadInput when it has neither a mask nor a box, or one that makes no sense.
     """
-    found = undrawn(fields, size_hw, where, notes)
-    return _drawn(found, size_hw) if isinstance(found.get("segmentation"), list) else found
-
-
-def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
-    """The same, checked alike, but polygons stay as they are: drawing all of a large data set takes long."""
     if not isinstance(fields, dict):
         raise BadInput(f"expected an annotation to be an object, got {type(fields).__name__}")
     segmentation = fields.get("segmentation")
@@ -120,7 +117,8 @@ def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
             raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
         return {k: v for k, v in fields.items() if k != "segmentation"}
     found = {**fields, "segmentation": segmentation}
-    if not (has_box and isinstance(fields.get("area"), int | float) and isinstance(segmentation, list)):
+    has_area = isinstance(fields.get("area"), int | float)
+    if draw or not (has_box and has_area and isinstance(segmentation, list)):
         return _drawn(found, size_hw)
     list(coco_rings(segmentation, max(size_hw)))  # raises what drawing would
     return found

@@ -49,30 +49,17 @@ def paint_all(masks: list[Mask], record: Record, notes: Notes, canvas: Labels | 
 
 def take_apart(labels_HW: NDArray[Any]) -> dict[int, Mask]:
     """The mask of every number but 0, in the order of the numbers."""
-    height, width = labels_HW.shape
-    values, starts, lengths = _runs(labels_HW)
-    order = np.argsort(values, kind="stable")
-    numbers, first = np.unique(values[order], return_index=True)
-    masks = {}
-    for number, runs in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
-        if number != 0:
-            counts = _counts(starts[runs], lengths[runs], height * width)
-            masks[number] = Mask.from_rle({"size": [height, width], "counts": counts})
-    return masks
-
-
-def _runs(labels_HW: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """Value, start and length of every run, column by column as COCO has it."""
-    flat = labels_HW.T.reshape(-1)
+    flat = labels_HW.T.reshape(-1)  # column by column, as COCO counts
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    return flat[starts], starts, np.diff(starts, append=flat.size)
-
-
-def _counts(starts: NDArray[np.int64], lengths: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    ends = starts + lengths
-    gaps = starts - np.concatenate([[0], ends[:-1]])
-    counts = np.stack([gaps, lengths], axis=1).reshape(-1)
-    return np.append(counts, total - ends[-1])
+    runs = np.stack([starts, np.append(starts[1:], flat.size)], axis=1)  # start and end of each
+    order = np.argsort(flat[starts], kind="stable")
+    numbers, first = np.unique(flat[starts][order], return_index=True)
+    masks = {}
+    for number, own in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
+        if number != 0:
+            counts = np.diff(runs[own].reshape(-1), prepend=0, append=flat.size)
+            masks[number] = Mask.from_rle({"size": list(labels_HW.shape), "counts": counts})
+    return masks
 
 
 def png_of(labels_HW: Labels, palette: bytes | None = None, small: bool | None = None) -> bytes:
