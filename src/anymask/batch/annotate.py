@@ -119,10 +119,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
 def _results(
     todo: Sequence[Photo], out: Path, config: RunConfig, processes: int, within: Progress
 ) -> Iterator[PhotoResult]:
-    """In this process when one is enough; `within` is then called with the progress of each photo.
-
-    Raises StorageError as soon as one photo could not be written.
-    """
+    """In this process when one is enough; `within` then gets the progress in a photo. Raises StorageError."""
     results: Iterable[tuple[Photo, PhotoResult | Exception]] = ()
     if processes > 1 and len(todo) > 1:
         results = run_all(todo, partial(Annotator, config, out), processes)

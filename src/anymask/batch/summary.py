@@ -93,9 +93,8 @@ def text(summary: Summary) -> str:
     if each:
         spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['least']:g} to {each['most']:g}"
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
-        lines.append(f"  masks per photo: {spread}{none}")
-        lines.append("  by area:  " + _listed(summary.areas))
-        lines.append("  rejected: " + (_listed(summary.rejected) or "none"))
+        lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas)}"]
+        lines.append(f"  rejected: {_listed(summary.rejected) or 'none'}")
     return "\n".join(lines)
 
 
@@ -103,7 +102,10 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
     """`summary.json` and `summary.html` in the folder. Raises StorageError."""
     summary = summarise(folder, photos)
     write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())
-    figures = "".join(_figure(photo, record) for photo, record in _chosen(folder, photos))
+    done = [p for p in photos if record_path(folder, p.key).is_file()]
+    step = max(1, len(done) / PICTURES)  # between those that are shown
+    shown = [done[int(i * step)] for i in range(min(PICTURES, len(done)))]
+    figures = "".join(_figure(photo, record) for photo, record in records_of(folder, shown))
     page = PAGE.format(title=escape(title), tables=_tables(summary), figures=figures)
     write_atomically(folder / "summary.html", page.encode("utf-8", "replace"))
     return summary
@@ -119,13 +121,6 @@ def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, d
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
-
-
-def _chosen(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
-    """Photos with a record at even distances."""
-    done = [p for p in photos if record_path(folder, p.key).is_file()]
-    step = max(1, len(done) / PICTURES)
-    return records_of(folder, [done[int(i * step)] for i in range(min(PICTURES, len(done)))])
 
 
 def _figure(photo: Photo, record: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """Writing a record: a photo and its masks as a JSON object in the shape of SA-1B. `sources.py` reads it.
 
-Beyond SA-1B an annotation says how it came to be: `probability`, `candidate` (1 is the best answer to its
-prompt) and `prompts`; the record names the `model` and the `seconds` it took.
+Further keys of an annotation: `probability`, `candidate` (1 is the best answer to its prompt), `prompts`.
 """
 
 from __future__ import annotations

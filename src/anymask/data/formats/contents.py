@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from anymask.core.polygons import coco_rings
-from anymask.data.keys import UniqueKeys, safe_key
+from anymask.data.photos import UniqueKeys, safe_key
 from anymask.data.record import Annotation, Record
 from anymask.errors import AnymaskError, BadInput, StorageError, reason
 
@@ -197,7 +197,7 @@ LOSSES: dict[str, tuple[str, Callable[[Record], int]]] = {
 class Numbering:
     """Numbers for categories: those the source declares, then those it wants, then the next free one."""
 
-    def __init__(self, declared: Mapping[str, int], first: int) -> None:
+    def __init__(self, declared: Mapping[str, int | None], first: int) -> None:
         self.numbers: dict[str, int] = {}
         self._next = first
         for name, number in declared.items():
@@ -206,8 +206,7 @@ class Numbering:
     @classmethod
     def without_gaps(cls, declared: Mapping[str, int], first: int) -> Numbering:
         """For formats whose numbers are places in a list: counted anew from `first`, in the same order."""
-        ordered = sorted(declared, key=lambda name: declared[name])
-        return cls({name: place for place, name in enumerate(ordered, first)}, first)
+        return cls(dict.fromkeys(sorted(declared, key=lambda name: declared[name])), first)
 
     def of(self, annotation: Annotation, wanted: Any = None) -> int:
         """The number of its category."""

@@ -81,9 +81,9 @@ class FormatClues:
         blobs = [*with_suffix(files, ".json").values()][:PEEKED_AT]
         return cls(path, tuple(files), tuple(map(keys_of, blobs)))
 
-    def have(self, keys: set[str]) -> bool:
-        """Whether one of the objects has these keys."""
-        return any(keys <= found for found in self.objects)
+    def have(self, *keys: set[str]) -> bool:
+        """Whether one of the objects has all keys of one of these sets."""
+        return any(one <= found for found in self.objects for one in keys)
 
 
 def keys_of(blob: Blob) -> frozenset[str]:

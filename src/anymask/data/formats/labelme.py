@@ -3,8 +3,8 @@
     DST/<key>.json
     DST/<key>.jpg
 
-A mask of pieces without holes is polygons that share a `group_id`; any other is a shape of type `mask`, a
-small PNG, which holds it exactly. Scores are further keys of a shape, which LabelMe keeps.
+A mask of pieces without holes is polygons that share a `group_id`; any other is a `mask` shape, a small PNG,
+which holds it exactly. Scores are further keys of a shape, which LabelMe keeps.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from PIL import Image
 from anymask.core.mask import Mask
 from anymask.data.formats.contents import Contents, Fields, Notes, category_of, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, JsonFile, each_object, objects_in, write_beside
+from anymask.data.formats.json_files import JsonFile, each_object, objects_in, write_beside
 from anymask.data.formats.photo_writer import photo_name
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, stem, with_suffix
 from anymask.data.record import Annotation, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, mapped
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
+LABELME_KEYS = {"shapes", "imagePath"}, {"shapes", "imageHeight"}  # either
 NO_AREA = "shapes without an area (points, lines) passed over"
 NO_LABELME = "JSON files that are not of LabelMe passed over"
 MAX_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
@@ -79,10 +79,9 @@ def _annotation(
     number: int, shapes: list[Fields], size_hw: tuple[int, int], where: str, notes: Notes
 ) -> Fields | None:
     first = shapes[0]
-    label = first.get("label")
+    category = None if first.get("label") is None else str(first["label"])
     more = {key: value for key, value in first.items() if key not in OF_A_SHAPE | OF_A_MASK}
     more |= {key: first[key] for key in ("flags", "description") if first.get(key)}
-    category = None if label is None else str(label)
     if len(shapes) == 1 and first.get("shape_type") == "rectangle":
         (x0, y0), (x1, y1) = (edge.tolist() for edge in _edges(_points(first)))
         return box_annotation(number, (x0, y0, x1 - x0, y1 - y0), category, **more)
@@ -201,10 +200,6 @@ def _shape(annotation: Annotation, kind: str, points: list[Any], **more: Any) ->
     }
 
 
-def _matches(clues: FormatClues) -> bool:
-    return clues.have({"shapes", "imagePath"}) or clues.have({"shapes", "imageHeight"})
-
-
 KEPT = Capabilities(empty=False, crowd=False, ignore=False)
 write = partial(write_beside, _fields)
-LABELME = Format("labelme", KEPT, read, write, _matches)
+LABELME = Format("labelme", KEPT, read, write, lambda clues: clues.have(*LABELME_KEYS))

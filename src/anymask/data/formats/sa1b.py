@@ -16,8 +16,7 @@ from anymask.data.formats.contents import Contents, Fields, Notes, checked, chec
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import RECORD_KEYS, JsonFile, each_object, write_beside
 from anymask.data.formats.photo_writer import photo_name
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 
@@ -29,7 +28,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     files = list_files(path)
     folder = path if path.is_dir() else path.parent
     near = files
-    if not path.is_dir() and not is_tar(path.name):
+    if not path.is_dir() and path.suffix.lower() != ".tar":
         near = {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
     folders = [*filter(None, [photo_folder]), folder]
     read_one = partial(_record, photos=photos_by_stem(near), folders=folders, notes=notes)

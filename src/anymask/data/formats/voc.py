@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from anymask.core.mask import Mask
 from anymask.data.formats.contents import Contents, Notes, Numbering
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.label_image import LARGEST, paint, paint_all, png_of, read_png, take_apart
+from anymask.data.formats.label_map import LARGEST, paint, paint_all, png_of, read_png, take_apart
 from anymask.data.formats.photo_writer import PhotoWriter
 from anymask.data.listing import Photos, list_files, photos_by_stem
 from anymask.data.record import Blob, Record, annotation_of
@@ -139,10 +139,7 @@ def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -
 
 
 def _classes_of(files: Mapping[str, Blob]) -> tuple[dict[int, str], dict[Colour, int]]:
-    """Name and colour of each number, as `labelmap.txt` or `class_names.txt` says, else those of VOC itself.
-
-    Raises BadInput when such a file cannot be read.
-    """
+    """Name and colour of each number by `labelmap.txt` or `class_names.txt`, else VOC's. Raises BadInput."""
     listed = {name.rpartition("/")[2].lower(): blob for name, blob in files.items() if name.endswith(".txt")}
     if "labelmap.txt" in listed:
         return _of_labelmap(_lines(listed["labelmap.txt"]))
@@ -171,9 +168,8 @@ def _of_labelmap(lines: list[str]) -> tuple[dict[int, str], dict[Colour, int]]:
 
 def _labelmap(numbers: Mapping[str, int]) -> bytes:
     """`labelmap.txt` of classes numbered from 1 without gaps."""
-    ordered = sorted(numbers, key=lambda name: numbers[name])
     lines = ["# label:color_rgb:parts:actions\n"]
-    for number, name in enumerate([BACKGROUND, *ordered]):
+    for number, name in enumerate([BACKGROUND, *sorted(numbers, key=lambda name: numbers[name])]):
         lines.append(f"{' '.join(name.split())}:{','.join(map(str, colour(number)))}::\n")
     return "".join(lines).encode("utf-8", "replace")
 

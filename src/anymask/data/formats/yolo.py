@@ -5,9 +5,8 @@ of width and height.
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Holes and parts are joined by bridges without width (`keyhole.py`). A label file does not say how large the
-photo is, so reading needs the photos. Read are `labels` folders beside `images` folders, at any depth, and
-label files beside their photos.
+Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs the photos, for their sizes.
+Read are `labels` folders beside `images` folders, at any depth, and label files beside their photos.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.keyhole import bridge_rings
 from anymask.data.formats.photo_writer import PhotoWriter
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, is_photo, list_files, size_of
+from anymask.data.listing import Photos, is_photo, list_files, size_of, stem
 from anymask.data.record import Blob, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, mapped
 from anymask.files import make_folder, write_atomically
@@ -140,10 +138,7 @@ def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
 
 
 def _read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
-    """Name of each class number; empty where nothing says. `path`: the folder, or its YAML file.
-
-    Raises BadInput when a YAML file cannot be understood.
-    """
+    """Name of each class number; empty where nothing says. Raises BadInput for YAML that makes no sense."""
     if path.suffix.lower() in YAML:
         return names_of_yaml(Blob(path).read_text(), path)
     for name, blob in files.items():
