@@ -187,7 +187,7 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
         if annotations:
             fields = {**record.fields, "annotations": annotations, "source": "coco-person"}
             out.mkdir(parents=True, exist_ok=True)
-            (out / f"{record.key}.webp").write_bytes(record.image_bytes())
+            (out / f"{record.key}.webp").write_bytes(record.blob.read())
             (out / f"{record.key}.json").write_text(json.dumps(fields))
     return out
 

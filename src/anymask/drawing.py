@@ -1,8 +1,7 @@
 """Overlays: a photo with masks, outlines and the prompts that were given, for people to look at.
 
-Everything is drawn at the size of the overlay, at most 1600 pixels on the long side, so that a large photo
-costs neither time nor memory; the exact masks are in the mask files. Knows Pillow and NumPy, no models and
-no files. Legend: H W photo pixels, h w overlay pixels.
+Drawn at the size of the overlay, at most 1600 pixels on the long side; the exact masks are in the mask files.
+Legend: H W photo pixels, h w overlay pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -24,10 +23,8 @@ FILL, DIM = 0.42, 0.72  # opacity of the colour inside a mask; brightness of the
 FILL_ALL = 0.55  # the same where there are many masks
 SMOOTH = 4  # markers are drawn this much larger and scaled down
 Colour = tuple[int, int, int]
-WHITE: Colour = (255, 255, 255)
-INK: Colour = (24, 24, 27)
-POSITIVE: Colour = (22, 163, 74)
-NEGATIVE: Colour = (220, 38, 38)
+WHITE, INK = (255, 255, 255), (24, 24, 27)
+POSITIVE, NEGATIVE = (22, 163, 74), (220, 38, 38)
 # Neighbours differ in hue and lightness, also for most colour-blind people.
 PALETTE: tuple[Colour, ...] = (
     (37, 130, 246), (249, 115, 22), (20, 184, 166), (236, 72, 153), (250, 204, 21), (139, 92, 246),
@@ -54,15 +51,15 @@ def overlay(
     canvas = Canvas(pixels_HW3)
     coverages = [canvas.coverage(d.mask) for d in drawn]
     canvas.dim_outside(coverages)
-    order = sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area)  # small masks over large ones
-    for i in order:
+    for i in sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area):  # small masks over large ones
         canvas.paint(coverages[i], PALETTE[i % len(PALETTE)])
     if searched_xyxy is not None:
         canvas.mark_box(searched_xyxy)
-    for prompt in _distinct([d.prompt for d in drawn]):
+    for prompt in {id(d.prompt): d.prompt for d in drawn}.values():  # candidates of one prompt share it
         canvas.mark(prompt)
     for i, d in enumerate(drawn):
-        canvas.write_tag(d, PALETTE[i % len(PALETTE)])
+        if d.tag:
+            canvas.write_tag(d, PALETTE[i % len(PALETTE)])
     return canvas.image
 
 
@@ -73,15 +70,15 @@ def everything_overlay(
     canvas = Canvas(pixels_HW3, long_side)
     shape_hw = canvas.image.size[::-1]
     tint_hw3 = np.zeros((*shape_hw, 3), np.uint8)
-    covered_hw, edges_hw = np.zeros(shape_hw, np.bool_), np.zeros(shape_hw, np.bool_)
+    edges_hw = np.zeros(shape_hw, np.bool_)
     for number, mask in enumerate(sorted(masks, key=lambda m: -m.area)):
         inside_hw = canvas.inside(mask)
         tint_hw3[inside_hw] = distinct_colour(number)
-        covered_hw |= inside_hw
-        edges_hw &= ~inside_hw
-        edges_hw |= inside_hw & ~_eroded(inside_hw)
+        padded = np.pad(inside_hw, 1, mode="edge")  # the border of the picture is no edge
+        eroded_hw = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        edges_hw = np.where(inside_hw, ~eroded_hw, edges_hw)
     photo_hw3 = np.asarray(canvas.image, np.float32)
-    opacity_hw1 = (covered_hw * np.float32(FILL_ALL))[..., None]
+    opacity_hw1 = tint_hw3.any(axis=2, keepdims=True) * np.float32(FILL_ALL)
     mixed_hw3 = photo_hw3 * (1 - opacity_hw1) + tint_hw3 * opacity_hw1
     mixed_hw3[edges_hw] = 0.4 * mixed_hw3[edges_hw] + 0.6 * 255
     return Image.fromarray(mixed_hw3.astype(np.uint8))
@@ -92,12 +89,6 @@ def distinct_colour(number: int) -> Colour:
     hue = (0.58 + number * 0.61803399) % 1.0
     red, green, blue = colorsys.hls_to_rgb(hue, (0.55, 0.42, 0.66)[number % 3], 0.85)
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _eroded(inside_hw: np.ndarray) -> np.ndarray:
-    """Without the pixels that touch the outside at a side; the border of the picture is no outside."""
-    padded = np.pad(inside_hw, 1, mode="edge")
-    return np.asarray(inside_hw & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
 
 
 def side_by_side(images: Sequence[Image.Image], gap: int = 8) -> Image.Image:
@@ -147,21 +138,15 @@ class Canvas:
         return np.asarray(mask.to_array()[rows[:, None], columns])
 
     def dim_outside(self, coverages: Sequence[Image.Image]) -> None:
-        if not coverages:
-            return
-        union = coverages[0]
-        for coverage in coverages[1:]:
-            union = ImageChops.lighter(union, coverage)
-        darker = self.image.point(lambda value: round(value * DIM))
-        self.image = Image.composite(self.image, darker, union)
+        if coverages:
+            darker = self.image.point(lambda value: round(value * DIM))
+            self.image = Image.composite(self.image, darker, reduce(ImageChops.lighter, coverages))
 
     def paint(self, coverage: Image.Image, colour: Colour) -> None:
         """Fill, then a white edge outside and a line of the colour inside."""
         width = 2 * max(1, round(self.unit / 5)) + 1
-        grown, shrunk = (
-            coverage.filter(ImageFilter.MaxFilter(3)),
-            coverage.filter(ImageFilter.MinFilter(width)),
-        )
+        grown = coverage.filter(ImageFilter.MaxFilter(3))
+        shrunk = coverage.filter(ImageFilter.MinFilter(width))
         self.image.paste(colour, mask=coverage.point(lambda value: round(value * FILL)))
         self.image.paste(WHITE, mask=ImageChops.subtract(grown, coverage))
         self.image.paste(colour, mask=ImageChops.subtract(coverage, shrunk))
@@ -174,11 +159,11 @@ class Canvas:
             self._mark_point(float(x) * self.scale, float(y) * self.scale, positive=bool(label == 1))
 
     def mark_box(self, box_xyxy: Sequence[float] | np.ndarray) -> None:
-        x0, y0, x1, y1 = (float(v) * self.scale for v in box_xyxy)
+        x0, y0, x1, y1 = (round(float(v) * self.scale) for v in box_xyxy)
+        x1, y1 = max(x0, x1 - 1), max(y0, y1 - 1)
         draw, line = ImageDraw.Draw(self.image), max(1, round(self.unit / 4))
-        corners = (round(x0), round(y0), max(round(x0), round(x1) - 1), max(round(y0), round(y1) - 1))
-        draw.rectangle(_grown(corners, 1), outline=INK, width=line + 2)
-        draw.rectangle(corners, outline=WHITE, width=line)
+        draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=INK, width=line + 2)
+        draw.rectangle((x0, y0, x1, y1), outline=WHITE, width=line)
 
     def _mark_point(self, x: float, y: float, *, positive: bool) -> None:
         radius = self.unit * 1.15
@@ -186,12 +171,8 @@ class Canvas:
         big, centre = side * SMOOTH, side * SMOOTH / 2
         sprite = Image.new("RGBA", (big, big), (*INK, 0))
         draw = ImageDraw.Draw(sprite)
-        rings = (
-            (radius + 1, (*INK, 140)),
-            (radius, WHITE),
-            (radius * 0.8, POSITIVE if positive else NEGATIVE),
-        )
-        for ring, colour in rings:
+        inner = POSITIVE if positive else NEGATIVE
+        for ring, colour in ((radius + 1, (*INK, 140)), (radius, WHITE), (radius * 0.8, inner)):
             draw.circle((centre, centre), ring * SMOOTH, fill=colour)
         arm, half = radius * 0.48 * SMOOTH, radius * 0.12 * SMOOTH
         draw.rectangle((centre - arm, centre - half, centre + arm, centre + half), fill=WHITE)
@@ -202,8 +183,6 @@ class Canvas:
 
     def write_tag(self, drawn: Drawn, colour: Colour) -> None:
         """The text on a plate of the mask's colour, above the box, the point or else the mask."""
-        if not drawn.tag:
-            return
         draw, font = ImageDraw.Draw(self.image), ImageFont.load_default(max(11.0, self.unit * 1.6))
         left, top, right, bottom = draw.textbbox((0, 0), drawn.tag, font=font)
         pad = max(2, round(self.unit / 3))
@@ -211,8 +190,9 @@ class Canvas:
         anchor_x, anchor_y = self._anchor(drawn)
         x = min(max(0.0, anchor_x), self.image.width - width)
         y = min(max(0.0, anchor_y - height), self.image.height - height)
+        readable = INK if np.dot(colour, (0.3, 0.59, 0.11)) > 150 else WHITE
         draw.rounded_rectangle((x, y, x + width, y + height), pad, fill=colour)
-        draw.text((x + pad - left, y + pad - top), drawn.tag, font=font, fill=_readable_on(colour))
+        draw.text((x + pad - left, y + pad - top), drawn.tag, font=font, fill=readable)
 
     def _anchor(self, drawn: Drawn) -> tuple[float, float]:
         """Where the plate of a tag stands, its bottom left, in overlay pixels."""
@@ -222,18 +202,3 @@ class Canvas:
             return x + self.unit, y - self.unit
         x0, y0 = (drawn.mask.box_xyxy if prompt.box_xyxy is None else prompt.box_xyxy)[:2]
         return float(x0) * self.scale, float(y0) * self.scale
-
-
-def _grown(corners: tuple[int, int, int, int], by: int) -> tuple[int, int, int, int]:
-    x0, y0, x1, y1 = corners
-    return x0 - by, y0 - by, x1 + by, y1 + by
-
-
-def _readable_on(colour: Colour) -> Colour:
-    red, green, blue = colour
-    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 150 else WHITE
-
-
-def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Candidates of one prompt share it: it is marked once."""
-    return list({id(p): p for p in prompts}.values())

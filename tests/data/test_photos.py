@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anymask.data.keys import safe_key
-from anymask.data.photos import open_photos
+from anymask.data.photos import open_photos, safe_key
 from anymask.errors import BadInput
 
 

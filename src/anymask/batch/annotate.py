@@ -1,23 +1,24 @@
 """annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
-The unit is a photo: its overlay is written first, its record last, each whole or not at all. A photo with a
-record is done; anything else is done again. So a run that was killed is resumed by running it again, and
-leaves the same bytes as one that was not.
+Of each photo the overlay is written first, the record last, each whole or not at all. A photo with a record
+is done. So a run that was killed is resumed by running it again, and leaves the same bytes as any other.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anymask.batch.local import run_all
+from anymask.batch.local import answer, run_all
 from anymask.batch.run_folder import record_path, run_folder
 from anymask.core.progress import Progress
 from anymask.data.photos import Photo
+from anymask.data.record_json import automatic_fields, image_fields, record_json
+from anymask.drawing import everything_overlay
 from anymask.errors import AnymaskError, StorageError
 from anymask.files import check_not_an_input, write_atomically
 from anymask.images.reader import read_image
@@ -80,17 +81,13 @@ def annotate(
         todo = [p for p in photos if not record_path(out, p.key).is_file()]
         state = RunProgress(len(photos), already=len(photos) - len(todo))
 
-        def report() -> None:
+        def report(points: int = 0, of: int = 1) -> None:
+            state.fraction = points / of
             if progress:
                 progress(state)
 
-        def within(points: int, of: int) -> None:
-            state.fraction = points / of
-            report()
-
         report()
-        for result in _results(todo, out, config, processes, within):
-            state.fraction = 0.0
+        for result in _results(todo, out, config, processes, report):
             state.done += not result.error
             state.masks += result.masks
             if result.error:
@@ -124,31 +121,17 @@ def describe(config: RunConfig) -> dict[str, Any]:
 def _results(
     todo: Sequence[Photo], out: Path, config: RunConfig, processes: int, within: Progress
 ) -> Iterator[PhotoResult]:
-    """In this process when one is enough; `within` is then called with the progress of each photo.
-
-    Raises StorageError as soon as one photo could not be written.
-    """
-    make_work = partial(Annotator, config, out)
+    """In this process when one is enough; `within` then gets the progress in a photo. Raises StorageError."""
+    results: Iterable[tuple[Photo, PhotoResult | Exception]] = ()
     if processes > 1 and len(todo) > 1:
-        results = run_all(todo, make_work, processes)
-    else:
-        results = _one_by_one(todo, partial(make_work, within))
+        results = run_all(todo, partial(Annotator, config, out), processes)
+    elif todo:
+        work = Annotator(config, out, within)
+        results = ((photo, answer(work, photo)) for photo in todo)
     for photo, result in results:
         if isinstance(result, StorageError):
             raise result
         yield result if isinstance(result, PhotoResult) else PhotoResult(photo, error=_text_of(result))
-
-
-def _one_by_one(
-    todo: Sequence[Photo], make_work: Callable[[], Callable[[Photo], PhotoResult]]
-) -> Iterator[tuple[Photo, PhotoResult | Exception]]:
-    work: Callable[[Photo], PhotoResult] | None = None
-    for photo in todo:
-        work = work or make_work()
-        try:
-            yield photo, work(photo)
-        except Exception as error:
-            yield photo, error
 
 
 def _text_of(error: Exception) -> str:
@@ -170,7 +153,7 @@ class Annotator:
         """Raises AnymaskError."""
         from anymask.automatic.generator import everything
 
-        blob = photo.blob  # of a file of its own the path, so that messages name it
+        blob = photo.blob  # a path where it is a file of its own: messages name it
         pixels_HW3 = read_image(blob.path if blob.length is None else blob.read())
         changes = dict(self._config.changes)
         options: dict[str, Any] = {"box": self._config.box_xyxy, "progress": self._within}
@@ -178,24 +161,15 @@ class Annotator:
         path = record_path(self._out, photo.key)
         check_not_an_input(path, [blob.path])
         if self._config.overlays:
-            write_atomically(path.with_name(f"{path.stem}{OVERLAY_SUFFIX}"), _overlay(pixels_HW3, found))
+            picture, buffer = everything_overlay(pixels_HW3, [one.mask for one in found.masks]), io.BytesIO()
+            picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
+            write_atomically(path.with_name(f"{path.stem}{OVERLAY_SUFFIX}"), buffer.getvalue())
         record = self._record(photo, found).encode("utf-8", "backslashreplace")  # for names that are no UTF-8
         write_atomically(path, record + b"\n")
         return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
 
     def _record(self, photo: Photo, found: Any) -> str:
-        from anymask.data.record_json import automatic_fields, image_fields, record_json
-
-        image = image_fields(photo.file_name, found.size_hw, found.content_hash)
+        image = image_fields(PurePosixPath(photo.name).name, found.size_hw, found.content_hash)
         annotations = [automatic_fields(number, mask) for number, mask in enumerate(found.masks, 1)]
         facts = {"model": self._model.name, "preset": self._config.preset, "filtered_by": found.filtered_by}
         return record_json(image, annotations, **facts)
-
-
-def _overlay(pixels_HW3: Any, found: Any) -> bytes:
-    from anymask.drawing import everything_overlay
-
-    buffer = io.BytesIO()
-    picture = everything_overlay(pixels_HW3, [found_mask.mask for found_mask in found.masks])
-    picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
-    return buffer.getvalue()

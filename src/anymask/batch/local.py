@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from anymask.errors import Failure
 
@@ -44,8 +44,7 @@ class _Worker(Generic[Task, Answer]):
     def take(self) -> Answer | Exception:
         """The answer that is ready. WorkerDied where there is none."""
         try:
-            answer: Answer | Exception = self.connection.recv()
-            return answer
+            return cast(Answer | Exception, self.connection.recv())
         except (EOFError, OSError):
             self.process.join(PATIENCE_SECONDS)
             return WorkerDied(f"the process that worked on it ended (exit code {self.process.exitcode})")
@@ -75,15 +74,15 @@ def run_all(
             for ready in wait([w.connection for w in busy]):
                 number = next(i for i, w in enumerate(workers) if w.connection is ready)
                 worker = workers[number]
-                done, answer = worker.task, worker.take()
+                done, found = worker.task, worker.take()
                 worker.task = None
-                if isinstance(answer, WorkerDied):
+                if isinstance(found, WorkerDied):
                     worker.stop()
                     worker = workers[number] = _Worker(make_work)
                 for task in todo:
                     worker.give(task)
                     break
-                yield done, answer  # type: ignore[misc]
+                yield done, found  # type: ignore[misc]
     finally:
         for worker in workers:
             worker.stop()
@@ -100,12 +99,13 @@ def _serve(connection: Connection, make_work: Callable[[], Work[Any, Any]]) -> N
     while True:
         try:
             task = connection.recv()
-            connection.send(work if isinstance(work, Exception) else _answer(work, task))
+            connection.send(work if isinstance(work, Exception) else answer(work, task))
         except (EOFError, OSError):
             return
 
 
-def _answer(work: Work[Any, Any], task: Any) -> Any:
+def answer(work: Work[Task, Answer], task: Task) -> Answer | Exception:
+    """What comes of a task, or what it raised."""
     try:
         return work(task)
     except Exception as error:

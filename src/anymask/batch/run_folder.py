@@ -37,7 +37,14 @@ def run_folder(path: Path, config: dict[str, Any]) -> Iterator[None]:
     StorageError when it cannot be written.
     """
     make_folder(path)
-    with _locked(path / LOCK):
+    with mapped(OSError, StorageError, f"cannot write to {path}"):
+        (path / LOCK).touch()  # FileLock reports a folder that cannot be written as locked
+        try:
+            lock = FileLock(path / LOCK).acquire(blocking=False)
+        except Timeout as error:
+            text = f"another run is at work in {path}: wait for it, or choose another folder"
+            raise RunLocked(text) from error
+    with lock:
         _check_or_write(path, config)
         remove_leftovers(path)
         yield
@@ -45,19 +52,6 @@ def run_folder(path: Path, config: dict[str, Any]) -> Iterator[None]:
 
 def record_path(folder: Path, key: str) -> Path:
     return folder / f"{key}.json"
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with mapped(OSError, StorageError, f"cannot write to {path.parent}"):
-        path.touch()  # FileLock reports a folder that cannot be written as locked
-        try:
-            lock = FileLock(path).acquire(blocking=False)
-        except Timeout as error:
-            text = f"another run is at work in {path.parent}: wait for it, or choose another folder"
-            raise RunLocked(text) from error
-    with lock:
-        yield
 
 
 def _check_or_write(folder: Path, config: dict[str, Any]) -> None:
@@ -69,16 +63,11 @@ def _check_or_write(folder: Path, config: dict[str, Any]) -> None:
         before = json.loads(manifest.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"{manifest} is no description of a run ({error}): choose another folder") from error
-    differing = [
-        f"{key} {_short(before.get(key))} there, {_short(config.get(key))} now"
-        for key in sorted({*before, *config})
-        if before.get(key) != config.get(key)
-    ]
-    if differing:
-        raise BadInput(
-            f"{folder} holds another run ({'; '.join(differing)}): "
-            "continue it with the same options, or choose another folder"
-        )
+    keys = [key for key in sorted({*before, *config}) if before.get(key) != config.get(key)]
+    if keys:
+        values = (f"{key} {_short(before.get(key))} there, {_short(config.get(key))} now" for key in keys)
+        hint = "continue it with the same options, or choose another folder"
+        raise BadInput(f"{folder} holds another run ({'; '.join(values)}): {hint}")
 
 
 def _short(value: Any) -> str:

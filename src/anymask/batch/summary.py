@@ -7,7 +7,7 @@ import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -71,12 +71,16 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
         fractions = [a["area"] / size for a in record["annotations"]]
         areas.update(next(name for limit, name in AREA_CLASSES if f < limit) for f in fractions)
         filtered_by.update(record.get("filtered_by", {}))
+    each: dict[str, float] = {}
+    if counts:
+        mean, median = statistics.fmean(counts), statistics.median(counts)
+        each = {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
     return Summary(
         photos=len(photos),
         without_record=len(photos) - len(counts),
         without_mask=counts.count(0),
         masks=sum(counts),
-        masks_each=_spread(counts),
+        masks_each=each,
         areas={name: areas[name] for _, name in AREA_CLASSES},
         filtered_by=dict(sorted(filtered_by.items())),
     )
@@ -89,9 +93,8 @@ def text(summary: Summary) -> str:
     if each:
         spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['least']:g} to {each['most']:g}"
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
-        lines.append(f"  masks per photo: {spread}{none}")
-        lines.append("  by area:  " + _listed(summary.areas))
-        lines.append("  filtered by: " + (_listed(summary.filtered_by) or "none"))
+        lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas)}"]
+        lines.append(f"  filtered by: {_listed(summary.filtered_by) or 'none'}")
     return "\n".join(lines)
 
 
@@ -99,7 +102,10 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
     """`summary.json` and `summary.html` in the folder. Raises StorageError."""
     summary = summarise(folder, photos)
     write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())
-    figures = "".join(_figure(photo, record) for photo, record in _chosen(folder, photos))
+    done = [p for p in photos if record_path(folder, p.key).is_file()]
+    step = max(1, len(done) / PICTURES)  # between those that are shown
+    shown = [done[int(i * step)] for i in range(min(PICTURES, len(done)))]
+    figures = "".join(_figure(photo, record) for photo, record in records_of(folder, shown))
     page = PAGE.format(title=escape(title), tables=_tables(summary), figures=figures)
     write_atomically(folder / "summary.html", page.encode("utf-8", "replace"))
     return summary
@@ -113,22 +119,8 @@ def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, d
             yield photo, json.loads(path.read_bytes())
 
 
-def _spread(counts: Sequence[int]) -> dict[str, float]:
-    if not counts:
-        return {}
-    mean, median = statistics.fmean(counts), statistics.median(counts)
-    return {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
-
-
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
-
-
-def _chosen(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
-    """Photos with a record at even distances."""
-    done = [p for p in photos if record_path(folder, p.key).is_file()]
-    step = max(1, len(done) / PICTURES)
-    return records_of(folder, [done[int(i * step)] for i in range(min(PICTURES, len(done)))])
 
 
 def _figure(photo: Photo, record: dict[str, Any]) -> str:
@@ -153,21 +145,14 @@ def _tables(summary: Summary) -> str:
     facts: dict[str, float] = {"photos": summary.photos, "done": done, "masks": summary.masks}
     facts["photos without a mask"] = summary.without_mask
     facts |= {f"masks per photo, {name}": round(value, 1) for name, value in summary.masks_each.items()}
-    return "".join(
-        _table(title, rows)
-        for title, rows in (
-            ("Run", facts),
-            ("Masks by share of the photo", summary.areas),
-            ("Filtered by", summary.filtered_by),
-        )
-    )
+    areas = _table("Masks by share of the photo", summary.areas)
+    return _table("Run", facts, bars=False) + areas + _table("Filtered by", summary.filtered_by)
 
 
-def _table(title: str, rows: dict[str, Any]) -> str:
+def _table(title: str, rows: Mapping[str, float], bars: bool = True) -> str:
     most = max(rows.values(), default=0) or 1
-    bars = title != "Run"
     lines = []
     for name, value in rows.items():
         bar = f'<td><span class="bar" style="width:{10 * value / most:.2f}em"></span></td>' if bars else ""
-        lines.append(f"<tr><td>{escape(str(name))}</td><td>{value}</td>{bar}</tr>")
+        lines.append(f"<tr><td>{escape(name)}</td><td>{value}</td>{bar}</tr>")
     return f"<table><tr><th colspan=3>{escape(title)}</th></tr>{''.join(lines)}</table>\n"

@@ -7,7 +7,6 @@ import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from anymask.data.keys import stem
 from anymask.data.record import Blob
 from anymask.errors import BadInput, mapped
 from anymask.files import check_regular
@@ -53,6 +52,11 @@ def list_tar(path: Path) -> dict[str, Blob]:
         return {
             m.name: Blob(path, m.offset_data, m.size) for m in archive if m.isfile() and not is_hidden(m.name)
         }
+
+
+def stem(name: str) -> str:
+    """A path without the suffix of its file."""
+    return os.path.splitext(name)[0]
 
 
 def is_hidden(name: str) -> bool:

@@ -1,18 +1,22 @@
-"""Photos on disk that have no annotations yet: single files, folders, tar shards. Read when asked for."""
+"""Photos on disk that have no annotations yet: single files, folders, tar shards. Read when asked for.
+
+Keys of photos: relative paths without suffix that are safe as file names and unique within a data set.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from anymask.data.keys import UniqueKeys, safe_key, stem
-from anymask.data.listing import IMAGE_SUFFIXES, is_photo, list_files
+from anymask.data.listing import IMAGE_SUFFIXES, is_photo, list_files, stem
 from anymask.data.record import Blob
 from anymask.errors import BadInput
 
+MAX_NAME_BYTES = 200  # of one part of a path; file systems take 255, with suffixes
 RESERVED_KEYS = ("run", "summary")  # a run writes `run.json` and `summary.json` beside its records
 
 
@@ -23,11 +27,6 @@ class Photo:
     key: str
     name: str
     blob: Blob
-
-    @property
-    def file_name(self) -> str:
-        """The last part of its name."""
-        return PurePosixPath(self.name).name
 
     @property
     def source(self) -> str:
@@ -73,3 +72,35 @@ def _with_keys(photos: Sequence[Photo]) -> list[Photo]:
         replace(photo, key=keys.of(key if counts[key.casefold()] == 1 else safe_key(photo.name)))
         for photo, key in zip(photos, stems, strict=True)
     ]
+
+
+def safe_key(name: str) -> str:
+    """A relative path that stays below the folder it is joined to and that a file system takes."""
+    clean = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
+    parts = [_short(part) for part in clean.split("/") if part not in ("", ".", "..")]
+    return "/".join(part.lstrip(".") or "photo" for part in parts) or "photo"
+
+
+class UniqueKeys:
+    """Numbers repeated keys: `a`, `a-2`, `a-3`. Keys that differ in case alone are the same to some file
+    systems, so they count as repeated. `reserved`: keys that are never given.
+    """
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._taken = set(reserved)
+
+    def of(self, wanted: str) -> str:
+        key, number = wanted, 1
+        while key.casefold() in self._taken:
+            number += 1
+            key = f"{wanted}-{number}"
+        self._taken.add(key.casefold())
+        return key
+
+
+def _short(part: str) -> str:
+    content = part.encode("utf-8", "replace")
+    if len(content) <= MAX_NAME_BYTES:
+        return part
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: MAX_NAME_BYTES - 10].decode('utf-8', 'ignore')}-{digest}"

@@ -117,12 +117,9 @@ class Record:
         """Pixels to leave out for every mask of this photo."""
         return _mask(self.fields.get("ignore"), self.size_hw)
 
-    def image_bytes(self) -> bytes:
-        return self.blob.read()
-
     def read_pixels(self) -> np.ndarray:
         """uint8 H x W x 3. Raises BadInput, BadImage."""
-        return read_image(self.image_bytes())
+        return read_image(self.blob.read())
 
     def member_bytes(self, name: str) -> bytes:
         """The file `<key>.<name>` beside the photo. Raises BadInput where there is none."""

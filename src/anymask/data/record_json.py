@@ -1,7 +1,6 @@
 """Writing a record: a photo and its masks as a JSON object in the shape of SA-1B. `sources.py` reads it.
 
-Beyond SA-1B an annotation says how it came to be: `probability`, `candidate` (1 is the best answer to its
-prompt) and `prompts`; the record names the `model` and the `seconds` it took.
+Further keys of an annotation: `probability`, `candidate` (1 is the best answer to its prompt), `prompts`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,8 @@ ID_DIGITS = 12  # 48 bits of the content hash: exact in every JSON reader
 
 def image_fields(file_name: str, size_hw: tuple[int, int], content_hash: str) -> JsonObject:
     """`image_id` follows from the pixels, so the same photo has the same id in every record."""
-    height, width = size_hw
-    return {
-        "image_id": int(content_hash[:ID_DIGITS], 16),
-        "width": width,
-        "height": height,
-        "file_name": file_name,
-    }
+    image_id = int(content_hash[:ID_DIGITS], 16)
+    return {"image_id": image_id, "width": size_hw[1], "height": size_hw[0], "file_name": file_name}
 
 
 def annotation_fields(number: int, candidate: Candidate, rank: int, prompt: Prompt) -> JsonObject:

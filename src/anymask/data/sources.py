@@ -1,7 +1,6 @@
 """RecordSource: annotated photos with random access, of SA-1B folders and tar shards and of COCO files.
 
-Everything is read on demand: opening a folder or a shard reads only the list of its members, opening a COCO
-file only that file. Knows nothing of training or evaluation.
+Read on demand: opening a folder or a shard reads only the list of its members, a COCO file only that file.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from functools import reduce
 from pathlib import Path
 
 from anymask.data.formats import coco
-from anymask.data.formats.contents import Fields, Notes, checked_size, undrawn, with_own_keys
-from anymask.data.formats.json_files import is_record, read_object
+from anymask.data.formats.contents import Fields, Notes, checked_size, with_own_keys
+from anymask.data.formats.json_files import RECORD_KEYS, objects_in, read_object
 from anymask.data.listing import is_hidden, is_tar, list_files, photos_by_stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 
 Entry = tuple[str, Blob, Blob | Fields]
-UNUSABLE = "photos or annotations that cannot be used left out"
 
 
 class RecordSource(Sequence[Record]):
@@ -80,7 +78,10 @@ def _open_one(path: Path) -> RecordSource:
         raise BadInput(f"data set not found: {path}")
     if path.is_dir():
         shards = sorted(p for p in path.glob("*.tar") if p.is_file() and not is_hidden(p.name))
-        source = open_records(*shards) if shards else _open_folder(path)
+        files = {} if shards else dict(sorted(list_files(path).items(), key=lambda one: one[0].split("/")))
+        source = open_records(*shards) if shards else _open_files(path.name, files)
+        if not len(source) and with_suffix(files, ".json"):
+            source = _open_coco(path)
     elif is_tar(path.name):
         source = _open_files(path.stem, list_files(path))
     elif path.suffix.lower() == ".json":
@@ -92,18 +93,11 @@ def _open_one(path: Path) -> RecordSource:
     return source
 
 
-def _open_folder(path: Path) -> RecordSource:
-    files = dict(sorted(list_files(path).items(), key=lambda named: named[0].split("/")))
-    source = _open_files(path.name, files)
-    return source if len(source) or not with_suffix(files, ".json") else _open_coco(path)
-
-
 def _open_files(name: str, files: Mapping[str, Blob]) -> RecordSource:
     """Photos that have a JSON file of the same key beside them, in the order of the photos."""
     photos = {key: blob for key, (_, blob) in photos_by_stem(files).items()}
-    entries: list[Entry] = [
-        (key, photo, files[f"{key}.json"]) for key, photo in photos.items() if f"{key}.json" in files
-    ]
+    described = [key for key in photos if f"{key}.json" in files]
+    entries = [(key, photos[key], files[f"{key}.json"]) for key in described]
     return RecordSource(name, entries, _members(files, photos))
 
 
@@ -123,20 +117,18 @@ def _members(files: Mapping[str, Blob], photos: Mapping[str, Blob]) -> dict[Blob
 
 def _open_coco(path: Path) -> RecordSource:
     notes = Notes()
-    records = with_own_keys(coco.read(path, notes, check=undrawn).records)
+    records = with_own_keys(coco.read(path, notes, draw=False).records)
     entries = [(one.key, one.blob, {**one.fields, "source": "coco"}) for one in records]
     for where, why in notes.failures:
-        notes.changed(UNUSABLE, f"{where}: {why}")
+        notes.changed("photos or annotations that cannot be used left out", f"{where}: {why}")
     return RecordSource(path.stem, entries, notes=replace(notes, failures=[]))
 
 
 def _read_fields(blob: Blob, key: str) -> Fields:
     where = f"{key} in {blob.path}"
     fields = read_object(blob, where)
-    if not is_record(fields) or checked_size(fields["image"]) is None:
+    if not fields.keys() >= RECORD_KEYS or checked_size(fields["image"]) is None:
         raise BadInput(f"{where}: expected a record with 'annotations' and the size of its 'image'")
     for name in ("annotations", "crowd"):
-        found = fields.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise BadInput(f"{where}: expected {name!r} to be a list of objects")
+        objects_in(fields.get(name, []), name, f"{where}: ")
     return fields

@@ -10,8 +10,6 @@ import hashlib
 from anymask.data.sources import RecordSource
 from anymask.errors import BadOption
 
-SCALE = 2**64
-
 
 def validation_split(records: RecordSource, fraction: float) -> RecordSource:
     """The photos to measure on, about `fraction` (above 0, below 1) of all. Raises BadOption for none."""
@@ -35,4 +33,4 @@ def _part(records: RecordSource, fraction: float, validation: bool) -> RecordSou
 def in_validation(key: str, fraction: float) -> bool:
     """A larger fraction takes the photos of a smaller one, and more."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < fraction * SCALE
+    return int.from_bytes(digest, "big") < fraction * 2**64

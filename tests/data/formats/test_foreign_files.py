@@ -14,8 +14,8 @@ from PIL import Image
 
 from anymask.core.mask import Mask
 from anymask.data import formats
-from anymask.data.formats.voc_classes import COLOURS, PALETTE, colour
-from anymask.data.formats.yolo_names import names_of_yaml
+from anymask.data.formats.voc import COLOURS, PALETTE, colour
+from anymask.data.formats.yolo import names_of_yaml
 from anymask.data.record import Record
 from anymask.errors import BadInput
 
@@ -64,7 +64,7 @@ def test_coco_with_polygons_crowds_and_uncompressed_run_lengths(tmp_path: Path) 
     path.write_text(json.dumps(coco))
     (first, second), notes = read(path, "coco")
     assert (first.key, second.key) == ("000001", "gone")
-    assert first.image_bytes() == png((6, 8)) and first.fields["image"]["license"] == 4
+    assert first.blob.read() == png((6, 8)) and first.fields["image"]["license"] == 4
     two_pieces = block((6, 8), slice(1, 3), slice(1, 4)) | block((6, 8), slice(4, 6), slice(6, 8))
     assert first.annotations[0].mask == two_pieces and first.annotations[0].category == "car"
     assert first.annotations[1].mask == block((6, 8), slice(1, 3), slice(1, 4))
@@ -178,7 +178,7 @@ def test_voc_as_it_is_published(mode: str, with_objects: bool, tmp_path: Path) -
     (root / "JPEGImages" / "2007_000032.jpg").write_bytes(png((5, 6)))
     (record,), notes = read(tmp_path / "VOCdevkit", "voc")
     assert record.key == "VOC2012/2007_000032" and not notes.failures
-    assert record.image_bytes() == png((5, 6)) and record.ignore == block((5, 6), slice(4, 5), slice(0, 6))
+    assert record.blob.read() == png((5, 6)) and record.ignore == block((5, 6), slice(4, 5), slice(0, 6))
     one, two = block((5, 6), slice(0, 2), slice(0, 3)), block((5, 6), slice(0, 2), slice(4, 6))
     assert masks_of(record) == ([one, two] if with_objects else [one | two])
     assert {one.category for one in record.annotations} == {"person"}
@@ -226,7 +226,7 @@ def test_labelme_with_every_kind_of_shape(tmp_path: Path) -> None:
     (tmp_path / "photos" / "고양이.jpg").write_bytes(png((10, 20)))
     (tmp_path / "labels" / "one.json").write_text(json.dumps(fields))
     (record,), notes = read(tmp_path / "labels", "labelme")
-    assert record.key == "one" and record.image_bytes() == png((10, 20)) and record.size_hw == (10, 20)
+    assert record.key == "one" and record.blob.read() == png((10, 20)) and record.size_hw == (10, 20)
     cat, dog, drawn, circle, edge = record.annotations
     assert cat.mask == block((10, 20), slice(1, 3), slice(1, 4)) | block((10, 20), slice(1, 3), slice(6, 8))
     assert dog.mask is None and dog.box_xyxy == (5, 5, 8, 7)

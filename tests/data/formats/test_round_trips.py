@@ -81,7 +81,7 @@ def test_names_with_folders_spaces_and_any_letters_come_back(name: str, tmp_path
     assert back.keys() == expected
     assert all(masks_of(one) == [Mask.from_array(mask)] for one in back.values())
     if formats.FORMATS[name].capabilities.photos:
-        assert all(one.image_bytes() == png((9, 12)) for one in back.values())
+        assert all(one.blob.read() == png((9, 12)) for one in back.values())
         assert len(list((tmp_path / "dst").rglob("*.png"))) >= len(KEYS)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anymask.data.formats.coco import COCO, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
-from anymask.data.formats.format import Capabilities, Format
+from anymask.data.formats.format import Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
 from anymask.data.formats.labelme import LABELME
@@ -21,11 +21,9 @@ from anymask.data.formats.yolo import YOLO
 from anymask.errors import BadInput, BadOption
 
 __all__ = [
-    "FORMATS", "LINK_MODES", "Capabilities", "Contents", "Format", "Notes", "detect", "find_format", "read",
-    "write",
+    "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read", "write",
 ]  # fmt: skip
-ALL = (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)
-FORMATS: dict[str, Format] = {one.name: one for one in ALL}
+FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
 DETECTED = (VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
 

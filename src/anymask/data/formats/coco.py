@@ -3,72 +3,34 @@
     DST/annotations.json
     DST/images/<key>.jpg
 
-A polygon leaves out holes by bridges without width (see `keyhole.py`), which the COCO tools fill exactly.
-Written piece by piece: only the list of photos is kept in memory. Read as a whole.
+A polygon leaves out holes by bridges without width (`keyhole.py`), which the COCO tools fill exactly. Written
+piece by piece, with only the list of photos in memory; read as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import FormatClues, encoded, is_coco, keys_of, read_object
+from anymask.data.formats.json_files import COCO_KEYS, FormatClues, encoded, keys_of, objects_in, read_object
 from anymask.data.formats.keyhole import bridge_holes
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
-from anymask.data.keys import stem
-from anymask.data.listing import find_photo, list_files, size_of, with_suffix
+from anymask.data.listing import find_photo, list_files, size_of, stem, with_suffix
 from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import BadInput
 from anymask.files import writing_atomically
 
-FILE = "annotations.json"
-LISTS = ("images", "annotations", "categories")
-Check = Callable[[Fields, tuple[int, int], str, Notes], Fields]
 
-
-@dataclass(frozen=True, slots=True)
-class _CocoFile:
-    """What a COCO file lists. `annotations`: by the id of their photo; `names`: of categories by their id;
-    `folders`: where photos may lie. `check`: makes an annotation one that writers can rely on.
-    """
-
-    annotations: Mapping[Any, list[Fields]]
-    names: Mapping[Any, str]
-    folders: list[Path]
-    notes: Notes
-    check: Check
-
-    def record(self, image: Fields) -> Record:
-        if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
-            raise BadInput("expected an 'id' and a 'file_name'")
-        file_name = image["file_name"].replace("\\", "/")
-        photo = find_photo(self.folders, [file_name.lstrip("/"), file_name.rpartition("/")[2]])
-        size_hw = checked_size(image) or size_of(photo)
-        key = stem(file_name)
-
-        def read_one(_: int, one: Fields) -> Fields:
-            name = self.names.get(one["category_id"]) if _is_id(one.get("category_id")) else None
-            own = {k: v for k, v in one.items() if k != "image_id"}
-            return self.check(own if name is None else {**own, "category": name}, size_hw, key, self.notes)
-
-        found = self.notes.each_annotation(self.annotations.get(image["id"], []), read_one, key)
-        own = {k: v for k, v in image.items() if k != "id"}
-        own |= {"image_id": image["id"], "height": size_hw[0], "width": size_hw[1]}
-        fields: Fields = {"image": own, "annotations": [one for one in found if not one.get("iscrowd")]}
-        if crowd := [one for one in found if one.get("iscrowd")]:
-            fields["crowd"] = crowd
-        return Record(key, fields, photo)
-
-
-def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Check = checked) -> Contents:
+def read(path: Path, notes: Notes, photo_folder: Path | None = None, *, draw: bool = True) -> Contents:
     """From the JSON file or its folder. Raises BadInput when it cannot be read, or when there are several."""
     file, coco = _find(path)
-    images, annotations, categories = (_list_of(coco, key, file) for key in LISTS)
+    images, annotations, categories = (
+        objects_in(coco.get(key) or [], key, f"{file}: ") for key in ("images", "annotations", "categories")
+    )
     names = {c["id"]: str(c["name"]) for c in categories if _is_id(c.get("id")) and "name" in c}
     by_image: dict[Any, list[Fields]] = {}
     for one in annotations:
@@ -77,43 +39,65 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None, check: Chec
     listed = {image.get("id") for image in images if _is_id(image.get("id"))}
     lost = sum(len(found) for number, found in by_image.items() if number not in listed)
     notes.changed("annotations of photos that are not listed passed over", str(file), lost)
-    opened = _CocoFile(by_image, names, _photo_folders(file, photo_folder), notes, check)
+    split = stem(file.name).rpartition("_")[2]  # photos of `instances_val.json` are in `val`
+    beside = [folder / n for folder in file.parents[:2] for n in ("", "images", split, f"images/{split}")]
+    folders = [*filter(None, [photo_folder]), *beside]
+    read_one = partial(
+        _record, annotations=by_image, categories=names, folders=folders, notes=notes, draw=draw
+    )
     items = [(f"{file}, photo {str(one.get('file_name', one.get('id')))[:200]}", one) for one in images]
     declared = {name: number for number, name in names.items() if isinstance(number, int)}
-    return Contents(notes.each(items, opened.record), len(items), declared)
+    return Contents(notes.each(items, read_one), len(items), declared)
+
+
+def _record(
+    image: Fields,
+    annotations: Mapping[Any, list[Fields]],
+    categories: Mapping[Any, str],
+    folders: list[Path],
+    notes: Notes,
+    draw: bool,
+) -> Record:
+    """`annotations`: by the id of their photo. `folders`: where it may lie. `draw`: as `checked` has it."""
+    if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
+        raise BadInput("expected an 'id' and a 'file_name'")
+    file_name = image["file_name"].replace("\\", "/")
+    photo = find_photo(folders, [file_name.lstrip("/"), file_name.rpartition("/")[2]])
+    size_hw = checked_size(image) or size_of(photo)
+    key = stem(file_name)
+
+    def read_one(_: int, one: Fields) -> Fields:
+        name = categories.get(one["category_id"]) if _is_id(one.get("category_id")) else None
+        own = {k: v for k, v in one.items() if k != "image_id"}
+        named = own if name is None else {**own, "category": name}
+        return checked(named, size_hw, key, notes, draw=draw)
+
+    found = notes.each_annotation(annotations.get(image["id"], []), read_one, key)
+    own = {k: v for k, v in image.items() if k != "id"}
+    own |= {"image_id": image["id"], "height": size_hw[0], "width": size_hw[1]}
+    fields: Fields = {"image": own, "annotations": [one for one in found if not one.get("iscrowd")]}
+    if crowd := [one for one in found if one.get("iscrowd")]:
+        fields["crowd"] = crowd
+    return Record(key, fields, photo)
 
 
 def _find(path: Path) -> tuple[Path, Fields]:
     if path.is_dir():
         blobs = with_suffix(list_files(path), ".json").values()
-        files = [blob.path for blob in blobs if blob.length is None and is_coco(keys_of(blob))]
+        files = [blob.path for blob in blobs if blob.length is None and keys_of(blob) >= COCO_KEYS]
         if len(files) != 1:
             names = ", ".join(str(file.relative_to(path)) for file in files) or "none"
             raise BadInput(f"expected one COCO JSON file in {path}, found {names}: give the file")
         path = files[0]
     found = read_object(Blob(path), str(path))
-    if not is_coco(found):
+    if not found.keys() >= COCO_KEYS:
         raise BadInput(f"expected COCO JSON with 'images' and 'annotations' in {path}")
     return path, found
-
-
-def _list_of(coco: Fields, key: str, file: Path) -> list[Fields]:
-    found = coco.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadInput(f"{file}: expected {key!r} to be a list of objects")
-    return found
 
 
 def _is_id(value: Any) -> bool:
     """Some tools write whole numbers as 1.0."""
     return isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
-
-
-def _photo_folders(file: Path, photo_folder: Path | None) -> list[Path]:
-    """Where photos of a COCO file lie: `instances_val.json` has them in `val` beside its folder."""
-    split = stem(file.name).rpartition("_")[2]
-    names = ("", "images", split, f"images/{split}")
-    return [*filter(None, [photo_folder]), *(folder / n for folder in file.parents[:2] for n in names)]
 
 
 class _Writer:
@@ -170,7 +154,7 @@ def _write(
                 photos.write(record, folder / "images")
                 yield from map(encoded, writer.annotations(record, writer.image(record)))
 
-    with writing_atomically(folder / FILE) as file:
+    with writing_atomically(folder / "annotations.json") as file:
         _write_list(file, b'{"info": {"description": "written by anymask"}, "annotations": [', annotations())
         _write_list(file, b'\n],\n"images": [', map(encoded, writer.images))
         categories = [{"id": number, "name": name} for name, number in writer.categories.numbers.items()]
@@ -184,7 +168,7 @@ def _write_list(file: IO[bytes], head: bytes, values: Iterable[bytes]) -> None:
 
 
 def _matches(clues: FormatClues) -> bool:
-    return clues.path.suffix.lower() != ".tar" and clues.have(is_coco)
+    return clues.path.suffix.lower() != ".tar" and clues.have(COCO_KEYS)
 
 
 RUN_LENGTHS, POLYGONS = Capabilities(ignore=False), Capabilities(empty=False, ignore=False)

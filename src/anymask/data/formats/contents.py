@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from anymask.core.polygons import coco_rings
-from anymask.data.keys import UniqueKeys, safe_key
+from anymask.data.photos import UniqueKeys, safe_key
 from anymask.data.record import Annotation, Record
 from anymask.errors import AnymaskError, BadInput, StorageError, reason
 
@@ -98,17 +98,14 @@ class Contents:
     categories: Mapping[str, int] = field(default_factory=dict)
 
 
-def checked(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
+def checked(
+    fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes, *, draw: bool = True
+) -> Fields:
     """An annotation that writers can rely on: its mask, if any, as run lengths of the size of the photo.
 
+    `draw=False`: polygons are checked but stay as they are, as drawing all of a large data set takes long.
     Raises BadInput when it has neither a mask nor a box, or one that makes no sense.
     """
-    found = undrawn(fields, size_hw, where, notes)
-    return _drawn(found, size_hw) if isinstance(found.get("segmentation"), list) else found
-
-
-def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) -> Fields:
-    """The same, checked alike, but polygons stay as they are: drawing all of a large data set takes long."""
     if not isinstance(fields, dict):
         raise BadInput(f"expected an annotation to be an object, got {type(fields).__name__}")
     segmentation = fields.get("segmentation")
@@ -120,7 +117,8 @@ def undrawn(fields: Fields, size_hw: tuple[int, int], where: str, notes: Notes) 
             raise BadInput("expected a 'segmentation' or a 'bbox' of four numbers, found neither")
         return {k: v for k, v in fields.items() if k != "segmentation"}
     found = {**fields, "segmentation": segmentation}
-    if not (has_box and isinstance(fields.get("area"), int | float) and isinstance(segmentation, list)):
+    has_area = isinstance(fields.get("area"), int | float)
+    if draw or not (has_box and has_area and isinstance(segmentation, list)):
         return _drawn(found, size_hw)
     list(coco_rings(segmentation, max(size_hw)))  # raises what drawing would
     return found
@@ -199,7 +197,7 @@ LOSSES: dict[str, tuple[str, Callable[[Record], int]]] = {
 class Numbering:
     """Numbers for categories: those the source declares, then those it wants, then the next free one."""
 
-    def __init__(self, declared: Mapping[str, int], first: int) -> None:
+    def __init__(self, declared: Mapping[str, int | None], first: int) -> None:
         self.numbers: dict[str, int] = {}
         self._next = first
         for name, number in declared.items():
@@ -208,8 +206,7 @@ class Numbering:
     @classmethod
     def without_gaps(cls, declared: Mapping[str, int], first: int) -> Numbering:
         """For formats whose numbers are places in a list: counted anew from `first`, in the same order."""
-        ordered = sorted(declared, key=lambda name: declared[name])
-        return cls({name: place for place, name in enumerate(ordered, first)}, first)
+        return cls(dict.fromkeys(sorted(declared, key=lambda name: declared[name])), first)
 
     def of(self, annotation: Annotation, wanted: Any = None) -> int:
         """The number of its category."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from anymask.errors import BadInput, mapped
 from anymask.files import write_atomically
 
 JsonFile = tuple[str, Blob, Fields]
+COCO_KEYS, RECORD_KEYS = {"images", "annotations"}, {"image", "annotations"}  # of objects of these formats
 PEEKED_AT = 20  # files of a folder that are opened to find out its format
 LARGE = 1 << 26  # bytes; JSON over it is taken for COCO: no other format puts all photos into one file
 
@@ -34,15 +35,12 @@ def each_object(
 ) -> Iterator[tuple[str, JsonFile]]:
     """Name, file and content of the JSON files that are of a format; of the others a note."""
     for name, blob in with_suffix(files, ".json").items():
-        try:
+        with notes.catching(str(blob.path)):
             fields = read_object(blob, name)
-        except BadInput as error:
-            notes.failed(str(blob.path), error)
-            continue
-        if accepts(fields):
-            yield f"{blob.path}:{name}", (name, blob, fields)
-        else:
-            notes.changed(passed_over, name)
+            if accepts(fields):
+                yield f"{blob.path}:{name}", (name, blob, fields)
+            else:
+                notes.changed(passed_over, name)
 
 
 def encoded(value: Any) -> bytes:
@@ -60,16 +58,11 @@ def write_beside(
             write_atomically(folder / f"{record.key}.json", encoded(fields_of(record)) + b"\n")
 
 
-def is_coco(found: Container[str]) -> bool:
-    return "images" in found and "annotations" in found
-
-
-def is_record(found: Container[str]) -> bool:
-    return "image" in found and "annotations" in found
-
-
-def is_labelme(found: Container[str]) -> bool:
-    return "shapes" in found and ("imagePath" in found or "imageHeight" in found)
+def objects_in(found: Any, name: str, where: str = "") -> list[Fields]:
+    """Raises BadInput for what is no list of JSON objects."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadInput(f"{where}expected {name!r} to be a list of objects")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +81,15 @@ class FormatClues:
         blobs = [*with_suffix(files, ".json").values()][:PEEKED_AT]
         return cls(path, tuple(files), tuple(map(keys_of, blobs)))
 
-    def have(self, test: Callable[[Container[str]], bool]) -> bool:
-        return any(map(test, self.objects))
+    def have(self, *keys: set[str]) -> bool:
+        """Whether one of the objects has all keys of one of these sets."""
+        return any(one <= found for found in self.objects for one in keys)
 
 
 def keys_of(blob: Blob) -> frozenset[str]:
     """Of the JSON object in a file; none where there is no such object."""
     if blob.length is None and blob.path.stat().st_size > LARGE:
-        return frozenset(("images", "annotations"))
+        return frozenset(COCO_KEYS)
     try:
         return frozenset(read_object(blob, str(blob.path)))
     except BadInput:

@@ -7,6 +7,7 @@ the outline draw there only pixels of the mask. Bridges between pieces are short
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -25,10 +26,7 @@ class _Node:
 
     ring: Ring
     entry: int = 0
-    joined: dict[int, list[tuple[int, Point, _Node]]] = field(default_factory=dict)
-
-    def join(self, corner: int, distance: int, point: Point, other: _Node) -> None:
-        self.joined.setdefault(corner, []).append((distance, point, other))
+    joined: dict[int, list[tuple[int, Point, _Node]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def bridge_holes(pieces: Sequence[Sequence[Ring]]) -> list[Ring]:
@@ -56,15 +54,15 @@ def _with_holes(rings: Sequence[Ring]) -> list[_Node]:
         return nodes
     columns, heights, owners, corners = _horizontal_edges(nodes)
     tall = int(heights.max()) + 1
-    order = np.lexsort((heights, columns))
-    keys = (columns * tall + heights)[order]
+    keys = columns * tall + heights
+    order = np.argsort(keys, kind="stable")
     for node in nodes[1:]:
         node.entry = int(np.lexsort((node.ring[:, 0], node.ring[:, 1]))[0])
         x, y = (int(v) for v in node.ring[node.entry])
-        above = order[int(np.searchsorted(keys, x * tall + y)) - 1]
+        above = order[int(np.searchsorted(keys, x * tall + y, sorter=order)) - 1]
         upper, start = nodes[int(owners[above])], int(corners[above])
         distance = abs(int(upper.ring[start, 0]) - x)
-        upper.join(start, distance, (x, int(heights[above])), node)
+        upper.joined[start].append((distance, (x, int(heights[above])), node))
     return nodes
 
 
@@ -92,8 +90,7 @@ def _horizontal_edges(nodes: Sequence[_Node]) -> tuple[NDArray[np.int64], ...]:
 
 def _distances(boxes: NDArray[np.int64], box: NDArray[np.int64]) -> NDArray[np.int64]:
     gaps = np.maximum(0, np.maximum(boxes[:, :2] - box[2:], box[:2] - boxes[:, 2:]))
-    squares: NDArray[np.int64] = (gaps.astype(np.int64) ** 2).sum(axis=1)
-    return squares
+    return np.asarray((gaps.astype(np.int64) ** 2).sum(axis=1))
 
 
 def _join_nearest(one: _Node, other: _Node) -> None:
@@ -103,7 +100,7 @@ def _join_nearest(one: _Node, other: _Node) -> None:
     i, j = np.unravel_index(int(np.argmin(distances)), distances.shape)
     corner, other.entry = int(i) * steps[0], int(j) * steps[1]
     x, y = one.ring[corner]
-    one.join(corner, 0, (int(x), int(y)), other)
+    one.joined[corner].append((0, (int(x), int(y)), other))
 
 
 def _walk(root: _Node) -> Ring:

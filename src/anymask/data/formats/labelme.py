@@ -3,8 +3,8 @@
     DST/<key>.json
     DST/<key>.jpg
 
-A mask of pieces without holes is polygons that share a `group_id`; any other is a shape of type `mask`, a
-small PNG, which holds it exactly. Scores are further keys of a shape, which LabelMe keeps.
+A mask of pieces without holes is polygons that share a `group_id`; any other is a `mask` shape, a small PNG,
+which holds it exactly. Scores are further keys of a shape, which LabelMe keeps.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from PIL import Image
 from anymask.core.mask import Mask
 from anymask.data.formats.contents import Contents, Fields, Notes, category_of, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import JsonFile, each_object, is_labelme, write_beside
+from anymask.data.formats.json_files import JsonFile, each_object, objects_in, write_beside
 from anymask.data.formats.photo_writer import photo_name
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, stem, with_suffix
 from anymask.data.record import Annotation, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, mapped
 
 VERSION = "5.5.0"  # the first whose files look like ours in every key
+LABELME_KEYS = {"shapes", "imagePath"}, {"shapes", "imageHeight"}  # either
 NO_AREA = "shapes without an area (points, lines) passed over"
 NO_LABELME = "JSON files that are not of LabelMe passed over"
 MAX_POLYGONS = 100  # for one mask; of more pieces it is a mask shape
@@ -59,22 +59,16 @@ def _record(item: JsonFile, photos: Photos, photo_folder: Path | None, notes: No
     own = photos.get(key, (image_path, find_photo(folders, [image_path, str(beside), beside.name])))[1]
     height, width = fields.get("imageHeight"), fields.get("imageWidth")
     size_hw = checked_size({"height": height, "width": width}) or size_of(own)
-    groups = _grouped(fields["shapes"])
-
-    def read_group(number: int, shapes: list[Fields]) -> Fields | None:
-        return _annotation(number, shapes, size_hw, key, notes)
-
-    annotations = notes.each_annotation(groups, read_group, key)
+    read_group = partial(_annotation, size_hw=size_hw, where=key, notes=notes)
+    annotations = notes.each_annotation(_grouped(fields["shapes"]), read_group, key)
     image = {"height": size_hw[0], "width": size_hw[1], "file_name": PurePosixPath(image_path).name}
     return Record(key, {"image": image, "annotations": annotations}, own)
 
 
 def _grouped(shapes: Any) -> list[list[Fields]]:
     """Shapes with the same label and `group_id` are pieces of one mask."""
-    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
-        raise BadInput("expected 'shapes' to be a list of objects")
     groups: dict[Any, list[Fields]] = {}
-    for place, shape in enumerate(shapes):
+    for place, shape in enumerate(objects_in(shapes, "shapes")):
         group = shape.get("group_id")
         key = ("alone", place) if group is None else (str(shape.get("label")), str(group))
         groups.setdefault(key, []).append(shape)
@@ -85,10 +79,9 @@ def _annotation(
     number: int, shapes: list[Fields], size_hw: tuple[int, int], where: str, notes: Notes
 ) -> Fields | None:
     first = shapes[0]
-    label = first.get("label")
+    category = None if first.get("label") is None else str(first["label"])
     more = {key: value for key, value in first.items() if key not in OF_A_SHAPE | OF_A_MASK}
     more |= {key: first[key] for key in ("flags", "description") if first.get(key)}
-    category = None if label is None else str(label)
     if len(shapes) == 1 and first.get("shape_type") == "rectangle":
         (x0, y0), (x1, y1) = (edge.tolist() for edge in _edges(_points(first)))
         return box_annotation(number, (x0, y0, x1 - x0, y1 - y0), category, **more)
@@ -104,16 +97,17 @@ def _mask_of(shape: Fields, size_hw: tuple[int, int]) -> Mask | None:
     points = _points(shape)
     match shape.get("shape_type") or "polygon":
         case "polygon":
-            return Mask.from_polygons([points], size_hw)
+            ring = points
         case "rectangle":
             (x0, y0), (x1, y1) = _edges(points)
-            return Mask.from_polygons([[x0, y0, x1, y0, x1, y1, x0, y1]], size_hw)
+            ring = [x0, y0, x1, y0, x1, y1, x0, y1]
         case "circle":
-            return Mask.from_polygons([_circle(points)], size_hw)
+            ring = _circle(points)
         case "mask":
             return _drawn_mask(shape, points, size_hw)
         case _:
             return None
+    return Mask.from_polygons([ring], size_hw)
 
 
 def _points(shape: Fields) -> Any:
@@ -144,21 +138,18 @@ def _circle(points: Any) -> Any:
 
 def _drawn_mask(shape: Fields, points: Any, size_hw: tuple[int, int]) -> Mask:
     """A PNG of the pixels from the first point on."""
-    inside = _decoded(shape.get("mask"))
+    drawn: Any = shape.get("mask")
+    with (
+        mapped(NO_PNG, BadInput, "expected 'mask' to be a PNG as base64 text"),
+        Image.open(io.BytesIO(base64.b64decode(drawn, validate=True)), formats=["PNG"]) as image,
+    ):
+        inside: Any = np.array(image)
+    inside = inside if inside.ndim == 2 else inside.any(axis=2)
     x, y = (int(value) for value in _edges(points)[0])
     inside = inside[max(0, -y) : max(0, size_hw[0] - y), max(0, -x) : max(0, size_hw[1] - x)]
     if not inside.size:
         raise BadInput(f"the mask at {x}, {y} lies outside of the photo")
     return Mask.from_array(inside).placed(size_hw, (max(0, x), max(0, y)))
-
-
-def _decoded(text: Any) -> Any:
-    with (
-        mapped(NO_PNG, BadInput, "expected 'mask' to be a PNG as base64 text"),
-        Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image,
-    ):
-        inside = np.array(image)
-    return inside if inside.ndim == 2 else inside.any(axis=2)
 
 
 def _fields(record: Record) -> Fields:
@@ -211,4 +202,4 @@ def _shape(annotation: Annotation, kind: str, points: list[Any], **more: Any) ->
 
 KEPT = Capabilities(empty=False, crowd=False, ignore=False)
 write = partial(write_beside, _fields)
-LABELME = Format("labelme", KEPT, read, write, lambda clues: clues.have(is_labelme))
+LABELME = Format("labelme", KEPT, read, write, lambda clues: clues.have(*LABELME_KEYS))

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from anymask.data.formats.contents import Notes
 from anymask.data.listing import IMAGE_SUFFIXES
 from anymask.data.record import Record
-from anymask.errors import BadInput, BadOption
+from anymask.errors import BadOption
 from anymask.files import check_not_an_input, make_folder, write_atomically
 
 LINK_MODES = ("link", "copy", "none")
@@ -47,12 +47,8 @@ class PhotoWriter:
             return
         if not path.is_symlink():
             check_not_an_input(path, [record.blob.path])
-        try:
-            content = record.blob.read()
-        except BadInput as error:
-            self.notes.failed(str(record.blob.path), error)
-            return
-        write_atomically(path, content)
+        with self.notes.catching(str(record.blob.path)):
+            write_atomically(path, record.blob.read())
 
 
 def _linked(path: Path, target: Path) -> bool:

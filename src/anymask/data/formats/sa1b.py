@@ -14,10 +14,9 @@ from typing import Any
 
 from anymask.data.formats.contents import Contents, Fields, Notes, checked, checked_size
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.json_files import JsonFile, each_object, is_record, write_beside
+from anymask.data.formats.json_files import RECORD_KEYS, JsonFile, each_object, write_beside
 from anymask.data.formats.photo_writer import photo_name
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, find_photo, is_tar, list_files, photos_by_stem, size_of, with_suffix
+from anymask.data.listing import Photos, find_photo, list_files, photos_by_stem, size_of, stem, with_suffix
 from anymask.data.record import Blob, Record
 from anymask.errors import BadInput
 
@@ -28,21 +27,19 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     """Raises BadInput when a shard cannot be read."""
     files = list_files(path)
     folder = path if path.is_dir() else path.parent
-    near = files if path.is_dir() or is_tar(path.name) else _beside(path)
+    near = files
+    if not path.is_dir() and path.suffix.lower() != ".tar":
+        near = {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
     folders = [*filter(None, [photo_folder]), folder]
     read_one = partial(_record, photos=photos_by_stem(near), folders=folders, notes=notes)
     objects = each_object(files, lambda found: "image" in found or "annotations" in found, NO_RECORD, notes)
     return Contents(notes.each(objects, read_one), len(with_suffix(files, ".json")))
 
 
-def _beside(path: Path) -> dict[str, Blob]:
-    return {one.name: Blob(one) for one in path.parent.iterdir() if stem(one.name) == stem(path.name)}
-
-
 def _record(item: JsonFile, photos: Photos, folders: list[Path], notes: Notes) -> Record:
     name, _, fields = item
     key = stem(name)
-    if not is_record(fields) or not isinstance(fields["annotations"], list):
+    if not fields.keys() >= RECORD_KEYS or not isinstance(fields["annotations"], list):
         raise BadInput("expected a record with 'image' and a list of 'annotations'")
     size_hw = checked_size(fields["image"])
     photo = _photo(key, fields["image"], photos, folders)
@@ -50,11 +47,11 @@ def _record(item: JsonFile, photos: Photos, folders: list[Path], notes: Notes) -
     image = {**fields["image"], "height": height, "width": width}
     image.setdefault("file_name", photo.path.name)
 
-    def check(number: int, one: Any) -> Any:
+    def check(_: int, one: Any) -> Fields:
         return checked(one, (height, width), key, notes)
 
-    lists = {name: fields[name] for name in ("annotations", "crowd") if fields.get(name)}
-    kept = {name: notes.each_annotation(found, check, key) for name, found in lists.items()}
+    lists = [name for name in ("annotations", "crowd") if fields.get(name)]
+    kept = {name: notes.each_annotation(fields[name], check, key) for name in lists}
     return Record(key, {**fields, "image": image, "annotations": [], **kept}, photo)
 
 
@@ -75,4 +72,4 @@ def _fields(record: Record) -> Fields:
 
 
 write = partial(write_beside, _fields)
-SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: clues.have(is_record))
+SA1B = Format("sa1b", Capabilities(), read, write, lambda clues: clues.have(RECORD_KEYS))

@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from anymask.core.mask import Mask
 from anymask.data.formats.contents import Contents, Notes, Numbering
 from anymask.data.formats.format import Capabilities, Format
-from anymask.data.formats.label_image import LARGEST, paint, paint_all, png_of, read_png, take_apart
+from anymask.data.formats.label_map import LARGEST, paint, paint_all, png_of, read_png, take_apart
 from anymask.data.formats.photo_writer import PhotoWriter
-from anymask.data.formats.voc_classes import COLOURS, PALETTE, Colour, classes_of, labelmap
 from anymask.data.listing import Photos, list_files, photos_by_stem
 from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadInput
@@ -35,6 +34,25 @@ from anymask.files import write_atomically
 OBJECTS, CLASSES, PHOTOS = "SegmentationObject", "SegmentationClass", "JPEGImages"
 LABEL_FILE = re.compile(rf"^(|.*/)({OBJECTS}|{CLASSES})/(.+)\.png$", re.IGNORECASE)
 SMALL_VOID, LARGE_VOID = 255, LARGEST
+Colour = tuple[int, int, int]
+Pair = tuple[tuple[str, str], Mapping[str, Blob]]  # folder and name, label files by the name of their folder
+BACKGROUND = "background"
+NAMES_OF_VOC = (
+    BACKGROUND, "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
+
+def colour(number: int) -> Colour:
+    """VOC's colour of a number: its bits are dealt to red, green and blue in turn, highest first."""
+    bits = [[number >> (3 * place + channel) & 1 for place in range(8)] for channel in range(3)]
+    red, green, blue = (sum(bit << (7 - place) for place, bit in enumerate(own)) for own in bits)
+    return red, green, blue
+
+
+COLOURS: dict[Colour, int] = {colour(number): number for number in range(256)}
+PALETTE = bytes(value for number in range(256) for value in colour(number))
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
@@ -43,39 +61,33 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     found: dict[tuple[str, str], dict[str, Blob]] = {}
     for name, blob in files.items():
         if match := LABEL_FILE.match(name):
-            found.setdefault((match[1], match[3]), {})[match[2]] = blob
+            found.setdefault((match[1], match[3]), {})[match[2].lower()] = blob
     if not found:
         raise BadInput(f"expected PNG files in {OBJECTS} or {CLASSES} in {path}, found none")
     photos = photos_by_stem(files)
     if photo_folder is not None:
         elsewhere = photos_by_stem(list_files(photo_folder))
         photos = {f"{PHOTOS}/{key}": photo for key, photo in elsewhere.items()} | photos
-    names, colours = classes_of(files)
+    names, colours = _classes_of(files)
     read_one = partial(_record, photos=photos, names=names, colours=colours)
     items = [(str(next(iter(pair.values())).path), (place, pair)) for place, pair in found.items()]
     return Contents(notes.each(items, read_one), len(items), {n: i for i, n in names.items() if i})
 
 
-def _record(
-    named: tuple[tuple[str, str], Mapping[str, Blob]],
-    photos: Photos,
-    names: Mapping[int, str],
-    colours: Mapping[Colour, int],
-) -> Record:
+def _record(named: Pair, photos: Photos, names: Mapping[int, str], colours: Mapping[Colour, int]) -> Record:
     (root, name), pair = named
-    blobs = {kind.lower(): blob for kind, blob in pair.items()}
-    objects, classes = blobs.get(OBJECTS.lower()), blobs.get(CLASSES.lower())
-    labels_HW = read_png(objects, COLOURS) if objects else None
+    objects, classes = pair.get(OBJECTS.lower()), pair.get(CLASSES.lower())
     classes_HW = read_png(classes, colours) if classes else None
-    shown = labels_HW if labels_HW is not None else classes_HW
+    shown = read_png(objects, COLOURS) if objects else classes_HW
     assert shown is not None
     if classes_HW is not None and classes_HW.shape != shown.shape:
         raise BadInput(f"{OBJECTS} and {CLASSES} have two sizes: {shown.shape} and {classes_HW.shape} (h, w)")
     masks = take_apart(shown)
     void = masks.pop(SMALL_VOID if shown.dtype == np.uint8 else LARGE_VOID, None)
     more = {} if objects else {"semantic": True}
-    categories = {n: _class_of(n, mask, labels_HW, classes_HW, names) for n, mask in masks.items()}
-    annotations = [annotation_of(n, mask, categories[n], **more) for n, mask in masks.items()]
+    annotations = [
+        annotation_of(n, mask, _class_of(mask, classes_HW, names), **more) for n, mask in masks.items()
+    ]
     height, width = shown.shape
     parents = next(iter(pair.values())).path.parents
     above = parents[min(name.count("/") + 1, len(parents) - 1)]
@@ -86,20 +98,12 @@ def _record(
     return Record(root + name, {"image": image, "annotations": annotations, **ignored}, photo)
 
 
-def _class_of(
-    number: int,
-    mask: Mask,
-    labels_HW: NDArray[Any] | None,
-    classes_HW: NDArray[Any] | None,
-    names: Mapping[int, str],
-) -> str | None:
+def _class_of(mask: Mask, classes_HW: NDArray[Any] | None, names: Mapping[int, str]) -> str | None:
     """The class most of its pixels have."""
     if classes_HW is None:
         return None
-    if labels_HW is not None:
-        x0, y0, x1, y1 = mask.box_xyxy
-        inside = classes_HW[y0:y1, x0:x1][mask.array_of_box()]
-        number = int(np.argmax(np.bincount(inside)))
+    x0, y0, x1, y1 = mask.box_xyxy
+    number = int(np.argmax(np.bincount(classes_HW[y0:y1, x0:x1][mask.array_of_box()])))
     return names.get(number, f"class {number}") if number else None
 
 
@@ -114,7 +118,7 @@ def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
             keys.append(record.key)
     listed = folder / "ImageSets" / "Segmentation" / "trainval.txt"
     write_atomically(listed, "".join(f"{key}\n" for key in keys).encode("utf-8", "surrogateescape"))
-    write_atomically(folder / "labelmap.txt", labelmap(classes.numbers))
+    write_atomically(folder / "labelmap.txt", _labelmap(classes.numbers))
 
 
 def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -> None:
@@ -132,6 +136,42 @@ def _write_one(record: Record, folder: Path, classes: Numbering, notes: Notes) -
     class_of[: len(numbers)] = numbers
     for kind, image in ((OBJECTS, labels_HW), (CLASSES, class_of[labels_HW])):
         write_atomically(folder / kind / f"{record.key}.png", png_of(image, PALETTE, small))
+
+
+def _classes_of(files: Mapping[str, Blob]) -> tuple[dict[int, str], dict[Colour, int]]:
+    """Name and colour of each number by `labelmap.txt` or `class_names.txt`, else VOC's. Raises BadInput."""
+    listed = {name.rpartition("/")[2].lower(): blob for name, blob in files.items() if name.endswith(".txt")}
+    if "labelmap.txt" in listed:
+        return _of_labelmap(_lines(listed["labelmap.txt"]))
+    if "class_names.txt" in listed:
+        names = [line for line in _lines(listed["class_names.txt"]) if line != "__ignore__"]
+        return dict(enumerate(names)), COLOURS
+    return dict(enumerate(NAMES_OF_VOC)), COLOURS
+
+
+def _lines(blob: Blob) -> list[str]:
+    return [line.strip() for line in blob.read_text().splitlines() if line.strip()]
+
+
+def _of_labelmap(lines: list[str]) -> tuple[dict[int, str], dict[Colour, int]]:
+    """`name:red,green,blue:parts:actions`, numbered from 0."""
+    names, colours = {}, {colour(255): 255}
+    for number, line in enumerate(line for line in lines if not line.startswith("#")):
+        name, *rest = line.rsplit(":", 3)
+        names[number] = name
+        values = rest[0].split(",") if rest else []
+        if len(values) == 3 and all(value.strip().isdigit() for value in values):
+            red, green, blue = (int(value) for value in values)
+            colours[red, green, blue] = number
+    return names, colours
+
+
+def _labelmap(numbers: Mapping[str, int]) -> bytes:
+    """`labelmap.txt` of classes numbered from 1 without gaps."""
+    lines = ["# label:color_rgb:parts:actions\n"]
+    for number, name in enumerate([BACKGROUND, *sorted(numbers, key=lambda name: numbers[name])]):
+        lines.append(f"{' '.join(name.split())}:{','.join(map(str, colour(number)))}::\n")
+    return "".join(lines).encode("utf-8", "replace")
 
 
 KEPT = Capabilities(overlap=False, empty=False, boxes=False, scores=False)

@@ -5,18 +5,19 @@ of width and height.
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Holes and parts are joined by bridges without width (`keyhole.py`). A label file does not say how large the
-photo is, so reading needs the photos. Read are `labels` folders beside `images` folders, at any depth, and
-label files beside their photos.
+Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs the photos, for their sizes.
+Read are `labels` folders beside `images` folders, at any depth, and label files beside their photos.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +28,34 @@ from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.keyhole import bridge_rings
 from anymask.data.formats.photo_writer import PhotoWriter
-from anymask.data.formats.yolo_names import read_names
-from anymask.data.keys import stem
-from anymask.data.listing import Photos, is_photo, list_files, size_of
-from anymask.data.record import Record, annotation_of, box_annotation
-from anymask.errors import BadInput
+from anymask.data.listing import Photos, is_photo, list_files, size_of, stem
+from anymask.data.record import Blob, Record, annotation_of, box_annotation
+from anymask.errors import BadInput, mapped
 from anymask.files import make_folder, write_atomically
 
 DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
 NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
+YAML = (".yaml", ".yml")
+# The part of YAML that lists of classes use.
+ENTRY = re.compile(r"""^\s*(?:-\s*|(?P<number>['"]?\d+['"]?)\s*:\s*)(?P<name>.*)$""")
+QUOTED = r"""(?<![^\s,:\[{-])(?:"(?:\\.|[^"\\])*"|'[^']*')"""  # a quote only opens where a value may begin
+ITEM = re.compile(rf"(?:{QUOTED}|[^,])+")
+COMMENT = re.compile(rf"({QUOTED})|(?:^|\s)#.*")
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From the folder or its YAML file. Raises BadInput when there are no label files."""
     root = path if path.is_dir() else path.parent
     files = list_files(root)
-    names = read_names(path, files)
+    names = _read_names(path, files)
     labels = {key: (name, files[name]) for name in files if (key := _label_key(name))}
     if not labels:
         raise BadInput(f"expected label files (labels/*.txt) in {path}, found none")
     photos = {_without(name, "images"): (name, blob) for name, blob in files.items() if is_photo(name)}
     if photo_folder is not None:
         photos = {stem(name): (name, blob) for name, blob in list_files(photo_folder).items()} | photos
-    keys = [*labels, *(key for key in photos if key not in labels and _has_labels(key, labels))]
+    folders = {key.rpartition("/")[0] for key in labels}  # their photos without a label file have no masks
+    keys = [*labels, *(key for key in photos if key not in labels and key.rpartition("/")[0] in folders)]
     read_one = partial(_record, labels=labels, photos=photos, names=names, notes=notes)
     items = [(str(root / labels[key][0]) if key in labels else key, key) for key in keys]
     return Contents(notes.each(items, read_one), len(items), {name: n for n, name in names.items()})
@@ -69,12 +75,6 @@ def _without(name: str, folder: str) -> str:
     return "/".join(parts)
 
 
-def _has_labels(key: str, labels: Mapping[str, object]) -> bool:
-    """Whether photos of its folder have labels: then one without has no masks."""
-    folder = key.rpartition("/")[0]
-    return any(other.rpartition("/")[0] == folder for other in labels)
-
-
 def _record(key: str, labels: Photos, photos: Photos, names: Mapping[int, str], notes: Notes) -> Record:
     if key not in photos:
         raise BadInput("its photo is missing: the size of the photo is not known")
@@ -82,10 +82,7 @@ def _record(key: str, labels: Photos, photos: Photos, names: Mapping[int, str], 
     height, width = size_of(photo)
     text = labels[key][1].read_text() if key in labels else ""
     lines = [line for line in text.splitlines() if line.strip()]
-
-    def read_line(number: int, line: str) -> Fields | None:
-        return _annotation(number, line, (height, width), names)
-
+    read_line = partial(_annotation, size_hw=(height, width), names=names)
     image = {"height": height, "width": width, "file_name": name.rpartition("/")[2]}
     annotations = notes.each_annotation(lines, read_line, key)
     return Record(key, {"image": image, "annotations": annotations}, photo)
@@ -127,8 +124,9 @@ def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
 
 def _without_special_folders(record: Record) -> Record:
     """Readers find labels by the last folder called `images`, so there is one only."""
-    parts = [f"{part}_" if part in ("images", "labels") else part for part in record.key.split("/")[:-1]]
-    return replace(record, key="/".join([*parts, record.key.rpartition("/")[2]])) if parts else record
+    *folders, name = record.key.split("/")
+    folders = [f"{folder}_" if folder in ("images", "labels") else folder for folder in folders]
+    return replace(record, key="/".join([*folders, name]))
 
 
 def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
@@ -139,14 +137,70 @@ def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
         yield f"{classes.of(annotation)} {' '.join(words)}\n"
 
 
+def _read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
+    """Name of each class number; empty where nothing says. Raises BadInput for YAML that makes no sense."""
+    if path.suffix.lower() in YAML:
+        return names_of_yaml(Blob(path).read_text(), path)
+    for name, blob in files.items():
+        if name.lower().endswith(YAML) and re.search(r"(?m)^names\s*:", text := blob.read_text()):
+            return names_of_yaml(text, blob.path)
+    lists = [blob for name, blob in files.items() if name.rpartition("/")[2].lower() == "classes.txt"]
+    lines = lists[0].read_text().split("\n") if lists else []
+    return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+
+
+def names_of_yaml(text: str, path: Path) -> dict[int, str]:
+    """`names` as a list or as a map from numbers, on one line or on several. Raises BadInput."""
+    lines = [COMMENT.sub(r"\1", line).rstrip() for line in text.splitlines()]
+    at = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
+    if at is None:
+        return {}
+    inline = lines[at].partition(":")[2].strip()
+    below = takewhile(lambda line: line[0] in " \t-", filter(None, lines[at + 1 :]))
+    with mapped(ValueError, BadInput, f"{path}: cannot understand 'names'"):
+        return dict(_entries(_inline(inline, lines[at + 1 :]) if inline else below))
+
+
+def _inline(text: str, following: list[str]) -> list[str]:
+    """`[a, b]` or `{0: a, 1: b}`, perhaps on several lines."""
+    closing = {"[": "]", "{": "}"}.get(text[0])
+    if closing is None:
+        raise ValueError(f"expected a list or a map, got {text[:60]!r}")
+    for line in following:
+        if text.endswith(closing):
+            break
+        text += f" {line.strip()}"
+    if not text.endswith(closing):
+        raise ValueError(f"no {closing!r} at the end")
+    parts = [part.strip() for part in ITEM.findall(text[1:-1]) if part.strip()]
+    return parts if closing == "}" else [f"- {part}" for part in parts]
+
+
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    for place, line in enumerate(lines):
+        entry = ENTRY.match(line)
+        if entry is None:
+            raise ValueError(f"expected '- name' or 'number: name', got {line.strip()[:60]!r}")
+        number = entry["number"]
+        yield (place if number is None else int(number.strip("'\""))), _scalar(entry["name"].strip())
+
+
+def _scalar(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text[1:-1]
+    if len(text) >= 2 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    return text
+
+
 def _matches(clues: FormatClues) -> bool:
-    names = clues.names
-    if clues.path.suffix.lower() in (".yaml", ".yml"):
-        return True
-    labels = [stem(name) for name in names if _label_key(name)]
-    photos = {_without(name, "images") for name in names if is_photo(name)}
-    in_folder = any("labels" in name.split("/")[:-1] for name in labels)
-    return bool(labels) and (in_folder or any(key in photos for key in labels))
+    labels = [stem(name) for name in clues.names if _label_key(name)]
+    photos = {_without(name, "images") for name in clues.names if is_photo(name)}
+    is_label = (name in photos or "labels" in name.split("/")[:-1] for name in labels)
+    return clues.path.suffix.lower() in YAML or any(is_label)
 
 
 KEPT = Capabilities(empty=False, boxes=False, scores=False, crowd=False, ignore=False)
