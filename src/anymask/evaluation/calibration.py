@@ -92,11 +92,11 @@ def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
 
 def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
     """The four ways to ask for a mask, as `segment` takes them."""
-    centre = next_click(sample.ground_truth_HW, np.zeros_like(sample.ground_truth_HW), sample.scored_HW)
+    truth_HW = sample.ground_truth_HW
+    centre = next_click(truth_HW, np.zeros_like(truth_HW), sample.scored_HW)
     assert centre is not None, "samples are not empty"
-    somewhere = random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
-    drawn = jitter(sample.box_xyxy, sample.ground_truth_HW.shape, sample.rng(JITTER_SEED))
-    clicks = {"centre": centre, "random": somewhere}
+    clicks = {"centre": centre, "random": random_click(truth_HW, sample.rng(FIRST_CLICK_SEED))}
+    drawn = jitter(sample.box_xyxy, truth_HW.shape, sample.rng(JITTER_SEED))
     asked = {name: {"points": [c.point_xy], "labels": [1]} for name, c in clicks.items()}
     return {**asked, "box": {"box": sample.box_xyxy}, "jittered": {"box": drawn}}
 
@@ -192,16 +192,11 @@ def ece_interval(p_C: Floats, true_C: Floats, bin_C: Bins, images_C: NDArray[np.
 
 def bins_of(p_C: Floats, true_C: Floats, bin_C: Bins) -> list[dict[str, float]]:
     """Of each bin with candidates: its number, how many, mean probability, fraction of those meant."""
-    return [
-        {
-            "bin": int(b),
-            "count": int(of.sum()),
-            "predicted": float(p_C[of].mean()),
-            "observed": float(true_C[of].mean()),
-        }
-        for b in np.unique(bin_C)
-        for of in [bin_C == b]
-    ]
+    bins = []
+    for b in np.unique(bin_C):
+        means = {"predicted": float(p_C[bin_C == b].mean()), "observed": float(true_C[bin_C == b].mean())}
+        bins.append({"bin": int(b), "count": int((bin_C == b).sum()), **means})
+    return bins
 
 
 def ranks(found: Sequence[Prediction]) -> Report:
@@ -226,7 +221,7 @@ def ranks(found: Sequence[Prediction]) -> Report:
 
 
 def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
-    """Mean error of the predicted IoU and its correlation with the true one (None where one is constant)."""
+    """Mean error of the predicted IoU and its correlation with the true one, None where one is constant."""
     predicted_C = np.concatenate([f.predicted_M for f in found])
     true_C = np.concatenate([f.iou_M for f in found])
     varied = predicted_C.std() > 0 and true_C.std() > 0
@@ -236,19 +231,15 @@ def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
 
 def by_prompt(found: Sequence[Prediction]) -> dict[str, float]:
     """The calibration error of each way of asking."""
-    parts = {
-        name: pooled([f for f in found if f.prompt == name])
-        for name in dict.fromkeys(f.prompt for f in found)
-    }
-    return {name: ece(p_C, true_C, equal_bins(p_C)) for name, (p_C, true_C) in parts.items()}
+    errors = {}
+    for name in dict.fromkeys(f.prompt for f in found):
+        p_C, true_C = pooled([f for f in found if f.prompt == name])
+        errors[name] = ece(p_C, true_C, equal_bins(p_C))
+    return errors
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:
-    sample, probability_M = prediction.sample, prediction.probability_N[:-1]
-    columns = {
-        "probabilities": probability_M,
-        "predicted_ious": prediction.predicted_M,
-        "ious": prediction.iou_M,
-    }
-    numbers = {name: " ".join(f"{v:.5f}" for v in values_M) for name, values_M in columns.items()}
+    sample, names = prediction.sample, ("probabilities", "predicted_ious", "ious")
+    columns = prediction.probability_N[:-1], prediction.predicted_M, prediction.iou_M
+    numbers = {k: " ".join(f"{v:.5f}" for v in values) for k, values in zip(names, columns, strict=True)}
     return {"key": sample.key, "annotation": sample.annotation, "prompt": prediction.prompt, **numbers}

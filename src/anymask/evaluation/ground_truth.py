@@ -36,7 +36,7 @@ class GroundTruth:
 def ground_truth_of(record: Record, *, semantic: bool) -> GroundTruth:
     """The masks of a record. Without `semantic` those that join several things are neutral, as crowds are."""
     wanted = [a for a in record.annotations if semantic or not a.semantic]
-    left_out = [] if semantic else [a for a in record.annotations if a.semantic]
+    left_out = [a for a in record.annotations if a.semantic and not semantic]
     neutral = [m for m in (record.ignore, *map(region, [*record.crowd, *left_out])) if m is not None]
     found = (ground_truth_mask(annotation, record.ignore) for annotation in wanted)
     return GroundTruth([t for t in found if t is not None], union(neutral))

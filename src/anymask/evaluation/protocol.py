@@ -7,6 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+Points = Sequence[tuple[float, float]] | None
+Labels = Sequence[int] | None
+Box = Sequence[float] | None
+
 
 class CandidateMask(Protocol):
     @property
@@ -26,12 +30,7 @@ class Answer(Protocol):
 
 class EncodedImage(Protocol):
     def segment(
-        self,
-        *,
-        points: Sequence[tuple[float, float]] | None = None,
-        labels: Sequence[int] | None = None,
-        box: Sequence[float] | None = None,
-        mask: Any = None,
+        self, *, points: Points = None, labels: Labels = None, box: Box = None, mask: Any = None
     ) -> Answer:
         """Coordinates in image pixels, the first centre at (0.5, 0.5); `mask` is an earlier answer."""
         ...

@@ -16,7 +16,7 @@ from anymask.core.candidates import apply_temperature
 from anymask.evaluation.calibration import Floats, Prediction, summarise
 from anymask.evaluation.report import Report
 
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
+BOUNDS = np.log((0.1, 10.0))
 PRECISION = 1e-4  # of the logarithm of the temperature
 
 
@@ -42,6 +42,5 @@ def best_temperature(probabilities: Sequence[Floats], outcomes: Sequence[int]) -
         p_A = np.array([apply_temperature(p_N, temperature)[outcome] for p_N, outcome in rows])
         return float(-np.log(p_A.clip(1e-12)).mean())
 
-    bounds = np.log((MIN_TEMPERATURE, MAX_TEMPERATURE))
-    found = minimize_scalar(log_score, bounds=bounds, method="bounded", options={"xatol": PRECISION})
+    found = minimize_scalar(log_score, bounds=BOUNDS, method="bounded", options={"xatol": PRECISION})
     return float(np.exp(found.x))
