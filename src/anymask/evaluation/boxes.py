@@ -25,9 +25,7 @@ JITTER_SEED = 2
 
 @dataclass(frozen=True, slots=True)
 class BoxScore:
-    """IoU of one sample from its exact and its jittered box, of the filled box as a baseline, and the seconds
-    both answers took.
-    """
+    """IoU from the exact box, the jittered box, and of the filled box (baseline); seconds of both answers."""
 
     sample: Sample
     iou: float
@@ -41,8 +39,8 @@ def evaluate_boxes(data: Photos, model: Predictor, **run: Unpack[RunOptions]) ->
     """Score `model` with the boxes of every mask of a data set; `run`: see `RunOptions`. Raises BadInput for
     data that cannot be read or hold no mask, StorageError for the CSV.
     """
-    found = score_samples(data, model, score_boxes, _row, **run)
-    return {**found.facts, **summarise(found.scores), "encode_seconds": found.encode_seconds}
+    facts, scores, seconds = score_samples(data, model, score_boxes, _row, **run)
+    return {**facts, **summarise(scores), "encode_seconds": seconds}
 
 
 def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:

@@ -6,8 +6,8 @@ in training (`training/tasks/losses.py`).
 
 `ece`: the expected calibration error over 15 bins of equally many candidates (Guo et al. 2017), `ece_even`
 over 10 bins of equal width, `ece_null` that of a perfectly calibrated model on so few masks. Legend: M
-candidates, N outcomes (the candidates, then "none of these"), C candidates of all answers, A answers, I
-images, B bins, D draws.
+candidates of an answer, N = M + 1 outcomes, C candidates of all answers, A answers, I images, B bins, D
+draws.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ Bins = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One answer: probability of each outcome, best ranked candidate first; predicted and true IoU of the
-    candidates; mean IoU between any two of them, NaN for one alone.
-    """
+    """One answer, best ranked candidate first. `candidate_iou`: mean between any two, NaN for one alone."""
 
     sample: Sample
     prompt: str
@@ -75,8 +73,8 @@ def evaluate_calibration(
     report of all answers, `summarise` unless given; `run`: see `RunOptions`. Raises BadInput for data that
     cannot be read or hold no mask, StorageError for the CSV.
     """
-    found = score_samples(data, model, predictions, _row, **run)
-    return {**found.facts, **(summary or summarise)(found.scores)}
+    facts, found, _ = score_samples(data, model, predictions, _row, **run)
+    return {**facts, **(summary or summarise)(found)}
 
 
 def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
@@ -200,9 +198,7 @@ def bins_of(p_C: Floats, true_C: Floats, bin_C: Bins) -> list[dict[str, float]]:
 
 
 def ranks(found: Sequence[Prediction]) -> Report:
-    """Of ambiguous answers, the candidate of each rank: mean probability, how often it is the best by true
-    and by predicted IoU; and the mean IoU between candidates.
-    """
+    """Of ambiguous answers, by rank of the candidate: mean probability, how often it has the best IoU."""
     several = [f for f in found if len(f.iou_M) > 1]
     if not several:
         return {"ranks": {"probability": [], "best": [], "best_predicted": []}, "candidate_iou": None}

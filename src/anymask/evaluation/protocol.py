@@ -16,7 +16,6 @@ class CandidateMask(Protocol):
     @property
     def array(self) -> np.ndarray:
         """bool H x W, in image pixels."""
-        ...
 
 
 class Answer(Protocol):
@@ -33,7 +32,6 @@ class EncodedImage(Protocol):
         self, *, points: Points = None, labels: Labels = None, box: Box = None, mask: Any = None
     ) -> Answer:
         """Coordinates in image pixels, the first centre at (0.5, 0.5); `mask` is an earlier answer."""
-        ...
 
 
 class Predictor(Protocol):

@@ -16,9 +16,7 @@ Report = dict[str, Any]
 
 @contextmanager
 def csv_table(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that writes a row; the keys of the first one are the header. No path: rows are dropped. The
-    file is opened before the long run. Raises StorageError.
-    """
+    """A function that writes a row, keys as the header; without a path it drops it. Raises StorageError."""
     if path is None:
         yield lambda row: None
         return

@@ -32,9 +32,7 @@ def summarise_with_fit(found: Sequence[Prediction], earlier: float = 1.0) -> Rep
 
 
 def best_temperature(probabilities: Sequence[Floats], outcomes: Sequence[int]) -> float:
-    """The temperature, 0.1 to 10, with the least mean log score. `probabilities`: of the N outcomes of each
-    of A answers; `outcomes`: which of them it was.
-    """
+    """The temperature, 0.1 to 10, with the least mean log score of the outcomes of A answers."""
     rows = list(zip(probabilities, outcomes, strict=True))
 
     def log_score(log_temperature: float) -> float:

@@ -49,9 +49,7 @@ def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """A convolution of each channel of each image by its own gradient, of which the first k x k results
-    count.
-    """
+    """The first k x k results of a convolution of each channel of each image by its own gradient."""
     kernel = weight.shape[-1]
     if kernel < LARGE_KERNEL:
         found: Tensor = conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))

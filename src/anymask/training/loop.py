@@ -54,9 +54,7 @@ def train(
     device: str = "auto",
     task: Task = CLICKS,
 ) -> Path:
-    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
-    state file, which is saved at Ctrl-C, too.
-    """
+    """Train, or resume where `out` holds a state; returns the state file, which is saved at Ctrl-C, too."""
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -200,9 +198,7 @@ def train_step(
     step: int,
     done: float,
 ) -> dict[str, float]:
-    """One update when the fraction `done` of the run is over, skipped where the gradient is not finite;
-    returns the numbers to log.
-    """
+    """One update, skipped where the gradient is not finite. `done`: fraction of the run. Numbers to log."""
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
     set_learning_rate(optimiser, learning_rate_factor(config, step, done))

@@ -124,9 +124,7 @@ def check_memory(needed: int, device: torch.device) -> None:
 def sampling_grid(
     frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and bool B x 1 x S x S:
-    pixels that show the photo.
-    """
+    """For `grid_sample`: B x u x u x 2 in -1..1; and bool B x 1 x S x S: pixels that show the photo."""
     numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
     x0, y0, x1, y1, top, left, tall, wide, flip = to_device(numbers, device).double()[..., None].unbind(1)
     heights, widths = to_device(sizes_hw, device)[..., None].unbind(1)
@@ -155,9 +153,7 @@ def sample_positions(
 
 
 def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-    """Of each view the first `objects` masks that are neither too small nor too large, again from the first
-    when there are fewer; and whether there are any.
-    """
+    """Of each view `objects` masks of a fit size, repeated where there are fewer; and whether it has any."""
     cells_BL = masks_BLmm.sum((2, 3))
     fits_BL = (cells_BL >= MIN_CELLS) & (cells_BL <= MAX_COVER * masks_BLmm[0, 0].numel())
     first_BL = torch.argsort((~fits_BL).int(), dim=1, stable=True)
