@@ -2,8 +2,8 @@
 
 GrabCut (Rother et al. 2004): everything outside a box is background; the cut is made on the box and half a
 side around it. Clicks are disks of known pixels. Probable foreground is the earlier answer, else the box,
-else larger disks around positive clicks; where the cut leaves nothing, it is the answer.
-Legend: H W image pixels, h w the pixels the cut is made on (the long side is at most 320, for speed).
+else larger disks around positive clicks; where the cut leaves nothing, it is the answer. Legend: H W image
+pixels, h w the pixels the cut is made on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from anymask.errors import BadPrompt
 from anymask.evaluation.extras import cv2
 from anymask.evaluation.protocol import Box, Labels, Points, Predictor
 
-LONG_SIDE, ROUNDS, SEED = 320, 5, 3
+LONG_SIDE, ROUNDS, SEED = 320, 5, 3  # at most 320 pixels for speed
 CLICK_RADIUS, GUESS_RADIUS, BOX_MARGIN = 0.02, 0.25, 0.5  # of the sides of the cut, and of those of the box
 
 
@@ -99,8 +99,7 @@ class GrabCutImage:
         clicks = list(zip(points or (), labels or [1] * len(points or ()), strict=True))
         trimap = _guess(crop, clicks, box, mask)
         _draw(trimap, crop, clicks, CLICK_RADIUS * max(crop.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
-        inside = _cut(crop.shrink(self.pixels_HW3), trimap)
-        return SingleMask(crop.paste(inside, (height, width)))
+        return SingleMask(crop.paste(_cut(crop.shrink(self.pixels_HW3), trimap), (height, width)))
 
 
 def _around(box_xyxy: Sequence[float], width: int, height: int) -> Crop:

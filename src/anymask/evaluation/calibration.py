@@ -102,7 +102,7 @@ def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
 def candidate_iou(masks: Sequence[np.ndarray]) -> float:
     """Mean IoU between any two masks; NaN for fewer than two."""
     pairs = [int((a & b).sum()) / max(1, int((a | b).sum())) for a, b in combinations(masks, 2)]
-    return float(np.mean(pairs)) if pairs else float("nan")
+    return float(np.mean(pairs)) if pairs else np.nan
 
 
 def summarise(found: Sequence[Prediction]) -> Report:
@@ -163,9 +163,7 @@ def ece(p_C: Floats, true_C: Floats, bin_C: Bins) -> float:
 
 
 def ece_null(found: Sequence[Prediction], p_C: Floats, bin_C: Bins) -> float:
-    """The mean `ece` of a perfectly calibrated model: outcomes drawn from the predictions. Answers are drawn
-    independently, those about one mask are alike in truth: chance does rather more than this.
-    """
+    """Mean `ece` of a perfectly calibrated model: outcomes drawn from the predictions, each independently."""
     rng = np.random.default_rng(SEED)
     drawn_CD = np.concatenate([outcomes_drawn(f, rng) for f in found])
     error_BD = np.equal.outer(np.arange(bin_C.max() + 1), bin_C) @ (p_C[:, None] - drawn_CD)

@@ -36,9 +36,7 @@ def score_samples(
     row: Callable[[Score], dict[str, Any]],
     **run: Unpack[RunOptions],
 ) -> tuple[dict[str, str], list[Score], float]:
-    """Data set and model for the report; what `score` yields for every sample of the data set, at least one;
-    and the mean seconds that encoding an image took. Raises as `score_records` does.
-    """
+    """Data set and model, scores of all samples, seconds per encoding. Raises as `score_records` does."""
     records, seconds = open_records(data), list[float]()
 
     def scores_of(number: int, record: Record) -> Iterator[Score]:

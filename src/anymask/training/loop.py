@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # early: `join_processes` says why
+import torch.distributed.nn  # before there is a group: else it keeps its threads, which may abort at exit
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
@@ -106,10 +106,7 @@ def spec_of(model: nn.Module) -> ModelSpec:
 
 
 def join_processes(device: str) -> Process:
-    """Read torchrun's environment; one process when there is none. `torch.distributed.nn`, imported only once
-    a group is there (an optimiser's first step does it), keeps the group's threads until the interpreter ends
-    under them, which now and then aborts the process.
-    """
+    """Read torchrun's environment; one process when there is none."""
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"

@@ -89,8 +89,8 @@ def partly_frozen(start: str | Path) -> nn.Module:
 
 
 def train_accelerator(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Third stage of the default model, the whole network on one accelerator: multi-scale training (sizes
-    alternate), with a constant number of pixels per step, and refinement windows.
+    """Third stage of the default model, the whole network on one accelerator: multi-scale training with a
+    constant number of pixels per step, and refinement windows.
     """
     model, config = starting_weights(start).requires_grad_(True), stage2()[1]
     phases = tuple[Phase, ...]()

@@ -144,9 +144,7 @@ def sampling_grid(
 def sample_positions(
     at_Bu: Tensor, start: Tensor, length: Tensor, low: Tensor, high: Tensor, size: Tensor, stored: int
 ) -> Tensor:
-    """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show
-    `low`..`high` of a photo of `size` pixels (replicated beyond the edge).
-    """
+    """Positions -1..1 in stored photos of `at_Bu`; `length` pixels from `start` on show `low`..`high`."""
     place = low + (at_Bu - start) / length * (high - low)
     place = torch.minimum(place.clamp(min=0.5), size - 0.5)
     return (2 * place / stored - 1).float()
@@ -165,9 +163,8 @@ def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
 def colour_jittered(pixels_B3SS: Tensor, colours: list[ColourJitter]) -> Tensor:
     """uint8; `ColourJitter.applied` up to rounding."""
     factors = [(1, 1, 0) if c.grey else (c.brightness, c.contrast, c.saturation) for c in colours]
-    brightness, contrast, saturation = (
-        to_device(factors, pixels_B3SS.device).float()[..., None, None, None].unbind(1)
-    )
+    factors_B3 = to_device(factors, pixels_B3SS.device).float()
+    brightness, contrast, saturation = factors_B3[..., None, None, None].unbind(1)
     pixels = (pixels_B3SS * brightness).clamp(0, 255)
     mean = luma(pixels).mean((1, 2, 3), keepdim=True)
     pixels = (mean + (pixels - mean) * contrast).clamp(0, 255)
