@@ -36,8 +36,7 @@ def best_temperature(probabilities: Sequence[Floats], outcomes: Sequence[int]) -
     rows = list(zip(probabilities, outcomes, strict=True))
 
     def log_score(log_temperature: float) -> float:
-        temperature = float(np.exp(log_temperature))
-        p_A = np.array([apply_temperature(p_N, temperature)[outcome] for p_N, outcome in rows])
+        p_A = np.array([apply_temperature(p_N, np.exp(log_temperature))[outcome] for p_N, outcome in rows])
         return float(-np.log(p_A.clip(1e-12)).mean())
 
     found = minimize_scalar(log_score, bounds=BOUNDS, method="bounded", options={"xatol": PRECISION})

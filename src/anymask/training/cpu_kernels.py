@@ -41,8 +41,7 @@ class DepthwiseConvolution(torch.autograd.Function):
 
 def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     given = gradient_BChw, x, weight
-    if stride > 1:
-        given = gradient_BChw.float(), x.float(), weight.float()
+    given = given if stride == 1 else (gradient_BChw.float(), x.float(), weight.float())
     how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(weight), [True, False, False]
     found: Tensor = torch.ops.aten.convolution_backward(*given, None, *how)[0]  # keeps channels last
     return found.to(x.dtype)
