@@ -61,14 +61,13 @@ def test_answers_that_do_not_count_change_nothing() -> None:
         torch.zeros(3, 1, 2), torch.full((3, 1), POSITIVE), torch.zeros(3, 1, SIDE, SIDE), torch.zeros(3)
     )
 
-    def loss(last: int, counts: list[bool] | None) -> torch.Tensor:
+    def loss(last: int, counts: list[bool]) -> torch.Tensor:
         masks = torch.stack([torch.stack([square(size)] * 4) for size in (14, 12, last)])
-        given = None if counts is None else torch.tensor(counts)
         decoded = Decoded(masks, torch.zeros(3, 4), None)
-        return prediction_loss(decoded, target, prompts, Objective(), "first", given)[0]
+        return prediction_loss(decoded, target, prompts, Objective(), "first", torch.tensor(counts))[0]
 
     assert loss(30, [True, True, False]) == loss(2, [True, True, False])
-    assert loss(30, None) == loss(30, [True, True, True]) > loss(8, None)
+    assert loss(30, [True, True, True]) > loss(8, [True, True, True])
     assert loss(30, [False, False, False]) == 0
 
 

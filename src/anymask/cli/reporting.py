@@ -25,7 +25,7 @@ INTERRUPTED = 130
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
     "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
-    "onnxscript": "export", "openvino": "openvino", "tensorboard": "train", "tifffile": "tiff",
+    "onnxscript": "export", "openvino": "openvino", "tifffile": "tiff",
 }  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 GrabCut (Rother et al. 2004): everything outside a box is background; the cut is made on the box and half a
 side around it. Clicks are disks of known pixels. Probable foreground is the earlier answer, else the box,
-else larger disks around positive clicks; where the cut leaves nothing, it is the answer.
-Legend: H W image pixels, h w the pixels the cut is made on (the long side is at most 320, for speed).
+else larger disks around positive clicks; where the cut leaves nothing, it is the answer. Legend: H W image
+pixels, h w the pixels the cut is made on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,10 @@ import numpy as np
 
 from anymask.errors import BadPrompt
 from anymask.evaluation.extras import cv2
-from anymask.evaluation.protocol import Predictor
+from anymask.evaluation.protocol import Box, Labels, Points, Predictor
 
-LONG_SIDE = 320
-ROUNDS = 5
-SEED = 3
-CLICK_RADIUS = 0.02
-GUESS_RADIUS = 0.25
-BOX_MARGIN = 0.5
+LONG_SIDE, ROUNDS, SEED = 320, 5, 3  # at most 320 pixels for speed
+CLICK_RADIUS, GUESS_RADIUS, BOX_MARGIN = 0.02, 0.25, 0.5  # of the sides of the cut, and of those of the box
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +51,8 @@ class Crop:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        return max(1, round((self.y1 - self.y0) * self.scale)), max(
-            1, round((self.x1 - self.x0) * self.scale)
-        )
+        height, width = (round(side * self.scale) for side in (self.y1 - self.y0, self.x1 - self.x0))
+        return max(1, height), max(1, width)
 
     def shrink(self, map_HW: np.ndarray) -> np.ndarray:
         """From an image-sized map to one of the cut."""
@@ -92,12 +87,7 @@ class GrabCutImage:
     pixels_HW3: np.ndarray
 
     def segment(
-        self,
-        *,
-        points: Sequence[tuple[float, float]] | None = None,
-        labels: Sequence[int] | None = None,
-        box: Sequence[float] | None = None,
-        mask: Any = None,
+        self, *, points: Points = None, labels: Labels = None, box: Box = None, mask: Any = None
     ) -> SingleMask:
         """Raises BadPrompt without points and box, and for a mask that is not an earlier answer."""
         if not points and box is None:
@@ -109,8 +99,7 @@ class GrabCutImage:
         clicks = list(zip(points or (), labels or [1] * len(points or ()), strict=True))
         trimap = _guess(crop, clicks, box, mask)
         _draw(trimap, crop, clicks, CLICK_RADIUS * max(crop.size_hw), {0: cv2.GC_BGD, 1: cv2.GC_FGD})
-        inside = _cut(crop.shrink(self.pixels_HW3), trimap)
-        return SingleMask(crop.paste(inside, (height, width)))
+        return SingleMask(crop.paste(_cut(crop.shrink(self.pixels_HW3), trimap), (height, width)))
 
 
 def _around(box_xyxy: Sequence[float], width: int, height: int) -> Crop:
@@ -121,7 +110,7 @@ def _around(box_xyxy: Sequence[float], width: int, height: int) -> Crop:
     return Crop(left, top, min(width, int(x1 + dx) + 1), min(height, int(y1 + dy) + 1))
 
 
-def _guess(crop: Crop, clicks: list[Any], box: Sequence[float] | None, mask: Any) -> np.ndarray:
+def _guess(crop: Crop, clicks: list[Any], box: Box, mask: Any) -> np.ndarray:
     """What is probably inside: the earlier answer, else the box, else disks around positive clicks."""
     trimap = np.full(crop.size_hw, cv2.GC_PR_BGD if box is None else cv2.GC_BGD, np.uint8)
     if mask is not None:
@@ -145,18 +134,14 @@ def _draw(
 
 def _cut(pixels_hw3: np.ndarray, trimap_hw: np.ndarray) -> np.ndarray:
     """The foreground GrabCut finds. The guess itself where one side is empty, before or after."""
-    guess = _is_inside(trimap_hw)
+    guess = np.isin(trimap_hw, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if guess.all() or not guess.any():
         return guess
     cv2.setRNGSeed(SEED)
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(pixels_hw3, trimap_hw, (0, 0, 0, 0), background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    inside = _is_inside(trimap_hw)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(pixels_hw3, trimap_hw, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    inside = np.isin(trimap_hw, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return inside if inside.any() else guess
-
-
-def _is_inside(trimap_hw: np.ndarray) -> np.ndarray:
-    return np.isin(trimap_hw, (cv2.GC_FGD, cv2.GC_PR_FGD))
 
 
 BASELINES: dict[str, type[Predictor]] = {"grabcut": GrabCut}

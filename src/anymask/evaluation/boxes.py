@@ -25,9 +25,7 @@ JITTER_SEED = 2
 
 @dataclass(frozen=True, slots=True)
 class BoxScore:
-    """IoU of one sample from its exact and its jittered box, of the filled box as a baseline, and the seconds
-    both answers took.
-    """
+    """IoU from the exact box, the jittered box, and of the filled box (baseline); seconds of both answers."""
 
     sample: Sample
     iou: float
@@ -41,8 +39,8 @@ def evaluate_boxes(data: Photos, model: Predictor, **run: Unpack[RunOptions]) ->
     """Score `model` with the boxes of every mask of a data set; `run`: see `RunOptions`. Raises BadInput for
     data that cannot be read or hold no mask, StorageError for the CSV.
     """
-    found = score_samples(data, model, score_boxes, _row, **run)
-    return {**found.facts, **summarise(found.scores), "encode_seconds": found.encode_seconds}
+    facts, scores, seconds = score_samples(data, model, score_boxes, _row, **run)
+    return {**facts, **summarise(scores), "encode_seconds": seconds}
 
 
 def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:
@@ -50,15 +48,11 @@ def score_boxes(sample: Sample, image: EncodedImage) -> Iterator[BoxScore]:
     started = time.perf_counter()
     masks = [image.segment(box=box).best.array for box in (sample.box_xyxy, jittered)]
     seconds = time.perf_counter() - started
-    exact, moved, filled = (sample.iou(mask) for mask in (*masks, _fill(sample)))
-    yield BoxScore(sample, exact, moved, filled, jittered, seconds)
-
-
-def _fill(sample: Sample) -> np.ndarray:
-    x0, y0, x1, y1 = (int(edge) for edge in sample.box_xyxy)
-    mask = np.zeros_like(sample.ground_truth_HW)
-    mask[y0:y1, x0:x1] = True
-    return mask
+    x0, y0, x1, y1 = map(int, sample.box_xyxy)
+    filled = np.zeros_like(sample.ground_truth_HW)
+    filled[y0:y1, x0:x1] = True
+    exact, moved, baseline = (sample.iou(mask) for mask in (*masks, filled))
+    yield BoxScore(sample, exact, moved, baseline, jittered, seconds)
 
 
 def jitter(box_xyxy: BoxXyxy, size_hw: tuple[int, ...], rng: np.random.Generator) -> BoxXyxy:
@@ -87,10 +81,7 @@ def summarise(scores: list[BoxScore]) -> Report:
 def _row(score: BoxScore) -> dict[str, Any]:
     return {
         **score.sample.row(),
-        "iou": round(score.iou, 5),
-        "iou_jittered": round(score.iou_jittered, 5),
-        "iou_filled": round(score.iou_filled, 5),
-        "seconds": round(score.seconds, 5),
+        **{k: round(getattr(score, k), 5) for k in ("iou", "iou_jittered", "iou_filled", "seconds")},
         "box_xyxy": " ".join(f"{v:g}" for v in score.sample.box_xyxy),
         "jittered_xyxy": " ".join(f"{v:.2f}" for v in score.jittered_xyxy),
     }

@@ -6,8 +6,8 @@ in training (`training/tasks/losses.py`).
 
 `ece`: the expected calibration error over 15 bins of equally many candidates (Guo et al. 2017), `ece_even`
 over 10 bins of equal width, `ece_null` that of a perfectly calibrated model on so few masks. Legend: M
-candidates, N outcomes (the candidates, then "none of these"), C candidates of all answers, A answers, I
-images, B bins, D draws.
+candidates of an answer, N = M + 1 outcomes, C candidates of all answers, A answers, I images, B bins, D
+draws.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ Bins = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One answer: probability of each outcome, best ranked candidate first; predicted and true IoU of the
-    candidates; mean IoU between any two of them, NaN for one alone.
-    """
+    """One answer, best ranked candidate first. `candidate_iou`: mean between any two, NaN for one alone."""
 
     sample: Sample
     prompt: str
@@ -75,8 +73,8 @@ def evaluate_calibration(
     report of all answers, `summarise` unless given; `run`: see `RunOptions`. Raises BadInput for data that
     cannot be read or hold no mask, StorageError for the CSV.
     """
-    found = score_samples(data, model, predictions, _row, **run)
-    return {**found.facts, **(summary or summarise)(found.scores)}
+    facts, found, _ = score_samples(data, model, predictions, _row, **run)
+    return {**facts, **(summary or summarise)(found)}
 
 
 def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
@@ -92,11 +90,11 @@ def predictions(sample: Sample, image: Any) -> Iterator[Prediction]:
 
 def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
     """The four ways to ask for a mask, as `segment` takes them."""
-    centre = next_click(sample.ground_truth_HW, np.zeros_like(sample.ground_truth_HW), sample.scored_HW)
+    truth_HW = sample.ground_truth_HW
+    centre = next_click(truth_HW, np.zeros_like(truth_HW), sample.scored_HW)
     assert centre is not None, "samples are not empty"
-    somewhere = random_click(sample.ground_truth_HW, sample.rng(FIRST_CLICK_SEED))
-    drawn = jitter(sample.box_xyxy, sample.ground_truth_HW.shape, sample.rng(JITTER_SEED))
-    clicks = {"centre": centre, "random": somewhere}
+    clicks = {"centre": centre, "random": random_click(truth_HW, sample.rng(FIRST_CLICK_SEED))}
+    drawn = jitter(sample.box_xyxy, truth_HW.shape, sample.rng(JITTER_SEED))
     asked = {name: {"points": [c.point_xy], "labels": [1]} for name, c in clicks.items()}
     return {**asked, "box": {"box": sample.box_xyxy}, "jittered": {"box": drawn}}
 
@@ -104,7 +102,7 @@ def prompts_of(sample: Sample) -> dict[str, dict[str, Any]]:
 def candidate_iou(masks: Sequence[np.ndarray]) -> float:
     """Mean IoU between any two masks; NaN for fewer than two."""
     pairs = [int((a & b).sum()) / max(1, int((a | b).sum())) for a, b in combinations(masks, 2)]
-    return float(np.mean(pairs)) if pairs else float("nan")
+    return float(np.mean(pairs)) if pairs else np.nan
 
 
 def summarise(found: Sequence[Prediction]) -> Report:
@@ -165,9 +163,7 @@ def ece(p_C: Floats, true_C: Floats, bin_C: Bins) -> float:
 
 
 def ece_null(found: Sequence[Prediction], p_C: Floats, bin_C: Bins) -> float:
-    """The mean `ece` of a perfectly calibrated model: outcomes drawn from the predictions. Answers are drawn
-    independently, those about one mask are alike in truth: chance does rather more than this.
-    """
+    """Mean `ece` of a perfectly calibrated model: outcomes drawn from the predictions, each independently."""
     rng = np.random.default_rng(SEED)
     drawn_CD = np.concatenate([outcomes_drawn(f, rng) for f in found])
     error_BD = np.equal.outer(np.arange(bin_C.max() + 1), bin_C) @ (p_C[:, None] - drawn_CD)
@@ -192,22 +188,15 @@ def ece_interval(p_C: Floats, true_C: Floats, bin_C: Bins, images_C: NDArray[np.
 
 def bins_of(p_C: Floats, true_C: Floats, bin_C: Bins) -> list[dict[str, float]]:
     """Of each bin with candidates: its number, how many, mean probability, fraction of those meant."""
-    return [
-        {
-            "bin": int(b),
-            "count": int(of.sum()),
-            "predicted": float(p_C[of].mean()),
-            "observed": float(true_C[of].mean()),
-        }
-        for b in np.unique(bin_C)
-        for of in [bin_C == b]
-    ]
+    bins = []
+    for b in np.unique(bin_C):
+        means = {"predicted": float(p_C[bin_C == b].mean()), "observed": float(true_C[bin_C == b].mean())}
+        bins.append({"bin": int(b), "count": int((bin_C == b).sum()), **means})
+    return bins
 
 
 def ranks(found: Sequence[Prediction]) -> Report:
-    """Of ambiguous answers, the candidate of each rank: mean probability, how often it is the best by true
-    and by predicted IoU; and the mean IoU between candidates.
-    """
+    """Of ambiguous answers, by rank of the candidate: mean probability, how often it has the best IoU."""
     several = [f for f in found if len(f.iou_M) > 1]
     if not several:
         return {"ranks": {"probability": [], "best": [], "best_predicted": []}, "candidate_iou": None}
@@ -226,7 +215,7 @@ def ranks(found: Sequence[Prediction]) -> Report:
 
 
 def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
-    """Mean error of the predicted IoU and its correlation with the true one (None where one is constant)."""
+    """Mean error of the predicted IoU and its correlation with the true one, None where one is constant."""
     predicted_C = np.concatenate([f.predicted_M for f in found])
     true_C = np.concatenate([f.iou_M for f in found])
     varied = predicted_C.std() > 0 and true_C.std() > 0
@@ -236,19 +225,15 @@ def iou_agreement(found: Sequence[Prediction]) -> dict[str, float | None]:
 
 def by_prompt(found: Sequence[Prediction]) -> dict[str, float]:
     """The calibration error of each way of asking."""
-    parts = {
-        name: pooled([f for f in found if f.prompt == name])
-        for name in dict.fromkeys(f.prompt for f in found)
-    }
-    return {name: ece(p_C, true_C, equal_bins(p_C)) for name, (p_C, true_C) in parts.items()}
+    errors = {}
+    for name in dict.fromkeys(f.prompt for f in found):
+        p_C, true_C = pooled([f for f in found if f.prompt == name])
+        errors[name] = ece(p_C, true_C, equal_bins(p_C))
+    return errors
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:
-    sample, probability_M = prediction.sample, prediction.probability_N[:-1]
-    columns = {
-        "probabilities": probability_M,
-        "predicted_ious": prediction.predicted_M,
-        "ious": prediction.iou_M,
-    }
-    numbers = {name: " ".join(f"{v:.5f}" for v in values_M) for name, values_M in columns.items()}
+    sample, names = prediction.sample, ("probabilities", "predicted_ious", "ious")
+    columns = prediction.probability_N[:-1], prediction.predicted_M, prediction.iou_M
+    numbers = {k: " ".join(f"{v:.5f}" for v in values) for k, values in zip(names, columns, strict=True)}
     return {"key": sample.key, "annotation": sample.annotation, "prompt": prediction.prompt, **numbers}

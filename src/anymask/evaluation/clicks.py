@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -26,7 +27,6 @@ from anymask.evaluation.statistics import intervals, means
 
 GOALS = (85, 90)
 FIRST_CLICK_SEED = 1
-
 FirstClick = Literal["centre", "random"]
 
 
@@ -66,9 +66,8 @@ def evaluate_clicks(
     def score(sample: Sample, image: EncodedImage) -> Iterator[Trace]:
         yield run_clicks(sample, image, max_clicks, first)
 
-    found = score_samples(data, model, score, _row, **run)
-    timing = {"first_click": first, "encode_seconds": found.encode_seconds}
-    return {**found.facts, **summarise(found.scores), **timing}
+    facts, traces, seconds = score_samples(data, model, score, _row, **run)
+    return {**facts, **summarise(traces), "first_click": first, "encode_seconds": seconds}
 
 
 def run_clicks(sample: Sample, image: EncodedImage, max_clicks: int, first: FirstClick = "centre") -> Trace:
@@ -104,6 +103,7 @@ def summarise(traces: list[Trace]) -> Report:
     ious_SK = np.array([t.ious for t in traces])
     oracle = {"oracle_iou_at_1": np.array([t.oracle_iou for t in traces])}
     iou_at = {str(k + 1): ious_SK[:, k] for k in range(ious_SK.shape[1])}
+    over_images = partial(intervals, images_S=images_S)
     noc = {str(goal): np.array([t.clicks_to(goal) for t in traces]) for goal in GOALS}
     return {
         "samples": len(traces),
@@ -112,11 +112,7 @@ def summarise(traces: list[Trace]) -> Report:
         **means(oracle),
         "noc": means(noc),
         "failures": {goal: int((clicks_S == ious_SK.shape[1]).sum()) for goal, clicks_S in noc.items()},
-        "ci": {
-            "iou_at": intervals(iou_at, images_S),
-            **intervals(oracle, images_S),
-            "noc": intervals(noc, images_S),
-        },
+        "ci": {"iou_at": over_images(iou_at), **over_images(oracle), "noc": over_images(noc)},
         "seconds_per_click": sum(t.seconds for t in traces) / sum(len(t.clicks) for t in traces),
     }
 

@@ -36,10 +36,10 @@ class GroundTruth:
 def ground_truth_of(record: Record, *, semantic: bool) -> GroundTruth:
     """The masks of a record. Without `semantic` those that join several things are neutral, as crowds are."""
     wanted = [a for a in record.annotations if semantic or not a.semantic]
-    left_out = [] if semantic else [a for a in record.annotations if a.semantic]
-    neutral = [m for m in (record.ignore, *map(region, [*record.crowd, *left_out])) if m is not None]
+    left_out = [a for a in record.annotations if a.semantic and not semantic]
+    neutral = union((record.ignore, *map(region, [*record.crowd, *left_out])))
     found = (ground_truth_mask(annotation, record.ignore) for annotation in wanted)
-    return GroundTruth([t for t in found if t is not None], union(neutral))
+    return GroundTruth([t for t in found if t is not None], neutral)
 
 
 def ground_truth_mask(annotation: Annotation, record_ignore: Mask | None) -> GroundTruthMask | None:
@@ -47,14 +47,14 @@ def ground_truth_mask(annotation: Annotation, record_ignore: Mask | None) -> Gro
     mask = annotation.mask
     if mask is None:
         return None
-    ignore = union(m for m in (annotation.ignore, record_ignore) if m is not None)
+    ignore = union((annotation.ignore, record_ignore))
     mask = mask if ignore is None else mask - ignore
     return None if mask.is_empty else GroundTruthMask(mask, ignore)
 
 
-def union(masks: Iterable[Mask]) -> Mask | None:
-    """The union; None of no masks."""
-    several = list(masks)
+def union(masks: Iterable[Mask | None]) -> Mask | None:
+    """None of no masks."""
+    several = [mask for mask in masks if mask is not None]
     return reduce(Mask.__or__, several) if several else None
 
 

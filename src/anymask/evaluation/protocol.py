@@ -7,12 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+Points = Sequence[tuple[float, float]] | None
+Labels = Sequence[int] | None
+Box = Sequence[float] | None
+
 
 class CandidateMask(Protocol):
     @property
     def array(self) -> np.ndarray:
         """bool H x W, in image pixels."""
-        ...
 
 
 class Answer(Protocol):
@@ -26,15 +29,9 @@ class Answer(Protocol):
 
 class EncodedImage(Protocol):
     def segment(
-        self,
-        *,
-        points: Sequence[tuple[float, float]] | None = None,
-        labels: Sequence[int] | None = None,
-        box: Sequence[float] | None = None,
-        mask: Any = None,
+        self, *, points: Points = None, labels: Labels = None, box: Box = None, mask: Any = None
     ) -> Answer:
         """Coordinates in image pixels, the first centre at (0.5, 0.5); `mask` is an earlier answer."""
-        ...
 
 
 class Predictor(Protocol):

@@ -34,7 +34,5 @@ def ranks_of_finds(ious: Ious) -> Ranks:
 
 
 def recall_per_target(ranks: Ranks, length: int) -> NDArray[np.float64]:
-    """(T, G) -> (G,): at which fraction of the thresholds the first `length` masks find each target. The mean
-    over all targets is the average recall AR@length.
-    """
+    """(T, G) -> (G,): fraction of thresholds at which `length` masks find a target; the mean is AR@length."""
     return np.asarray((ranks < length).mean(axis=0))

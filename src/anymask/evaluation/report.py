@@ -16,9 +16,7 @@ Report = dict[str, Any]
 
 @contextmanager
 def csv_table(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that writes a row; the keys of the first one are the header. No path: rows are dropped. The
-    file is opened before the long run. Raises StorageError.
-    """
+    """A function that writes a row, keys as the header; without a path it drops it. Raises StorageError."""
     if path is None:
         yield lambda row: None
         return
@@ -44,14 +42,9 @@ def describe(report: Report) -> str:
 
 
 def _head(report: Report, counted: str | None = None) -> str:
-    photos = f"{report['images']} images"
-    what = photos if counted is None else f"{report[counted]} masks of {photos}"
+    masks = "" if counted is None else f"{report[counted]} masks of "
     passes = " · two passes" if report.get("refined") else ""
-    return f"{report['dataset']} · {report['model']} · {what}{passes}"
-
-
-def _encode_line(report: Report) -> str:
-    return f"encode {report['encode_seconds'] * 1000:.0f} ms per image"
+    return f"{report['dataset']} · {report['model']} · {masks}{report['images']} images{passes}"
 
 
 def _click_lines(report: Report) -> list[str]:
@@ -63,11 +56,7 @@ def _click_lines(report: Report) -> list[str]:
     for goal, clicks in report["noc"].items():
         failed = f"   {report['failures'][goal]} of {report['samples']} failed"
         lines.append(_line(f"NoC@{goal}", clicks, ci["noc"][goal]) + failed)
-    return [
-        *lines,
-        f"{report['seconds_per_click'] * 1000:.0f} ms per click ({report['first_click']} first click)",
-        _encode_line(report),
-    ]
+    return [*lines, *_speed(report, "click", f" ({report['first_click']} first click)")]
 
 
 def _box_lines(report: Report) -> list[str]:
@@ -76,8 +65,7 @@ def _box_lines(report: Report) -> list[str]:
         "miou_jittered": "mIoU, jittered boxes",
         "miou_filled_box": "mIoU, box filled",
     }
-    seconds = f"{report['seconds_per_box'] * 1000:.0f} ms per box"
-    return [_head(report, "samples"), *_means(report, names), seconds, _encode_line(report)]
+    return [_head(report, "samples"), *_means(report, names), *_speed(report, "box")]
 
 
 def _proposal_lines(report: Report) -> list[str]:
@@ -112,24 +100,27 @@ def _calibration_lines(report: Report) -> list[str]:
         "none_predicted": "none, predicted",
         "none_observed": "none, observed",
     }
-    lines = _means(report, names)
+    ece, *others = _means(report, names)
     errors = [f"  {name:<19} {error:6.3f}" for name, error in report["by_prompt"].items()]
     ranks = zip(report["ranks"]["probability"], report["ranks"]["best"], strict=True)
     reported = [f"candidate {n}: {p:.0%} probable, best in {b:.0%}" for n, (p, b) in enumerate(ranks, 1)]
-    iou = report["candidate_iou"]
-    between = [] if iou is None else [f"IoU between candidates {iou:.2f}"]
-    predicted = f"predicted IoU is off by {report['iou_error']:.3f} on average"
-    lines = [lines[0], *errors, *lines[1:], *reported, *between, predicted]
-    return [_head(report, "samples"), *lines, *_fit_lines(report)]
+    if (iou := report["candidate_iou"]) is not None:
+        reported.append(f"IoU between candidates {iou:.2f}")
+    reported.append(f"predicted IoU is off by {report['iou_error']:.3f} on average")
+    return [_head(report, "samples"), ece, *errors, *others, *reported, *_fit_lines(report)]
 
 
 def _fit_lines(report: Report) -> list[str]:
-    if "fit" not in report:
+    if not (fit := report.get("fit")):
         return []
-    fit = report["fit"]
     head = f"temperature {fit['temperature']:.3f} (was {fit['earlier']:.3f}) would make"
     names = {"ece": "calibration error", "brier": "Brier score", "log_score": "log score"}
     return [head, *(f"  {text:<19} {report[key]:6.3f} -> {fit[key]:.3f}" for key, text in names.items())]
+
+
+def _speed(report: Report, prompt: str, more: str = "") -> list[str]:
+    each, encode = report[f"seconds_per_{prompt}"], report["encode_seconds"]
+    return [f"{each * 1000:.0f} ms per {prompt}{more}", f"encode {encode * 1000:.0f} ms per image"]
 
 
 def _means(report: Report, names: Mapping[str, str]) -> list[str]:

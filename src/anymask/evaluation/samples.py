@@ -32,10 +32,13 @@ class Sample:
     scored_HW: np.ndarray
     box_xyxy: BoxXyxy
 
+    @property
+    def area(self) -> int:
+        return int(np.count_nonzero(self.ground_truth_HW))
+
     def row(self) -> dict[str, Any]:
         """What a line of a table says of the sample."""
-        area = int(np.count_nonzero(self.ground_truth_HW))
-        return {"key": self.key, "annotation": self.annotation, "area": area}
+        return {"key": self.key, "annotation": self.annotation, "area": self.area}
 
     def iou(self, predicted_HW: np.ndarray) -> float:
         """Intersection over union on the scored pixels."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
@@ -30,25 +29,14 @@ class RunOptions(TypedDict, total=False):
     progress: Progress | None
 
 
-@dataclass(frozen=True, slots=True)
-class Scored(Generic[Score]):
-    """`facts`: data set and model, as the report names them. `scores`: at least one. `encode_seconds`: mean
-    over images.
-    """
-
-    facts: dict[str, str]
-    scores: list[Score]
-    encode_seconds: float
-
-
 def score_samples(
     data: Photos,
     model: Predictor,
     score: Callable[[Sample, EncodedImage], Iterable[Score]],
     row: Callable[[Score], dict[str, Any]],
     **run: Unpack[RunOptions],
-) -> Scored[Score]:
-    """What `score` yields for every sample of a data set. Raises as `score_records` does."""
+) -> tuple[dict[str, str], list[Score], float]:
+    """Data set and model, scores of all samples, seconds per encoding. Raises as `score_records` does."""
     records, seconds = open_records(data), list[float]()
 
     def scores_of(number: int, record: Record) -> Iterator[Score]:
@@ -61,7 +49,7 @@ def score_samples(
                 yield from score(sample, image)
 
     scores = score_records(records, scores_of, row, **run)
-    return Scored({"dataset": records.name, "model": model.name}, scores, float(np.mean(seconds)))
+    return {"dataset": records.name, "model": model.name}, scores, float(np.mean(seconds))
 
 
 def score_records(

@@ -21,8 +21,7 @@ def means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def draws(images: int) -> NDArray[np.int64]:
     """(D, I): how often each image is drawn; every row sums to the number of images."""
-    even = np.full(images, 1 / images)
-    return np.random.default_rng(SEED).multinomial(images, even, size=DRAWS)
+    return np.random.default_rng(SEED).multinomial(images, np.full(images, 1 / images), size=DRAWS)
 
 
 def interval_of(values_D: np.ndarray) -> list[float]:

@@ -16,7 +16,7 @@ from anymask.core.candidates import apply_temperature
 from anymask.evaluation.calibration import Floats, Prediction, summarise
 from anymask.evaluation.report import Report
 
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
+BOUNDS = np.log((0.1, 10.0))
 PRECISION = 1e-4  # of the logarithm of the temperature
 
 
@@ -32,16 +32,12 @@ def summarise_with_fit(found: Sequence[Prediction], earlier: float = 1.0) -> Rep
 
 
 def best_temperature(probabilities: Sequence[Floats], outcomes: Sequence[int]) -> float:
-    """The temperature, 0.1 to 10, with the least mean log score. `probabilities`: of the N outcomes of each
-    of A answers; `outcomes`: which of them it was.
-    """
+    """The temperature, 0.1 to 10, with the least mean log score of the outcomes of A answers."""
     rows = list(zip(probabilities, outcomes, strict=True))
 
     def log_score(log_temperature: float) -> float:
-        temperature = float(np.exp(log_temperature))
-        p_A = np.array([apply_temperature(p_N, temperature)[outcome] for p_N, outcome in rows])
+        p_A = np.array([apply_temperature(p_N, np.exp(log_temperature))[outcome] for p_N, outcome in rows])
         return float(-np.log(p_A.clip(1e-12)).mean())
 
-    bounds = np.log((MIN_TEMPERATURE, MAX_TEMPERATURE))
-    found = minimize_scalar(log_score, bounds=bounds, method="bounded", options={"xatol": PRECISION})
+    found = minimize_scalar(log_score, bounds=BOUNDS, method="bounded", options={"xatol": PRECISION})
     return float(np.exp(found.x))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from anymask.errors import WeightsError
 from anymask.networks.checkpoints import write_tensors
@@ -25,11 +26,7 @@ def is_run(folder: Path) -> bool:
 
 
 def save_state(
-    folder: Path,
-    model: nn.Module,
-    average: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    card: dict[str, Any],
+    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: Optimizer, card: dict[str, Any]
 ) -> None:
     """Write `folder/state.safetensors`. Raises StorageError."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -50,7 +47,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore_state(
-    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer
+    folder: Path, model: nn.Module, average: Mapping[str, Tensor], optimiser: Optimizer
 ) -> dict[str, Any]:
     """Load a saved state into the given objects; returns its card."""
     tensors, card = read_state(folder / STATE_FILE)

@@ -41,17 +41,14 @@ class DepthwiseConvolution(torch.autograd.Function):
 
 def input_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     given = gradient_BChw, x, weight
-    if stride > 1:
-        given = gradient_BChw.float(), x.float(), weight.float()
+    given = given if stride == 1 else (gradient_BChw.float(), x.float(), weight.float())
     how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(weight), [True, False, False]
     found: Tensor = torch.ops.aten.convolution_backward(*given, None, *how)[0]  # keeps channels last
     return found.to(x.dtype)
 
 
 def kernel_gradient(gradient_BChw: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """A convolution of each channel of each image by its own gradient, of which the first k x k results
-    count.
-    """
+    """The first k x k results of a convolution of each channel of each image by its own gradient."""
     kernel = weight.shape[-1]
     if kernel < LARGE_KERNEL:
         found: Tensor = conv2d_weight(x, weight.shape, gradient_BChw, stride, padding, 1, len(weight))

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils._triton import has_triton
 
-C_COMPILERS = ("cc", "gcc", "clang")
-
 
 def to_device(values: np.ndarray | Sequence[Any], device: torch.device) -> Tensor:
     """A non-blocking copy."""
@@ -33,4 +31,4 @@ def compiled_on_gpu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def can_compile(like: Tensor) -> bool:
     """Kernels are compiled by Triton, which calls a C compiler."""
-    return like.device.type == "cuda" and has_triton() and any(map(which, C_COMPILERS))
+    return like.device.type == "cuda" and has_triton() and any(map(which, ("cc", "gcc", "clang")))

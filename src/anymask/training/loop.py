@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # early: `join_processes` says why
+import torch.distributed.nn  # before there is a group: else it keeps its threads, which may abort at exit
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
@@ -54,9 +54,7 @@ def train(
     device: str = "auto",
     task: Task = CLICKS,
 ) -> Path:
-    """Train for `config.steps` or `config.minutes`, resuming from `out` when a state lies there. Returns the
-    state file, which is saved at Ctrl-C, too.
-    """
+    """Train, or resume where `out` holds a state; returns the state file, which is saved at Ctrl-C, too."""
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -108,10 +106,7 @@ def spec_of(model: nn.Module) -> ModelSpec:
 
 
 def join_processes(device: str) -> Process:
-    """Read torchrun's environment; one process when there is none. `torch.distributed.nn`, imported only once
-    a group is there (an optimiser's first step does it), keeps the group's threads until the interpreter ends
-    under them, which now and then aborts the process.
-    """
+    """Read torchrun's environment; one process when there is none."""
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
@@ -200,9 +195,7 @@ def train_step(
     step: int,
     done: float,
 ) -> dict[str, float]:
-    """One update when the fraction `done` of the run is over, skipped where the gradient is not finite;
-    returns the numbers to log.
-    """
+    """One update, skipped where the gradient is not finite. `done`: fraction of the run. Numbers to log."""
     rng = np.random.default_rng([config.seed + 1, step * process.count + process.rank])
     torch.manual_seed(config.seed + step)
     set_learning_rate(optimiser, learning_rate_factor(config, step, done))

@@ -46,6 +46,8 @@ MULTISCALE_TURNS = 240
 PIXELS_PER_STEP = 96 * 448**2
 HELD_OUT = 0.08  # of the photos, for the probability head (`recipes/choice.py`)
 
+DataPath = str | Path | RecordSource
+
 
 def lite() -> tuple[nn.Module, TrainConfig]:
     """First stage of the default model, for two CPU processes: ImageNet trunk, progressive resizing."""
@@ -62,9 +64,7 @@ def smoke() -> tuple[nn.Module, TrainConfig]:
 
 
 def finetune(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Fine-tuning on a user's own photos, at low learning rates. `start`: the folder of a run, a safetensors
-    file, or a model name.
-    """
+    """Fine-tuning on a user's own photos. `start`: the folder of a run, a safetensors file, a model name."""
     return partly_frozen(start), TrainConfig(
         steps=1000, phases=(Phase(1.0, 384, 2, 4),), lr=2e-4, trunk_lr=4e-5, warmup=50, average_decay=0.99
     )
@@ -89,8 +89,8 @@ def partly_frozen(start: str | Path) -> nn.Module:
 
 
 def train_accelerator(start: str | Path = "lite") -> tuple[nn.Module, TrainConfig]:
-    """Third stage of the default model, the whole network on one accelerator: multi-scale training (sizes
-    alternate), with a constant number of pixels per step, and refinement windows.
+    """Third stage of the default model, the whole network on one accelerator: multi-scale training with a
+    constant number of pixels per step, and refinement windows.
     """
     model, config = starting_weights(start).requires_grad_(True), stage2()[1]
     phases = tuple[Phase, ...]()
@@ -161,12 +161,7 @@ TASKS: Mapping[str, Task] = {"boxes": BOXES, "edges": EDGES}  # all others: CLIC
 
 
 def run_recipe(
-    name: str,
-    data: Iterable[str | Path | RecordSource],
-    out: str | Path,
-    *,
-    device: str = "auto",
-    **overrides: Any,
+    name: str, data: Iterable[DataPath], out: str | Path, *, device: str = "auto", **overrides: Any
 ) -> Path:
     """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
     TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS

@@ -25,9 +25,7 @@ def starting_weights(start: str | Path) -> nn.Module:
 
 
 def run_weights(*runs: Path) -> Lite:
-    """A network with the EMA weights of a run, or their mean over several runs that started from the first
-    (Wortsman et al. 2022, "Model soups"). Raises WeightsError.
-    """
+    """EMA weights of a run, or the mean of several ("Model soups", Wortsman 2022). Raises WeightsError."""
     model, weights = Lite(), [averaged_weights(run) for run in runs]
     means = {name: torch.stack([w[name].double() for w in weights]).mean(0) for name in weights[0]}
     model.load_state_dict({name: mean.to(weights[0][name].dtype) for name, mean in means.items()})

@@ -17,8 +17,7 @@ from anymask.evaluation.bsds.thinning import Floats, keep_ridges
 from anymask.evaluation.extras import cv2
 
 PRESET = "sam_default"
-GRID = {"points_per_side": 16, "pred_iou_thresh": -1e9, "stability_score_thresh": 0.0}
-"""What differs from the preset."""
+GRID = {"points_per_side": 16, "pred_iou_thresh": -1e9, "stability_score_thresh": 0.0}  # beside the preset
 
 
 class EdgeSource(Protocol):
@@ -27,7 +26,6 @@ class EdgeSource(Protocol):
 
     def edges(self, pixels_HW3: NDArray[np.uint8]) -> Floats:
         """uint8 photo -> (H, W) float32 strengths in 0..1, on ridges only."""
-        ...
 
 
 class ModelEdges:

@@ -27,9 +27,7 @@ GREY_FRACTION = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ViewFrame:
-    """The crop `crop_xyxy` of a photo, drawn into `drawn_hw` pixels at `origin_yx` of a square view.
-    `closer`: it is a window around one object.
-    """
+    """A crop of a photo, drawn into a square view. `closer`: it is a window around one object."""
 
     crop_xyxy: Box
     drawn_hw: tuple[int, int]

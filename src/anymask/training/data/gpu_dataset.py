@@ -124,9 +124,7 @@ def check_memory(needed: int, device: torch.device) -> None:
 def sampling_grid(
     frames: list[ViewFrame], sizes_hw: list[tuple[int, int]], stored_hw: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For `grid_sample`: positions in the stored photos, B x u x u x 2 in -1..1, and bool B x 1 x S x S:
-    pixels that show the photo.
-    """
+    """For `grid_sample`: B x u x u x 2 in -1..1; and bool B x 1 x S x S: pixels that show the photo."""
     numbers = [(*frame.crop_xyxy, *frame.origin_yx, *frame.drawn_hw, frame.flip) for frame in frames]
     x0, y0, x1, y1, top, left, tall, wide, flip = to_device(numbers, device).double()[..., None].unbind(1)
     heights, widths = to_device(sizes_hw, device)[..., None].unbind(1)
@@ -146,18 +144,14 @@ def sampling_grid(
 def sample_positions(
     at_Bu: Tensor, start: Tensor, length: Tensor, low: Tensor, high: Tensor, size: Tensor, stored: int
 ) -> Tensor:
-    """One coordinate of samples: `at_Bu` in a view, of which `length` pixels from `start` on show
-    `low`..`high` of a photo of `size` pixels (replicated beyond the edge).
-    """
+    """Positions -1..1 in stored photos of `at_Bu`; `length` pixels from `start` on show `low`..`high`."""
     place = low + (at_Bu - start) / length * (high - low)
     place = torch.minimum(place.clamp(min=0.5), size - 0.5)
     return (2 * place / stored - 1).float()
 
 
 def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-    """Of each view the first `objects` masks that are neither too small nor too large, again from the first
-    when there are fewer; and whether there are any.
-    """
+    """Of each view `objects` masks of a fit size, repeated where there are fewer; and whether it has any."""
     cells_BL = masks_BLmm.sum((2, 3))
     fits_BL = (cells_BL >= MIN_CELLS) & (cells_BL <= MAX_COVER * masks_BLmm[0, 0].numel())
     first_BL = torch.argsort((~fits_BL).int(), dim=1, stable=True)
@@ -169,9 +163,8 @@ def visible_masks(masks_BLmm: Tensor, objects: int) -> tuple[Tensor, Tensor]:
 def colour_jittered(pixels_B3SS: Tensor, colours: list[ColourJitter]) -> Tensor:
     """uint8; `ColourJitter.applied` up to rounding."""
     factors = [(1, 1, 0) if c.grey else (c.brightness, c.contrast, c.saturation) for c in colours]
-    brightness, contrast, saturation = (
-        to_device(factors, pixels_B3SS.device).float()[..., None, None, None].unbind(1)
-    )
+    factors_B3 = to_device(factors, pixels_B3SS.device).float()
+    brightness, contrast, saturation = factors_B3[..., None, None, None].unbind(1)
     pixels = (pixels_B3SS * brightness).clamp(0, 255)
     mean = luma(pixels).mean((1, 2, 3), keepdim=True)
     pixels = (mean + (pixels - mean) * contrast).clamp(0, 255)

@@ -43,9 +43,7 @@ class Prompts(NamedTuple):
 
 
 def first_prompts(target_Pmm: Tensor, stride: int, how: FirstPrompt, rng: Generator) -> Prompts:
-    """A point, a jittered box or a loose mask for every object (bool, none empty). Columns of `labels_PN`:
-    box corners, then one point; columns of padding alone are left out.
-    """
+    """A point, a jittered box or a loose mask for every object (bool, none empty), without empty columns."""
     count, device = len(target_Pmm), target_Pmm.device
     draws = rng.random(count if how.mixed else 1)
     kinds = np.where(draws < how.point, POINT, np.where(draws < how.point + how.box, BOX, MASK))
@@ -74,9 +72,7 @@ def like(values: np.ndarray, tensor: Tensor) -> Tensor:
 
 
 def pick_cells(region_Pmm: Tensor, distance_Pmm: Tensor, centre: float, rng: Generator) -> Tensor:
-    """Centres (x, y), in cells, of a cell of each region: that of the largest distance with probability
-    `centre`, else any. In an empty region a corner of the frame.
-    """
+    """Centre (x, y), in cells, of a cell of each region: the deepest with probability `centre`, else any."""
     count, side = len(region_Pmm), region_Pmm.shape[-1]
     centred_P = to_device(rng.random(count) < centre, region_Pmm.device)
     count_so_far = region_Pmm.flatten(1).cumsum(1)

@@ -120,9 +120,7 @@ def box_loss(
 def assign(
     score_BA: Tensor, box_BA4: Tensor, objects_BK4: Tensor, centres_A2: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Task-aligned assignment: the object of each cell (-1: negative) and the target of its score, the IoU of
-    the object's best cell, less where a cell fits less.
-    """
+    """Task-aligned assignment: the object of each cell (-1: negative), B x A, and the target of its score."""
     iou_BKA = iou_of(objects_BK4[:, :, None], box_BA4[:, None])
     inside_BKA = is_inside(centres_A2, objects_BK4)
     fit_BKA = (score_BA.sigmoid()[:, None] ** SCORE_POWER * iou_BKA**IOU_POWER + 1e-9) * inside_BKA

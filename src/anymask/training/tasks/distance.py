@@ -17,9 +17,7 @@ EAGER_ROWS = 16  # at once where no kernel is compiled, to bound memory
 
 
 def distance_transform(region_Pmm: Tensor, frame_ends: bool = True) -> Tensor:
-    """float32 P x m x m: Euclidean distance of each cell to the nearest one outside the region; 0 there.
-    `frame_ends`: what lies beyond the frame is outside.
-    """
+    """float32 P x m x m: distance to the nearest cell outside; `frame_ends`: so is all beyond the frame."""
     padded = F.pad(region_Pmm, (1, 1, 1, 1), value=not frame_ends)
     distance = distances_opencv(padded) if padded.device.type == "cpu" else distances_torch(padded)
     return distance[:, 1:-1, 1:-1]

@@ -47,9 +47,7 @@ def mask_iou(logits_PMmm: Tensor, target_P1mm: Tensor) -> Tensor:
 
 
 def probability_loss(logits_P5: Tensor, iou_P4: Tensor, ambiguous_P: Tensor) -> Tensor:
-    """Log score (a proper scoring rule) of "which candidate is meant, or none", per prompt. Ambiguous prompts
-    choose among slots 1..3, the others between slot 0 and none.
-    """
+    """Log score of "which candidate is meant (slots 1..3 if ambiguous, else slot 0), or none", per prompt."""
     allowed = torch.ones_like(logits_P5, dtype=torch.bool)
     allowed[:, 0] = ~ambiguous_P
     allowed[:, 1:4] = ambiguous_P[:, None]
