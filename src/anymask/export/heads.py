@@ -61,11 +61,8 @@ class HeadKind:
 
 
 HEADS = {
-    kind.part: kind
-    for kind in (
-        HeadKind("boxes", BoxNetwork, BoxGraph, BOX_OUTPUTS, DETAIL_LAYERS),
-        HeadKind("edges", EdgeNetwork, HeadGraph, EDGE_OUTPUTS),
-    )
+    "boxes": HeadKind("boxes", BoxNetwork, BoxGraph, BOX_OUTPUTS, DETAIL_LAYERS),
+    "edges": HeadKind("edges", EdgeNetwork, HeadGraph, EDGE_OUTPUTS),
 }
 
 
@@ -77,17 +74,16 @@ def export_head(
     `metadata`: more entries for the card. Raises WeightsError when the head was trained on another encoder,
     Failure when the graph differs from the head, StorageError when it cannot be written.
     """
-    kind, files = HEADS[part], ModelFiles.of(card)
-    path = files.part(part)
+    kind, files, path = HEADS[part], ModelFiles.of(card), ModelFiles.of(card).part(part)
     check_encoder(network.network, files.weights, kind)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
     example = example_maps(network, 1)
     axes = (frame_axes(network.spec, *example),)
-    model = traced(kind.graph(head), example, head.reads, kind.outputs, axes)
-    weights = {f"head.{name}" for name in head.state_dict()}
+    graph = kind.graph(head)
+    model = traced(graph, example, head.reads, kind.outputs, axes)
     for name, value in list(model.graph.initializers.items()):
-        if name in weights and value.const_value is not None:
+        if name in graph.state_dict() and value.const_value is not None:
             store_half(model.graph, value, ir.tensor(value.const_value.numpy().astype(np.float16)))
     save_graph(model, path)
     try:

@@ -75,7 +75,8 @@ class MBConv(Bottleneck):
         super().__init__(dim, dim * MBCONV_RATIO, dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.gelu(x_BCHW + super().forward(x_BCHW))
+        changed = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x_BCHW)))))
+        return F.gelu(x_BCHW + changed)
 
 
 class WindowAttention(nn.Module):
