@@ -6,8 +6,7 @@ running pickles.
 
     from anymask.compat import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 
-Legend: B images or prompts, N points, C masks per prompt, M decoder slots, H W image pixels, m low-res mask
-size.
+Legend: B images or prompts, N points, C masks per prompt, H W image pixels, m low-res mask size.
 """
 
 from __future__ import annotations
@@ -82,17 +81,16 @@ class Sam(nn.Module):
         Keys: `image` (3 x h x w in the model frame, 0..255), `original_size`, and as in `predict_torch`
         `point_coords`, `point_labels`, `boxes`, `mask_inputs`.
         """
-        return [self._answer(record, SEVERAL if multimask_output else SINGLE) for record in batched_input]
+        return [self._answer(record, multimask_output) for record in batched_input]
 
-    def _answer(self, record: Mapping[str, Any], slots: slice) -> dict[str, Tensor]:
+    def _answer(self, record: Mapping[str, Any], multimask_output: bool) -> dict[str, Tensor]:
         image = record["image"]
         features = self.encode(self.preprocess(image)[None])
         points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
-        low_res, iou = self.decode(features, points, record.get("boxes"), record.get("mask_inputs"))
-        low_res = low_res[:, slots]
+        boxes, masks = record.get("boxes"), record.get("mask_inputs")
+        low_res, iou = self.decode(features, points, boxes, masks, multimask_output)
         logits = self.postprocess_masks(low_res, tuple(image.shape[-2:]), record["original_size"])
-        masks = logits > self.mask_threshold
-        return {"masks": masks, "iou_predictions": iou[:, slots], "low_res_logits": low_res}
+        return {"masks": logits > self.mask_threshold, "iou_predictions": iou, "low_res_logits": low_res}
 
     def preprocess(self, x: Tensor) -> Tensor:
         """Normalise (... x 3 x h x w, 0..255) and pad to the frame of the model."""
@@ -113,13 +111,19 @@ class Sam(nn.Module):
         return self.network.encode_image(pixels_B3SS.to(self.device, torch.float32))
 
     def decode(
-        self, features: dict[str, Tensor], points: Columns | None, boxes: Tensor | None, masks: Tensor | None
+        self,
+        features: dict[str, Tensor],
+        points: Columns | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        multimask_output: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Every slot of the decoder: low-resolution logits B x M x m x m and predicted IoU B x M."""
+        """Low-resolution logits B x C x m x m and predicted IoU B x C."""
         coords, labels = self._columns(points, boxes, 1 if masks is None else len(masks))
         mask_inputs = () if masks is None else (masks.to(coords), coords.new_ones(len(coords)))
         decoded = self.network.decode(features, coords, labels, *mask_inputs)
-        return decoded.low_res_masks_P4mm, decoded.iou_P4
+        slots = SEVERAL if multimask_output else SINGLE
+        return decoded.low_res_masks_P4mm[:, slots], decoded.iou_P4[:, slots]
 
     def _columns(self, points: Columns | None, boxes: Tensor | None, prompts: int) -> Columns:
         """Points and box corners in the order the network's family knows."""
@@ -250,12 +254,12 @@ class SamPredictor:
         """
         self._require_image()
         size, tensor = self.original_size, partial(torch.as_tensor, device=self.device, dtype=torch.float32)
-        coords = labels = None
-        if point_coords is not None:
-            if point_labels is None:
-                raise ValueError("point_labels must be given with point_coords")
-            coords = tensor(self.transform.apply_coords(point_coords, size))[None]
-            labels = tensor(point_labels)[None]
+        if point_coords is not None and point_labels is None:
+            raise ValueError("point_labels must be given with point_coords")
+        coords = (
+            None if point_coords is None else tensor(self.transform.apply_coords(point_coords, size))[None]
+        )
+        labels = None if point_labels is None else tensor(point_labels)[None]
         boxes = None if box is None else tensor(self.transform.apply_boxes(np.asarray(box), size))
         mask = None if mask_input is None else tensor(mask_input)[None]
         answers = self.predict_torch(coords, labels, boxes, mask, multimask_output, return_logits)
@@ -278,9 +282,7 @@ class SamPredictor:
         """
         self._require_image()
         points = None if point_coords is None or point_labels is None else (point_coords, point_labels)
-        low_res, iou = self.model.decode(self._features, points, boxes, mask_input)
-        slots = SEVERAL if multimask_output else SINGLE
-        low_res, iou = low_res[:, slots], iou[:, slots]
+        low_res, iou = self.model.decode(self._features, points, boxes, mask_input, multimask_output)
         logits = self.model.postprocess_masks(low_res, self.input_size, self.original_size)
         return logits if return_logits else logits > self.model.mask_threshold, iou, low_res
 

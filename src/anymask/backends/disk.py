@@ -1,7 +1,6 @@
 """A fake that ships: a click is answered with a disk, a box with its interior, a mask with itself.
 
-For tests, demonstrations and work on everything around a network. It needs no weights and does not look at
-the image.
+For tests and demonstrations. It needs no weights and does not look at the image.
 
 Legend: N points, m side of the low-resolution masks.
 """

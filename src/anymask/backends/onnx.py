@@ -43,9 +43,8 @@ class OnnxBackend:
         self._points = open_session(points, threads) if points.is_file() else None
         on_gpu = GPU in onnxruntime.get_available_providers()
         self._side_by_side = 1 if on_gpu or self._points is None else threads
-        self.batch_size = GPU_BATCH if on_gpu else 1
-        if self._side_by_side > 1:
-            self.batch_size = PROMPTS_A_THREAD * threads
+        single = GPU_BATCH if on_gpu else 1
+        self.batch_size = PROMPTS_A_THREAD * threads if self._side_by_side > 1 else single
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
@@ -65,10 +64,10 @@ class OnnxBackend:
         self, embedding: EmbeddingArrays, prompts: DecodeInput, points: onnxruntime.InferenceSession | None
     ) -> list[Floats]:
         """`points`: the graph for prompts without masks, where there is one."""
-        if points is None or prompts.has_mask_P.any():
-            found: list[Floats] = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
-        else:
-            found = points.run(self._outputs, {**embedding, **named_points(prompts)})
+        session, inputs = points, named_points(prompts)
+        if session is None or prompts.has_mask_P.any():
+            session, inputs = self._decoder, named_inputs(prompts)
+        found: list[Floats] = session.run(self._outputs, {**embedding, **inputs})
         return found
 
     def _each_alone(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> list[Floats]:

@@ -1,6 +1,6 @@
 """Mask: an immutable binary mask, kept as COCO-compatible run lengths.
 
-The only file that knows the run-length library. Text from outside is checked here before the library sees it.
+Text from outside is checked here before the run-length library sees it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Outlines of masks as polygons with holes, and the polygons people hand in. Knows arrays, no run lengths.
+"""Outlines of masks as polygons with holes, and the polygons people hand in.
 
 A corner is a pixel corner where an outline turns. In a row of corners, ordered by x, the first joins the
 second, the third the fourth and so on; the same holds for columns. So two sorts link all rings.

@@ -73,10 +73,10 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     kept = {key: value for key, value in facts.items() if key not in OWN_ENTRIES}
     exported = export_model(network, out, half=half, metadata=kept, preset=facts.get("network"))
     ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
-    heads = {part: path for part, path in theirs.parts() if part in HEAD_PARTS}
-    if heads and ours.card.resolve() != theirs.card.resolve():
-        for part, path in heads.items():
-            write_atomically(ours.part(part), path.read_bytes())
+    if ours.card.resolve() != theirs.card.resolve():
+        for part, path in theirs.parts():
+            if part in HEAD_PARTS:
+                write_atomically(ours.part(part), path.read_bytes())
         complete_card(ours, {})
     return exported
 
@@ -96,11 +96,10 @@ def export_model(
     the network, StorageError when the files cannot be written.
     """
     stored, state = as_stored(network, half)
-    weights = out / f"{network.spec.name}.safetensors"
-    card = save_weights(state, weights, preset or network.spec.name, network.spec, metadata)
-    files = ModelFiles.of(card)
+    files = ModelFiles.of(out / f"{network.spec.name}.safetensors")
+    card = save_weights(state, files.weights, preset or network.spec.name, network.spec, metadata)
     try:
-        write_graphs(stored, files, weights)
+        write_graphs(stored, files)
         complete_card(files, {"proof": check_parity(stored, card)})
     except BaseException:
         for path in (files.encoder, files.decoder, files.points):
@@ -122,20 +121,20 @@ def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tens
     return stored, state
 
 
-def write_graphs(network: Segmenter, files: ModelFiles, weights: Path) -> None:
+def write_graphs(network: Segmenter, files: ModelFiles) -> None:
     """Encoder, decoder and, where it pays, the decoder for prompts without masks. Raises StorageError."""
     spec, pixels, decoder = network.spec, example_image(network.spec, seed=1), DecoderGraph(network)
     encoder_axes = frame_axes(spec, pixels)
     model = traced(EncoderGraph(network), (pixels,), [ENCODER_INPUT], spec.embedding_names, encoder_axes)
-    save_graph(model, files.encoder, weights)
+    save_graph(model, files.encoder, files.weights)
     inputs, names = decoder_example(network), [*spec.embedding_names, *PROMPT_INPUTS]
     axes = decoder_axes(spec, *inputs)
     with torch.no_grad():
         outputs = DECODER_OUTPUTS[: len(decoder(*inputs))]
-    save_graph(traced(decoder, inputs, names, outputs, (axes,)), files.decoder, weights)
+    save_graph(traced(decoder, inputs, names, outputs, (axes,)), files.decoder, files.weights)
     if spec.family in POINTS_FAMILIES:
         model = traced(decoder, inputs[:-2], names[:-2], outputs, (axes[:-2],))
-        save_graph(model, files.points, weights)
+        save_graph(model, files.points, files.weights)
 
 
 def traced(

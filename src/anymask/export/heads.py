@@ -78,9 +78,8 @@ def export_head(
     check_encoder(network.network, files.weights, kind)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
-    example = example_maps(network, 1)
+    graph, example = kind.graph(head), example_maps(network, 1)
     axes = (frame_axes(network.spec, *example),)
-    graph = kind.graph(head)
     model = traced(graph, example, head.reads, kind.outputs, axes)
     for name, value in list(model.graph.initializers.items()):
         if name in graph.state_dict() and value.const_value is not None:
@@ -105,10 +104,9 @@ def copy_head(part: str, source: Path, card: Path) -> Path:
     if not theirs.part(part).is_file():
         raise WeightsError(f"{source} does not find {part}: there is no {theirs.part(part).name} beside it")
     check_encoder(lite_of(theirs.weights), ours.weights, kind)
-    facts = read_card(theirs.card).facts
     write_atomically(ours.part(part), theirs.part(part).read_bytes())
     entries = (f"{part}_proof", f"{part}_training")
-    complete_card(ours, {name: facts[name] for name in entries if name in facts})
+    complete_card(ours, {k: v for k, v in read_card(theirs.card).facts.items() if k in entries})
     return ours.part(part)
 
 
