@@ -75,8 +75,10 @@ class MBConv(Bottleneck):
         super().__init__(dim, dim * MBCONV_RATIO, dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        changed = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x_BCHW)))))
-        return F.gelu(x_BCHW + changed)
+        changed_BCHW = x_BCHW
+        for layer in self:
+            changed_BCHW = layer(changed_BCHW)
+        return F.gelu(x_BCHW + changed_BCHW)
 
 
 class WindowAttention(nn.Module):
