@@ -6,8 +6,7 @@ running pickles.
 
     from anymask.compat import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 
-Legend: B images or prompts, N points, C masks per prompt, M decoder slots, H W image pixels, m low-res mask
-size.
+Legend: B images or prompts, N points, C masks per prompt, H W image pixels, m low-res mask size.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,9 @@ from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
+from anymask.hub.card import ModelFiles
+from anymask.hub.catalog import find_model
+from anymask.automatic.config import AutomaticSettings
 
 try:
     import torch
@@ -80,25 +82,22 @@ class Sam(nn.Module):
         Keys: `image` (3 x h x w in the model frame, 0..255), `original_size`, and as in `predict_torch`
         `point_coords`, `point_labels`, `boxes`, `mask_inputs`.
         """
-        return [self._answer(record, SEVERAL if multimask_output else SINGLE) for record in batched_input]
+        return [self._answer(record, multimask_output) for record in batched_input]
 
-    def _answer(self, record: Mapping[str, Any], slots: slice) -> dict[str, Tensor]:
-        features = self.encode(self.preprocess(record["image"])[None])
+    def _answer(self, record: Mapping[str, Any], multimask_output: bool) -> dict[str, Tensor]:
+        image = record["image"]
+        features = self.encode(self.preprocess(image)[None])
         points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
-        low_res, iou = self.decode(features, points, record.get("boxes"), record.get("mask_inputs"))
-        low_res = low_res[:, slots]
-        size = (int(record["image"].shape[-2]), int(record["image"].shape[-1]))
-        logits = self.postprocess_masks(low_res, size, record["original_size"])
-        masks = logits > self.mask_threshold
-        return {"masks": masks, "iou_predictions": iou[:, slots], "low_res_logits": low_res}
+        boxes, masks = record.get("boxes"), record.get("mask_inputs")
+        low_res, iou = self.decode(features, points, boxes, masks, multimask_output)
+        logits = self.postprocess_masks(low_res, tuple(image.shape[-2:]), record["original_size"])
+        return {"masks": logits > self.mask_threshold, "iou_predictions": iou, "low_res_logits": low_res}
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Normalise (... x 3 x h x w, 0..255) and pad to the frame of the model: a square, of `lite` what the
-        image needs of it.
-        """
+        """Normalise (... x 3 x h x w, 0..255) and pad to the frame of the model."""
         spec = self.network.spec
         mean, std = (x.new_tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
-        height, width = int(x.shape[-2]), int(x.shape[-1])
+        height, width = x.shape[-2:]
         frame_height, frame_width = spec.frame_hw((height, width))
         return F.pad((x - mean) / std, (0, frame_width - width, 0, frame_height - height))
 
@@ -113,46 +112,43 @@ class Sam(nn.Module):
         return self.network.encode_image(pixels_B3SS.to(self.device, torch.float32))
 
     def decode(
-        self, features: dict[str, Tensor], points: Columns | None, boxes: Tensor | None, masks: Tensor | None
+        self,
+        features: dict[str, Tensor],
+        points: Columns | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        multimask_output: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Every slot of the decoder: low-resolution logits B x M x m x m and predicted IoU B x M."""
-        spec = self.network.spec
+        """Low-resolution logits B x C x m x m and predicted IoU B x C."""
         coords, labels = self._columns(points, boxes, 1 if masks is None else len(masks))
-        count = len(coords) if spec.family == "lite" or masks is not None else 1
-        if masks is None:
-            masks = coords.new_zeros(count, 1, spec.low_res_size, spec.low_res_size)
-            has_mask = coords.new_zeros(count)
-        else:
-            masks, has_mask = masks.to(coords), coords.new_ones(count)
-        decoded = self.network.decode(features, coords, labels, masks, has_mask)
-        return decoded.low_res_masks_P4mm, decoded.iou_P4
+        mask_inputs = () if masks is None else (masks.to(coords), coords.new_ones(len(coords)))
+        decoded = self.network.decode(features, coords, labels, *mask_inputs)
+        slots = SEVERAL if multimask_output else SINGLE
+        return decoded.low_res_masks_P4mm[:, slots], decoded.iou_P4[:, slots]
 
     def _columns(self, points: Columns | None, boxes: Tensor | None, prompts: int) -> Columns:
         """Points and box corners in the order the network's family knows."""
-        spec = self.network.spec
         given = boxes if points is None else points[0]
         prompts = prompts if given is None else len(given)
-        empty = torch.zeros(prompts, 0, 2, device=self.device), torch.zeros(prompts, 0, device=self.device)
-        shift = HALF_PIXEL + spec.pixel_offset  # published code takes pixel indices
-        own = empty if points is None else (points[0].to(empty[0]) + shift, points[1].to(empty[1]))
-        box = empty if boxes is None else _labelled(boxes.to(empty[0]).reshape(-1, 2, 2) + shift, BOX_CORNERS)
-        if spec.family == "lite":
-            box = _padding(empty, 2) if boxes is None else box
-            return _joined(box, _padding(empty, 1) if points is None else own)
-        needs_padding = boxes is None and points is not None
-        return _joined(own, _padding(empty, 1) if needs_padding else box)
-
-
-def _labelled(coords: Tensor, labels: Sequence[float]) -> Columns:
-    return coords, coords.new_tensor(labels).expand(len(coords), -1)
-
-
-def _padding(empty: Columns, count: int) -> Columns:
-    return _labelled(empty[0].new_zeros(len(empty[0]), count, 2), [PADDING] * count)
-
-
-def _joined(first: Columns, second: Columns) -> Columns:
-    return torch.cat([first[0], second[0]], dim=1), torch.cat([first[1], second[1]], dim=1)
+        padding_B13 = torch.tensor([0.0, 0.0, PADDING], device=self.device).expand(
+            prompts, 1, 3
+        )  # x, y, label
+        shift = HALF_PIXEL + self.network.spec.pixel_offset  # published code takes pixel indices
+        own = box = padding_B13[:, :0]
+        if points is not None:
+            coords, labels = (tensor.to(padding_B13) for tensor in points)
+            own = torch.cat([coords + shift, labels.unsqueeze(-1)], dim=-1)
+        if boxes is not None:
+            corners_B22 = boxes.to(padding_B13).reshape(-1, 2, 2) + shift
+            labels = corners_B22.new_tensor(BOX_CORNERS).expand(len(corners_B22), 2)
+            box = torch.cat([corners_B22, labels.unsqueeze(-1)], dim=-1)
+        if self.network.spec.family == "lite":
+            box = padding_B13.expand(prompts, 2, 3) if boxes is None else box
+            parts = box, padding_B13 if points is None else own
+        else:
+            parts = own, padding_B13 if boxes is None and points is not None else box
+        columns_BN3 = torch.cat(parts, dim=1)
+        return columns_BN3[..., :2].contiguous(), columns_BN3[..., 2].contiguous()
 
 
 class ResizeLongestSide:
@@ -259,12 +255,12 @@ class SamPredictor:
         """
         self._require_image()
         size, tensor = self.original_size, partial(torch.as_tensor, device=self.device, dtype=torch.float32)
-        coords = labels = None
-        if point_coords is not None:
-            if point_labels is None:
-                raise ValueError("point_labels must be given with point_coords")
-            coords = tensor(self.transform.apply_coords(point_coords, size))[None]
-            labels = tensor(point_labels)[None]
+        if point_coords is not None and point_labels is None:
+            raise ValueError("point_labels must be given with point_coords")
+        coords = (
+            None if point_coords is None else tensor(self.transform.apply_coords(point_coords, size))[None]
+        )
+        labels = None if point_labels is None else tensor(point_labels)[None]
         boxes = None if box is None else tensor(self.transform.apply_boxes(np.asarray(box), size))
         mask = None if mask_input is None else tensor(mask_input)[None]
         answers = self.predict_torch(coords, labels, boxes, mask, multimask_output, return_logits)
@@ -283,16 +279,11 @@ class SamPredictor:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """B prompts in the model frame: points B x N x 2, labels B x N, boxes B x 4, masks B x 1 x m x m.
 
-        Returns masks B x C x H x W (bool, or logits), predicted IoU B x C, low-resolution logits B x C x m
-        x m.
+        Returns masks B x C x H x W (bool, or logits), IoU B x C, low-resolution logits B x C x m x m.
         """
         self._require_image()
-        points = None
-        if point_coords is not None and point_labels is not None:
-            points = point_coords, point_labels
-        low_res, iou = self.model.decode(self._features, points, boxes, mask_input)
-        slots = SEVERAL if multimask_output else SINGLE
-        low_res, iou = low_res[:, slots], iou[:, slots]
+        points = None if point_coords is None or point_labels is None else (point_coords, point_labels)
+        low_res, iou = self.model.decode(self._features, points, boxes, mask_input, multimask_output)
         logits = self.model.postprocess_masks(low_res, self.input_size, self.original_size)
         return logits if return_logits else logits > self.model.mask_threshold, iou, low_res
 
@@ -377,38 +368,25 @@ OUTPUT_MODES: dict[str, Callable[[Mask], Any]] = {
 }
 
 
-class Builder(Protocol):
-    def __call__(self, checkpoint: str | Path | None = None) -> Sam: ...
-
-
 def _build(name: str, checkpoint: str | Path | None = None) -> Sam:
     """With the weights of a published file (or safetensors), or random ones; ready for use, not for training.
 
     Raises WeightsError.
     """
-    network: Any = build(name) if checkpoint is None else load_published(checkpoint, name)
-    return Sam(network).eval()
+    return Sam(build(name) if checkpoint is None else load_published(checkpoint, name)).eval()
 
 
 def _build_lite(checkpoint: str | Path | None = None) -> Sam:
     """The default model of this package, or own weights of its network."""
-    from anymask.hub.card import ModelFiles
-    from anymask.hub.catalog import find_model
-
-    weights = ModelFiles.of(find_model("lite")).weights if checkpoint is None else checkpoint
-    return _build("lite", weights)
+    return _build("lite", checkpoint or ModelFiles.of(find_model("lite")).weights)
 
 
-def _builder(name: str) -> Callable[..., Sam]:
-    return partial(_build, name)
-
-
-build_sam_vit_h, build_sam_vit_l, build_sam_vit_b, build_sam_vit_t = map(
-    _builder, ("sam_vit_h", "sam_vit_l", "sam_vit_b", "mobile_sam")
+build_sam_vit_h, build_sam_vit_l, build_sam_vit_b, build_sam_vit_t = (
+    partial(_build, name) for name in ("sam_vit_h", "sam_vit_l", "sam_vit_b", "mobile_sam")
 )
 build_sam = build_sam_vit_h
 
-sam_model_registry: dict[str, Builder] = {
+sam_model_registry: dict[str, Callable[..., Sam]] = {
     "default": build_sam_vit_h,
     "vit_h": build_sam_vit_h,
     "vit_l": build_sam_vit_l,

@@ -1,7 +1,7 @@
 """Backend: what runs a network. Encode an image once, answer prompts against the embedding.
 
 The only seam between a network and everything above it: arrays on both sides. A backend is chosen once, by
-name, in `registry.py`; nobody below asks which one it is. Knows the model frame; no images, no policies.
+name, in `registry.py`; nobody below asks which one it is.
 
 Legend: P prompts, N points, h w of the part of the model frame that is shown, m side of the
 low-resolution masks.
@@ -39,12 +39,13 @@ class DecodeInput:
     def __len__(self) -> int:
         return len(self.points_PN2)
 
+    @property
+    def arrays(self) -> tuple[Floats, ...]:
+        return self.points_PN2, self.labels_PN, self.masks_P1mm, self.has_mask_P
+
     def row(self, index: int) -> DecodeInput:
         """One prompt of them, as a call of its own."""
-        one = slice(index, index + 1)
-        return DecodeInput(
-            self.points_PN2[one], self.labels_PN[one], self.masks_P1mm[one], self.has_mask_P[one]
-        )
+        return DecodeInput(*(array[index : index + 1] for array in self.arrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,7 @@ class DecodedArrays:
 
     low_res_masks_P4mm: Floats
     iou_P4: Floats
-    probability_logits_P5: Floats | None
+    probability_logits_P5: Floats | None = None
 
 
 class Backend(Protocol):

@@ -1,7 +1,6 @@
 """A fake that ships: a click is answered with a disk, a box with its interior, a mask with itself.
 
-For tests, demonstrations and work on everything around a network. It needs no weights and does not look at
-the image.
+For tests and demonstrations. It needs no weights and does not look at the image.
 
 Legend: N points, m side of the low-resolution masks.
 """
@@ -17,14 +16,9 @@ from anymask.core.frames import OUTSIDE
 from anymask.core.spec import ModelSpec
 
 DISK_SPEC = ModelSpec(
-    name="disk",
-    family="lite",
-    input_size=256,
-    low_res_size=128,
-    mean=(0.0, 0.0, 0.0),
-    std=(255.0, 255.0, 255.0),
-    pixel_offset=0.0,
-)
+    name="disk", family="lite", input_size=256, low_res_size=128, mean=(0.0, 0.0, 0.0),
+    std=(255.0, 255.0, 255.0), pixel_offset=0.0,
+)  # fmt: skip
 RADII = (0.15, 0.08, 0.15, 0.3)  # of the model frame, one per slot
 IOU = (0.8, 0.7, 0.9, 0.6)
 PROBABILITY = (0.9, 0.3, 0.4, 0.2, 0.1)  # of the slots and of "none of these", before they are normalised
@@ -45,7 +39,7 @@ class DiskBackend:
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         cell = self.spec.input_size / self.spec.low_res_size
-        rows = zip(prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P, strict=True)
+        rows = zip(*prompts.arrays, strict=True)
         masks = np.stack([answer(xy / cell, kind, mask[0] if has else None) for xy, kind, mask, has in rows])
         iou, chances = np.array(IOU, np.float32), np.log(np.array(PROBABILITY, np.float32))
         return DecodedArrays(masks, np.tile(iou, (len(masks), 1)), np.tile(chances, (len(masks), 1)))

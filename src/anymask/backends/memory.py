@@ -1,7 +1,6 @@
 """Heap trimming: freed memory goes back to the system.
 
-After a large network has run, the C library keeps hundreds of megabytes of free blocks for later; what comes
-next needs them little, so that the peak of a process would be the sum of both.
+After a large network has run, the C library keeps hundreds of megabytes of free blocks for later.
 """
 
 from __future__ import annotations

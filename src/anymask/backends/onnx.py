@@ -1,9 +1,9 @@
-"""The default backend: ONNX Runtime sessions of the encoder and the decoder. Knows graphs, not images."""
+"""The default backend: ONNX Runtime sessions of the encoder and the decoder."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,8 @@ import onnxruntime
 
 from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.backends.memory import trim_heap
-from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
-from anymask.errors import ModelNotFound, WeightsError
-from anymask.hub.card import ModelFiles, check_files, read_card
+from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, checked_model, named_inputs, named_points
+from anymask.errors import WeightsError, mapped
 
 ERRORS_ONLY = 3
 GPU, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -36,21 +35,16 @@ class OnnxBackend:
     """Runs the graphs beside a card. Safe to share between threads: sessions are."""
 
     def __init__(self, model: Path, threads: int) -> None:
-        self.spec = read_card(model).spec
-        files = ModelFiles.of(model)
-        if not files.has_graphs:
-            raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
-        check_files(model)
+        self.spec, self._files = checked_model(model)
         self._is_small = self.spec.input_size <= SMALL_SIDE
-        self._encoder = open_session(files.encoder, threads, arena=self._is_small)
-        self._decoder = open_session(files.decoder, threads)
-        self._points = open_session(files.points, threads) if files.points.is_file() else None
-        self._open_alone = partial(open_session, files.points, 1)
+        self._encoder = open_session(self._files.encoder, threads, arena=self._is_small)
+        self._decoder = open_session(self._files.decoder, threads)
+        points = self._files.points
+        self._points = open_session(points, threads) if points.is_file() else None
         on_gpu = GPU in onnxruntime.get_available_providers()
         self._side_by_side = 1 if on_gpu or self._points is None else threads
-        self.batch_size = GPU_BATCH if on_gpu else 1
-        if self._side_by_side > 1:
-            self.batch_size = PROMPTS_A_THREAD * threads
+        single = GPU_BATCH if on_gpu else 1
+        self.batch_size = PROMPTS_A_THREAD * threads if self._side_by_side > 1 else single
         produced = [output.name for output in self._decoder.get_outputs()]
         self._outputs = [name for name in DECODER_OUTPUTS if name in produced]
 
@@ -63,35 +57,29 @@ class OnnxBackend:
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         if self._side_by_side > 1 and len(prompts) > 1:
-            answers = self._each_alone(embedding, prompts)
-        else:
-            answers = self._answered(embedding, prompts, self._points)
-        masks, iou, *chances = answers
-        return DecodedArrays(masks, iou, chances[0] if chances else None)
+            return DecodedArrays(*self._each_alone(embedding, prompts))
+        return DecodedArrays(*self._answered(embedding, prompts, self._points))
 
     def _answered(
         self, embedding: EmbeddingArrays, prompts: DecodeInput, points: onnxruntime.InferenceSession | None
     ) -> list[Floats]:
         """`points`: the graph for prompts without masks, where there is one."""
-        if points is None or prompts.has_mask_P.any():
-            found: list[Floats] = self._decoder.run(self._outputs, {**embedding, **named_inputs(prompts)})
-        else:
-            found = points.run(self._outputs, {**embedding, **named_points(prompts)})
+        session, inputs = points, named_points(prompts)
+        if session is None or prompts.has_mask_P.any():
+            session, inputs = self._decoder, named_inputs(prompts)
+        found: list[Floats] = session.run(self._outputs, {**embedding, **inputs})
         return found
 
     def _each_alone(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> list[Floats]:
         """Several prompts at a time, a thread each: a fifth faster than one by one with all threads."""
+        rows, session = map(prompts.row, range(len(prompts))), self._alone
         with ThreadPoolExecutor(self._side_by_side) as pool:
-            rows = list(
-                pool.map(
-                    lambda p: self._answered(embedding, prompts.row(p), self._alone), range(len(prompts))
-                )
-            )
-        return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+            answers = list(pool.map(lambda row: self._answered(embedding, row, session), rows))
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     @cached_property
     def _alone(self) -> onnxruntime.InferenceSession:
-        return self._open_alone()
+        return open_session(self._files.points, 1)
 
 
 def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.InferenceSession:
@@ -104,10 +92,8 @@ def open_session(path: Path, threads: int, arena: bool = True) -> onnxruntime.In
     for name, value in THREADS_WAIT.items():
         options.add_session_config_entry(name, value)
     available = onnxruntime.get_available_providers()
-    try:
-        providers = [(name, facts) for name, facts in PROVIDERS.items() if name in available]
+    providers = [(name, facts) for name, facts in PROVIDERS.items() if name in available]
+    with mapped(Exception, WeightsError, f"cannot read the graph {path}"):  # its errors have bare classes
         return onnxruntime.InferenceSession(
             str(path), options, providers=providers, disabled_optimizers=[SLOW_FUSION]
         )
-    except Exception as error:  # ONNX Runtime has bare classes of its own for damaged files
-        raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

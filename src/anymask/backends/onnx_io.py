@@ -1,10 +1,15 @@
-"""The names of the exported graphs' inputs and outputs; those the published decoder has keep its names."""
+"""The exported graphs: their files, and the names of their inputs and outputs (the published ones)."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
 from anymask.backends.base import DecodeInput
+from anymask.core.spec import ModelSpec
+from anymask.errors import ModelNotFound
+from anymask.hub.card import ModelFiles, check_files, read_card
 
 ENCODER_INPUT = "image"
 PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
@@ -13,11 +18,19 @@ EDGE_OUTPUTS = ("edge_logits",)
 DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")  # the last where there is a head
 
 
+def checked_model(card: Path) -> tuple[ModelSpec, ModelFiles]:
+    """Raises ModelNotFound when the graphs are missing, WeightsError when a file is damaged."""
+    spec, files = read_card(card).spec, ModelFiles.of(card)
+    if not files.has_graphs:
+        raise ModelNotFound(f"no ONNX files of {spec.name} in {card.parent}: see `anymask export`")
+    check_files(card)
+    return spec, files
+
+
 def named_points(prompts: DecodeInput) -> dict[str, np.ndarray]:
-    """Of the graph for prompts without masks."""
-    return dict(zip(PROMPT_INPUTS, (prompts.points_PN2, prompts.labels_PN), strict=False))
+    """Inputs of the graph for prompts without masks."""
+    return dict(zip(PROMPT_INPUTS[:2], prompts.arrays[:2], strict=True))
 
 
 def named_inputs(prompts: DecodeInput) -> dict[str, np.ndarray]:
-    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
-    return dict(zip(PROMPT_INPUTS, arrays, strict=True))
+    return dict(zip(PROMPT_INPUTS, prompts.arrays, strict=True))

@@ -1,8 +1,7 @@
 """OpenVINO behind the backend seam, with the same ONNX files; on some processors it is much faster.
 
-Runs in float32 unless asked otherwise (`openvino:bf16`), so that its answers equal those of the other
-backends. Left alone, OpenVINO takes bfloat16 where the processor has it: faster, and different in the third
-digit.
+In float32 unless asked otherwise (`openvino:bf16`), so that its answers equal those of the other backends.
+Left alone, OpenVINO takes bfloat16 where the processor has it: faster, and different in the third digit.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ import openvino
 
 from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.backends.memory import trim_heap
-from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, named_inputs, named_points
-from anymask.errors import ModelNotFound, WeightsError
-from anymask.hub.card import ModelFiles, check_files, read_card
+from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, checked_model, named_inputs, named_points
+from anymask.errors import WeightsError, mapped
 
 POINTS_BATCH = 4  # prompts without masks that share a call: a third faster, the same to the bit as alone
 
@@ -26,11 +24,7 @@ class OpenVinoBackend:
     """Safe to share between threads: every call has an inference request of its own."""
 
     def __init__(self, model: Path, threads: int, precision: str = "f32") -> None:
-        self.spec = read_card(model).spec
-        files = ModelFiles.of(model)
-        if not files.has_graphs:
-            raise ModelNotFound(f"no ONNX files of {self.spec.name} in {model.parent}: see `anymask export`")
-        check_files(model)
+        self.spec, files = checked_model(model)
         core = openvino.Core()
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -50,13 +44,11 @@ class OpenVinoBackend:
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
         if self._points is not None and not prompts.has_mask_P.any():
-            masks, iou, *chances = self._run(self._points, {**embedding, **named_points(prompts)})
-            return DecodedArrays(masks, iou, chances[0] if chances else None)
+            return DecodedArrays(*self._run(self._points, {**embedding, **named_points(prompts)}))
         # OpenVINO 2026 fails where one image meets several prompts in a sum, so they go one by one.
         calls = [{**embedding, **named_inputs(prompts.row(p))} for p in range(len(prompts))]
         rows = [self._run(self._decoder, inputs) for inputs in calls]
-        masks, iou, *chances = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-        return DecodedArrays(masks, iou, chances[0] if chances else None)
+        return DecodedArrays(*(np.concatenate(parts) for parts in zip(*rows, strict=True)))
 
     def _run(self, graph: Any, inputs: dict[str, Floats]) -> list[Floats]:
         answer = graph.create_infer_request().infer(inputs)
@@ -66,7 +58,5 @@ class OpenVinoBackend:
 
 def compile_graph(core: Any, path: Path, hints: dict[str, str]) -> Any:
     """Raises WeightsError when the file is no graph."""
-    try:
+    with mapped(RuntimeError, WeightsError, f"cannot read the graph {path}"):
         return core.compile_model(str(path), "CPU", hints)
-    except RuntimeError as error:
-        raise WeightsError(f"cannot read the graph {path}: {str(error).splitlines()[0][:160]}") from error

@@ -35,16 +35,12 @@ def open_backend(name: str, model: Path, threads: int = 0) -> Backend:
         known = ["auto", *BACKENDS, *(f"{k}:{o}" for k, names in OPTIONS.items() for o in names)]
         raise BadOption(f"unknown backend {name!r}: expected one of {', '.join(known)}")
     module, _, cls = BACKENDS[kind].partition(":")
-    factory = getattr(_import(module), cls)
-    backend: Backend = factory(model, threads or os.cpu_count() or 1, *([option] if option else []))
-    return backend
-
-
-def _import(module: str) -> object:
     try:
-        return import_module(module)
+        factory = getattr(import_module(module), cls)
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
             raise
         raise MissingExtra(f'this needs {missing}: pip install "anymask[{EXTRAS[missing]}]"') from error
+    backend: Backend = factory(model, threads or os.cpu_count() or 1, *([option] if option else []))
+    return backend

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from anymask.backends.base import DecodedArrays, DecodeInput, EmbeddingArrays, Floats
 from anymask.core.spec import ModelSpec
-from anymask.errors import BadOption
+from anymask.errors import BadOption, mapped
 from anymask.hub.card import ModelFiles
 from anymask.hub.weights import load_weights
 from anymask.networks.segmenter import Segmenter
@@ -27,7 +27,8 @@ class TorchBackend:
         place = open_device(device)
         if place.type == "cpu":
             torch.set_num_threads(threads)
-        self.network = on_device(network, place)
+        assert isinstance(network, nn.Module)
+        self.network: Segmenter = network.to(place).eval()
 
     @classmethod
     def of(cls, network: Segmenter, batch_size: int | None = None) -> TorchBackend:
@@ -54,11 +55,10 @@ class TorchBackend:
             return {n: to_array(t) for n, t in self.network.encode_image(self._tensor(pixels_13hw)).items()}
 
     def decode(self, embedding: EmbeddingArrays, prompts: DecodeInput) -> DecodedArrays:
-        arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
         with torch.inference_mode():
             tensors = {name: self._tensor(a) for name, a in embedding.items()}
-            masks, iou, chances = self.network.decode(tensors, *map(self._tensor, arrays))
-        return DecodedArrays(to_array(masks), to_array(iou), None if chances is None else to_array(chances))
+            decoded = self.network.decode(tensors, *map(self._tensor, prompts.arrays))
+        return DecodedArrays(*(to_array(tensor) for tensor in decoded if tensor is not None))
 
     def _tensor(self, array: Floats) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -69,19 +69,10 @@ def to_array(tensor: Tensor) -> Floats:
     return array
 
 
-def on_device(network: Segmenter, device: torch.device) -> Segmenter:
-    assert isinstance(network, nn.Module)
-    return network.to(device).eval()
-
-
 def open_device(name: str) -> torch.device:
     """`cpu`, `cuda`, `cuda:1`, `mps`; the best one when the name is empty. Raises BadOption."""
     if not name:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = str(error).splitlines()[0]
-        raise BadOption(f"torch cannot run on {name!r} here: {told}") from error
-    return device
+    faults = (RuntimeError, AssertionError, NotImplementedError)
+    with mapped(faults, BadOption, f"torch cannot run on {name!r} here"):
+        return torch.empty(1, device=torch.device(name)).device

@@ -1,6 +1,6 @@
 """Mask: an immutable binary mask, kept as COCO-compatible run lengths.
 
-The only file that knows the run-length library. Text from outside is checked here before the library sees it.
+Text from outside is checked here before the run-length library sees it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Mask:
 
         Raises BadInput when the runs do not add up to the size.
         """
-        size_hw = _size_of(rle)
-        counts = rle.get("counts")
+        if not isinstance(rle, Mapping) or "size" not in rle:
+            raise BadInput(f"run lengths: expected an object with 'size' and 'counts', got {str(rle)[:60]!r}")
+        size_hw, counts = _checked_size(rle["size"]), rle.get("counts")
         if isinstance(counts, str | bytes):
             return cls(_from_runs(_decompress(counts), size_hw))
         if isinstance(counts, Sequence | np.ndarray):
@@ -112,14 +113,10 @@ class Mask:
         return pixels.view(np.bool_)
 
     def array_of_box(self) -> NDArray[np.bool_]:
-        """The pixels of `box_xyxy` alone: a small mask of a huge photo costs what its box does. 0 x 0 when
-        empty.
-        """
-        box = self.bbox_xywh
-        if not box[2]:
+        """The pixels of `box_xyxy` alone, at the cost of that box; 0 x 0 when empty."""
+        if self.is_empty:
             return np.zeros((0, 0), np.bool_)
-        pixels: NDArray[np.uint8] = self._rle.crop(np.array(box)).to_array(order="C")
-        return pixels.view(np.bool_)
+        return Mask(self._rle.crop(np.array(self.bbox_xywh))).to_array()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -132,16 +129,12 @@ class Mask:
         A ring is an N x 2 integer array of xy pixel corners along the exact edge of the mask; its last point
         joins the first. `Mask.from_polygons(mask.polygons(), mask.size_hw) == mask`.
         """
-        if self.is_empty:
-            return []
-        x0, y0, _, _ = self.box_xyxy
-        pieces = trace(self.array_of_box())
-        return [[ring + (x0, y0) for ring in rings] for rings in pieces]
+        corner_xy = self.box_xyxy[:2]
+        return [[ring + corner_xy for ring in rings] for rings in trace(self.array_of_box())]
 
     def without_small_regions(self, min_area: int) -> Mask:
-        """Holes, then islands, of fewer than `min_area` pixels are gone; when all islands are small, the
-        largest stays. Diagonal neighbours belong together (paper, Appendix B). The same value when nothing
-        changed.
+        """Without 8-connected holes, then islands, of fewer than `min_area` pixels; the largest island stays
+        (paper, Appendix B). The same value when nothing changed.
         """
         filled = self._rle.fill_small_holes(min_area, connectivity=8)
         cleaned = filled.remove_small_components(min_area, connectivity=8)
@@ -150,9 +143,7 @@ class Mask:
         return self if cleaned == self._rle else Mask(cleaned)
 
     def component_at(self, x: int, y: int) -> Mask:
-        """The connected component of pixel (x, y), empty when it lies in none. Diagonal
-        neighbours belong together.
-        """
+        """The 8-connected component of pixel (x, y), empty when it lies in none."""
 
         def reaches(_areas: Any, boxes_xywh: NDArray[np.integer], _centres: Any) -> NDArray[np.bool_]:
             inside = boxes_xywh[:, :2] <= (x, y)
@@ -233,12 +224,6 @@ def _library() -> Any:
     return RLEMask
 
 
-def _size_of(rle: Mapping[str, Any]) -> tuple[int, int]:
-    if not isinstance(rle, Mapping) or "size" not in rle:
-        raise BadInput(f"run lengths: expected an object with 'size' and 'counts', got {str(rle)[:60]!r}")
-    return _checked_size(rle["size"])
-
-
 def _checked_size(size_hw: Any) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in size_hw)
@@ -271,20 +256,14 @@ def _decompress(counts: str | bytes) -> NDArray[np.int64]:
         raise BadInput("run lengths: a number in 'counts' is too long")
     values = np.add.reduceat((codes & 31) << (5 * place), starts)
     values -= np.where(codes[ends] & 16, np.int64(1) << (5 * (place[ends] + 1)), 0)
-    return _undo_differences(values)
-
-
-def _undo_differences(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    runs = values.copy()
-    runs[1::2] = np.cumsum(values[1::2])
-    runs[2::2] = np.cumsum(values[2::2])
-    return runs
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
 
 
 def _from_runs(runs: NDArray[np.int64], size_hw: tuple[int, int]) -> Any:
-    height, width = size_hw
-    if (runs < 0).any() or int(runs.sum()) != height * width:
-        total = int(runs.sum())
+    (height, width), total = size_hw, int(runs.sum())
+    if (runs < 0).any() or total != height * width:
         raise BadInput(f"run lengths: expected counts that add up to {height} x {width} pixels, got {total}")
     if runs.size > 1 and not runs[1:].all():
         runs = _without_empty_runs(runs)

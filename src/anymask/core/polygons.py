@@ -1,4 +1,4 @@
-"""Outlines of masks as polygons with holes, and the polygons people hand in. Knows arrays, no run lengths.
+"""Outlines of masks as polygons with holes, and the polygons people hand in.
 
 A corner is a pixel corner where an outline turns. In a row of corners, ordered by x, the first joins the
 second, the third the fourth and so on; the same holds for columns. So two sorts link all rings.
@@ -100,8 +100,7 @@ def coco_rings(polygons: Sequence[Any], side: int) -> Iterator[list[NDArray[np.f
     if isinstance(polygons, str | bytes) or not isinstance(polygons, Sequence | np.ndarray):
         raise BadInput(f"polygons: expected a list of polygons, got {type(polygons).__name__}")
     for polygon in polygons:
-        depth = _depth(polygon)
-        rings = [_ring(ring) for ring in polygon] if depth == 3 else [_ring(polygon)]
+        rings = [_ring(ring) for ring in polygon] if _depth(polygon) == 3 else [_ring(polygon)]
         for ring in rings:
             if ring.min() < -side or ring.max() > 2 * side:
                 reach = f"{ring.min():g}..{ring.max():g}"
@@ -109,8 +108,8 @@ def coco_rings(polygons: Sequence[Any], side: int) -> Iterator[list[NDArray[np.f
         yield rings
 
 
-def _depth(polygon: Any) -> int:
-    depth, inner = 0, polygon
+def _depth(inner: Any) -> int:
+    depth = 0
     while isinstance(inner, list | tuple | np.ndarray) and len(inner) and depth < 4:
         depth, inner = depth + 1, inner[0]
     return depth

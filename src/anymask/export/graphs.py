@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from anymask.backends.onnx_io import DECODER_OUTPUTS, ENCODER_INPUT, PROMPT_INPUTS
 from anymask.core.spec import ModelSpec
-from anymask.errors import StorageError
+from anymask.errors import StorageError, mapped
 from anymask.export.onnx_edit import fold_constants, link_weights, strip_metadata
 from anymask.export.parity import check_parity, example_image, example_prompts
 from anymask.files import sha256_of, write_atomically
@@ -38,24 +38,22 @@ POINTS_FAMILIES = ("sam", "mobile_sam")  # with a faster graph for prompts witho
 OWN_ENTRIES = ("network", "spec", "weights", "encoder", "decoder", "points", *HEAD_PARTS, "proof", "grid")
 
 
-class EncoderGraph(nn.Module):
-    """Image to the tensors of `spec.embedding_names`, in that order."""
-
+class NetworkGraph(nn.Module):
     def __init__(self, network: Segmenter) -> None:
         super().__init__()
         self.network, self.names = network, network.spec.embedding_names
+
+
+class EncoderGraph(NetworkGraph):
+    """Image to the tensors of `spec.embedding_names`, in that order."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         embedding = self.network.encode_image(image)
         return tuple(embedding[name] for name in self.names)
 
 
-class DecoderGraph(nn.Module):
+class DecoderGraph(NetworkGraph):
     """Embedding tensors and prompts to masks, predicted IoU and, if there is a head, probability logits."""
-
-    def __init__(self, network: Segmenter) -> None:
-        super().__init__()
-        self.network, self.names = network, network.spec.embedding_names
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The last two tensors, masks and which prompts have one, may be left out."""
@@ -75,10 +73,10 @@ def export_weights(weights: Path, out: Path, *, half: bool = False) -> Path:
     kept = {key: value for key, value in facts.items() if key not in OWN_ENTRIES}
     exported = export_model(network, out, half=half, metadata=kept, preset=facts.get("network"))
     ours, theirs = ModelFiles.of(exported), ModelFiles.of(weights)
-    heads = {part: path for part, path in theirs.parts() if part in HEAD_PARTS}
-    if heads and ours.card.resolve() != theirs.card.resolve():
-        for part, path in heads.items():
-            write_atomically(ours.part(part), path.read_bytes())
+    if ours.card.resolve() != theirs.card.resolve():
+        for part, path in theirs.parts():
+            if part in HEAD_PARTS:
+                write_atomically(ours.part(part), path.read_bytes())
         complete_card(ours, {})
     return exported
 
@@ -98,11 +96,10 @@ def export_model(
     the network, StorageError when the files cannot be written.
     """
     stored, state = as_stored(network, half)
-    weights = out / f"{network.spec.name}.safetensors"
-    card = save_weights(state, weights, preset or network.spec.name, network.spec, metadata)
-    files = ModelFiles.of(card)
+    files = ModelFiles.of(out / f"{network.spec.name}.safetensors")
+    card = save_weights(state, files.weights, preset or network.spec.name, network.spec, metadata)
     try:
-        write_graphs(stored, files, weights)
+        write_graphs(stored, files)
         complete_card(files, {"proof": check_parity(stored, card)})
     except BaseException:
         for path in (files.encoder, files.decoder, files.points):
@@ -124,27 +121,20 @@ def as_stored(network: Segmenter, half: bool) -> tuple[Segmenter, dict[str, Tens
     return stored, state
 
 
-def write_graphs(network: Segmenter, files: ModelFiles, weights: Path) -> None:
+def write_graphs(network: Segmenter, files: ModelFiles) -> None:
     """Encoder, decoder and, where it pays, the decoder for prompts without masks. Raises StorageError."""
-    spec, pixels = network.spec, example_image(network.spec, seed=1)
-    write_graph(EncoderGraph(network), (pixels,), frame_axes(spec, pixels), files.encoder, weights)
-    inputs = decoder_example(network)
+    spec, pixels, decoder = network.spec, example_image(network.spec, seed=1), DecoderGraph(network)
+    encoder_axes = frame_axes(spec, pixels)
+    model = traced(EncoderGraph(network), (pixels,), [ENCODER_INPUT], spec.embedding_names, encoder_axes)
+    save_graph(model, files.encoder, files.weights)
+    inputs, names = decoder_example(network), [*spec.embedding_names, *PROMPT_INPUTS]
     axes = decoder_axes(spec, *inputs)
-    write_graph(DecoderGraph(network), inputs, axes, files.decoder, weights)
-    if spec.family in POINTS_FAMILIES:
-        write_graph(DecoderGraph(network), inputs[:-2], (axes[0][:-2],), files.points, weights)
-
-
-def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], axes: Any, path: Path, weights: Path) -> None:
-    """Export a graph with external data in the file `weights` beside it. Raises StorageError."""
-    spec: ModelSpec = graph.network.spec  # type: ignore[assignment, union-attr]
-    is_encoder = isinstance(graph, EncoderGraph)
     with torch.no_grad():
-        outputs = spec.embedding_names if is_encoder else DECODER_OUTPUTS[: len(graph(*inputs))]
-    names = [ENCODER_INPUT] if is_encoder else [*spec.embedding_names, *PROMPT_INPUTS]
-    model = traced(graph, inputs, names[: len(inputs)], outputs, axes)
-    link_weights(model, weights)
-    save_graph(model, path)
+        outputs = DECODER_OUTPUTS[: len(decoder(*inputs))]
+    save_graph(traced(decoder, inputs, names, outputs, (axes,)), files.decoder, files.weights)
+    if spec.family in POINTS_FAMILIES:
+        model = traced(decoder, inputs[:-2], names[:-2], outputs, (axes[:-2],))
+        save_graph(model, files.points, files.weights)
 
 
 def traced(
@@ -163,12 +153,12 @@ def traced(
     return program.model
 
 
-def save_graph(model: ir.Model, path: Path) -> None:
-    """Raises StorageError."""
-    try:
+def save_graph(model: ir.Model, path: Path, weights: Path | None = None) -> None:
+    """Write a graph; what the file `weights` beside it holds becomes external data. Raises StorageError."""
+    if weights is not None:
+        link_weights(model, weights)
+    with mapped(OSError, StorageError, f"cannot write {path}"):
         ir.save(model, path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -178,8 +168,7 @@ def quietly() -> Iterator[None]:
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         log.setLevel(level)
@@ -197,8 +186,8 @@ def decoder_example(network: Segmenter) -> tuple[Tensor, ...]:
     with torch.no_grad():
         embedding = network.encode_image(example_image(network.spec, seed=1))
     prompts = example_prompts(network.spec, 2, 3)
-    arrays = (prompts.points_PN2, prompts.labels_PN, prompts.masks_P1mm, prompts.has_mask_P)
-    return (*(embedding[name] for name in network.spec.embedding_names), *map(torch.from_numpy, arrays))
+    maps = (embedding[name] for name in network.spec.embedding_names)
+    return *maps, *map(torch.from_numpy, prompts.arrays)
 
 
 def frame_axes(spec: ModelSpec, *maps_BChw: Tensor) -> tuple[dict[int, Any], ...]:
@@ -211,9 +200,9 @@ def frame_axes(spec: ModelSpec, *maps_BChw: Tensor) -> tuple[dict[int, Any], ...
     return tuple({2: n * rows, 3: n * columns} for n in cells)
 
 
-def decoder_axes(spec: ModelSpec, *inputs: Tensor) -> tuple[tuple[dict[int, Any], ...]]:
+def decoder_axes(spec: ModelSpec, *inputs: Tensor) -> tuple[dict[int, Any], ...]:
     """Dynamic axes of the decoder: numbers of prompts and points, too."""
     prompts = torch.export.Dim("prompts", min=1, max=MAX_PROMPTS)
     points = torch.export.Dim("points", min=1, max=MAX_POINTS)
     both, first = {0: prompts, 1: points}, {0: prompts}
-    return ((*frame_axes(spec, *inputs[: len(spec.embedding_names)]), both, both, first, first),)
+    return *frame_axes(spec, *inputs[: len(spec.embedding_names)]), both, both, first, first

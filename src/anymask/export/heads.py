@@ -61,11 +61,8 @@ class HeadKind:
 
 
 HEADS = {
-    kind.part: kind
-    for kind in (
-        HeadKind("boxes", BoxNetwork, BoxGraph, BOX_OUTPUTS, DETAIL_LAYERS),
-        HeadKind("edges", EdgeNetwork, HeadGraph, EDGE_OUTPUTS),
-    )
+    "boxes": HeadKind("boxes", BoxNetwork, BoxGraph, BOX_OUTPUTS, DETAIL_LAYERS),
+    "edges": HeadKind("edges", EdgeNetwork, HeadGraph, EDGE_OUTPUTS),
 }
 
 
@@ -77,17 +74,15 @@ def export_head(
     `metadata`: more entries for the card. Raises WeightsError when the head was trained on another encoder,
     Failure when the graph differs from the head, StorageError when it cannot be written.
     """
-    kind, files = HEADS[part], ModelFiles.of(card)
-    path = files.part(part)
+    kind, files, path = HEADS[part], ModelFiles.of(card), ModelFiles.of(card).part(part)
     check_encoder(network.network, files.weights, kind)
     head = network.head.eval().float()
     head.load_state_dict({name: tensor.half() for name, tensor in head.state_dict().items()})
-    example = example_maps(network, 1)
+    graph, example = kind.graph(head), example_maps(network, 1)
     axes = (frame_axes(network.spec, *example),)
-    model = traced(kind.graph(head), example, head.reads, kind.outputs, axes)
-    weights = {f"head.{name}" for name in head.state_dict()}
+    model = traced(graph, example, head.reads, kind.outputs, axes)
     for name, value in list(model.graph.initializers.items()):
-        if name in weights and value.const_value is not None:
+        if name in graph.state_dict() and value.const_value is not None:
             store_half(model.graph, value, ir.tensor(value.const_value.numpy().astype(np.float16)))
     save_graph(model, path)
     try:
@@ -109,10 +104,9 @@ def copy_head(part: str, source: Path, card: Path) -> Path:
     if not theirs.part(part).is_file():
         raise WeightsError(f"{source} does not find {part}: there is no {theirs.part(part).name} beside it")
     check_encoder(lite_of(theirs.weights), ours.weights, kind)
-    facts = read_card(theirs.card).facts
     write_atomically(ours.part(part), theirs.part(part).read_bytes())
     entries = (f"{part}_proof", f"{part}_training")
-    complete_card(ours, {name: facts[name] for name in entries if name in facts})
+    complete_card(ours, {k: v for k, v in read_card(theirs.card).facts.items() if k in entries})
     return ours.part(part)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import onnx_ir as ir
 import onnxscript.optimizer
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from anymask.core.tensor_file import Place, read_header
 from anymask.errors import WeightsError
 
 MAX_FOLDED_SIZE = 64  # values; a larger constant is a weight, which must keep its name
@@ -46,27 +46,26 @@ def link_weights(model: ir.Model, weights: Path) -> None:
 
     Raises WeightsError when a large tensor of the graph is not in the file.
     """
-    with weights.open("rb") as file:
-        places, _ = read_header(file)
+    with weights.open("rb") as file:  # 8 bytes: the length of a JSON header; the tensors follow it
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
     for name, value in list(model.graph.initializers.items()):
-        place = places.get(name.removeprefix(NETWORK))
-        if place is None and value.const_value is not None and value.const_value.size > 1 << 16:
+        entry = header.get(name.removeprefix(NETWORK))
+        if entry is None and value.const_value is not None and value.const_value.size > 1 << 16:
             raise WeightsError(f"{name} is not in {weights}: the exporter has renamed it")
-        if place is not None and place.dtype in ONNX_KINDS:
-            refer(model.graph, value, place, weights)
-
-
-def refer(graph: ir.Graph, value: ir.Value, place: Place, weights: Path) -> None:
-    """Replace one initializer by external data at `place` in the file."""
-    kind, shape = ONNX_KINDS[place.dtype], ir.Shape(place.shape)
-    name, folder = str(value.name), weights.parent
-    external = ir.ExternalTensor(
-        weights.name, place.start, place.length, kind, shape=shape, name=name, base_dir=folder
-    )
-    if kind == ir.DataType.FLOAT:
-        value.const_value = external
-        return
-    store_half(graph, value, external)
+        if entry is None or entry["dtype"] not in ONNX_KINDS:
+            continue
+        (first, last), kind, shape = (
+            entry["data_offsets"],
+            ONNX_KINDS[entry["dtype"]],
+            ir.Shape(entry["shape"]),
+        )
+        place = weights.name, 8 + header_bytes + first, last - first
+        external = ir.ExternalTensor(*place, kind, shape=shape, name=name, base_dir=weights.parent)
+        if kind == ir.DataType.FLOAT:
+            value.const_value = external
+        else:
+            store_half(model.graph, value, external)
 
 
 def store_half(graph: ir.Graph, value: ir.Value, half: Any) -> None:

@@ -55,7 +55,9 @@ def download(
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _check_space(remote, partial)
+        missing, free = remote.size - _size(partial), shutil.disk_usage(partial.parent).free
+        if missing > free:
+            raise OSError(errno.ENOSPC, f"{missing / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
         resumed = _size(partial) > 0
         _fetch_all(remote, partial, progress, attempts, pause)
         if sha256_of(partial) != remote.sha256 and resumed:  # the partial file may have been of another
@@ -117,12 +119,6 @@ def _reason(error: Exception, remote: Remote) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _check_space(remote: Remote, partial: Path) -> None:
-    missing, free = remote.size - _size(partial), shutil.disk_usage(partial.parent).free
-    if missing > free:
-        raise OSError(errno.ENOSPC, f"{missing / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
 
 
 def _storage_message(error: OSError, remote: Remote, partial: Path) -> str:

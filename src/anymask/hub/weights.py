@@ -33,20 +33,14 @@ def load_weights(path: str | Path) -> Segmenter:
     if (expected := card.sha256("weights")) and sha256_of(path) != expected:
         raise WeightsError(f"{path} is damaged: its SHA-256 is not the one on its card")
     model = build_with(state, card.facts.get("network") or network_of(state, path), path)
-    model.spec = spec_of(card.spec, model.spec, path)
-    return model
-
-
-def spec_of(spec: ModelSpec, built: ModelSpec, path: Path) -> ModelSpec:
-    """The spec on the card: it may have a name of its own, not another family or frame. Which parts of the
-    frame can be encoded alone, the network knows.
-    """
+    spec, built = card.spec, model.spec
     if (spec.family, spec.input_size) != (built.family, built.input_size):
         raise WeightsError(
             f"the card of {path} says {spec.family} at {spec.input_size} pixels, "
             f"the network is {built.family} at {built.input_size}"
         )
-    return replace(spec, frame_multiple=built.frame_multiple)
+    model.spec = replace(spec, frame_multiple=built.frame_multiple)  # the network knows it, not the card
+    return model
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, name: str = "auto") -> Path:

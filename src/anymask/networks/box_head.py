@@ -67,8 +67,7 @@ def cell_centres(height: int, width: int, stride: int) -> Tensor:
 
 def all_centres(input_size: int) -> Tensor:
     """A x 2, in the order of the head's outputs."""
-    squares = ((input_size // stride, stride) for stride in STRIDES)
-    return torch.cat([cell_centres(side, side, stride) for side, stride in squares])
+    return torch.cat([cell_centres(input_size // stride, input_size // stride, stride) for stride in STRIDES])
 
 
 class BoxNetwork(HeadNetwork):

@@ -70,10 +70,9 @@ class MaskDecoder(nn.Module):
         """Each slot's token becomes the weights of a 1 x 1 convolution over the upscaled features."""
         pairs = zip(self.output_hypernetworks_mlps, mask_tokens_PMC.unbind(1), strict=True)
         weights_PMC = torch.stack([head(token_PC) for head, token_PC in pairs], dim=1)
-        logits_PML: Tensor = weights_PMC @ features_PL44C.flatten(1, 3).mT
-        cells = logits_PML.unflatten(2, (*size_hw, 2, 2, 2, 2))
-        masks: Tensor = cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
-        return masks
+        logits_PML = weights_PMC @ features_PL44C.flatten(1, 3).mT
+        cells: Tensor = logits_PML.unflatten(2, (*size_hw, 2, 2, 2, 2))
+        return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
 
 
 def doubled(x_C: Tensor, convolution: nn.Module) -> Tensor:

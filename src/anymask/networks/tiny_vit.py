@@ -75,8 +75,10 @@ class MBConv(Bottleneck):
         super().__init__(dim, dim * MBCONV_RATIO, dim)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        mixed: Tensor = super().forward(x_BCHW)  # type: ignore[no-untyped-call]
-        return F.gelu(x_BCHW + mixed)
+        changed_BCHW = x_BCHW
+        for layer in self:
+            changed_BCHW = layer(changed_BCHW)
+        return F.gelu(x_BCHW + changed_BCHW)
 
 
 class WindowAttention(nn.Module):
