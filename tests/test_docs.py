@@ -159,6 +159,7 @@ def test_numbers_of_the_readme_are_those_of_the_card() -> None:
         "COCO, IoU after 1 click": results["coco_clicks"]["iou_at_1"],
         "COCO, IoU from the box": results["coco_boxes"]["miou"],
         "BSDS500 edges, ODS": results["edges"]["ods"],
+        "COCO, everything: AR@100": results["proposals"]["default"]["ar_at_100"],
     }
     assert {name: float(rows[name]) for name in shown} == {
         name: round(value[0], len(rows[name].partition(".")[2])) for name, value in shown.items()
