@@ -29,8 +29,6 @@ from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
 from anymask.hub.card import ModelFiles
 from anymask.hub.catalog import find_model
-from anymask.automatic.config import AutomaticSettings
-
 try:
     import torch
     from torch import Tensor, nn
