@@ -29,6 +29,7 @@ from anymask.core.mask import Mask
 from anymask.errors import MissingExtra
 from anymask.hub.card import ModelFiles
 from anymask.hub.catalog import find_model
+
 try:
     import torch
     from torch import Tensor, nn

@@ -188,7 +188,7 @@ def test_evaluation_of_proposals_prints_one_object(run: Run, data: Path) -> None
     result = run("evaluate", "proposals", data, "--preset", "sam_default", "--json", "--csv", "photos.csv")
     report = json.loads(result.stdout)
     assert (result.exit_code, complaints(result)) == (0, [])
-    assert report["ar_at"].keys() == report["floor"]["ar_at"].keys() == {"10", "100", "1000"}
+    assert report["ar_at"].keys() == report["baseline"]["ar_at"].keys() == {"10", "100", "1000"}
     assert (report["model"], report["images"], report["targets"]) == ("disk", 2, 2)
     assert len(Path("photos.csv").read_text().splitlines()) == 3
     assert "AR@100" in run("evaluate", "proposals", data, "--preset", "sam_default", "--limit", "1").stdout

@@ -159,21 +159,21 @@ def test_masks_of_several_things_can_be_left_out(write: Write, tmp_path: Path) -
     assert (report["targets"], report["precision_at_75"]) == (1, 1.0)
 
 
-def test_the_floor_is_as_many_boxes_of_the_sizes_of_the_targets(write: Write, tmp_path: Path) -> None:
+def test_the_baseline_is_as_many_boxes_of_the_sizes_of_the_targets(write: Write, tmp_path: Path) -> None:
     write(SMALL)
     sizes = np.array([[20 / 160, 20 / 120]])
     boxes = list(random_boxes(30, sizes, SIZE, 0))
     assert {box.bbox_xywh[2:] for box in boxes} == {(20, 20)} and len({box.box_xyxy for box in boxes}) > 20
     assert boxes == list(random_boxes(30, sizes, SIZE, 0)) != list(random_boxes(30, sizes, SIZE, 1))
     few, many = (
-        evaluate_proposals(tmp_path, FakeProposer([BIG] * n))["floor"]["ar_at"]["1000"] for n in (1, 500)
+        evaluate_proposals(tmp_path, FakeProposer([BIG] * n))["baseline"]["ar_at"]["1000"] for n in (1, 500)
     )
     assert few < many <= 1
 
 
 def test_a_target_that_fills_the_photo_is_found_by_the_floor(write: Write, tmp_path: Path) -> None:
     write(np.ones(SIZE, bool))
-    assert evaluate_proposals(tmp_path, FakeProposer([BIG]))["floor"]["ar_at"]["10"] == 1.0
+    assert evaluate_proposals(tmp_path, FakeProposer([BIG]))["baseline"]["ar_at"]["10"] == 1.0
 
 
 def test_a_model_that_finds_nothing_has_a_report_too(write: Write, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoScore:
-    """One photo. `ious`, `floor_ious` (D, G) of at most 1000 masks; the flags are of the masks that count:
+    """One photo. `ious`, `baseline_ious` (D, G) of at most 1000 masks; the flags are of the masks that count:
     `hits` have an IoU of 0.75 with a target, `near` of 0.5, `annotated` lie on targets by more than half;
     `probability`, 0..1, is of the same masks.
     """
@@ -37,7 +37,7 @@ class PhotoScore:
     image: int
     target_areas: NDArray[np.int64]
     ious: Ious
-    floor_ious: Ious
+    baseline_ious: Ious
     hits: Flags
     near: Flags
     annotated: Flags
@@ -45,9 +45,9 @@ class PhotoScore:
     masks: int
     seconds: float
 
-    def recalls(self, floor: bool = False) -> dict[str, Values]:
+    def recalls(self, baseline: bool = False) -> dict[str, Values]:
         """(G,) for each list length."""
-        ranks = ranks_of_finds(self.floor_ious if floor else self.ious)
+        ranks = ranks_of_finds(self.baseline_ious if baseline else self.ious)
         return {str(length): recall_per_target(ranks, length) for length in LENGTHS}
 
     def recall_of_size(self, size: str) -> Values:
@@ -58,13 +58,13 @@ class PhotoScore:
 
     def row(self) -> dict[str, Any]:
         """A line of the table."""
-        recalls, floor = self.recalls(), self.recalls(floor=True)
+        recalls, baseline = self.recalls(), self.recalls(baseline=True)
         return {
             "key": self.key,
             "targets": len(self.target_areas),
             "masks": self.masks,
             **{f"ar_{k}": round(float(v.mean()), 5) for k, v in recalls.items()},
-            **{f"floor_ar_{k}": round(float(v.mean()), 5) for k, v in floor.items()},
+            **{f"baseline_ar_{k}": round(float(v.mean()), 5) for k, v in baseline.items()},
             "masks_counted": len(self.hits),
             "masks_annotated": int(self.annotated.sum()),
             "hits_75": int(self.hits.sum()),
@@ -74,7 +74,7 @@ class PhotoScore:
 
 def summarise(scores: Sequence[PhotoScore]) -> Report:
     """Every number and its 95 % interval. A mean over nothing is None, and so is its interval."""
-    recall = _recalls(scores, floor=False), _recalls(scores, floor=True)
+    recall = _recalls(scores, baseline=False), _recalls(scores, baseline=True)
     sizes = {size: _pooled(scores, [s.recall_of_size(size) for s in scores]) for size in SIZES}
     precision = _precisions(scores)
     per_photo = _pooled(scores, [np.array([s.masks]) for s in scores])
@@ -85,7 +85,7 @@ def summarise(scores: Sequence[PhotoScore]) -> Report:
         **precision,
         "masks_per_image": per_photo,
         "seconds_per_image": seconds,
-        "floor": {"ar_at": recall[1]},
+        "baseline": {"ar_at": recall[1]},
     }
     counts = {
         "images": len(scores),
@@ -121,8 +121,8 @@ def _bin(number: int, probability: Values, right: Values) -> dict[str, Any]:
 Estimate = tuple[float | None, list[float] | None]
 
 
-def _recalls(scores: Sequence[PhotoScore], floor: bool) -> dict[str, Estimate]:
-    recalls = [score.recalls(floor) for score in scores]
+def _recalls(scores: Sequence[PhotoScore], baseline: bool) -> dict[str, Estimate]:
+    recalls = [score.recalls(baseline) for score in scores]
     return {length: _pooled(scores, [r[length] for r in recalls]) for length in recalls[0]}
 
 

@@ -15,7 +15,7 @@ pixels or crowds count nowhere; photos without an annotated mask are left out.
 an IoU of 0.5 with some annotated mask; `calibration_error` is the mean gap between the two (expected
 calibration error). Where things are not annotated, masks are right more often than this says.
 
-The floor: as many filled boxes as the model returned masks, at random places; their widths and heights,
+The baseline: as many filled boxes as the model returned masks, at random places; their widths and heights,
 relative to the photo, are those of annotated masks of the same data set, drawn at random.
 Legend: D masks in the order of their rank, G targets, T thresholds.
 """
@@ -30,22 +30,19 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.mask import Mask
+from anymask.core.mask import Mask, iou_matrix
 from anymask.core.progress import Progress
 from anymask.data.record import Record
 from anymask.data.sources import RecordSource, open_records
 from anymask.errors import BadInput, BadOption
-from anymask.evaluation.ground_truth import GroundTruth as Targets
-from anymask.evaluation.ground_truth import GroundTruthMask as Target
-from anymask.evaluation.ground_truth import ground_truth_of as targets_of
-from anymask.evaluation.ground_truth import rectangle
+from anymask.evaluation.ground_truth import GroundTruth, GroundTruthMask, ground_truth_of, rectangle
 from anymask.evaluation.memory import peak_megabytes
 from anymask.evaluation.proposal_report import LENGTHS, PhotoScore, summarise
-from anymask.evaluation.recall import Ious, fitting_ious
+from anymask.evaluation.recall import Ious
 from anymask.evaluation.report import Report, csv_table
 from anymask.evaluation.samples import DataPath, Photos, checked_pixels
 
-FLOOR_SEED = 4
+BASELINE_SEED = 4
 TIGHT_IOU = 0.75
 NEAR_IOU = 0.5
 
@@ -82,7 +79,7 @@ class Proposer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Request:
     """How the model is asked."""
 
     preset: str
@@ -109,35 +106,37 @@ def evaluate_proposals(
     """
     if protocol not in ("preset", "paper"):
         raise BadOption(f"protocol: expected 'preset' or 'paper', got {protocol!r}")
-    question = _Question("sa1b", PAPER) if protocol == "paper" else _Question(preset, {})
+    request = _Request("sa1b", PAPER) if protocol == "paper" else _Request(preset, {})
     source = open_records(data)
     annotated = _annotated(source, semantic, limit)
     sizes = _relative_sizes(annotated)
     scores: list[PhotoScore] = []
     with csv_table(csv_path) as write_row:
         for done, (number, record, targets) in enumerate(annotated, 1):
-            scores.append(_score(number, record, targets, model, question, sizes))
+            scores.append(_score(number, record, targets, model, request, sizes))
             write_row(scores[-1].row())
             if progress is not None:
                 progress(done, len(annotated))
-    facts = {"dataset": source.name, "model": model.name, "preset": question.preset, "protocol": protocol}
+    facts = {"dataset": source.name, "model": model.name, "preset": request.preset, "protocol": protocol}
     return {**facts, **summarise(scores), "peak_mb": peak_megabytes()}
 
 
-def _annotated(source: RecordSource, semantic: bool, limit: int | None) -> list[tuple[int, Record, Targets]]:
+def _annotated(
+    source: RecordSource, semantic: bool, limit: int | None
+) -> list[tuple[int, Record, GroundTruth]]:
     """The photos with something to find. Their pixels are not read yet."""
     if limit is not None and limit < 1:
         raise BadInput(f"limit: expected at least 1 image, got {limit}")
     count = len(source) if limit is None else min(limit, len(source))
     records = ((number, source[number]) for number in range(count))
-    targets = ((number, record, targets_of(record, semantic=semantic)) for number, record in records)
+    targets = ((number, record, ground_truth_of(record, semantic=semantic)) for number, record in records)
     annotated = [entry for entry in targets if entry[2].targets]
     if not annotated:
         raise BadInput(f"no masks to score in {source.name} ({count} images)")
     return annotated
 
 
-def _relative_sizes(annotated: Sequence[tuple[int, Record, Targets]]) -> NDArray[np.float64]:
+def _relative_sizes(annotated: Sequence[tuple[int, Record, GroundTruth]]) -> NDArray[np.float64]:
     """(S, 2): width and height of the box of every target, as a share of its photo's."""
     shares = [
         (target.mask.bbox_xywh[2] / record.size_hw[1], target.mask.bbox_xywh[3] / record.size_hw[0])
@@ -150,18 +149,18 @@ def _relative_sizes(annotated: Sequence[tuple[int, Record, Targets]]) -> NDArray
 def _score(
     number: int,
     record: Record,
-    targets: Targets,
+    targets: GroundTruth,
     model: Proposer,
-    question: _Question,
+    request: _Request,
     sizes: NDArray[np.float64],
 ) -> PhotoScore:
     pixels = checked_pixels(record)
     started = time.perf_counter()
-    found = model.everything(pixels, preset=question.preset, **question.changes)
+    found = model.everything(pixels, preset=request.preset, **request.changes)
     seconds = time.perf_counter() - started
     found = ranked(found)
     masks = [f.mask for f in found]
-    floor = list(random_boxes(len(masks), sizes, record.size_hw, number))
+    baseline = list(random_boxes(len(masks), sizes, record.size_hw, number))
     ious = ious_with(masks, targets.targets)
     hits, annotated, neutral = _kinds(masks, ious, targets)
     return PhotoScore(
@@ -169,7 +168,7 @@ def _score(
         image=number,
         target_areas=np.array([t.mask.area for t in targets.targets]),
         ious=ious[: LENGTHS[-1]],
-        floor_ious=ious_with(floor, targets.targets)[: LENGTHS[-1]],
+        baseline_ious=ious_with(baseline, targets.targets)[: LENGTHS[-1]],
         hits=hits[~neutral],
         near=np.any(ious >= NEAR_IOU, axis=1)[~neutral],
         annotated=annotated[~neutral],
@@ -184,18 +183,18 @@ def ranked(found: Sequence[ScoredMask]) -> list[ScoredMask]:
     return sorted(found, key=lambda f: -f.probability)
 
 
-def ious_with(masks: Sequence[Mask], targets: Sequence[Target]) -> Ious:
+def ious_with(masks: Sequence[Mask], targets: Sequence[GroundTruthMask]) -> Ious:
     """(D, G): each on the pixels that are scored for its target."""
     ious = np.zeros((len(masks), len(targets)))
     for ignore in {target.ignore for target in targets}:
         scored = masks if ignore is None else [mask - ignore for mask in masks]
         columns = [column for column, target in enumerate(targets) if target.ignore == ignore]
-        ious[:, columns] = fitting_ious(scored, [targets[column].mask for column in columns])
+        ious[:, columns] = iou_matrix(scored, [targets[column].mask for column in columns])
     return ious
 
 
 def _kinds(
-    masks: Sequence[Mask], ious: Ious, targets: Targets
+    masks: Sequence[Mask], ious: Ious, targets: GroundTruth
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Of each mask: does it fit a target; does it lie on targets; does it say nothing."""
     hits: NDArray[np.bool_] = np.any(ious >= TIGHT_IOU, axis=1)
@@ -213,7 +212,7 @@ def random_boxes(
     count: int, sizes: NDArray[np.float64], size_hw: tuple[int, int], image: int
 ) -> Iterator[Mask]:
     """Filled boxes, always the same for an image number; `sizes` (S, 2) are shares of width and height."""
-    rng = np.random.default_rng([FLOOR_SEED, image])
+    rng = np.random.default_rng([BASELINE_SEED, image])
     height, width = size_hw
     for share_x, share_y in sizes[rng.integers(len(sizes), size=count)]:
         w, h = max(1, round(share_x * width)), max(1, round(share_y * height))

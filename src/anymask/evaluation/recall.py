@@ -10,14 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.core.mask import iou_matrix
-
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 NOT_FOUND = np.iinfo(np.int64).max
 
 Ious = NDArray[np.float64]
 Ranks = NDArray[np.int64]
-fitting_ious = iou_matrix
 
 
 def ranks_of_finds(ious: Ious) -> Ranks:

@@ -69,10 +69,10 @@ def _box_lines(report: Report) -> list[str]:
 
 
 def _proposal_lines(report: Report) -> list[str]:
-    ci, floor = report["ci"], report["floor"]["ar_at"]
+    ci, baseline = report["ci"], report["baseline"]["ar_at"]
     lines = [_head(report, "targets") + f" · {report['preset']} preset, {report['protocol']} protocol"]
     for length, recall in report["ar_at"].items():
-        boxes = _line("random boxes", floor[length], ci["floor"]["ar_at"][length])
+        boxes = _line("random boxes", baseline[length], ci["baseline"]["ar_at"][length])
         lines += [_line(f"AR@{length}", recall, ci["ar_at"][length]), f"  {boxes}"]
     for size, recall in report["ar_at_100_by_size"].items():
         lines.append(_line(f"AR@100 {size}", recall, ci["ar_at_100_by_size"][size]))
