@@ -85,7 +85,7 @@ def _coco_eval(photos: list[tuple[list[Mask], list[Mask]]]) -> Any:
 def score(image: int, masks: list[Mask], targets: list[Mask]) -> PhotoScore:
     ious, none = iou_matrix(masks, targets), np.zeros(0, bool)
     areas = np.array([t.area for t in targets])
-    return PhotoScore("key", image, areas, ious, ious[:0], none, none, none, len(masks), 0.1)
+    return PhotoScore("key", image, areas, ious, ious[:0], none, none, none, np.zeros(0), len(masks), 0.1)
 
 
 @pytest.mark.parametrize("seed", range(6))
