@@ -37,10 +37,13 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        padding = kernel // 2
-        if stride > 1:
-            before = (kernel - stride) // 2
-            x_BCHW, padding = F.pad(x_BCHW, (before, kernel - stride - before) * 2), 0
+        if stride == 1:
+            return self.convolved(x_BCHW, kernel // 2)
+        before = (kernel - stride) // 2
+        return self.convolved(F.pad(x_BCHW, (before, kernel - stride - before) * 2), 0)
+
+    def convolved(self, x_BCHW: Tensor, padding: int) -> Tensor:
+        """Overridden where training on a CPU has faster gradients."""
         return F.conv2d(x_BCHW, self.weight, self.bias, self.stride, padding, 1, self.groups)
 
 
