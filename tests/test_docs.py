@@ -166,6 +166,14 @@ def test_numbers_of_the_readme_are_those_of_the_card() -> None:
     }
 
 
+def test_the_card_of_the_recipe_is_on_the_shipped_one() -> None:
+    shipped, recipe = (
+        json.loads(path.read_text("utf-8"))
+        for path in (WEIGHTS.parent / "lite.json", ROOT / "recipes" / "lite.card.json")
+    )
+    assert {key: shipped[key] for key in recipe} == recipe
+
+
 EXPERIMENTS = sorted(path for path in (ROOT / "docs" / "experiments").glob("*.md") if path.stem != "README")
 
 
