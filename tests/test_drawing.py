@@ -74,11 +74,3 @@ def test_panels_stand_in_a_row() -> None:
     one = overlay(grey(40, 60), [])
     assert side_by_side([one]) is one
     assert side_by_side([one, one, one]).size == (3 * 60 + 2 * 8, 40)
-
-
-def test_a_box_that_was_searched_is_drawn() -> None:
-    plain, boxed = (
-        np.asarray(overlay(grey(60, 60), [], box)).astype(int) for box in (None, (10, 10, 50, 40))
-    )
-    changed = np.argwhere((plain != boxed).any(axis=2))
-    assert changed.min() in (8, 9, 10) and changed.max() in (49, 50, 51)

@@ -42,21 +42,9 @@ _HOME = {
     "read_image": "images.reader",
 }
 __all__ = [
-    "AnymaskError",
-    "AutomaticMask",
-    "BadInput",
-    "Candidate",
-    "Candidates",
-    "DetectedBoxes",
-    "Embedding",
-    "EncodedImage",
-    "Failure",
-    "Mask",
-    "Model",
-    "Prompt",
-    "load",
-    "read_image",
-]
+    "AnymaskError", "AutomaticMask", "BadInput", "Candidate", "Candidates", "DetectedBoxes",
+    "Embedding", "EncodedImage", "Failure", "Mask", "Model", "Prompt", "load", "read_image",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -41,20 +41,13 @@ class Drawn:
     tag: str = ""
 
 
-def overlay(
-    pixels_HW3: np.ndarray, drawn: Sequence[Drawn], searched_xyxy: Sequence[float] | None = None
-) -> Image.Image:
-    """The photo, darker outside the masks, each mask in a colour with an outline, prompts and tags on top.
-
-    `searched_xyxy`: a box in which everything was looked for; it is drawn too.
-    """
+def overlay(pixels_HW3: np.ndarray, drawn: Sequence[Drawn]) -> Image.Image:
+    """The photo, darker outside the masks, each mask in a colour with an outline, prompts and tags on top."""
     canvas = Canvas(pixels_HW3)
     coverages = [canvas.coverage(d.mask) for d in drawn]
     canvas.dim_outside(coverages)
     for i in sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area):  # small masks over large ones
         canvas.paint(coverages[i], PALETTE[i % len(PALETTE)])
-    if searched_xyxy is not None:
-        canvas.mark_box(searched_xyxy)
     for prompt in {id(d.prompt): d.prompt for d in drawn}.values():  # candidates of one prompt share it
         canvas.mark(prompt)
     for i, d in enumerate(drawn):

@@ -17,8 +17,9 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
-from anymask.backends.base import DecodeInput, open_backend
+from anymask.backends.base import DecodeInput
 from anymask.backends.onnx import OnnxBackend
+from anymask.backends.registry import open_backend
 from anymask.errors import Failure, WeightsError
 from anymask.export.graphs import export_model, export_weights
 from anymask.export.parity import check_parity, example_image, example_prompts

@@ -67,19 +67,19 @@ class MaskFilter:
     def __init__(
         self,
         settings: AutomaticSettings,
-        transform: ResizeLongest,
+        frame: ResizeLongest,
         side: int,
         crop: Crop,
         size_hw: SizeHW,
         region: Crop,
         filtered_by: Counter[str],
     ) -> None:
-        """`crop`: of an image of `size_hw`, which `transform` fits into the model's frame. `region`: what is
+        """`crop`: of an image of `size_hw`, which `frame` fits into the model's frame. `region`: what is
         searched of the image.
         """
         scorers = {"image": ImageScorer, "low_res": LowResScorer}
         self._settings, self._crop, self._size_hw, self._filtered_by = settings, crop, size_hw, filtered_by
-        self._scorer = scorers[settings.scoring](transform, side, settings.stability_score_offset)
+        self._scorer = scorers[settings.scoring](frame, side, settings.stability_score_offset)
         self._max_cells = self._area_limit(region)
 
     def _area_limit(self, region: Crop) -> float:

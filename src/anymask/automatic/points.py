@@ -1,7 +1,4 @@
-"""The grid of automatic masks: points, crops, and which of several masks of the same thing stays.
-
-Facts: Segment Anything, Appendix B, and the published code. Knows boxes and bits, no networks.
-"""
+"""The grid of automatic masks: points and crops (paper, Appendix B, and the published code)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ Legend: m side of the low-resolution square, h w its part that shows the image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -42,16 +41,6 @@ class LowResBox:
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
-class Scorer(Protocol):
-    """`stability`: 0..1. `box_xyxy`: of the mask in pixels of the crop, last row and column inclusive as the
-    published code has it; None for an empty mask.
-    """
-
-    def stability(self, low_res_mm: Floats, at_least: float) -> float: ...
-
-    def box_xyxy(self, low_res_mm: Floats) -> Box | None: ...
-
-
 def mask_bbox(inside_hw: np.ndarray) -> LowResBox | None:
     """Bounding box of what is true; None where nothing is."""
     rows = np.flatnonzero(inside_hw.any(axis=1))
@@ -63,27 +52,32 @@ def mask_bbox(inside_hw: np.ndarray) -> LowResBox | None:
 
 
 class LowResScorer:
-    """Everything on the logits as they come."""
+    """On the logits as they come."""
 
-    def __init__(self, transform: ResizeLongest, low_res_size: int, offset: float) -> None:
-        self.transform, self.offset = transform, offset
-        self.extent_hw = transform.low_res_extent(low_res_size)
-        self._stride = transform.input_size / low_res_size
+    def __init__(self, frame: ResizeLongest, low_res_size: int, offset: float) -> None:
+        self.frame, self.offset = frame, offset
+        self.extent_hw = frame.low_res_extent(low_res_size)
+        self._stride = frame.input_size / low_res_size
 
     def stability(self, low_res_mm: Floats, at_least: float) -> float:
-        height, width = self.extent_hw
-        shown_hw = low_res_mm[:height, :width]
-        inner, outer = (int(np.count_nonzero(shown_hw > t)) for t in (self.offset, -self.offset))
+        """0..1: area above plus the offset over area above minus the offset (paper, section 5)."""
+        inner, outer = self._areas(low_res_mm)
         return inner / outer if outer else 0.0
 
+    def _areas(self, low_res_mm: Floats) -> list[int]:
+        height, width = self.extent_hw
+        shown_hw = low_res_mm[:height, :width]
+        return [int(np.count_nonzero(shown_hw > t)) for t in (self.offset, -self.offset)]
+
     def box_xyxy(self, low_res_mm: Floats) -> Box | None:
+        """In pixels of the crop, last row and column inclusive as published; None for an empty mask."""
         height, width = self.extent_hw
         cells = mask_bbox(low_res_mm[:height, :width] > 0)
         if cells is None:
             return None
         corners = np.array([cells.x0, cells.y0, cells.x1, cells.y1]) * self._stride
-        image_height, image_width = self.transform.size_hw_image
-        x0, y0, x1, y1 = self.transform.to_image_boxes(corners).astype(np.float64)
+        image_height, image_width = self.frame.size_hw_image
+        x0, y0, x1, y1 = self.frame.to_image_boxes(corners).astype(np.float64)
         return float(x0), float(y0), float(min(x1, image_width) - 1), float(min(y1, image_height) - 1)
 
 
@@ -95,9 +89,7 @@ class ImageScorer(LowResScorer):
     """
 
     def stability(self, low_res_mm: Floats, at_least: float) -> float:
-        height, width = self.extent_hw
-        shown_hw = low_res_mm[:height, :width]
-        inner, outer = (int(np.count_nonzero(shown_hw > t)) for t in (self.offset, -self.offset))
+        inner, outer = self._areas(low_res_mm)
         if not outer:
             return self.exact_stability(low_res_mm)
         estimate = inner / outer
@@ -110,7 +102,7 @@ class ImageScorer(LowResScorer):
             return 0.0
         inner = outer = 0
         for strip in strips(window):
-            logits = self.transform.to_image_window(low_res_mm, *strip)
+            logits = self.frame.to_image_window(low_res_mm, *strip)
             inner += int(np.count_nonzero(logits > self.offset))
             outer += int(np.count_nonzero(logits > -self.offset))
         return inner / outer if outer else 0.0
@@ -128,7 +120,7 @@ class ImageScorer(LowResScorer):
         """First or last row (axis 0) or column (axis 1) of the image with a pixel inside; -1 without one."""
         start, stop = ((window.y0, window.y1), (window.x0, window.x1))[axis]
         across = slice(window.x0, window.x1) if axis == 0 else slice(window.y0, window.y1)
-        cell = self.transform.size_hw_image[axis] / max(1, self.extent_hw[axis])
+        cell = self.frame.size_hw_image[axis] / max(1, self.extent_hw[axis])
         step = max(1, int(np.ceil((MARGIN + 2) * cell)))
         for moved in range(0, stop - start, step):
             if last:
@@ -136,7 +128,7 @@ class ImageScorer(LowResScorer):
             else:
                 along = slice(start + moved, min(stop, start + moved + step))
             strip = (along, across) if axis == 0 else (across, along)
-            hits = np.flatnonzero((self.transform.to_image_window(low_res_mm, *strip) > 0).any(axis=1 - axis))
+            hits = np.flatnonzero((self.frame.to_image_window(low_res_mm, *strip) > 0).any(axis=1 - axis))
             if len(hits):
                 return int(along.start + (hits[-1] if last else hits[0]))
         return -1
@@ -147,13 +139,13 @@ class ImageScorer(LowResScorer):
         cells = mask_bbox(low_res_mm[:height, :width] > above)
         if cells is None:
             return None
-        return image_window(self.transform, len(low_res_mm), cells)
+        return image_window(self.frame, len(low_res_mm), cells)
 
 
-def image_window(transform: ResizeLongest, low_res_size: int, cells: LowResBox) -> LowResBox | None:
+def image_window(frame: ResizeLongest, low_res_size: int, cells: LowResBox) -> LowResBox | None:
     """The pixels of the image that a window of the low-resolution square can have a say in."""
-    rows = transform.reached(low_res_size, 0, cells.y0, cells.y1)
-    columns = transform.reached(low_res_size, 1, cells.x0, cells.x1)
+    rows = frame.reached(low_res_size, 0, cells.y0, cells.y1)
+    columns = frame.reached(low_res_size, 1, cells.x0, cells.x1)
     window = LowResBox(rows.start, columns.start, rows.stop, columns.stop)
     return window if window.y0 < window.y1 and window.x0 < window.x1 else None
 

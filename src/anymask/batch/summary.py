@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from anymask.batch.run_folder import record_path
@@ -28,20 +29,7 @@ AREA_CLASSES = (
     (0.001, "under 0.1 %"), (0.01, "0.1 to 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"),
     (0.5, "20 to 50 %"), (float("inf"), "over 50 %"),
 )  # fmt: skip
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width">
-<style>
-body {{ font: 15px/1.5 system-ui; color: #18181b; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
-table {{ border-collapse: collapse; margin: 1rem 2rem 1rem 0; display: inline-table; vertical-align: top }}
-td, th {{ padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #e4e4e7 }}
-td + td {{ text-align: right; font-variant-numeric: tabular-nums }}
-.bar {{ display: inline-block; height: .7em; background: #2582f6; border-radius: 2px }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }}
-figure {{ margin: 0 }} img {{ width: 100%; border-radius: 4px }}
-figcaption {{ color: #52525b; word-break: break-all }}
-</style>
-<h1>{title}</h1>{tables}<main>{figures}</main></html>
-"""
+PAGE = Path(__file__).with_suffix(".html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,9 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
     step = max(1, len(done) / PICTURES)  # between those that are shown
     shown = [done[int(i * step)] for i in range(min(PICTURES, len(done)))]
     figures = "".join(_figure(photo, record) for photo, record in records_of(folder, shown))
-    page = PAGE.format(title=escape(title), tables=_tables(summary), figures=figures)
+    page = Template(PAGE.read_text("utf-8")).substitute(
+        title=escape(title), tables=_tables(summary), figures=figures
+    )
     write_atomically(folder / "summary.html", page.encode("utf-8", "replace"))
     return summary
 

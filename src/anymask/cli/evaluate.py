@@ -69,17 +69,8 @@ def clicks(
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_clicks
     tested, refines = _under_test(_model_under_test(model, backend), refine)
-    _run(
-        evaluate_clicks,
-        photos_of(data, held_out),
-        tested,
-        as_json,
-        refines=refines,
-        first=first,
-        max_clicks=max_clicks,
-        limit=limit,
-        csv_path=csv_path,
-    )
+    options: dict[str, Any] = {"limit": limit, "csv_path": csv_path, "first": first, "max_clicks": max_clicks}
+    _run(evaluate_clicks, photos_of(data, held_out), tested, as_json, refines=refines, **options)
 
 
 @evaluate.command()
@@ -97,15 +88,8 @@ def boxes(
     with needs_extra("eval"):
         from anymask.evaluation import evaluate_boxes
     tested, refines = _under_test(_model_under_test(model, backend), refine)
-    _run(
-        evaluate_boxes,
-        photos_of(data, held_out),
-        tested,
-        as_json,
-        refines=refines,
-        limit=limit,
-        csv_path=csv_path,
-    )
+    options: dict[str, Any] = {"limit": limit, "csv_path": csv_path}
+    _run(evaluate_boxes, photos_of(data, held_out), tested, as_json, refines=refines, **options)
 
 
 @evaluate.command()

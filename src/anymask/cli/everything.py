@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 
 from anymask.cli.options import BackendName, ModelName
 from anymask.cli.parsing import parse_box, parse_setting
-from anymask.cli.reporting import complain, say
+from anymask.cli.reporting import complain, progress_line, say
 
 if TYPE_CHECKING:
     from anymask.batch.annotate import RunProgress
@@ -25,7 +24,6 @@ anymask everything photo.jpg
 anymask everything photos/ --out masks --preset precise
 anymask everything shards/*.tar --out masks --format coco
 """
-LINE = 79  # characters in which it tells how far it is: more would not overwrite itself on a narrow terminal
 OVERLAYS_UP_TO = 50  # photos of a call for which overlays are drawn unless asked otherwise
 
 Sources = Annotated[
@@ -147,11 +145,9 @@ def _default_processes(model: str) -> int:
 
 
 def live(started: float) -> Callable[[RunProgress], None]:
-    """A line on the terminal that overwrites itself: how far, how fast, how many masks; silent elsewhere."""
+    """Progress on one line: how far, how fast, how many masks."""
 
     def show(state: RunProgress) -> None:
-        if not sys.stderr.isatty():
-            return
         worked = state.done + len(state.failed)
         rate = (worked + state.fraction) / max(1e-9, time.monotonic() - started)
         left = (state.total - state.already - worked - state.fraction) / rate if rate else 0
@@ -161,8 +157,7 @@ def live(started: float) -> Callable[[RunProgress], None]:
             f"{state.masks / max(1, state.done):.1f} masks each  {len(state.failed)} failed  "
             f"{left / 60:.0f} min left"
         )
-        end = "\n" if state.already + worked == state.total else ""
-        print(f"\r{line:<{LINE}}", end=end, file=sys.stderr, flush=True)
+        progress_line(state.already + worked, state.total, line)
 
     return show
 

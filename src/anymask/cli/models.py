@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson
-from anymask.cli.reporting import needs_extra, say
+from anymask.cli.reporting import needs_extra, progress_line, say
 
 if TYPE_CHECKING:
     from anymask.hub.catalog import Converter, ModelEntry
@@ -74,10 +73,7 @@ def converter() -> Converter | None:
 
 
 def megabytes(done: int, total: int) -> None:
-    """Overwrites itself on a terminal; silent elsewhere."""
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{done / 1e6:,.0f} of {total / 1e6:,.0f} MB ", end=end, file=sys.stderr, flush=True)
+    progress_line(done, total, f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
 
 @models.command()

@@ -30,14 +30,6 @@ class Answer:
     prompt: Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is told of a photo: to people, and to programs."""
-
-    summary: str
-    json_text: str
-
-
 class PhotoSegmenter:
     """Answers the same prompts about one photo after the other. `folder` None: writes nothing.
 
@@ -51,8 +43,8 @@ class PhotoSegmenter:
         self._prompts, self._inputs, self._all = list(prompts), list(inputs), all_candidates
         self._folder = make_folder(folder) if folder else None
 
-    def segment(self, model: Model, path: Path, name: str, refine: bool | None) -> Result:
-        """Read, encode, answer and write; `refine` as in `Model.encode`. Raises AnymaskError."""
+    def segment(self, model: Model, path: Path, name: str, refine: bool | None) -> tuple[str, str]:
+        """Read, encode, answer, write; returns the summary and the record as text. Raises AnymaskError."""
         pixels_HW3 = read_image(path)
         started = time.perf_counter()
         image = model.encode(pixels_HW3, refine=refine)
@@ -63,7 +55,7 @@ class PhotoSegmenter:
         names = mask_names(name, len(answers)) if self._folder else []
         record = make_record(path, image, answers, names, model=model.name, seconds=seconds)
         self._write(files(name, pixels_HW3, answers, names, record))
-        return Result(self._summary(path, name, pixels_HW3, answers), record)
+        return self._summary(path, name, pixels_HW3, answers), record
 
     def _answers(self, image: EncodedImage) -> list[Answer]:
         candidates = image.segment_batch(self._prompts)
@@ -109,11 +101,7 @@ def make_record(
 
 
 def files(
-    name: str,
-    pixels_HW3: np.ndarray,
-    answers: Sequence[Answer],
-    names: Sequence[str],
-    record: str,
+    name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer], names: Sequence[str], record: str
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names, and functions that make the contents when their turn comes: one file in memory at a time."""
     for mask_file, answer in zip(names, answers, strict=False):

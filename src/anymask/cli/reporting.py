@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anymask.data.sources import RecordSource
 
 INTERRUPTED = 130
+LINE = 79  # characters of progress: more would not overwrite itself on a narrow terminal
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
     "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
@@ -43,7 +44,8 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
-            flush_output()
+            with _output():
+                sys.stdout.flush()
             return result
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
             drop_output()
@@ -163,25 +165,19 @@ def debugging() -> bool:
 
 
 def say(text: str) -> None:
-    """A line of the result. Raises StorageError when standard output takes no more."""
-    try:
-        print(_fit(text), flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        drop_output()
-        raise OutputLost(f"cannot write to standard output: {error.strerror or error}") from error
+    """A line of the result; characters that the terminal's encoding lacks are written as escapes.
 
-
-def _fit(text: str) -> str:
-    """Characters that the terminal's encoding lacks are written as escapes."""
+    Raises StorageError when standard output takes no more.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    with _output():
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-def flush_output() -> None:
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
     try:
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -202,8 +198,8 @@ def drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def progress_line(done: int, total: int) -> None:
-    """Overwrites itself on a terminal; silent elsewhere."""
+def progress_line(done: int, total: int, text: str = "") -> None:
+    """Progress on one line of a terminal, which overwrites itself; silent elsewhere."""
     if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{done}/{total} ", end=end, file=sys.stderr, flush=True)
+        line = f"{text or f'{done}/{total}':<{LINE}}"
+        print(f"\r{line}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -89,8 +89,8 @@ def segment(
     opened = load(model, backend=backend)
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
-            answer = segmenter.segment(opened, path, name, refine)
-            say(answer.json_text if json else answer.summary)
+            summary, record = segmenter.segment(opened, path, name, refine)
+            say(record if json else summary)
     failures.leave_if_any()
 
 

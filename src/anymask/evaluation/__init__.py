@@ -14,16 +14,7 @@ from anymask.evaluation.report import describe
 from anymask.evaluation.temperature_scaling import summarise_with_fit
 
 __all__ = [
-    "BASELINES",
-    "EDGE_BASELINES",
-    "HeadEdges",
-    "MaskEdges",
-    "describe",
-    "evaluate_boxes",
-    "evaluate_calibration",
-    "evaluate_clicks",
-    "evaluate_edges",
-    "evaluate_proposals",
-    "reliability_diagram",
-    "summarise_with_fit",
-]
+    "BASELINES", "EDGE_BASELINES", "HeadEdges", "MaskEdges", "describe", "evaluate_boxes",
+    "evaluate_calibration", "evaluate_clicks", "evaluate_edges", "evaluate_proposals",
+    "reliability_diagram", "summarise_with_fit",
+]  # fmt: skip

@@ -21,7 +21,8 @@ from anymask.data.formats.yolo import YOLO
 from anymask.errors import BadInput, BadOption
 
 __all__ = [
-    "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read", "write",
+    "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
+    "write",
 ]  # fmt: skip
 FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
