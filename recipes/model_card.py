@@ -15,8 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parent.parent
 CARD, PAGE = ROOT / "src" / "anymask" / "weights" / "lite.json", ROOT / "docs" / "model-card.md"
+AUTOMATIC_PICTURE = ROOT / "docs" / "images" / "reliability-automatic.png"
+AUTOMATIC_SETS = {"bsds": "BSDS500 regions", "parts": "clothing parts"}
+BINS = "from_to_count_probability_right"
 HEAD = "<!-- Written by `python recipes/model_card.py` from the model's card; do not edit. -->\n"
 SETS = {
     "grabcut": "GrabCut, clicks",
@@ -72,6 +77,7 @@ def page(card: Mapping[str, Any]) -> str:
         section("Recipe", recipe(card)),
         section("Results", results(card.get("results", {}))),
         section("Calibration", calibration(card)),
+        section("Calibration of automatic masks", automatic_calibration(card)),
         section("Failures", FAILURES),
     ]
     return "\n".join(filter(None, [HEAD, *sections]))
@@ -159,6 +165,45 @@ def calibration(card: Mapping[str, Any]) -> str:
     return f"{temperature}{told}![{alt}](images/reliability.png)\n\n{explained}"
 
 
+def automatic_calibration(card: Mapping[str, Any]) -> str:
+    """Probability against the fraction that is right, in bins, of sets on which everything is labelled."""
+    rows, errors = [], []
+    for name, facts in card.get("automatic", {}).get("reliability", {}).items():
+        for low, high, count, predicted, right in facts[BINS]:
+            mean, fraction = f"{predicted:.2f}", f"{right:.2f}"
+            rows.append([AUTOMATIC_SETS[name], f"{low:g} to {high:g}", f"{count:,}", mean, fraction])
+        errors.append(f"{AUTOMATIC_SETS[name]} {facts['calibration_error']:.3f}")
+    if not rows:
+        return ""
+    head = (
+        "The probability of an automatic mask is the chance that its IoU with a mask a person drew is 0.5 or "
+        "more. "
+        f"Expected calibration error (10 bins): {', '.join(errors)}."
+    )
+    picture = (
+        f"![bars: the fraction of masks of each probability that is right](images/{AUTOMATIC_PICTURE.name})"
+    )
+    names = ("set", "probability", "masks", "mean probability", "fraction right")
+    return f"{head}\n\n{table(names, rows)}\n\n{picture}"
+
+
+def automatic_diagram(card: Mapping[str, Any]) -> Image.Image:
+    """The reliability diagrams of these sets, side by side (needs the extra eval)."""
+    from anymask.evaluation.reliability import reliability_diagram
+
+    diagrams = []
+    for name, facts in card["automatic"]["reliability"].items():
+        keys = ("count", "predicted", "observed")
+        bins = [
+            {"bin": round(10 * low), **dict(zip(keys, rest, strict=True))} for low, _, *rest in facts[BINS]
+        ]
+        diagrams.append(reliability_diagram(bins, f"automatic masks, {AUTOMATIC_SETS[name]}"))
+    sheet = Image.new("RGB", (sum(d.width for d in diagrams), diagrams[0].height), "white")
+    for i, diagram in enumerate(diagrams):
+        sheet.paste(diagram, (i * diagram.width, 0))
+    return sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX)
+
+
 def rows_of(name: str, values: Mapping[str, Any]) -> Iterator[list[str]]:
     """A row for each measure; a set within a set gets its name behind that of the outer one."""
     counts = [f"{values[c]:,} {c}" for c in COUNTED if isinstance(values.get(c), int)]
@@ -200,7 +245,10 @@ def main() -> None:
     parser.add_argument("--card", type=Path, default=CARD)
     parser.add_argument("--out", type=Path, default=PAGE)
     options = parser.parse_args()
-    options.out.write_text(page(json.loads(options.card.read_text("utf-8"))), "utf-8")
+    card = json.loads(options.card.read_text("utf-8"))
+    options.out.write_text(page(card), "utf-8")
+    if "reliability" in card.get("automatic", {}):
+        automatic_diagram(card).save(AUTOMATIC_PICTURE, optimize=True)
     print(options.out)
 
 
