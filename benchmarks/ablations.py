@@ -176,7 +176,7 @@ def made_masks(boxes: Path, start: str, out: Path) -> Path:
     """
     model = load(start)
     for record in training_split(open_records(boxes), HELD_OUT):
-        image, annotations = model.zoom(record.read_pixels()), []
+        image, annotations = model.encode(record.read_pixels()), []
         for annotation in record.annotations:
             answer = image.segment(box=annotation.box_xyxy).best
             logits = answer.low_res_logits
@@ -230,7 +230,7 @@ def measured(model: str | Path, out: Path, options: argparse.Namespace) -> dict[
         for what, more in {"clicks": ["--max-clicks", 4], "boxes": []}.items():
             table = out / f"{what}-{where.replace(' ', '-')}.csv"
             if not table.exists():
-                part = [*data, "--model", model, "--no-zoom", "--csv", table.with_suffix(".part"), *more]
+                part = [*data, "--model", model, "--no-refine", "--csv", table.with_suffix(".part"), *more]
                 command = [sys.executable, "-m", "anymask", "evaluate", what, *map(str, part)]
                 subprocess.run(command, check=True, capture_output=True)
                 table.with_suffix(".part").rename(table)

@@ -172,8 +172,8 @@ def test_a_baseline_has_no_masks_to_take_edges_of(run: Run, data: Path) -> None:
 
 def test_edges_of_masks_are_of_the_whole_photo(run: Run, data: Path) -> None:
     pytest.importorskip("cv2")
-    result = run("evaluate", "edges", data, "--from-masks", "--zoom")
-    assert result.exit_code == 2 and "--zoom: edges of masks" in complaints(result)[0]
+    result = run("evaluate", "edges", data, "--from-masks", "--refine")
+    assert result.exit_code == 2 and "--refine: edges of masks" in complaints(result)[0]
 
 
 def test_evaluation_of_edges_without_drawings_says_what_is_missing(run: Run, data: Path) -> None:

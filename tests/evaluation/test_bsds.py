@@ -164,7 +164,7 @@ class SquareModel:
         self._corner = corner
 
     def everything(self, source: np.ndarray, /, **options: Any) -> list[SquareModel]:
-        self.transform = ResizeLongest(source.shape[:2], 64)
+        self.frame = ResizeLongest(source.shape[:2], 64)
         return [self]
 
     @property

@@ -157,6 +157,7 @@ def test_a_damaged_embedding_is_refused(disk_image: EncodedImage, tmp_path: Path
 def test_an_embedding_that_cannot_be_read_or_kept_is_told(disk_image: EncodedImage, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="missing"):
         disk_image.model.load_embedding(tmp_path / "missing")
+    (tmp_path / "no-folder").touch()
     with pytest.raises(StorageError, match="no-folder"):
         disk_image.save(tmp_path / "no-folder" / "photo.embedding")
 
