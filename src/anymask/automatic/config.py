@@ -32,7 +32,7 @@ class AutomaticSettings:
 
     Filters of the answers to points:
     `pred_iou_thresh`: the mask quality that the model predicts must be above it.
-    `stability_score_thresh`: least stability score, 0..1: the IoU of the mask cut at logits of plus and minus
+    `stability_score_thresh`: minimum stability score, 0..1: IoU of the mask cut at logits of plus and minus
     `stability_score_offset`. `max_area_fraction`: masks of this fraction of the image or more go (1: none).
     `crop_edge_px`: a mask no farther than this from an edge of its crop that is no edge of the image is cut
     off by it, and goes; the published code has 20.
@@ -47,7 +47,7 @@ class AutomaticSettings:
 
     Beyond the published generator:
     `boxes`: at most so many boxes of a model that detects objects become prompts; they are looked for in the
-    whole image and in every crop, and each is answered where it is shown largest. `box_score_thresh`: least
+    whole image and in every crop, and each is answered where it is shown largest. `box_score_thresh`: minimum
     score of a box; `box_pred_iou_thresh`, `box_stability_thresh`: filters of the answers to boxes.
     `refine`: masks that stay are drawn once more, each with itself as the prompt, in the crop that shows it
     largest, by models that refine (`Model.refines`). `min_probability`: masks less probable go, see

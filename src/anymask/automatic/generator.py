@@ -22,7 +22,7 @@ from anymask.automatic.filters import Proposal
 from anymask.automatic.nms import nms_of_masks, nms_of_proposals
 from anymask.automatic.points import Crop, crop_layers, point_grid
 from anymask.automatic.probability import MaskProbability
-from anymask.automatic.ranking import Drawn, ranked_by_probability
+from anymask.automatic.ranking import UpscaledMask, ranked_by_probability
 from anymask.automatic.stability import ImageScorer
 from anymask.automatic.stats import GenerationStats
 from anymask.core.automatic_mask import AutomaticMask
@@ -171,10 +171,10 @@ class AutomaticMaskGenerator:
 
     def _by_probability(self, views: Sequence[View]) -> list[AutomaticMask]:
         boxes = detect_boxes(views, self._settings, self._stats)
-        drawn: list[Drawn] = []
+        drawn: list[UpscaledMask] = []
         for view, of_view in zip(views, boxes, strict=True):
             crop = CropGenerator(self._settings, self._stats, view)
-            drawn += self._drawn([*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])], view)
+            drawn += self._upscaled([*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])], view)
         kept = ranked_by_probability(drawn, views, self._settings, self._model, self._stats)
         return [self._finished(d) for d in kept]
 
@@ -184,13 +184,13 @@ class AutomaticMaskGenerator:
         Probabilities are those of a model without calibration: near-duplicates, which vote, are gone.
         """
         s = self._settings
-        kept: list[Drawn] = []
+        kept: list[UpscaledMask] = []
         for view, of_view in zip(views, detect_boxes(views, s, self._stats), strict=True):
             crop = CropGenerator(s, self._stats, view)
             proposals = [*crop.of_boxes(of_view), *crop.of_points(self._grids[view.layer])]
             best = nms_of_proposals(proposals, view.side, s.duplicates, s.box_nms_thresh)
             self._stats.filtered_by["duplicate"] += len(proposals) - len(best)
-            kept += self._drawn([proposals[i] for i in best], view)
+            kept += self._upscaled([proposals[i] for i in best], view)
         with self._stats.timing("rest"):
             if len(views) > 1:
                 crops = np.array([d.view.crop for d in kept], np.float64).reshape(-1, 4)
@@ -198,19 +198,21 @@ class AutomaticMaskGenerator:
             scored = (d.scored(UNCALIBRATED) for d in self._cleaned(kept))
             return [self._finished(d) for d in scored if d.probability >= s.min_probability]
 
-    def _drawn(self, proposals: Sequence[Proposal], view: View) -> list[Drawn]:
+    def _upscaled(self, proposals: Sequence[Proposal], view: View) -> list[UpscaledMask]:
         """Upscaled, in the image."""
         with self._stats.timing("rest"):
-            drawn = [Drawn.of(proposal, view) for proposal in proposals]
+            drawn = [UpscaledMask.of(proposal, view) for proposal in proposals]
             self._stats.filtered_by["empty"] += sum(d.mask.is_empty for d in drawn)
             return [d for d in drawn if not d.mask.is_empty]
 
-    def _distinct(self, drawn: list[Drawn], scores: NDArray[np.float64], threshold: float) -> list[Drawn]:
+    def _distinct(
+        self, drawn: list[UpscaledMask], scores: NDArray[np.float64], threshold: float
+    ) -> list[UpscaledMask]:
         kept = nms_of_masks([d.mask for d in drawn], scores, self._settings.duplicates, threshold)
         self._stats.filtered_by["duplicate"] += len(drawn) - len(kept)
         return [drawn[i] for i in kept]
 
-    def _cleaned(self, drawn: list[Drawn]) -> list[Drawn]:
+    def _cleaned(self, drawn: list[UpscaledMask]) -> list[UpscaledMask]:
         """Small islands and holes go; where that makes two masks alike, the one that needed none stays."""
         s = self._settings
         if not s.min_mask_region_area:
@@ -219,8 +221,8 @@ class AutomaticMaskGenerator:
         untouched = np.array([float(c.mask is d.mask) for c, d in zip(cleaned, drawn, strict=True)])
         return self._distinct(cleaned, untouched, max(s.box_nms_thresh, s.crop_nms_thresh))
 
-    def _finished(self, drawn: Drawn) -> AutomaticMask:
-        proposal, view = drawn.proposal, drawn.view
+    def _finished(self, found: UpscaledMask) -> AutomaticMask:
+        proposal, view = found.proposal, found.view
         low_res, stability = proposal.low_res(view.side), proposal.stability
         if self._settings.scoring == "image":
             scorer = ImageScorer(view.image.frame, view.side, self._settings.stability_score_offset)
@@ -228,13 +230,13 @@ class AutomaticMaskGenerator:
         (x, y), (x0, y0, _, _) = proposal.prompt.point_xy, view.crop
         logits = (low_res, view.frame) if self._keep_logits else (None, None)
         return AutomaticMask(
-            drawn.mask,
+            found.mask,
             proposal.iou,
             stability,
             (x + x0, y + y0),
             view.crop,
-            drawn.probability,
-            drawn.evidence,
+            found.probability,
+            found.evidence,
             *logits,
         )
 

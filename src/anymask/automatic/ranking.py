@@ -28,8 +28,8 @@ AT_EDGE_PX = 1  # a mask nearer to an edge of the image touches it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """A proposal as a mask of the image, in the view that it was drawn in. `probability`: 0 until there is
+class UpscaledMask:
+    """A proposal as a mask of the image, in the view that it was found in. `probability`: 0 until there is
     `evidence`.
     """
 
@@ -40,17 +40,17 @@ class Drawn:
     evidence: Evidence | None = None
 
     @classmethod
-    def of(cls, proposal: Proposal, view: View) -> Drawn:
+    def of(cls, proposal: Proposal, view: View) -> UpscaledMask:
         return cls(_upscaled(proposal, view), proposal, view)
 
     def scored(
         self, probability: MaskProbability, votes_of_boxes: int = 1, votes_of_points: int = 1
-    ) -> Drawn:
+    ) -> UpscaledMask:
         """With its probability."""
         evidence = self._evidence(votes_of_boxes, votes_of_points)
         return replace(self, probability=probability(evidence), evidence=evidence)
 
-    def cleaned(self, min_area: int) -> Drawn:
+    def cleaned(self, min_area: int) -> UpscaledMask:
         """Without islands and holes below `min_area` pixels; the same mask where there are none."""
         return replace(self, mask=self.mask.without_small_regions(min_area))
 
@@ -81,17 +81,17 @@ def _upscaled(proposal: Proposal, view: View) -> Mask:
 
 
 def ranked_by_probability(
-    drawn: Sequence[Drawn],
+    found: Sequence[UpscaledMask],
     views: Sequence[View],
     settings: AutomaticSettings,
     model: LoadedModel,
     stats: GenerationStats,
-) -> list[Drawn]:
+) -> list[UpscaledMask]:
     """Those that stay, most probable first: each near-duplicate of a more probable one goes, before and after
     refinement and clean-up, and so does what is less probable than `min_probability`.
     """
     with stats.timing("rest"):
-        kept = _distinct(_with_probability(drawn, model), settings, stats)
+        kept = _distinct(_with_probability(found, model), settings, stats)
         likely = [d for d in kept if d.probability >= settings.min_probability]
         stats.filtered_by["probability"] += len(kept) - len(likely)
     if settings.refine and model.refines:
@@ -104,43 +104,47 @@ def ranked_by_probability(
         return _distinct(likely, settings, stats)
 
 
-def _with_probability(drawn: Sequence[Drawn], model: LoadedModel) -> list[Drawn]:
+def _with_probability(found: Sequence[UpscaledMask], model: LoadedModel) -> list[UpscaledMask]:
     """Prompts that were answered alike are votes for the answer."""
     probability = MaskProbability.of_card(model.automatic)
-    masks = [d.mask for d in drawn]
+    masks = [d.mask for d in found]
     alike_MM = iou_matrix(masks, masks) > ALIKE
-    of_box_M = np.array([d.proposal.prompt.box_score is not None for d in drawn], np.bool_)
+    of_box_M = np.array([d.proposal.prompt.box_score is not None for d in found], np.bool_)
     votes = (alike_MM[:, kind].sum(axis=1).tolist() for kind in (of_box_M, ~of_box_M))
-    return [d.scored(probability, *told) for d, *told in zip(drawn, *votes, strict=True)]
+    return [d.scored(probability, *counts) for d, *counts in zip(found, *votes, strict=True)]
 
 
-def _distinct(drawn: Sequence[Drawn], settings: AutomaticSettings, stats: GenerationStats) -> list[Drawn]:
-    scores = np.array([d.probability for d in drawn])
-    kept = nms_of_masks([d.mask for d in drawn], scores, settings.duplicates, settings.box_nms_thresh)
-    stats.filtered_by["duplicate"] += len(drawn) - len(kept)
-    return [drawn[i] for i in kept]
+def _distinct(
+    found: Sequence[UpscaledMask], settings: AutomaticSettings, stats: GenerationStats
+) -> list[UpscaledMask]:
+    scores = np.array([d.probability for d in found])
+    kept = nms_of_masks([d.mask for d in found], scores, settings.duplicates, settings.box_nms_thresh)
+    stats.filtered_by["duplicate"] += len(found) - len(kept)
+    return [found[i] for i in kept]
 
 
 def _refined(
-    drawn: Sequence[Drawn], views: Sequence[View], model: LoadedModel, stats: GenerationStats
-) -> list[Drawn]:
-    stats.total += len(drawn)
+    found: Sequence[UpscaledMask], views: Sequence[View], model: LoadedModel, stats: GenerationStats
+) -> list[UpscaledMask]:
+    stats.total += len(found)
     refined = []
-    for one in in_order(lambda d: refine(d, views), drawn, model.workers):
+    for one in in_order(lambda d: refine(d, views), found, model.workers):
         refined.append(one)
         stats.add_answered(1)
     return refined
 
 
-def refine(drawn: Drawn, views: Sequence[View]) -> Drawn:
-    """Drawn once more with itself as the prompt, in the view that shows it largest. Its scores stay: they say
-    how good an answer it was, not how well that is drawn again. As it was where nothing comes of it.
+def refine(found: UpscaledMask, views: Sequence[View]) -> UpscaledMask:
+    """Refined once: predicted again from itself as the mask prompt, in the view that shows it largest.
+
+    Its scores stay: they say how good an answer it was, not how well that is redrawn. As it was where nothing
+    comes of it.
     """
-    view = views[best_view(np.array(drawn.mask.box_xyxy, np.float64), views)]
-    low_res = redraw(drawn.proposal.low_res(drawn.view.side), drawn.view.frame, view.frame)
+    view = views[best_view(np.array(found.mask.box_xyxy, np.float64), views)]
+    low_res = redraw(found.proposal.low_res(found.view.side), found.view.frame, view.frame)
     answer = view.image.segment_batch([Prompt.of(mask=low_res)])[0].best
-    (x, y), was, now = drawn.proposal.prompt.point_xy, drawn.view.crop, view.crop
-    prompt = replace(drawn.proposal.prompt, point_xy=(x + was[0] - now[0], y + was[1] - now[1]))
-    proposal = with_logits(replace(drawn.proposal, prompt=prompt), answer.low_res_logits)
-    mask = Drawn.of(proposal, view).mask
-    return drawn if mask.is_empty else replace(drawn, mask=mask, proposal=proposal, view=view)
+    (x, y), was, now = found.proposal.prompt.point_xy, found.view.crop, view.crop
+    prompt = replace(found.proposal.prompt, point_xy=(x + was[0] - now[0], y + was[1] - now[1]))
+    proposal = with_logits(replace(found.proposal, prompt=prompt), answer.low_res_logits)
+    mask = UpscaledMask.of(proposal, view).mask
+    return found if mask.is_empty else replace(found, mask=mask, proposal=proposal, view=view)

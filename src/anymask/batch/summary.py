@@ -35,7 +35,7 @@ PAGE = Path(__file__).with_suffix(".html")
 @dataclass(frozen=True, slots=True)
 class Summary:
     """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
-    `masks_each`: mean, median, least and most masks of a photo. `areas`: masks by their fraction of it.
+    `masks_each`: mean, median, min and max masks of a photo. `areas`: masks by their fraction of it.
     `filtered_by`: proposals that were dropped, by filter.
     """
 
@@ -62,7 +62,7 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
     each: dict[str, float] = {}
     if counts:
         mean, median = statistics.fmean(counts), statistics.median(counts)
-        each = {"mean": round(mean, 3), "median": median, "least": min(counts), "most": max(counts)}
+        each = {"mean": round(mean, 3), "median": median, "min": min(counts), "max": max(counts)}
     return Summary(
         photos=len(photos),
         without_record=len(photos) - len(counts),
@@ -79,7 +79,7 @@ def text(summary: Summary) -> str:
     each = summary.masks_each
     lines = [f"{summary.photos - summary.without_record} of {summary.photos} photos, {summary.masks} masks"]
     if each:
-        spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['least']:g} to {each['most']:g}"
+        spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['min']:g} to {each['max']:g}"
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
         lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas)}"]
         lines.append(f"  filtered by: {_listed(summary.filtered_by) or 'none'}")

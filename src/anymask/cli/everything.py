@@ -55,7 +55,7 @@ Preset = Annotated[
 ]
 AtLeast = Annotated[
     float | None,
-    typer.Option("--at-least", metavar="P", help="Least probability of a mask, 0..1."),
+    typer.Option("--at-least", metavar="P", help="Minimum probability of a mask, 0..1."),
 ]
 Region = Annotated[
     str | None, typer.Option("--box", metavar="X0,Y0,X1,Y1", help="Only what lies in this box of each photo.")
