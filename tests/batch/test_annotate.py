@@ -254,7 +254,7 @@ def test_the_line_of_progress_overwrites_itself_on_a_terminal_and_is_silent_else
 
 
 def everything_command(folder: Path, out: Path) -> list[str]:
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in FEW_POINTS]
+    options = [f"--set={name}={value}" for name, value in FEW_POINTS]
     call = [
         "everything",
         str(folder),

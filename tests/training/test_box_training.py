@@ -186,7 +186,7 @@ def test_a_fine_tuned_model_has_the_inference_settings_of_the_default_one(tmp_pa
     default, tuned = anymask.load(), anymask.load(str(tmp_path / "model" / "lite.json"))
     assert tuned.refines and tuned.postprocess == default.postprocess != ()
     assert tuned.automatic == default.automatic
-    assert tuned.box_finder is not None
+    assert tuned.box_path is not None
 
 
 def test_a_head_is_not_carried_to_another_encoder(tmp_path: Path) -> None:
