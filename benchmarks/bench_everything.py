@@ -31,7 +31,7 @@ def bench_everything(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The preset `reference` against the published SamAutomaticMaskGenerator: time, memory, same masks.
+    """The preset `sam_default` against the published SamAutomaticMaskGenerator: time, memory, same masks.
 
     Both have the same random weights in the shape of MobileSAM; their decoders work in full, then a
     synthetic scene answers for them. The published generator takes minutes. Runs in a checkout where

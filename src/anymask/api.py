@@ -1,4 +1,4 @@
-"""The Python door: open a model, encode an image once, answer any number of prompts about it.
+"""The Python API: open a model, encode an image once, answer any number of prompts about it.
 
     model = load()
     image = model.encode("photo.jpg")

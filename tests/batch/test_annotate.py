@@ -111,6 +111,9 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> N
     before = contents(tmp_path / "out")
     with pytest.raises(BadInput, match=r'holds another run \(preset "default" there, "sam_default" now'):
         annotate(photos, tmp_path / "out", RunConfig(model="disk", preset="sam_default", changes=FEW_POINTS))
+    with pytest.raises(BadInput, match=r"holds another run \(min_probability 0.0 there, 0.5 now\)"):
+        changes = (*FEW_POINTS, ("min_probability", 0.5))
+        annotate(photos, tmp_path / "out", RunConfig(model="disk", changes=changes))
     assert contents(tmp_path / "out") == before
 
 

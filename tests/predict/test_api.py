@@ -276,7 +276,7 @@ def test_a_flipped_bit_in_a_saved_embedding_is_noticed(disk_image: EncodedImage,
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="photo.embedding is damaged: its arrays are not the ones"):
+    with pytest.raises(BadInput, match="photo.embedding is damaged: its content is not what"):
         disk_image.model.load_embedding(path)
 
 
@@ -316,3 +316,15 @@ def test_a_fact_on_a_card_that_makes_no_sense_is_told(
 ) -> None:
     with pytest.raises(WeightsError, match=message):
         anymask.load(str(folder_with_fact(default_card, tmp_path, value, fact)))
+
+
+def test_changed_facts_of_a_saved_embedding_are_noticed(disk_image: EncodedImage, tmp_path: Path) -> None:
+    path = disk_image.save(tmp_path / "photo.embedding")
+    path.write_bytes(path.read_bytes().replace(b"[90, 120]", b"[91, 120]"))
+    with pytest.raises(BadInput, match="photo.embedding is damaged"):
+        disk_image.model.load_embedding(path)
+
+
+def test_what_is_no_prompt_is_refused(disk_image: EncodedImage) -> None:
+    with pytest.raises(BadPrompt, match="prompt 2 of 2: expected a Prompt .* got dict"):
+        disk_image.segment_batch([PROMPTS[0], {"points": [(5, 5)]}])  # type: ignore[list-item]

@@ -68,7 +68,7 @@ def everything(
     `preset`: `default`, `precise`, `sa1b` or `sam_default`; `changes`: fields of `AutomaticSettings`.
     `whole`: the image encoded, if it is already. `box`: x0, y0, x1, y1, in pixels of the image: only what
     lies in it is looked for, as in a crop; masks that its edges cut off are dropped. `progress(done, total)`
-    counts prompts, when `total` is known to be larger. Raises BadOption.
+    counts prompts and refined masks; `total` grows as they become known. Raises BadOption.
     """
     settings = settings_for(model, preset, **changes)
     return AutomaticMaskGenerator(model, settings, keep_logits, progress).generate(pixels_HW3, box, whole)
@@ -250,5 +250,5 @@ def region_of(box: ArrayLike, size_hw: SizeHW) -> Crop:
     low = np.floor(edges[:2]).clip(0, (width, height)).astype(int)
     high = np.ceil(edges[2:]).clip(0, (width, height)).astype(int)
     if not (low < high).all():
-        raise BadOption(f"box: expected x0 < x1 and y0 < y1 in an image of {width} x {height}, got {box!r}")
+        raise BadOption(f"box: expected x0 < x1 and y0 < y1, some of it in {width} x {height}, got {box!r}")
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])

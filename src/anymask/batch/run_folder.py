@@ -63,13 +63,15 @@ def _check_or_write(folder: Path, config: dict[str, Any]) -> None:
         before = json.loads(manifest.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"{manifest} is no description of a run ({error}): choose another folder") from error
-    keys = [key for key in sorted({*before, *config}) if before.get(key) != config.get(key)]
-    if keys:
-        values = (f"{key} {_short(before.get(key))} there, {_short(config.get(key))} now" for key in keys)
+    if differing := _differing(before, config):
         hint = "continue it with the same options, or choose another folder"
-        raise BadInput(f"{folder} holds another run ({'; '.join(values)}): {hint}")
+        raise BadInput(f"{folder} holds another run ({differing}): {hint}")
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _differing(before: dict[str, Any], config: dict[str, Any]) -> str:
+    """What differs; the settings one by one, unless they follow from the rest."""
+    keys = [key for key in sorted({*before, *config}) if before.get(key) != config.get(key)]
+    if keys == ["settings"]:
+        return _differing(before.get("settings", {}), config["settings"])
+    values = ((k, json.dumps(before.get(k)), json.dumps(config.get(k))) for k in keys if k != "settings")
+    return "; ".join(f"{key} {there} there, {now} now" for key, there, now in values)

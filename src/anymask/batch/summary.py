@@ -81,7 +81,7 @@ def text(summary: Summary) -> str:
     if each:
         spread = f"mean {each['mean']:.1f}, median {each['median']:g}, {each['min']:g} to {each['max']:g}"
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
-        lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas)}"]
+        lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas) or 'none'}"]
         lines.append(f"  filtered by: {_listed(summary.filtered_by) or 'none'}")
     return "\n".join(lines)
 

@@ -120,13 +120,13 @@ def everything(
     summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
     if format_name is not None:
         _convert(out, photos, format_name)
-    told = f"{text(summary)}\n-> {out}{HINTS.get(preset, '')}"
-    say(json.dumps(asdict(summary)) if as_json else told)
+    hint = HINT if summary.masks and at_least is None and preset == "default" else ""
+    say(json.dumps(asdict(summary)) if as_json else f"{text(summary)}\n-> {out}{hint}")
     if state.failed:
         raise typer.Exit(1)
 
 
-HINTS = {"default": "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"}
+HINT = "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"
 
 
 def _threads(processes: int) -> int:

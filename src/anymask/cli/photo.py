@@ -76,7 +76,9 @@ class PhotoSegmenter:
     def _summary(self, path: Path, name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> str:
         height, width = pixels_HW3.shape[:2]
         lines = [f"{path}  {width} x {height}"]
-        lines += [f"  mask {i}: {describe(a, width * height)}" for i, a in enumerate(answers, 1)]
+        for i, answer in enumerate(answers, 1):
+            rank = f"candidate {answer.rank}, " if self._all else ""
+            lines.append(f"  mask {i}: {rank}{describe(answer, width * height)}")
         if self._folder is not None:
             lines.append(
                 f"  -> {self._folder / name}.overlay.png, .mask{'-*' * (len(answers) > 1)}.png, .json"
@@ -114,8 +116,7 @@ def describe(answer: Answer, photo_area: int) -> str:
     candidate = answer.candidate
     area = candidate.mask.area
     size = f"{area:,} pixels ({area / photo_area:.1%})" if area else "empty"
-    rank = f"candidate {answer.rank}, " if answer.rank > 1 else ""
-    return f"{rank}{size}, predicted IoU {candidate.iou:.2f}, probability {candidate.probability:.2f}"
+    return f"{size}, predicted IoU {candidate.iou:.2f}, probability {candidate.probability:.2f}"
 
 
 def draw(pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> Image.Image:

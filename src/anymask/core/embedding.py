@@ -51,9 +51,8 @@ class Embedding(ArrayValue):
             "size_hw": list(self.size_hw),
             "input_size": self.frame.input_size,
             "content_hash": self.content_hash,
-            "sha256": _digest(halves),
         }
-        return save(halves, {HEADER: json.dumps(facts)})
+        return save(halves, {HEADER: json.dumps(facts | {"sha256": _digest(halves, facts)})})
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "embedding") -> Embedding:
@@ -62,14 +61,15 @@ class Embedding(ArrayValue):
             halves = load(content)
             (length,) = np.frombuffer(content[:8], "<u8")
             facts = json.loads(json.loads(content[8 : 8 + int(length)])["__metadata__"][HEADER])
+            expected = facts.pop("sha256")
             height, width = (int(side) for side in facts["size_hw"])
             frame = ResizeLongest((height, width), int(facts["input_size"]))
-            expected, made_by = facts["sha256"], (str(facts["model"]), str(facts["fingerprint"]))
+            made_by = (str(facts["model"]), str(facts["fingerprint"]))
             content_hash = str(facts["content_hash"])
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"{name} is damaged or no embedding: {error}") from error
-        if _digest(halves) != expected:
-            raise BadInput(f"{name} is damaged: its arrays are not the ones that were saved")
+        if _digest(halves, facts) != expected:
+            raise BadInput(f"{name} is damaged: its content is not what was saved")
         arrays = {key: half.astype(np.float32) for key, half in halves.items()}
         return cls(arrays, frame, content_hash, *made_by)
 
@@ -92,8 +92,8 @@ class Embedding(ArrayValue):
         return f"Embedding({self.model}, {width} x {height}, {self.content_hash[:12]})"
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(arrays: Mapping[str, np.ndarray], facts: Mapping[str, object]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()

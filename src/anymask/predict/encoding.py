@@ -81,6 +81,8 @@ class Encoding:
 
     def _checked(self, number: int, prompt: Prompt, count: int) -> Prompt:
         try:
+            if not isinstance(prompt, Prompt):
+                raise BadPrompt(f"expected a Prompt (Prompt.of(points=...)), got {type(prompt).__name__}")
             if prompt.text is not None:
                 raise BadPrompt(f"text: {self.model.name} takes points, a box or a mask, got {prompt.text!r}")
             return prompt.check(self.size_hw, self.model.spec.low_res_size)
