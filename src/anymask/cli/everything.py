@@ -109,7 +109,8 @@ def everything(
     if format_name is not None:
         find_format(format_name)  # an unknown name is said before hours of work
     photos = open_photos(*sources, without=out)
-    processes = min(len(photos), processes or _default_processes(model))
+    default = (os.cpu_count() or 1) if model == "lite" else 1
+    processes = min(len(photos), processes or default)
     drawn = len(photos) <= OVERLAYS_UP_TO if overlays is None else overlays
     changes = dict(map(parse_setting, settings or ()))
     changes |= {} if at_least is None else {"min_probability": at_least}
@@ -138,10 +139,6 @@ def _complain(state: RunProgress) -> None:
     for failed in state.failed:
         where = failed.photo.source
         complain(failed.error if where in failed.error else f"{where}: {failed.error}")
-
-
-def _default_processes(model: str) -> int:
-    return (os.cpu_count() or 1) if model == "lite" else 1
 
 
 def live(started: float) -> Callable[[RunProgress], None]:

@@ -4,7 +4,7 @@ A point may mean a part, a thing or a group (paper, section 3), and the network 
 Where two or three of them are near-duplicates (IoU >= 0.8) they are one candidate with the sum of their
 probabilities. After refinement, which often makes them alike, the free places go to threshold variants: the
 most probable mask cut at a higher logit (often a part of the thing) or at a lower one (more than it).
-Legend: M candidates, K low-resolution pixels of one.
+Legend: M candidates, K bytes of the bits of one.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ def merge_near_duplicates(answer: Candidates, prompt: Prompt, frame: ResizeLonge
     """Near-duplicates as one candidate: the most probable of them, with the sum of their probabilities."""
     if len(answer) == 1:
         return answer
-    merged: list[Candidate] = []
-    for candidate in answer:
-        _add(merged, candidate, candidate.probability)
+    near_MM = mask_overlaps(answer.low_res_logits) >= NEAR_DUPLICATE_IOU
+    kept: dict[int, float] = {}
+    for m, probability in enumerate(answer.probability.tolist()):
+        home = next((k for k in kept if near_MM[m, k]), m)
+        kept[home] = kept.get(home, 0.0) + probability
+    if len(kept) == len(answer):
+        return answer
+    merged = [replace(answer[m], probability=probability) for m, probability in kept.items()]
     return Candidates.of(merged, answer.none_probability).by_probability()
 
 
@@ -93,8 +98,8 @@ def near_duplicates(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
 
 def mask_overlaps(logits_Mhw: NDArray[np.float32]) -> NDArray[np.float64]:
     """(M, M) IoU of the masks; 1 when both are empty."""
-    inside_MK = (logits_Mhw.reshape(len(logits_Mhw), -1) > THRESHOLD).astype(np.float32)
-    both_MM = (inside_MK @ inside_MK.T).astype(np.float64)  # counts of cells, exact
+    bits_MK = np.packbits(logits_Mhw.reshape(len(logits_Mhw), -1) > THRESHOLD, axis=1)
+    both_MM = np.bitwise_count(bits_MK[:, None] & bits_MK).sum(axis=2, dtype=np.int64)
     cells_M = both_MM.diagonal()
     either_MM = cells_M[:, None] + cells_M - both_MM
     return np.where(either_MM > 0, both_MM / np.maximum(either_MM, 1), 1.0)
