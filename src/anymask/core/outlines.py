@@ -1,7 +1,7 @@
-"""Outlines through the centres of pixels: what programs mean that fill a polygon and draw its outline as well.
+"""Outlines through the centres of pixels, for programs that fill a polygon and draw its outline as well.
 
-OpenCV (so the tools of YOLO) and Pillow (so LabelMe) paint every pixel that an edge passes. A polygon along the
-edges of pixels grows by a pixel there; one through the centres of the outermost pixels comes out exactly.
+OpenCV (so the tools of YOLO) and Pillow (so LabelMe) paint every pixel that an edge passes. A polygon along
+the edges of pixels grows by a pixel there; one through the centres of the outermost pixels comes out exactly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ MAX_LENGTH = 1 << 25  # pixels that the edges of one polygon pass: memory is nee
 
 
 def through_pixels(ring: Ring, *, hole: bool = False) -> Ring:
-    """A ring of `trace(..., cut=False)` moved half a pixel into the mask: at each of its corners a pixel, x and y.
+    """A ring of `trace(..., cut=False)` moved half a pixel into the mask: for each corner the x, y of a pixel.
 
-    Every pixel on the way between them is inside. What the way encloses, with itself, is what the ring encloses;
-    around a hole, what it encloses without itself.
+    Every pixel on the way between them is inside. What the way encloses, with itself, is what the ring
+    encloses; around a hole, what it encloses without itself.
     """
     ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
     turning = ahead + np.roll(ahead, 1, axis=0)
-    to_the_right = np.stack([-turning[:, 1], turning[:, 0]], axis=1)  # of the way; a hole is there, else the mask
+    to_the_right = np.stack(
+        [-turning[:, 1], turning[:, 0]], axis=1
+    )  # of the way; a hole is there, else the mask
     return np.asarray((2 * ring + (-to_the_right if hole else to_the_right) - 1) // 2)
 
 

@@ -1,8 +1,8 @@
 """Keyhole polygons: rings of a mask joined by bridges without width, for formats without holes or parts.
 
 A bridge is walked there and back, so it encloses nothing: filled by the even-odd or by the non-zero rule, the
-joined ring is exactly the mask. Bridges to holes run straight up through the piece, so that programs that also
-draw the outline draw there only pixels of the mask; those between pieces that touch by a corner draw none either.
+joined ring is exactly the mask. Bridges to holes run straight up through the piece, so that programs that
+also draw the outline draw there only pixels of the mask; so do those between pieces that touch by a corner.
 Other bridges between pieces are short, but pass outside of the mask.
 
 Rings run along the edges of pixels, through their corners (`bridge_holes`, as COCO fills), or through the
@@ -56,8 +56,8 @@ def bridge_holes(pieces: Sequence[Sequence[Ring]]) -> list[Ring]:
 
 
 def bridge_all(inside_HW: NDArray[np.bool_]) -> tuple[Ring, NDArray[np.bool_]]:
-    """All pixels as one ring through centres of pixels, N x 2 xy, at least three; and which of its points are of
-    bridges outside of the mask. `inside_HW` has at least one pixel.
+    """All pixels as one ring through centres of pixels, N x 2 xy, at least three; and which of its points are
+    of bridges outside of the mask. `inside_HW` has at least one pixel.
     """
     groups = _touching([_with_holes(rings, centres=True) for rings in trace(inside_HW, cut=False)])
     pixels = [_along(group) for group in groups]
@@ -196,7 +196,8 @@ def _nearest(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> tuple[int, l
 def _close(points: NDArray[np.int64], others: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
     """Those that are no further than `reach` from the box around the others."""
     low, high = others[:, :2].min(axis=0) - reach, others[:, :2].max(axis=0) + reach
-    return points[((points[:, :2] >= low) & (points[:, :2] <= high)).all(axis=1)]
+    is_close = ((points[:, :2] >= low) & (points[:, :2] <= high)).all(axis=1)
+    return np.asarray(points[is_close])
 
 
 def _join_nearest(
@@ -215,7 +216,9 @@ def _sign(value: int) -> int:
 
 
 def _walk(root: _Node) -> NDArray[np.int64]:
-    """Along the ring, and around every ring that is joined to it where it is joined; N x 3: x, y, of a bridge."""
+    """Along the ring, and around every ring that is joined to it where it is joined; N x 3: x, y, whether of a
+    bridge.
+    """
     path: list[Step] = []
     stack = [_steps(root, (0, 0), None)]
     while stack:

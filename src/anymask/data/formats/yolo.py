@@ -5,9 +5,9 @@ of width and height.
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Polygons run through the centres of the outermost pixels, as the tools of YOLO paint the pixels that an edge passes
-(`core/outlines.py`). Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs the
-photos, for their sizes. Read are the layouts of `yolo_files.py`.
+Polygons run through the centres of the outermost pixels, as the tools of YOLO paint the pixels that an edge
+passes (`core/outlines.py`). Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs
+the photos, for their sizes. Read are the layouts of `yolo_files.py`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
 DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
-# Where in its pixel a point lies. All are under a half, so that a reader that rounds finds the pixel as well as one
-# that cuts the fraction off; points of bridges between parts lie elsewhere, so that ours finds them and leaves them.
+# Where in its pixel a point lies. All are under a half, so that a reader that rounds (supervision) finds the pixel
+# as well as one that cuts the fraction off (ultralytics). Points of bridges between parts lie elsewhere, so that
+# ours finds them and leaves them out.
 CENTRE, BRIDGE, APART = 31 / 64, 28 / 64, 16 / 64
 NEAR = 1 / 128
+WHOLE = 0.05  # points that all lie so near to whole pixels mean these, written with few digits
 KEYPOINTS = "key points not kept, their boxes are"
 TRACKED = "lines of seven numbers taken for the box, confidence and number of a tracker"
 JOINED = "masks of several parts, which the tools of YOLO paint with the lines that join them"
@@ -139,13 +141,16 @@ def _annotation(
 
 
 def _painted(shares: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
-    """The mask that ultralytics makes of a polygon: single precision, fractions of pixels cut off, filled with its
-    outline; but without bridges that were written here.
+    """The mask that ultralytics makes of a polygon: in single precision, fractions of pixels cut off, filled
+    with its outline; but without bridges that were written here.
     """
-    size = np.array(size_hw[::-1])
-    xy = shares.reshape(-1, 2)
-    pixels = (xy.astype(np.float32) * size.astype(np.float32)).astype(np.int64)
-    bridge = _bridges(xy * size)
+    shares, size = shares.reshape(-1, 2), np.array(size_hw[::-1])
+    xy = shares * size
+    if (abs(xy - np.round(xy)) < WHOLE).all():
+        pixels = np.round(xy).astype(np.int64)
+    else:
+        pixels = (shares.astype(np.float32) * size.astype(np.float32)).astype(np.int64)
+    bridge = _bridges(xy)
     edges = ~(bridge & np.roll(bridge, -1))
     inside, corner = filled(pixels[edges], np.roll(pixels, -1, axis=0)[edges], size_hw)
     return Mask.from_array(inside).placed(size_hw, corner)
@@ -154,7 +159,7 @@ def _painted(shares: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
 def _bridges(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which points lie where only `write` puts them, and all others where it puts the others."""
     within = xy % 1
-    is_bridge: NDArray[np.bool_] = (abs(within - BRIDGE) < NEAR).all(axis=1)
+    is_bridge = np.asarray((abs(within - BRIDGE) < NEAR).all(axis=1))
     is_other = ((abs(within - CENTRE) < NEAR) | (abs(within - APART) < NEAR)).all(axis=1)
     return is_bridge if (is_bridge | is_other).all() else np.zeros_like(is_bridge)
 
@@ -206,7 +211,10 @@ def _lines_of(record: Record, classes: Numbering, joined: _Joined) -> Iterator[s
     for annotation, mask in record.drawn:
         inside = mask.array_of_box()
         ring, bridge = bridge_all(inside)
-        if bridge.any() and (painted := filled(ring, np.roll(ring, -1, axis=0), inside.shape)[0].sum()) > mask.area:
+        if (
+            bridge.any()
+            and (painted := filled(ring, np.roll(ring, -1, axis=0), inside.shape)[0].sum()) > mask.area
+        ):
             joined.add(mask.area / int(painted), record.key)
         points = ring + mask.box_xyxy[:2] + np.where(bridge, BRIDGE, CENTRE)[:, None]
         if not np.ptp(ring, axis=0).all():  # a line: for tools that pass over boxes of no width
@@ -219,7 +227,9 @@ def _lines_of(record: Record, classes: Numbering, joined: _Joined) -> Iterator[s
 def _matches(clues: FormatClues) -> bool:
     if clues.path.suffix.lower() in YAML or looks_like_labels(clues.names):
         return True
-    return clues.path.is_dir() and any(Path(name).name in ("data.yaml", "dataset.yaml") for name in clues.names)
+    return clues.path.is_dir() and any(
+        Path(name).name in ("data.yaml", "dataset.yaml") for name in clues.names
+    )
 
 
 KEPT = Capabilities(empty=False, boxes=False, scores=False, crowd=False, ignore=False)

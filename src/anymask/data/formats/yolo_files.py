@@ -1,8 +1,8 @@
 """Which label file belongs to which photo in a YOLO data set, in every layout that is about.
 
-    images/train/a.jpg, labels/train/a.txt       the last folder called `images`, as ultralytics looks for them
-    train/images/a.jpg, train/labels/a.txt       Roboflow
-    any/folder/a.jpg, any/folder/a.txt           beside the photo (Darknet, labelImg), also in a folder `images`
+images/train/a.jpg, labels/train/a.txt       the last folder called `images`, as ultralytics looks for them
+train/images/a.jpg, train/labels/a.txt       Roboflow
+any/folder/a.jpg, any/folder/a.txt           beside the photo (Darknet, labelImg), also in a folder `images`
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _yaml_among(files: Files, notes: Notes) -> DataYaml | None:
 
 
 def _elsewhere(place: Path, root: Path, notes: Notes) -> Iterator[tuple[str, Blob]]:
-    """Photos outside of the folder of the data set, and their label files, by names that keep their relation."""
+    """Photos outside of the folder of the data set, and their labels, by names that keep their relation."""
     if place.is_dir():
         photos = [place / name for name, blob in list_files(place).items() if blob.length is None]
     else:
@@ -123,7 +123,8 @@ def pairs(files: Files, photo_folder: Path | None, notes: Notes) -> list[Pair]:
         places = [(table, key) for table in (*tables, anywhere) for key in (inner, own)]
         photo = next((table[key] for table, key in places if key in table), None)
         if _is_label(name, blob, photo is not None, notes):
-            found.append(Pair(inner, *(photo or ("", None)), blob, name))
+            photo_name, photo_blob = photo or ("", None)
+            found.append(Pair(inner, photo_name, photo_blob, blob, name))
     return [*found, *_unlabelled(photos, found)]
 
 

@@ -1,6 +1,6 @@
-"""The YAML file of a YOLO data set: names of the classes, where the photos are, whether labels hold key points.
+"""The YAML file of a YOLO data set: names of the classes, where the photos are, whether labels are key points.
 
-Only the part of YAML that such files use is understood: top-level keys with a text, a list or a map from numbers.
+Only what such files use of YAML is understood: top-level keys with a text, a list or a map from numbers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DataYaml:
         return folder / self.root if self.root and _is_folder(folder / self.root) else folder
 
     def places(self) -> list[Path]:
-        """Its photos, as far as they are there. One that starts with ../ may mean the folder itself (Roboflow)."""
+        """Its photos, as far as they are there; `../` may mean the folder itself (Roboflow)."""
         found = []
         for split in self.splits:
             names = [split, split.removeprefix("../")]
