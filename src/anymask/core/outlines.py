@@ -18,7 +18,7 @@ MAX_LENGTH = 1 << 25  # pixels that the edges of one polygon pass: memory is nee
 
 
 def through_pixels(ring: Ring, *, hole: bool = False) -> Ring:
-    """A ring of `trace(..., cut=False)` moved half a pixel into the mask: for each corner the x, y of a pixel.
+    """A ring of `trace(..., cut=False)` moved half a pixel into the mask: a pixel x, y for each corner.
 
     Every pixel on the way between them is inside. What the way encloses, with itself, is what the ring
     encloses; around a hole, what it encloses without itself.

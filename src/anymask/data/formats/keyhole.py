@@ -216,8 +216,9 @@ def _sign(value: int) -> int:
 
 
 def _walk(root: _Node) -> NDArray[np.int64]:
-    """Along the ring, and around every ring that is joined to it where it is joined; N x 3: x, y, whether of a
-    bridge.
+    """Along the ring, and around every ring that is joined to it where it is joined.
+
+    N x 3: x, y, and whether it belongs to a bridge outside of the mask.
     """
     path: list[Step] = []
     stack = [_steps(root, (0, 0), None)]

@@ -37,9 +37,9 @@ from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
 DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
-# Where in its pixel a point lies. All are under a half, so that a reader that rounds (supervision) finds the pixel
-# as well as one that cuts the fraction off (ultralytics). Points of bridges between parts lie elsewhere, so that
-# ours finds them and leaves them out.
+# Where in its pixel a point lies. All are under a half, so that a reader that rounds (supervision) finds the
+# pixel as well as one that cuts the fraction off (ultralytics). Points of bridges between parts lie apart,
+# so that ours finds them and leaves them out.
 CENTRE, BRIDGE, APART = 31 / 64, 28 / 64, 16 / 64
 NEAR = 1 / 128
 WHOLE = 0.05  # points that all lie so near to whole pixels mean these, written with few digits

@@ -1,4 +1,4 @@
-"""The YAML file of a YOLO data set: names of the classes, where the photos are, whether labels are key points.
+"""The YAML file of a YOLO data set: names of classes, where the photos are, whether labels are key points.
 
 Only what such files use of YAML is understood: top-level keys with a text, a list or a map from numbers.
 """
