@@ -7,6 +7,7 @@ any/folder/a.jpg, any/folder/a.txt           beside the photo (Darknet, labelImg
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -37,20 +38,20 @@ class Pair:
 
 
 def find_files(path: Path, notes: Notes) -> tuple[Files, DataYaml]:
-    """The files of a data set, and its YAML file: an empty one where there is none. Raises BadInput."""
+    """The files of a data set, and its YAML file: an empty one where there is none. Raises BadInput.
+
+    Those of a folder; what the YAML file names elsewhere is added if that file was given, or if the folder has
+    no labels.
+    """
     if path.suffix.lower() in YAML and path.is_file():
         yaml = parse(Blob(path).read_text(), path)
-        files = list_files(yaml.folder)
-    else:
-        files = list_files(path if path.is_dir() or is_tar(path.name) else path.parent)
-        yaml = _yaml_among(files, notes) or DataYaml(path / "data.yaml")
-    root = yaml.folder.resolve()
-    if path.is_dir() and not any(map(_in_labels, files)) and root != path.resolve():
-        files |= list_files(yaml.folder)
-    for place in yaml.places():
-        if not place.resolve().is_relative_to(root) or place.is_file():
-            files |= {name: blob for name, blob in _elsewhere(place, root, notes) if name not in files}
-    return files, yaml
+        elsewhere = dict(_elsewhere(yaml, notes))
+        if yaml.folder != path.parent and looks_like_labels(elsewhere):
+            return elsewhere, yaml
+        return elsewhere | list_files(path.parent), yaml
+    files = list_files(path if path.is_dir() or is_tar(path.name) else path.parent)
+    yaml = _yaml_among(files, notes) or DataYaml(path / "data.yaml")
+    return (files if looks_like_labels(files) else files | dict(_elsewhere(yaml, notes))), yaml
 
 
 def _yaml_among(files: Files, notes: Notes) -> DataYaml | None:
@@ -65,27 +66,33 @@ def _yaml_among(files: Files, notes: Notes) -> DataYaml | None:
     return None
 
 
-def _elsewhere(place: Path, root: Path, notes: Notes) -> Iterator[tuple[str, Blob]]:
-    """Photos outside of the folder of the data set, and their labels, by names that keep their relation."""
-    if place.is_dir():
-        photos = [place / name for name, blob in list_files(place).items() if blob.length is None]
-    else:
-        lines = [line.strip() for line in Blob(place).read_text().splitlines()]
-        photos = [place.parent / line for line in lines if line and "\0" not in line]
-    for photo in photos:
-        if photo.suffix.lower() == ".txt" or photo.resolve().is_relative_to(root):
+def _elsewhere(yaml: DataYaml, notes: Notes) -> Iterator[tuple[str, Blob]]:
+    """Photos outside of the folder of the YAML file, and their labels, by names that keep their relation."""
+    own, root = (Path(os.path.abspath(folder)) for folder in (yaml.path.parent, yaml.folder))
+    for photo in map(Path, map(os.path.abspath, _named_photos(yaml))):
+        if not os.path.isfile(photo):
+            notes.changed(NOT_THERE, str(photo)[:200], is_photo(photo.name))
             continue
-        if not photo.is_file():
-            notes.changed(NOT_THERE, str(photo))
+        if photo.is_relative_to(own) or not is_photo(photo.name):
             continue
-        parts = photo.resolve().parts
+        parts = photo.parts
         at = _last(parts[:-1], "images")
         first = len(parts) - 2 if at is None else at
-        for label in {photo.with_suffix(".txt"), Path(*_renamed(parts, at)).with_suffix(".txt")}:
-            if label.is_file():
-                yield "/".join(label.resolve().parts[first:]), Blob(label)
-        if is_photo(photo.name):
-            yield "/".join(parts[first:]), Blob(photo)
+        if photo.is_relative_to(root):
+            first = len(root.parts)
+        for file in (photo, photo.with_suffix(".txt"), Path(*_renamed(parts, at)).with_suffix(".txt")):
+            if os.path.isfile(file):
+                yield "/".join(file.parts[first:]), Blob(file)
+
+
+def _named_photos(yaml: DataYaml) -> Iterator[str]:
+    """The photos of the folders and lists that a YAML file names."""
+    for place in yaml.places():
+        if place.is_dir():
+            yield from (str(place / name) for name, blob in list_files(place).items() if blob.length is None)
+        else:
+            lines = (line.strip() for line in Blob(place).read_text().splitlines())
+            yield from (str(place.parent / line) for line in lines if line and "\0" not in line)
 
 
 def _renamed(parts: tuple[str, ...], at: int | None) -> list[str]:
