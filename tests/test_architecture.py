@@ -45,7 +45,7 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
     assert ast.get_docstring(tree), f"{name(path)} has no docstring"
 
 
-MAX_LINES, MAX_PACKAGE = 17_800, 3_000
+MAX_LINES, MAX_PACKAGE = 17_800, 3_400  # the layouts of YOLO, and outlines as its tools fill them
 
 
 def test_the_code_stays_small() -> None:
