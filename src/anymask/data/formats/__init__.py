@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anymask.data.formats.coco import COCO, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
+from anymask.data.formats.cvat import CVAT
 from anymask.data.formats.format import Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
@@ -24,9 +25,9 @@ __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
     "write",
 ]  # fmt: skip
-FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)}
+FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT)}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+DETECTED = (CVAT, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:
