@@ -255,10 +255,10 @@ def test_a_small_mask_of_a_photo_of_four_gigapixels_needs_little_memory(name: st
     )
     contents = formats.Contents([one], 1)
     formats.write(contents, tmp_path / "dst", notes, format_name=name)
-    if formats.FORMATS[name].capabilities.overlap:
+    if formats.FORMATS[name].capabilities.overlap and name != "label-studio":
         (back,) = formats.read(tmp_path / "dst", notes).records
         assert masks_of(back) == [mask] and not notes.failures
-    else:  # it would be an image of four gigapixels
+    else:  # it would be an image of four gigapixels, or a brush of more values than its head can count
         assert len(notes.failures) == 1 and "200,000,000 pixels" in notes.failures[0][1]
 
 

@@ -14,6 +14,7 @@ from anymask.data.formats.cvat import CVAT
 from anymask.data.formats.format import Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
+from anymask.data.formats.label_studio import LABEL_STUDIO
 from anymask.data.formats.labelme import LABELME
 from anymask.data.formats.photo_writer import LINK_MODES, PhotoWriter
 from anymask.data.formats.sa1b import SA1B
@@ -25,9 +26,9 @@ __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
     "write",
 ]  # fmt: skip
-FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT)}
+FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO)}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (CVAT, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+DETECTED = (CVAT, LABEL_STUDIO, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:
