@@ -52,7 +52,7 @@ def test_polygons_are_filled_as_datumaro_fills_them(tmp_path: Path) -> None:
     same = 0
     for record, item in zip(back, datumaro.Dataset.import_from(str(path), "cvat"), strict=True):
         for ours, theirs in zip(record.annotations, item.annotations, strict=True):
-            expected = rles_to_mask([theirs.points], *record.size_hw)
+            expected = rles_to_mask([theirs.points], *record.size_hw[::-1])
             assert ours.mask == Mask.from_array(expected)
             same += 1
     assert same == 40

@@ -11,6 +11,7 @@ from pathlib import Path
 from anymask.data.formats.coco import COCO, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
 from anymask.data.formats.cvat import CVAT
+from anymask.data.formats.datumaro import DATUMARO
 from anymask.data.formats.format import Format
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
@@ -26,9 +27,9 @@ __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
     "write",
 ]  # fmt: skip
-FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO)}
+FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO)}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (CVAT, LABEL_STUDIO, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+DETECTED = (CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:
