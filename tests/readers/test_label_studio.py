@@ -67,7 +67,9 @@ def test_the_converter_reads_our_tasks(tmp_path: Path) -> None:
         ]
         layers = brush.decode_from_annotation("brush", results)
         assert list(layers) == [f"brush-c{n}-0" for n in range(len(MASKS))]
-        assert all(np.array_equal(layer > 0, mask) for layer, mask in zip(layers.values(), MASKS, strict=True))
+        assert all(
+            np.array_equal(layer > 0, mask) for layer, mask in zip(layers.values(), MASKS, strict=True)
+        )
 
 
 def test_our_tasks_are_read_as_the_same_masks_and_boxes(tmp_path: Path) -> None:

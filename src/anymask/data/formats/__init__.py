@@ -27,7 +27,10 @@ __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
     "write",
 ]  # fmt: skip
-FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO)}
+FORMATS = {
+    one.name: one
+    for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO)
+}
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
 DETECTED = (CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
 

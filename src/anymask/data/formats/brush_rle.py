@@ -1,9 +1,9 @@
 """Label Studio's brush: run lengths of a picture's values (red, green, blue, alpha; row by row), packed in bits.
 
-    32 bits  how many values
-     5 bits  bits of a value, less 1
-  4 x 4 bits sizes of run lengths in bits, less 1
-    then     1 bit: a run (1) or single values (0); 2 bits: which size; so many bits: how many, less 1; the value(s)
+  32 bits  how many values
+   5 bits  bits of a value, less 1
+4 x 4 bits sizes of run lengths in bits, less 1
+  then     1 bit: a run (1) or single values (0); 2 bits: which size; so many bits: how many, less 1; the value(s)
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def _runs(data: bytes, count: int, value_bits: int, sizes: list[int]) -> tuple[l
         is_run, at = window >> 31, at + 3 + size
         needed = value_bits if is_run else amount * value_bits
         if at + needed > available or done + amount > count:
-            raise BadInput(SHORT if at + needed > available else "expected 'rle' to be a brush: it is too long")
+            raise BadInput(
+                SHORT if at + needed > available else "expected 'rle' to be a brush: it is too long"
+            )
         if is_run:
             shift = 40 - value_bits - (at & 7)
             values.append(read(padded[at >> 3 : (at >> 3) + 5], "big") >> shift & value_mask)

@@ -3,7 +3,7 @@
     DST/annotations.xml
     DST/images/<key>.jpg
 
-Every mask is a `<mask>`: run lengths row by row within its box, those outside first; CVAT opens it for the brush.
+Every mask is a `<mask>`: run lengths row by row within its box, those outside first; in CVAT, of the brush.
 Polygons are read with the first pixel's upper left corner at 0, 0, filled as CVAT fills them when it exports
 (by the COCO tools). Shapes with the same label and group are pieces of one mask, as in CVAT's exports.
 Scores are attributes.
@@ -204,7 +204,9 @@ def _element(annotation: Annotation, labels: dict[str, dict[str, None]]) -> Iter
     z_order = z_order if isinstance(z_order, int) else 0
     values = _written_attributes(annotation)
     labels.setdefault(label, {}).update(dict.fromkeys(values))
-    head = f'    <{kind} label={_quoted(label)} source="file" occluded="0" {place} z_order="{int(z_order)}">\n'
+    head = (
+        f'    <{kind} label={_quoted(label)} source="file" occluded="0" {place} z_order="{int(z_order)}">\n'
+    )
     rows = [f"      <attribute name={_quoted(k)}>{_text(v)}</attribute>\n" for k, v in values.items()]
     yield "".join([head, *rows, f"    </{kind}>\n"])
 

@@ -45,7 +45,9 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
             declared.setdefault(name, len(declared))
         for item in objects_in(found.get("items"), "items", f"{file}: "):
             items.append((f"{file}, item {str(item.get('id'))[:200]}", (item, file, names)))
-    return Contents(notes.each(items, partial(_record, photos=photo_folder, notes=notes)), len(items), declared)
+    return Contents(
+        notes.each(items, partial(_record, photos=photo_folder, notes=notes)), len(items), declared
+    )
 
 
 def _find(path: Path) -> list[Path]:
@@ -77,8 +79,8 @@ def _record(found: tuple[Fields, Path, list[str]], photos: Path | None, notes: N
     folders = [*filter(None, [photos]), root / "images" / stem(file.name), root / "images", root]
     photo = find_photo(folders, [name, name.rpartition("/")[2]])
     size = image.get("size")
-    known = isinstance(size, list) and len(size) == 2
-    height, width = (checked_size({"height": size[0], "width": size[1]}) if known else None) or size_of(photo)
+    sides = dict(zip(("height", "width"), size, strict=False)) if isinstance(size, list) else {}
+    height, width = checked_size(sides) or size_of(photo)
     shown = {"height": height, "width": width, "file_name": name}
     shapes, crowd = Things(), Things()
     for number, one in enumerate(objects_in(item.get("annotations") or [], "annotations"), 1):
@@ -106,7 +108,7 @@ def _add(
         notes.changed(NO_AREA, where)
         return
     label = one.get("label_id")
-    known = isinstance(label, int) and 0 <= label < len(names)
+    category = names[label] if isinstance(label, int) and 0 <= label < len(names) else None
     own = one.get("attributes")
     attributes = dict(own) if isinstance(own, dict) else {}
     into = crowd if attributes.pop("is_crowd", False) else things
@@ -116,7 +118,7 @@ def _add(
     more = {**scores, **({"attributes": attributes} if attributes else {})}
     if isinstance(one.get("z_order"), int) and one["z_order"]:
         more["z_order"] = one["z_order"]
-    into.add(shape, names[label] if known else None, one.get("group") or None, more)
+    into.add(shape, category, one.get("group") or None, more)
 
 
 def _shape(one: Fields, size_hw: tuple[int, int]) -> Mask | BoxXywh | None:
@@ -163,7 +165,10 @@ def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
 
 def _item(record: Record, labels: Numbering) -> Fields:
     name = photo_name(record)
-    annotations = [*_annotations(record.annotations, labels, False), *_annotations(record.crowd, labels, True)]
+    annotations = [
+        *_annotations(record.annotations, labels, False),
+        *_annotations(record.crowd, labels, True),
+    ]
     numbered = [{**one, "id": number, "group": number} for number, one in enumerate(annotations, 1)]
     return {
         "id": record.key,

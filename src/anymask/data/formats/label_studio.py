@@ -157,7 +157,9 @@ def _add(
     names = value.get(kind)
     own = [str(name) for name in names] if isinstance(names, list) and kind.endswith("labels") else []
     category = own[0] if own else labels.get(str(result.get("id")))
-    rotated = kind.startswith("rectangle") and numbers([value.get("rotation") or 0], "'rotation'")[0] % 360 != 0
+    rotated = (
+        kind.startswith("rectangle") and numbers([value.get("rotation") or 0], "'rotation'")[0] % 360 != 0
+    )
     shape = shape_of(value, size_hw)
     notes.changed(ROTATED, where, int(rotated))
     things.add(shape, category, None, _scores(result))
