@@ -13,6 +13,7 @@ from anymask.data.formats.contents import Contents, Notes, with_own_keys
 from anymask.data.formats.cvat import CVAT
 from anymask.data.formats.datumaro import DATUMARO
 from anymask.data.formats.format import Format
+from anymask.data.formats.geojson import GEOJSON
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
 from anymask.data.formats.label_studio import LABEL_STUDIO
@@ -29,10 +30,12 @@ __all__ = [
 ]  # fmt: skip
 FORMATS = {
     one.name: one
-    for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO)
-}
+    for one in (
+        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, GEOJSON,
+    )
+}  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+DETECTED = (CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:

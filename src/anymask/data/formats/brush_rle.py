@@ -1,9 +1,9 @@
-"""Label Studio's brush: run lengths of a picture's values (red, green, blue, alpha; row by row), packed in bits.
+"""Label Studio's brush: run lengths of the values of a picture (RGBA, row by row), packed in bits.
 
   32 bits  how many values
    5 bits  bits of a value, less 1
 4 x 4 bits sizes of run lengths in bits, less 1
-  then     1 bit: a run (1) or single values (0); 2 bits: which size; so many bits: how many, less 1; the value(s)
+  then     1 bit: a run (1) or single values (0); 2 bits: which size; how many, less 1; the value(s)
 """
 
 from __future__ import annotations

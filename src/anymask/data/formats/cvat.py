@@ -166,7 +166,8 @@ def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
 
 
 def _meta(count: int, labels: dict[str, dict[str, None]]) -> Iterator[str]:
-    yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <task>\n'
+    yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
+    yield "  <meta>\n    <task>\n"
     yield f"      <name>anymask</name>\n      <size>{count}</size>\n      <mode>annotation</mode>\n"
     yield "      <overlap>0</overlap>\n      <labels>\n"
     for label, attributes in labels.items():

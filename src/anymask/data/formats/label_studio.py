@@ -5,8 +5,8 @@
     DST/config.xml      the labelling interface that fits
     DST/images/<key>.jpg
 
-Where every mask has a score they are predictions, for people to accept or correct; else an annotation. Read are
-brushes, polygons, rectangles and ellipses of the annotation, or where there is none of the last prediction.
+Where every mask has a score they are predictions, for people to accept or correct; else an annotation. Read
+are brushes, polygons, rectangles and ellipses of the annotation, or where there is none of the last prediction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
