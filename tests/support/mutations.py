@@ -18,7 +18,9 @@ def mutated(content: bytes, seed: int) -> bytes:
             case 2:
                 found[at:at] = found[at : at + length]
             case 3:
-                found[at:at] = chance.choice((b"-1", b"1e999", b"NaN", b"\"", b"[", b"}", b"<", b"0", b"99999999999"))
+                found[at:at] = chance.choice(
+                    (b"-1", b"1e999", b"NaN", b'"', b"[", b"}", b"<", b"0", b"99999999999")
+                )
             case 4:
                 other = chance.randrange(len(found) + 1)
                 found[at:at] = found[other : other + length]

@@ -18,6 +18,7 @@ from anymask.data.record import Blob, Record
 
 LOSSLESS = [name for name, one in formats.FORMATS.items() if one.capabilities.overlap]
 LABEL_IMAGES = [name for name, one in formats.FORMATS.items() if not one.capabilities.overlap]
+FEW_CLASSES = ["cityscapes"]
 
 
 def png(size_hw: tuple[int, int]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from anymask.data.formats.cityscapes import CITYSCAPES
 from anymask.data.formats.coco import COCO, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
 from anymask.data.formats.cvat import CVAT
@@ -31,11 +32,12 @@ __all__ = [
 FORMATS = {
     one.name: one
     for one in (
-        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, GEOJSON,
+        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, CITYSCAPES,
+        GEOJSON,
     )
 }  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP)
+DETECTED = (CITYSCAPES, CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:
