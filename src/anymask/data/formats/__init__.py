@@ -19,9 +19,11 @@ from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
 from anymask.data.formats.label_studio import LABEL_STUDIO
 from anymask.data.formats.labelme import LABELME
+from anymask.data.formats.parquet import PARQUET
 from anymask.data.formats.photo_writer import LINK_MODES, PhotoWriter
 from anymask.data.formats.sa1b import SA1B
 from anymask.data.formats.voc import VOC
+from anymask.data.formats.webdataset import WEBDATASET
 from anymask.data.formats.yolo import YOLO
 from anymask.errors import BadInput, BadOption
 
@@ -33,7 +35,7 @@ FORMATS = {
     one.name: one
     for one in (
         SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, CITYSCAPES,
-        GEOJSON,
+        GEOJSON, WEBDATASET, PARQUET,
     )
 }  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
