@@ -16,20 +16,31 @@ FILES = {
     "label-studio": "tasks.json",
     "datumaro": "annotations/default.json",
     "geojson": "a.geojson",
+    "cityscapes": "gtFine/train/nowhere/a_gtFine_instanceIds.png",
+    "cityscapes polygons": "gtFine/train/nowhere/a_gtFine_polygons.json",
 }
 MORE = {
-    "cvat": b'<polygon label="a" points="1,2;3,4.5;6,1" group_id="1"/><box label="b" xtl="1" ytl="1" xbr="3" '
-    b'ybr="4" rotation="30"/><ellipse label="c" cx="5" cy="5" rx="2" ry="3"/></image>',
+    "cvat": b'<polygon label="a" points="1,2;3,4.5;6,1" group_id="1"/><box label="b" xtl="1" ytl="1" '
+    b'xbr="3" ybr="4" rotation="30"/><ellipse label="c" cx="5" cy="5" rx="2" ry="3"/></image>',
     "label-studio": b'"result": [{"id": "x", "type": "polygonlabels", "value": {"points": [[1, 2], [50, 3], '
     b'[4, 90]], "polygonlabels": ["p"]}}, {"id": "y", "type": "ellipse", "value": {"x": 50, "y": 50, '
     b'"radiusX": 9, "radiusY": 20, "rotation": 3}}, {"id": "y", "type": "labels", "value": {"labels": ["e"]}}, ',
     "datumaro": b'"annotations": [{"type": "polygon", "points": [1, 2, 9, 3, 4, 8], "label_id": 0, "group": 3}, ',
 }
 
+STREET = (
+    b'{"imgHeight": 24, "imgWidth": 31, "objects": [{"label": "car", "polygon": [[1, 2], [9, 3], [4, 20]]}, '
+    b'{"label": "cargroup", "polygon": [[11, 2], [19, 3], [14, 20], [3, 4]], "deleted": 0}]}'
+)
+
 
 def damage(folder: Path, name: str, seeds: range) -> int:
+    file_name, name = FILES[name], name.partition(" ")[0]
     path = written(folder, name, drawn_records(folder / "src", MASKS[:3]))
-    file = path / FILES[name]
+    file = path / file_name
+    if file.name.endswith("_polygons.json"):
+        file.write_bytes(STREET)
+        file.with_name("a_gtFine_instanceIds.png").unlink()
     content = file.read_bytes()
     for old in (b"</image>", b'"result": [', b'"annotations": ['):
         if name in MORE and (old in MORE[name]):

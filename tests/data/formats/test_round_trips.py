@@ -267,14 +267,16 @@ def test_a_small_mask_of_a_photo_of_four_gigapixels_needs_little_memory(name: st
 
 def test_the_table_in_the_documents_says_what_the_code_does() -> None:
     text = (ROOT / "docs" / "how-to" / "formats.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([\w-]+)` \|((?: (?:yes|no) \|){8})$", text, re.MULTILINE)
-    fields = ("holes", "parts", "overlap", "empty", "boxes", "categories", "scores", "photos")
+    rows = re.findall(r"^\| `([\w-]+)` \|((?: (?:yes|no) \|){10}) [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    fields = ("holes", "parts", "overlap", "empty", "boxes", "categories", "scores", "crowd", "photos")
     documented = {
-        name: dict(zip(fields, [cell.strip() == "yes" for cell in cells.split("|")[:-1]], strict=True))
+        name: dict(
+            zip((*fields, "read"), [cell.strip() == "yes" for cell in cells.split("|")[:-1]], strict=True)
+        )
         for name, cells in rows
     }
     assert documented == {
-        name: {field: getattr(one.capabilities, field) for field in fields}
+        name: {**{field: getattr(one.capabilities, field) for field in fields}, "read": one.readable}
         for name, one in formats.FORMATS.items()
     }
 

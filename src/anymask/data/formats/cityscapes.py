@@ -5,9 +5,9 @@
     DST/leftImg8bit/train/<city>/<name>_leftImg8bit.png
     DST/label_colors.txt                                     only with classes that Cityscapes does not have
 
-Read are the instances or, where there is no such PNG, `_gtFine_polygons.json`, drawn as Cityscapes' own scripts
-draw it (Pillow, through the middles of pixels, later ones on top). Groups are crowds. Things that have no
-instances in Cityscapes, as the sky, are one mask a photo.
+Read are the instances or, where there is no such PNG, `_gtFine_polygons.json`, drawn as Cityscapes' own
+scripts draw it (Pillow, through the middles of pixels, later ones on top). Groups are crowds. Things that
+have no instances in Cityscapes, as the sky, are one mask a photo.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ TRUTH, PHOTOS, PHOTO, NAMES = "gtFine", "leftImg8bit", "_leftImg8bit", "label_co
 SPLIT, CITY = "train", "nowhere"
 OWN = (
     "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road",
-    "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole",
-    "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car",
+    "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel",
+    "pole", "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car",
     "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle",
 )  # fmt: skip
 FIRST_WITH_INSTANCES = OWN.index("person")

@@ -1,4 +1,4 @@
-"""GeoJSON: one collection of features for each photo, beside it; polygons with holes along the edges of pixels.
+"""GeoJSON: a collection of features for each photo, beside it; polygons with holes along edges of pixels.
 
     DST/<key>.geojson
     DST/<key>.tif
@@ -82,7 +82,7 @@ def _record(item: tuple[str, Blob], near: Any, folders: list[Path], notes: Notes
 
 
 class _Place:
-    """Between pixels of a photo and coordinates of a file. `shown`: EPSG of the file, None for the photo's."""
+    """Between pixels of a photo and coordinates of a file. `shown`: EPSG of those, None for the photo's."""
 
     def __init__(self, reference: GeoReference | None, shown: int | None) -> None:
         self.reference = reference

@@ -62,7 +62,7 @@ class _Shards:
                 writing_atomically(self.folder / NAME.format(self.count))
             )
             self.archive = self.stack.enter_context(
-                tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+                tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
             )
             self.count, self.size, self.photos = self.count + 1, 0, 0
         for name, content in files.items():
