@@ -13,6 +13,7 @@ import numpy as np
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
+from anymask.data.formats.shapes import confidence_of
 from anymask.data.record import Annotation, Record, annotation_of, box_annotation
 from anymask.errors import BadInput, MissingExtra
 
@@ -109,9 +110,7 @@ def _score_of(one: MaskLike) -> float | None:
     if isinstance(one, Mask):
         return None
     if isinstance(one, Annotation):
-        names = ("probability", "predicted_iou", "score", "stability_score")
-        found = [value for name in names if isinstance(value := one.fields.get(name), int | float)]
-        return float(found[0]) if found else None
+        return confidence_of(one)
     return float(one.probability)
 
 

@@ -24,8 +24,10 @@ MORE = {
     b'xbr="3" ybr="4" rotation="30"/><ellipse label="c" cx="5" cy="5" rx="2" ry="3"/></image>',
     "label-studio": b'"result": [{"id": "x", "type": "polygonlabels", "value": {"points": [[1, 2], [50, 3], '
     b'[4, 90]], "polygonlabels": ["p"]}}, {"id": "y", "type": "ellipse", "value": {"x": 50, "y": 50, '
-    b'"radiusX": 9, "radiusY": 20, "rotation": 3}}, {"id": "y", "type": "labels", "value": {"labels": ["e"]}}, ',
-    "datumaro": b'"annotations": [{"type": "polygon", "points": [1, 2, 9, 3, 4, 8], "label_id": 0, "group": 3}, ',
+    b'"radiusX": 9, "radiusY": 20, "rotation": 3}}, {"id": "y", "type": "labels", '
+    b'"value": {"labels": ["e"]}}, ',
+    "datumaro": b'"annotations": [{"type": "polygon", "points": [1, 2, 9, 3, 4, 8], "label_id": 0, '
+    b'"group": 3}, ',
 }
 
 STREET = (
@@ -84,8 +86,8 @@ def test_entities_are_refused(tmp_path: Path) -> None:
 def test_brushes_and_boxes_of_more_pixels_than_a_photo_may_have_are_refused(tmp_path: Path) -> None:
     notes = formats.Notes()
     (tmp_path / "annotations.xml").write_text(
-        '<annotations><image id="0" name="a.png" width="60000" height="60000"><mask label="a" left="0" top="0" '
-        'width="60000" height="60000" rle="0, 3600000000"/></image></annotations>'
+        '<annotations><image id="0" name="a.png" width="60000" height="60000"><mask label="a" left="0" '
+        'top="0" width="60000" height="60000" rle="0, 3600000000"/></image></annotations>'
     )
     list(formats.read(tmp_path, notes, format_name="cvat").records)
     assert "200,000,000 pixels" in notes.failures[0][1]

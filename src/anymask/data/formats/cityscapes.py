@@ -36,10 +36,10 @@ INSTANCES, CLASSES, POLYGONS = "_gtFine_instanceIds.png", "_gtFine_labelIds.png"
 TRUTH, PHOTOS, PHOTO, NAMES = "gtFine", "leftImg8bit", "_leftImg8bit", "label_colors.txt"
 SPLIT, CITY = "train", "nowhere"
 OWN = (
-    "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road",
-    "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel",
-    "pole", "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car",
-    "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle",
+    "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground",
+    "road", "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge",
+    "tunnel", "pole", "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky",
+    "person", "rider", "car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle",
 )  # fmt: skip
 FIRST_WITH_INSTANCES = OWN.index("person")
 STEP, LARGEST_CLASS = 1000, 64  # 16 bits hold no more classes

@@ -6,7 +6,7 @@
     DST/images/<key>.jpg
 
 Where every mask has a score they are predictions, for people to accept or correct; else an annotation. Read
-are brushes, polygons, rectangles and ellipses of the annotation, or where there is none of the last prediction.
+are brushes, polygons, rectangles and ellipses: of the annotation, or else of the last prediction.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from anymask.data.formats.shapes import (
     BoxXywh,
     Things,
     around,
+    confidence_of,
     ellipse,
     numbers,
     rotated_corners,
@@ -228,7 +229,7 @@ def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
 
 def _task(record: Record) -> Fields:
     results = [_result(number, one) for number, one in enumerate(record.annotations, 1)]
-    scores = [score for one in record.annotations for score in [*scores_of(one).values()][:1]]
+    scores = [s for one in record.annotations if (s := confidence_of(one)) is not None]
     address = "/data/local-files/?d=" + quote(f"images/{photo_name(record)}", errors="replace")
     task: Fields = {"data": {"image": address}}
     if results and len(scores) == len(results):
@@ -251,7 +252,7 @@ def _result(number: int, annotation: Annotation) -> Fields:
     else:
         place, kind, control = {"format": "rle", "rle": encode_brush(mask)}, "brushlabels", "brush"
     scores = scores_of(annotation)
-    scored = {"score": next(iter(scores.values())), "meta": scores} if scores else {}
+    scored = {"score": confidence_of(annotation), "meta": scores} if scores else {}
     return {
         "id": f"a{number}",
         "type": kind,

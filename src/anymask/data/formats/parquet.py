@@ -18,7 +18,7 @@ from typing import Any
 from anymask.data.formats.contents import Contents, Fields, Notes
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.photo_writer import NO_PHOTO, PhotoWriter, photo_name
-from anymask.data.formats.shapes import scores_of
+from anymask.data.formats.shapes import confidence_of
 from anymask.data.record import Annotation, Record
 from anymask.errors import BadOption, MissingExtra
 from anymask.files import writing_atomically
@@ -128,7 +128,7 @@ def _object(one: Annotation) -> Fields:
         "category": None if one.category is None else _text(str(one.category)),
         "area": one.area,
         "iscrowd": bool(one.fields.get("iscrowd")),
-        "score": next(iter(scores_of(one).values()), None),
+        "score": confidence_of(one),
         "counts": None if mask is None else mask.rle["counts"],
     }
 

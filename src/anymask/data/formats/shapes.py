@@ -112,6 +112,13 @@ def check_pixels(size_hw: tuple[int, int]) -> None:
         raise BadInput(f"expected a mask of at most {limit:,} pixels, got {size_hw} (h, w)")
 
 
+def confidence_of(annotation: Annotation) -> float | None:
+    """The one score for programs that know one: the probability, if there is one."""
+    found = scores_of(annotation)
+    names = ("probability", "predicted_iou", "score", "stability_score")
+    return next((float(found[name]) for name in names if name in found), None)
+
+
 def scores_of(annotation: Annotation) -> dict[str, float]:
     own = annotation.fields
     found = {name: own[name] for name in SCORES if isinstance(own.get(name), int | float)}
