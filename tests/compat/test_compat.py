@@ -41,7 +41,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def ours(network: Any, photo: np.ndarray) -> SamPredictor:
-    predictor = SamPredictor(Sam(network))
+    predictor = SamPredictor(Sam.of(network))
     predictor.set_image(photo)
     return predictor
 
@@ -116,7 +116,7 @@ def test_the_embedding_is_the_published_one(ours: SamPredictor, theirs: Any) -> 
 
 def test_a_model_is_called_with_a_batch_of_images(network: Any, photo: np.ndarray) -> None:
     answers = []
-    for model in (Sam(network), published_tiny_sam(network)):
+    for model in (Sam.of(network), published_tiny_sam(network)):
         transform = ResizeLongestSide(model.image_encoder.img_size)
         image = torch.from_numpy(transform.apply_image(photo).copy()).permute(2, 0, 1).float()
         size = photo.shape[:2]
@@ -140,7 +140,7 @@ def test_coordinates_are_moved_as_published() -> None:
 
 
 def test_without_an_image_nothing_is_predicted(network: Any) -> None:
-    predictor = SamPredictor(Sam(network))
+    predictor = SamPredictor(Sam.of(network))
     assert predictor.features is None and not predictor.is_image_set
     with pytest.raises(RuntimeError, match="set_image"):
         predictor.predict(**PROMPTS["box"])
