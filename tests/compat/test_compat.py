@@ -15,6 +15,7 @@ from sam_references import published, published_tiny_sam, tiny_sam
 
 from anymask.compat import ResizeLongestSide, Sam, SamPredictor, sam_model_registry
 from anymask.errors import WeightsError
+from anymask.networks.presets import build
 
 POINTS, LABELS = np.array([[40, 30], [100, 60]]), np.array([1, 0])
 BOX = np.array([25, 15, 85, 70])
@@ -148,7 +149,7 @@ def test_without_an_image_nothing_is_predicted(network: Any) -> None:
 
 @pytest.mark.slow
 def test_the_registry_loads_published_files(tmp_path: Path, photo: np.ndarray) -> None:
-    model = sam_model_registry["vit_t"]()
+    model = Sam.of(build("mobile_sam")).eval()
     torch.save(model.state_dict(), tmp_path / "mobile_sam.pt")
     again = sam_model_registry["vit_t"](checkpoint=tmp_path / "mobile_sam.pt").to(device="cpu")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))

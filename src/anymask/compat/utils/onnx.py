@@ -97,12 +97,27 @@ class SamOnnxModel(nn.Module):
     def resize_longest_image_size(input_image_size: Tensor, longest_side: int) -> Tensor:
         """Height and width in the model frame."""
         size = input_image_size.to(torch.float32)
-        return (size * longest_side / size.max() + 0.5).floor().to(torch.int64)
+        longest = torch.maximum(size[0], size[1])  # not `max()`, which old operator sets write otherwise
+        return (size * longest_side / longest + 0.5).floor().to(torch.int64)
 
     def mask_postprocessing(self, masks: Tensor, orig_im_size: Tensor) -> Tensor:
-        """Low-resolution logits of the padded square to those of the image."""
-        square = F.interpolate(masks, (self.img_size, self.img_size), mode="bilinear", align_corners=False)
-        height, width = self.resize_longest_image_size(orig_im_size, self.img_size)
-        cut = square[..., :height, :width]
-        size = orig_im_size.to(torch.int64)
-        return F.interpolate(cut, (size[0], size[1]), mode="bilinear", align_corners=False)  # type: ignore[arg-type]
+        """Low-resolution logits of the padded square to those of the image.
+
+        The size of the image is an input of the graph. Only the count of rows and columns may depend on it, or
+        the exporters give up: so the padding is not cut off but left out of the weights.
+        """
+        side = self.img_size
+        square = F.interpolate(masks, (side, side), mode="bilinear", align_corners=False)
+        shown = self.resize_longest_image_size(orig_im_size, side).to(square)
+        rows_Hs, columns_Ws = (linear_weights(orig_im_size[axis], shown[axis], side) for axis in (0, 1))
+        enlarged: Tensor = rows_Hs @ square @ columns_Ws.T
+        return enlarged
+
+
+def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
+    """n x `side`: linear interpolation of the first `shown` of `side` values to n = `size` ones."""
+    n = size.to(torch.int64).item()
+    torch._check(n > 0)  # for the exporter, which knows no sizes
+    centres = (torch.arange(n, device=shown.device) + 0.5) * (shown / size) - 0.5
+    at = torch.minimum(centres.clamp(min=0), shown - 1)
+    return (1 - (at[:, None] - torch.arange(side, device=shown.device)).abs()).clamp(min=0)
