@@ -103,8 +103,8 @@ class SamOnnxModel(nn.Module):
     def mask_postprocessing(self, masks: Tensor, orig_im_size: Tensor) -> Tensor:
         """Low-resolution logits of the padded square to those of the image.
 
-        The size of the image is an input of the graph. Only the count of rows and columns may depend on it, or
-        the exporters give up: so the padding is not cut off but left out of the weights.
+        The size of the image is an input of the graph. Only the count of rows and columns may depend on it,
+        or exporters give up: so the padding is not cut off but left out of the weights.
         """
         side = self.img_size
         square = F.interpolate(masks, (side, side), mode="bilinear", align_corners=False)
