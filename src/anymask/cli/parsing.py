@@ -84,11 +84,23 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
 def read_mask(path: Path) -> np.ndarray:
     """A mask from an image file, bool H x W: inside is what is over half as bright as the brightest pixel.
 
-    So files of 0 and 1, of 0 and 255, and ones with compression noise all mean what they seem to.
+    So files of 0 and 1, of 0 and 255, and ones with compression noise all mean what they seem to. Clear
+    pixels are outside; of a cut-out, which has clear pixels and no black beside white, all others are inside.
     """
-    from anymask.images.reader import read_image
+    import numpy as np
 
-    brightness_HW = read_image(path).max(axis=2)
+    from anymask.images.reader import read_image, read_over_black
+
+    pixels_HW3 = read_image(path)
+    brightness_HW = pixels_HW3.max(axis=2)
+    black_HW3 = read_over_black(path)
+    clear_HW = (pixels_HW3[:, :, 0].astype(np.int16) - black_HW3[:, :, 0]) > 127  # 255 less the opacity
+    if clear_HW.any() and not clear_HW.all():
+        brightness_HW = np.where(clear_HW, 0, np.maximum(brightness_HW, 1))
+        opaque = pixels_HW3.max(axis=2)[~clear_HW]
+        dark, bright = opaque < 26, opaque > 229
+        if not (dark.any() and bright.any() and (dark | bright).mean() > 0.95):
+            return np.asarray(~clear_HW)
     if not brightness_HW.any():
         raise BadPrompt(f"--mask {path}: expected bright pixels inside the mask, got an all black image")
     inside: np.ndarray = brightness_HW > brightness_HW.max() / 2
