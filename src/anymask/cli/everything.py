@@ -13,7 +13,7 @@ import typer
 
 from anymask.cli.options import BackendName, ModelName
 from anymask.cli.parsing import parse_box, parse_setting
-from anymask.cli.reporting import complain, progress_line, say
+from anymask.cli.reporting import complain, progress_line, say, say_json
 
 if TYPE_CHECKING:
     from anymask.batch.annotate import RunProgress
@@ -33,6 +33,8 @@ Sources = Annotated[
 Out = Annotated[
     Path,
     typer.Option(
+        "--out",
+        "-o",
         metavar="DIR",
         help="One record per photo, a summary as JSON and HTML, overlays. A run that was stopped goes on "
         "when it is called again.",
@@ -131,7 +133,7 @@ def everything(
     if format_name is not None:
         _convert(out, done, format_name)
     hint = HINT if summary.masks and at_least is None and preset == "default" else ""
-    say(json.dumps(asdict(summary)) if as_json else f"{text(summary)}\n-> {out}{hint}")
+    say_json(json.dumps(asdict(summary))) if as_json else say(f"{text(summary)}\n-> {out}{hint}")
     if state.failed or missing:
         raise typer.Exit(1 if missing else min(failed.exit_code for failed in state.failed))
 

@@ -19,7 +19,9 @@ def export(
             metavar="NAME|WEIGHTS", help="A fetched model, a weights file, or the folder of a training run."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the ONNX files and the card.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the ONNX files and the card.")
+    ],
     half: Annotated[
         bool | None,
         typer.Option(

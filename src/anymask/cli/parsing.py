@@ -74,6 +74,8 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
         raise BadPrompt("what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE")
     if len(parsed_boxes) > 1 and (parsed or mask_path):
         raise BadPrompt(f"points and a mask go with one box at most, got {len(parsed_boxes)} boxes")
+    if parsed and not (parsed_boxes or mask_path or any(p.label for p in parsed)):
+        raise BadPrompt("all points are outside of what is meant (-): give one inside, a box or a mask too")
     mask = None if mask_path is None else read_mask(mask_path)
     xy = [(p.x, p.y) for p in parsed] or None
     labels = [p.label for p in parsed] or None
