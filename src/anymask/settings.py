@@ -34,7 +34,9 @@ class Settings(BaseSettings):
 def unknown_settings() -> list[str]:
     """Variables of the environment that are called like settings and are none."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {f"{PREFIX}DEBUG"}
-    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
 
 
 @lru_cache(maxsize=1)

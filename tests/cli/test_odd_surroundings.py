@@ -1,4 +1,4 @@
-"""Where programs hang or lose what they made: odd files, closed streams, names of any bytes, standard input."""
+"""Where programs hang or lose what they made: odd files, closed streams, any name, standard input."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def odd(tmp_path: Path) -> Path:
     return folder
 
 
-def ended(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+def ended(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "anymask", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
@@ -72,9 +72,14 @@ def test_a_folder_of_pipes_sockets_dotfiles_and_loops_of_links_is_a_line(verb: s
     assert done.stderr.startswith("anymask: ") or done.returncode == 0, (done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders")
-@pytest.mark.parametrize("verb", ["segment", "everything", "evaluate boxes", "convert auto", "models convert", "export"])
-@pytest.mark.parametrize("name", ["pipe.png", "pipe.json", "pipe.tar", "socket.png", "itself.json", "device.png"])
+@pytest.mark.parametrize(
+    "verb", ["segment", "everything", "evaluate boxes", "convert auto", "models convert", "export"]
+)
+@pytest.mark.parametrize(
+    "name", ["pipe.png", "pipe.json", "pipe.tar", "socket.png", "itself.json", "device.png"]
+)
 def test_a_pipe_a_socket_or_a_loop_alone_is_a_line(verb: str, name: str, odd: Path) -> None:
     done = ended([one.format(odd / name) for one in VERBS[verb]])
     assert done.returncode in (1, 2)
@@ -84,7 +89,9 @@ def test_a_pipe_a_socket_or_a_loop_alone_is_a_line(verb: str, name: str, odd: Pa
 def test_closed_streams_lose_nothing_that_is_written(photo: Path) -> None:
     shell = f"{sys.executable} -m anymask segment {photo} --point 5,5 --out"
     for number, closed in enumerate((">&-", "2>&-", "<&-", ">&- 2>&- <&-")):
-        done = subprocess.run(f"{shell} {number} {closed}", shell=True, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            f"{shell} {number} {closed}", shell=True, capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert sorted(os.listdir(str(number))) == ["photo.json", "photo.mask.png", "photo.overlay.png"]
     done = subprocess.run(f"{shell} json --json >&-", shell=True, capture_output=True, text=True, check=False)
@@ -92,7 +99,9 @@ def test_closed_streams_lose_nothing_that_is_written(photo: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
-def test_json_is_valid_in_every_encoding(encoding: str, start: Start, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_is_valid_in_every_encoding(
+    encoding: str, start: Start, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     named = photo.rename(photo.with_name("café 🦊.png"))
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     done = start("segment", named, "--point", "5,5", "--json")
@@ -109,7 +118,9 @@ def test_names_of_any_length_are_done_in_any_locale(
     for variable, value in (("LC_ALL", locale), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
         monkeypatch.setenv(variable, value)
     for verb in ("segment", "everything"):
-        done = start(*(one.format(named.parent) if verb == "everything" else one.format(named) for one in VERBS[verb]))
+        done = start(
+            *(one.format(named.parent) if verb == "everything" else one.format(named) for one in VERBS[verb])
+        )
         assert done.returncode == 0, done.stderr
         (record,) = (p for p in Path("made").glob("*.json") if p.name not in ("run.json", "summary.json"))
         assert json.loads(record.read_bytes())["image"]["file_name"] == named.name
@@ -133,7 +144,10 @@ def test_a_photo_is_taken_from_standard_input(name: str, photo: Path) -> None:
         if arguments[0] == "segment":
             assert json.loads(done.stdout)["image"]["file_name"] == "stdin"
     done = subprocess.run(
-        [sys.executable, "-m", "anymask", "segment", name, "--point", "5,5"], input=b"", capture_output=True, check=False
+        [sys.executable, "-m", "anymask", "segment", name, "--point", "5,5"],
+        input=b"",
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 1 and b"empty file" in done.stderr
 
@@ -150,7 +164,9 @@ def test_a_box_outside_all_photos_is_a_wrong_call(run: Run, photo: Path) -> None
     assert result.exit_code == 2, result.stderr
 
 
-def test_a_run_goes_on_with_overlays_or_without_however_many_photos_there_are(run: Run, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_overlays_or_without_however_many_photos_there_are(
+    run: Run, tmp_path: Path
+) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for count in (2, 52):
@@ -169,7 +185,9 @@ def test_debug_may_stand_after_the_verb(start: Start) -> None:
 def test_a_setting_that_nobody_knows_is_told(run: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANYMASK_OFLINE", "1")
     result = run("segment", photo, "--point", "5,5")
-    assert complaints(result) == ["anymask: ANYMASK_OFLINE is set, and there is no such setting; see docs/settings.md"]
+    assert complaints(result) == [
+        "anymask: ANYMASK_OFLINE is set, and there is no such setting; see docs/settings.md"
+    ]
 
 
 def test_points_that_are_all_outside_are_refused(run: Run, photo: Path) -> None:

@@ -147,7 +147,8 @@ def test_a_file_without_any_value_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "tag"), [(-9999, "-9999"), (-3.4028235e38, ""), (np.nan, "nan"), (-np.inf, ""), (5e4, "50000")]
+    ("missing", "tag"),
+    [(-9999, "-9999"), (-3.4028235e38, ""), (np.nan, "nan"), (-np.inf, ""), (5e4, "50000")],
 )
 def test_pixels_without_a_value_do_not_count_to_the_range_and_are_black(missing: float, tag: str) -> None:
     heights = np.linspace(-300.0, 4000.0, 64, dtype=np.float32).reshape(8, 8)
@@ -442,5 +443,7 @@ def test_a_camera_raw_with_nothing_but_a_thumbnail_is_refused() -> None:
         writer.write(corners()[::4, ::4].copy(), subifds=1, subfiletype=1, photometric="rgb")
         writer.write(corners()[:, :, 0].astype(np.uint16), photometric="cfa")
     for read in (read_image, image_size):
-        with pytest.raises(BadImage, match="a camera raw: expected it developed, .* only a picture of 10 x 6"):
+        with pytest.raises(
+            BadImage, match="a camera raw: expected it developed, .* only a picture of 10 x 6"
+        ):
             read(file.getvalue())

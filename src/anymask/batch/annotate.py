@@ -1,7 +1,8 @@
 """annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
 Of each photo the overlay is written first, the record last, each whole or not at all. A photo with a record
-of its pixels is done: what is found at its key was made of this file as it is, or else is compared. So a run that was killed is resumed by running it again, and leaves the same bytes as any other.
+of its pixels is done: one that was made of this file as it is, or else one that holds their hash. So a run that
+was killed is resumed by running it again, and leaves the same bytes as any other.
 """
 
 from __future__ import annotations
@@ -199,7 +200,9 @@ class Annotator:
         if self._config.overlays:
             drawn = path.with_name(f"{path.stem}{OVERLAY_SUFFIX}")
             if os.path.realpath(drawn) in self._inputs:
-                raise BadInput(f"{drawn} is a photo of this call and is not overwritten: choose another folder")
+                raise BadInput(
+                    f"{drawn} is a photo of this call and is not overwritten: choose another folder"
+                )
             picture, buffer = everything_overlay(pixels_HW3, [one.mask for one in found.masks]), io.BytesIO()
             picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
             write_atomically(drawn, buffer.getvalue())

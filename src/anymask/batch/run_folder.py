@@ -6,7 +6,7 @@
     OUT/.photos.jsonl       of which file each record was made: path, size and time
     OUT/.lock               held while a run is at work
 
-Nothing in the files that are not hidden depends on when, in which order or in how many pieces the run was done.
+Nothing in the files that are not hidden depends on when, in which order or in how many pieces it was done.
 """
 
 from __future__ import annotations

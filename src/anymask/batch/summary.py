@@ -36,8 +36,8 @@ PAGE = Path(__file__).with_suffix(".html")
 class Summary:
     """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
     `masks_each`: mean, median, min and max masks of a photo. `areas`: masks by their fraction of it.
-    `filtered_by`: proposals that were dropped, by filter. `others`: records of photos that were not asked for,
-    from an earlier call or because the photo is gone.
+    `filtered_by`: proposals that were dropped, by filter. `others`: records of photos that
+    were not asked for, from an earlier call or because the photo is gone.
     """
 
     photos: int
@@ -81,7 +81,9 @@ def _others(folder: Path, photos: Sequence[Photo]) -> int:
     known = {record_path(folder, photo.key) for photo in photos}
     known |= {folder / MANIFEST, folder / "summary.json"}
     found = (p for p in folder.rglob("*.json") if p not in known and not p.name.startswith("."))
-    return sum(p.relative_to(folder).parts[0] not in FORMAT_FOLDERS and read_record(p) is not None for p in found)
+    return sum(
+        p.relative_to(folder).parts[0] not in FORMAT_FOLDERS and read_record(p) is not None for p in found
+    )
 
 
 def text(summary: Summary) -> str:
@@ -98,9 +100,7 @@ def text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def write_summary(
-    folder: Path, photos: Sequence[Photo], total: int | None = None, *, title: str
-) -> Summary:
+def write_summary(folder: Path, photos: Sequence[Photo], total: int | None = None, *, title: str) -> Summary:
     """`summary.json` and `summary.html` in the folder. Raises StorageError."""
     summary = summarise(folder, photos, total)
     write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())

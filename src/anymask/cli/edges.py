@@ -9,11 +9,14 @@ import typer
 
 from anymask.cli.options import BackendName, EdgeRefine, ModelName
 from anymask.cli.reporting import Failures, say
-from anymask.cli.segment import DEFAULT_FOLDER, PhotoPaths, output_names, photo_source
+from anymask.cli.segment import DEFAULT_FOLDER, PhotoPaths, output_names
+from anymask.cli.stdin import photo_source
 
 EdgeFolder = Annotated[
     Path,
-    typer.Option("--out", "-o", metavar="DIR", help="Folder for NAME.edges.png; files of an earlier run are replaced."),
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder for NAME.edges.png; files of an earlier run are replaced."
+    ),
 ]
 
 

@@ -129,7 +129,9 @@ def everything(
     _complain(state)
     bad = {failed.photo.key for failed in state.failed}
     done = [photo for photo in photos if photo.key not in bad]  # a record that is there is of another photo
-    summary = write_summary(out, done, len(photos), title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
+    summary = write_summary(
+        out, done, len(photos), title=f"Everything in {', '.join(p.name for p in sources)[:80]}"
+    )
     if format_name is not None:
         _convert(out, done, format_name)
     hint = HINT if summary.masks and at_least is None and preset == "default" else ""

@@ -118,7 +118,10 @@ def convert(
     ] = "auto",
 ) -> None:
     """Convert a .pth file to safetensors (needs extra torch)."""
+    from anymask.files import check_regular
+
     with needs_extra("torch"):
         from anymask.hub.weights import convert_checkpoint
+    check_regular(weights)
     target = out or weights.with_suffix(".safetensors")
     say(f"{target}\n{convert_checkpoint(weights, target, network)}")

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.api import EncodedImage, Model
-from anymask.cli.segment import is_stdin, photo_source
+from anymask.cli.stdin import is_stdin, photo_source
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
 from anymask.data.record_json import annotation_fields, image_fields, record_json

@@ -10,6 +10,7 @@ import typer
 
 from anymask.cli.options import BackendName, ModelName, Refine
 from anymask.cli.reporting import Failures, say, say_json
+from anymask.cli.stdin import is_stdin
 
 # \b keeps the lines as they are.
 EXAMPLES = """\b
@@ -17,7 +18,6 @@ anymask segment photo.jpg --point 480,300
 anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
 anymask segment *.jpg --point 480,300 --candidates
 """
-MAX_STDIN_BYTES = 1 << 30
 DEFAULT_FOLDER = Path("anymask-out")
 
 
@@ -99,35 +99,13 @@ def segment(
     failures.leave_if_any()
 
 
-def is_stdin(path: Path) -> bool:
-    return str(path) in ("-", "/dev/stdin", "/dev/fd/0")
-
-
-def photo_source(path: Path) -> Path | bytes:
-    """What `read_image` takes: the path, or the bytes of standard input. Raises BadImage."""
-    if not is_stdin(path):
-        return path
-    import sys
-
-    from anymask.errors import BadImage, mapped
-
-    stream = getattr(sys.stdin, "buffer", None)
-    if stream is None or sys.stdin.isatty():
-        raise BadImage("standard input: expected a photo from a pipe or a file, got none")
-    with mapped((OSError, ValueError), BadImage, "standard input cannot be read"):
-        content: bytes = stream.read(MAX_STDIN_BYTES + 1)
-    if len(content) > MAX_STDIN_BYTES:
-        raise BadImage(f"standard input: expected a photo of at most {MAX_STDIN_BYTES:,} bytes, got more")
-    return content
-
-
 def output_names(paths: Sequence[Path]) -> list[str]:
     """The stem of each photo, if long cut; of photos with the same stem, all but the first get a number."""
-    from anymask.files import short_name
+    from anymask.files import short_file_name
 
     names: list[str] = []
     for path in paths:
-        stem, number = "stdin" if is_stdin(path) else short_name(path.stem) or "photo", 1
+        stem, number = "stdin" if is_stdin(path) else short_file_name(path.stem) or "photo", 1
         name = stem
         while name in names:
             number += 1

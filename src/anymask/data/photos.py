@@ -61,8 +61,9 @@ def open_photos(
             photos.setdefault((os.path.realpath(blob.path), name), Photo("", name, blob))
     if errors and not photos:
         raise errors[0]
-    for error in errors:
-        failed(error)  # type: ignore[misc]
+    if failed is not None:
+        for one in errors:
+            failed(one)
     return _with_keys(list(photos.values()))
 
 
@@ -85,9 +86,10 @@ def _is_output(path: Path, out: str) -> bool:
         return False
     if first in FORMAT_FOLDERS and os.path.exists(os.path.join(out, "run.json")):
         return True
-    return path.name.endswith(OVERLAY_SUFFIX) and path.with_name(
-        path.name.removesuffix(OVERLAY_SUFFIX) + ".json"
-    ).exists()
+    return (
+        path.name.endswith(OVERLAY_SUFFIX)
+        and path.with_name(path.name.removesuffix(OVERLAY_SUFFIX) + ".json").exists()
+    )
 
 
 def _photos_of(path: Path, without: Path | None) -> Iterator[tuple[str, Blob]]:
@@ -142,4 +144,3 @@ class UniqueKeys:
             key = f"{wanted}-{number}"
         self._taken.add(key.casefold())
         return key
-

@@ -22,7 +22,7 @@ import numpy as np
 from anymask.core.resample import Pixels, strips
 from anymask.errors import BadImage, BadInput, mapped
 from anymask.files import check_regular
-from anymask.images.pixels import composited, rgb_from_measurements, rgb_from_array
+from anymask.images.pixels import composited, rgb_from_array, rgb_from_measurements
 from anymask.images.tiff import NODATA_TAG, full_page, nodata_of, read_unusual_tiff, tiff_size
 
 if TYPE_CHECKING:
@@ -264,9 +264,7 @@ def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
     return stored[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
 
 
-def _fill(
-    stored_HW3: Pixels, image: Image.Image, name: str, nodata: float | None, backdrop: int
-) -> None:
+def _fill(stored_HW3: Pixels, image: Image.Image, name: str, nodata: float | None, backdrop: int) -> None:
     """Writes the pixels of a loaded image into `stored_HW3`."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         stored_HW3[...] = rgb_from_measurements(np.asarray(image), name, nodata)

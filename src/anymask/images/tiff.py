@@ -1,5 +1,6 @@
-"""TIFF: which page is the photo, how large it is; and the kinds that Pillow does not know: float colours, many
-bits, many bands. Those need the `tiff` extra.
+"""TIFF: which page is the photo, how large it is; and the kinds that Pillow does not know.
+
+Those (float colours, many bits, many bands) need the `tiff` extra.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def tiff_size(file: IO[bytes], name: str) -> tuple[int, int]:
 
 
 def full_page(file: IO[bytes], name: str) -> tuple[IO[bytes], int]:
-    """The file, beginning with the page that is read, and the orientation of that page. Where the first page is a
-    thumbnail (DNG, other camera files) it is the largest page.
+    """The file, beginning with the page that is read, and the orientation of that page.
+
+    Where the first page is a thumbnail (DNG, other camera files) it is the largest page.
 
     Raises BadImage for a camera raw without a picture of about its size.
     """
@@ -128,7 +130,7 @@ def _page(offset: int, tags: Any) -> Page:
 
 
 def read_unusual_tiff(file: IO[bytes], name: str, limit: int) -> Pixels:
-    """The first page, H x W x 3 uint8, as it is stored. Raises BadImage, also when the extra is not installed."""
+    """The first page, H x W x 3 uint8, as it is stored. Raises BadImage, also without the extra."""
     try:
         from tifffile import TiffFile
     except ImportError:
