@@ -1,8 +1,8 @@
 """annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
-Of each photo the overlay is written first, the record last, each whole or not at all. A photo is done when its
-record was made of this file as it is, or holds the hash of its pixels. So a run that was killed is resumed by
-running it again, and leaves the same bytes as any other.
+Of each photo the overlay is written first, the record last, each whole or not at all. A photo is done when
+its record was made of this file as it is, or holds the hash of its pixels. So a run that was killed is resumed
+by running it again, and leaves the same bytes as any other.
 """
 
 from __future__ import annotations
