@@ -1,7 +1,7 @@
 """annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
 Of each photo the overlay is written first, the record last, each whole or not at all. A photo is done when
-its record was made of this file as it is, or holds the hash of its pixels. So a run that was killed is resumed
+its record was made of this file as it is, or holds the hash of its pixels. So a killed run is resumed
 by running it again, and leaves the same bytes as any other.
 """
 
