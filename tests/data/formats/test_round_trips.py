@@ -176,7 +176,7 @@ def test_what_is_ignored_and_crowds_come_back(tmp_path: Path) -> None:
     mask, other = block((6, 7), slice(0, 2), slice(0, 7)), block((6, 7), slice(4, 6), slice(0, 7))
     crowd = {"id": 9, "segmentation": Mask.from_array(other).rle, "category": "c0", "bbox": [0, 4, 7, 2]}
     with_crowd = record(tmp_path / "src", "k", [mask], (6, 7), crowd=[crowd])
-    for name in ("sa1b", "coco", "coco-polygon"):
+    for name in ("sa1b", "coco", "coco-polygon", "coco-cvat"):
         (back,) = there_and_back([with_crowd], tmp_path / f"crowd-{name}", name)
         assert masks_of(back) == [Mask.from_array(mask)]
         assert [one.mask for one in back.crowd] == [Mask.from_array(other)]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anymask.data.formats.cityscapes import CITYSCAPES
-from anymask.data.formats.coco import COCO, COCO_POLYGON
+from anymask.data.formats.coco import COCO, COCO_CVAT, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
 from anymask.data.formats.cvat import CVAT
 from anymask.data.formats.datumaro import DATUMARO
@@ -34,8 +34,8 @@ __all__ = [
 FORMATS = {
     one.name: one
     for one in (
-        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, CITYSCAPES,
-        GEOJSON, WEBDATASET, PARQUET,
+        SA1B, COCO, COCO_POLYGON, COCO_CVAT, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO,
+        CITYSCAPES, GEOJSON, WEBDATASET, PARQUET,
     )
 }  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
