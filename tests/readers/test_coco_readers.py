@@ -81,3 +81,28 @@ def test_supervision_reads_every_mask(written: Path) -> None:
     ((_, _, found),) = data
     ours = [mask.to_array() for mask in masks_of_a_photo()]
     assert [bool((a == b).all()) for a, b in zip(found.mask, ours, strict=True)] == [True] * len(ours)
+
+
+def test_datumaro_and_we_read_the_same_segments(tmp_path: Path) -> None:
+    datumaro = reader("datumaro")
+    apart = [np.zeros(SIZE_HW, bool) for _ in range(3)]
+    apart[0][2:9, 3:12] = apart[1][12:20, 5:9] = apart[2][15:23, 20:30] = True
+    apart[0][4:6, 5:8] = False  # a hole
+    Image.new("RGB", SIZE_HW[::-1]).save(tmp_path / "a.png")
+    annotations = [annotation_of(n, Mask.from_array(mask), "thing") for n, mask in enumerate(apart, 1)]
+    image = {"image_id": 1, "height": SIZE_HW[0], "width": SIZE_HW[1], "file_name": "a.png"}
+    record = Record("a", {"image": image, "annotations": annotations}, Blob(tmp_path / "a.png"))
+    formats.write(
+        formats.Contents([record], 1),
+        tmp_path / "dst",
+        formats.Notes(),
+        format_name="panoptic",
+        photos="copy",
+    )
+    (item,) = datumaro.Dataset.import_from(str(tmp_path / "dst"), "coco_panoptic")
+    assert [bool((a == b).all()) for a, b in zip(arrays_of(item), apart, strict=True)] == [True] * 3
+    data = datumaro.Dataset.import_from(str(tmp_path / "dst"), "coco_panoptic")
+    data.export(str(tmp_path / "theirs"), "coco_panoptic", save_media=True)
+    (back,) = formats.read(tmp_path / "theirs", formats.Notes(), format_name="panoptic").records
+    assert [one.mask for one in back.annotations] == [Mask.from_array(one) for one in apart]
+    assert back.blob.exists

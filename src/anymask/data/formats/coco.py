@@ -18,7 +18,15 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from anymask.data.formats.coco_files import CocoFile, PhotoFinder, find_files, id_of, read_file
+from anymask.data.formats.coco_files import (
+    CocoFile,
+    PhotoFinder,
+    category_names,
+    find_files,
+    id_of,
+    own_ids,
+    read_file,
+)  # fmt: skip
 from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, checked, stated_size
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import COCO_KEYS, FormatClues, encoded, objects_in
@@ -48,8 +56,10 @@ def _read_file(file: CocoFile, notes: Notes, photo_folder: Path | None, draw: bo
     images, annotations, categories = (
         objects_in(coco.get(key) or [], key, f"{where}: ") for key in ("images", "annotations", "categories")
     )
-    names = _names(categories, where, notes)
-    images = _own_ids(images, where, notes)
+    if any("segments_info" in one for one in annotations):
+        raise BadInput(f"{where} is COCO panoptic: read it with --from panoptic")
+    names = category_names(categories, where, notes)
+    images = own_ids(images, where, notes)
     by_image: dict[Any, list[Fields]] = {}
     for one in annotations:
         by_image.setdefault(id_of(one.get("image_id")), []).append(one)
@@ -67,37 +77,6 @@ def _read_file(file: CocoFile, notes: Notes, photo_folder: Path | None, draw: bo
     items = [(f"{where}, photo {str(one.get('file_name', one.get('id')))[:200]}", one) for one in images]
     declared = {name: number for number, name in names.items() if isinstance(number, int)}
     return Contents(notes.each(items, reader.record), len(items), declared)
-
-
-def _names(categories: Sequence[Fields], where: Path, notes: Notes) -> dict[int | str, str]:
-    """Of the categories, by number; two of one name stay one."""
-    found: dict[int | str, str] = {}
-    for one in categories:
-        number = id_of(one.get("id"))
-        if number is None:
-            notes.changed("categories without an id passed over", str(where))
-        elif one.get("name") in (None, ""):
-            notes.changed("categories without a name called by their number", str(where))
-            found[number] = str(number)
-        else:
-            if number in found:
-                notes.changed("categories whose id another has too: the last is kept", str(where))
-            found[number] = str(one["name"])
-    alike = len(found) - len(set(found.values()))
-    notes.changed("categories of the same name taken as one", str(where), alike)
-    return found
-
-
-def _own_ids(images: Sequence[Fields], where: Path, notes: Notes) -> list[Fields]:
-    """Of photos with the same id the last, as the COCO tools have it: its annotations are for one photo."""
-    last = {id_of(one.get("id")): place for place, one in enumerate(images)}
-    kept = [
-        one
-        for place, one in enumerate(images)
-        if (number := id_of(one.get("id"))) is None or last[number] == place
-    ]
-    notes.changed("photos whose id a later one has too passed over", str(where), len(images) - len(kept))
-    return kept
 
 
 def _all_crowd(annotations: Sequence[Fields]) -> bool:

@@ -85,6 +85,37 @@ def id_of(value: Any) -> int | str | None:
     return value if isinstance(value, int) else None
 
 
+def category_names(categories: Sequence[Fields], where: Path, notes: Notes) -> dict[int | str, str]:
+    """Of the categories, by number; two of one name stay one."""
+    found: dict[int | str, str] = {}
+    for one in categories:
+        number = id_of(one.get("id"))
+        if number is None:
+            notes.changed("categories without an id passed over", str(where))
+        elif one.get("name") in (None, ""):
+            notes.changed("categories without a name called by their number", str(where))
+            found[number] = str(number)
+        else:
+            if number in found:
+                notes.changed("categories whose id another has too: the last is kept", str(where))
+            found[number] = str(one["name"])
+    alike = len(found) - len(set(found.values()))
+    notes.changed("categories of the same name taken as one", str(where), alike)
+    return found
+
+
+def own_ids(images: Sequence[Fields], where: Path, notes: Notes) -> list[Fields]:
+    """Of photos with the same id the last, as the COCO tools have it: its annotations are for one photo."""
+    last = {id_of(one.get("id")): place for place, one in enumerate(images)}
+    kept = [
+        one
+        for place, one in enumerate(images)
+        if (number := id_of(one.get("id"))) is None or last[number] == place
+    ]
+    notes.changed("photos whose id a later one has too passed over", str(where), len(images) - len(kept))
+    return kept
+
+
 class PhotoFinder:
     """Where the photos of a file are: where it says, else by their last name, for one photo each."""
 
