@@ -56,6 +56,7 @@ BY_COLOUR = "palette PNGs whose colours are in another order than in labelmap.tx
 BY_INDEX = "palette PNGs with colours that labelmap.txt does not have, read by index"
 OTHER_SIZE = "XML files that give another size than the PNG files"
 ESCAPED_NAMES = "names of classes written to labelmap.txt with %XX for what a line of it cannot hold"
+UNNAMED = Classes({}, COLOURS)  # where the list cannot be read
 Named = tuple[tuple[str, str], Mapping[str, Blob]]  # folder and name, files by the name of their folder
 ROOT = re.compile(rb"<annotation[\s>]")
 NO_ROOT = re.compile(rb"<(annotations|imagesize)[\s>]")  # of CVAT, of LabelMe when it was a web page
@@ -99,7 +100,7 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     if not found:
         raise BadInput(f"expected PNG files in {OBJECTS} or {CLASSES}, or XML files, in {path}, found none")
     near = files if path.is_dir() or path.suffix.lower() == ".tar" else list_files(path.parent)
-    place = _place(files, near, photo_folder)
+    place = _place(files, near, photo_folder, notes)
     items = [(str(next(iter(own.values())).path), (named, own)) for named, own in found.items()]
     lists = [place.classes_at(root) for root in dict.fromkeys(root for root, _ in found)]
     drawn = any(own.keys() - {SHEETS.lower()} for own in found.values())
@@ -108,7 +109,9 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     return Contents(notes.each(items, partial(_record, place=place, notes=notes)), len(items), numbers)
 
 
-def _place(files: Mapping[str, Blob], near: Mapping[str, Blob], photo_folder: Path | None) -> _Place:
+def _place(
+    files: Mapping[str, Blob], near: Mapping[str, Blob], photo_folder: Path | None, notes: Notes
+) -> _Place:
     photos = photos_by_stem({name: blob for name, blob in near.items() if not LABEL_FILE.match(name)})
     if photo_folder is not None:
         elsewhere = photos_by_stem(list_files(photo_folder))
@@ -123,7 +126,12 @@ def _place(files: Mapping[str, Blob], near: Mapping[str, Blob], photo_folder: Pa
             lists.setdefault(f"{folder}/" if folder else "", {})[last.lower()] = blob
     if len(lists) == 2 and "" not in lists:
         lists[""] = next(own for root, own in lists.items() if root != "/")
-    return _Place(photos, by_last_name, {root: classes_of(own) for root, own in lists.items()})
+    classes = {}
+    for root, own in lists.items():
+        classes[root] = UNNAMED
+        with notes.catching(", ".join(str(blob.path) for blob in own.values())):
+            classes[root] = classes_of(own)
+    return _Place(photos, by_last_name, classes)
 
 
 def _record(named: Named, place: _Place, notes: Notes) -> Record:
