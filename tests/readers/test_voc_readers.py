@@ -30,7 +30,9 @@ def test_supervision_sees_every_object_with_its_box_and_class(tmp_path: Path) ->
     supervision = reader("supervision")
     masks = apart()
     path = written(tmp_path, "voc", drawn_records(tmp_path / "src", masks))
-    dataset = supervision.DetectionDataset.from_pascal_voc(str(path / "JPEGImages"), str(path / "Annotations"))
+    dataset = supervision.DetectionDataset.from_pascal_voc(
+        str(path / "JPEGImages"), str(path / "Annotations")
+    )
     assert len(dataset) == 2
     for _, _, found in dataset:
         assert [dataset.classes[n] for n in found.class_id] == [*(f"c{n}" for n in range(len(masks))), "box"]
@@ -85,7 +87,9 @@ def test_datumaro_takes_names_that_a_line_cannot_hold(tmp_path: Path) -> None:
     datumaro = reader("datumaro")
     records = drawn_records(tmp_path / "src", apart()[:4], box=False)
     for one in records:
-        for annotation, name in zip(one.fields["annotations"], ("#1 bolt", "a:b", " c", "background"), strict=True):
+        for annotation, name in zip(
+            one.fields["annotations"], ("#1 bolt", "a:b", " c", "background"), strict=True
+        ):
             annotation["category"] = name
     dataset = datumaro.Dataset.import_from(str(written(tmp_path, "voc", records)), "voc_segmentation")
     names = [one.name for one in dataset.categories()[datumaro.AnnotationType.label]]
@@ -101,7 +105,9 @@ def test_what_datumaro_writes(kind: str, label_map: str, tmp_path: Path) -> None
     records = drawn_records(tmp_path / "src", masks, box=False)
     if label_map == "voc":
         for one in records:
-            for annotation, name in zip(one.fields["annotations"], ("cat", "dog", "cow", "car", "bus"), strict=False):
+            for annotation, name in zip(
+                one.fields["annotations"], ("cat", "dog", "cow", "car", "bus"), strict=False
+            ):
                 annotation["category"] = name
     dataset = datumaro.Dataset.import_from(str(written(tmp_path, "datumaro", records)), "datumaro")
     dataset.export(str(tmp_path / "theirs"), kind, save_media=True, label_map=label_map)

@@ -43,7 +43,12 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="DST", help="A new or empty folder.")],
     to: Annotated[str, typer.Option(metavar=NAMES, help="The format to write.")],
     from_: Annotated[
-        str, typer.Option("--from", metavar=f"auto|{READ}", help="The format to read; auto looks, and asks where it may be several.")
+        str,
+        typer.Option(
+            "--from",
+            metavar=f"auto|{READ}",
+            help="The format to read; auto looks, and asks if unsure.",
+        ),
     ] = "auto",
     images: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Which format a data set has: that of everything written here, of what programs write; asked for where it is open."""
+"""Which format a data set has: that of everything written here, of what programs write; asked for if open."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def lay(folder: Path, files: dict[str, str]) -> Path:
     [
         ({"coco.json": COCO, "a.json": LABELME}, "coco or labelme"),
         ({"c.json": COCO, "labels/a.txt": LINE, "images/a.png": ""}, "coco or yolo"),
-        ({"c.json": COCO, "b.json": LABELME, "labels/a.txt": LINE, "images/a.png": ""}, "coco or labelme or yolo"),
+        (
+            {"c.json": COCO, "b.json": LABELME, "labels/a.txt": LINE, "images/a.png": ""},
+            "coco or labelme or yolo",
+        ),
         ({"a.json": RECORD, "coco/annotations.json": COCO}, "coco or sa1b"),
         ({"a.png": "", "a.xml": SHEET, "a.json": LABELME}, "voc or labelme"),
         ({"a.png": "", "a.xml": SHEET, "a.txt": LINE}, "voc or yolo"),

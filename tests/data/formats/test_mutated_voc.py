@@ -1,5 +1,5 @@
-"""Files of VOC, SA-1B and label maps with bytes changed: a record or one clear line, never an internal error, and
-never the other photo lost.
+"""Files of VOC, SA-1B and label maps with bytes changed: a record or one clear line, never an internal error,
+and never the other photo lost.
 """
 
 from __future__ import annotations

@@ -6,16 +6,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from format_samples import png, record
+
 from anymask.batch import run_folder
 from anymask.batch.summary import Summary
 from anymask.data import formats
 from anymask.data.formats import sa1b
 from anymask.data.photos import Photo
 from anymask.data.record import Blob
-
-import numpy as np
 
 MASK = np.eye(6, 9, dtype=bool)
 
@@ -42,7 +42,9 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("to", ["coco", "yolo", "voc", "labelme"])
-def test_the_photos_of_a_run_are_found_and_what_is_written_is_read_back(run: Path, to: str, tmp_path: Path) -> None:
+def test_the_photos_of_a_run_are_found_and_what_is_written_is_read_back(
+    run: Path, to: str, tmp_path: Path
+) -> None:
     assert formats.detect(run).name == "sa1b"
     notes = formats.Notes()
     contents = formats.read(run, notes)
@@ -59,7 +61,10 @@ def test_a_photo_in_the_folder_that_is_given_comes_first(run: Path, tmp_path: Pa
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "a.png").write_bytes(png((6, 9)))
     first, second = formats.read(run, formats.Notes(), photo_folder=tmp_path / "other").records
-    assert (first.blob.path.parent, second.blob.path.parent) == (tmp_path / "other", tmp_path / "photos" / "sub")
+    assert (first.blob.path.parent, second.blob.path.parent) == (
+        tmp_path / "other",
+        tmp_path / "photos" / "sub",
+    )
 
 
 def test_the_names_are_those_of_a_run() -> None:

@@ -50,7 +50,7 @@ def found(path: Path) -> list[tuple[str | None, Mask | None]]:
 
 
 LISTS = {
-    "the background is last": "# label:color_rgb:parts:actions\ncat:250,50,83::\ndog:50,183,250::\nbackground:0,0,0::\n",
+    "the background is last": "# label:color_rgb\ncat:250,50,83::\ndog:50,183,250::\nbackground:0,0,0::\n",
     "no background": "cat:250,50,83::\ndog:50,183,250::\n",
     "a background of another name": "cat:250,50,83::\n_nothing_:0,0,0::\ndog:50,183,250::\n",
     "a background without a colour": "cat:250,50,83::\nbackground:::\ndog:50,183,250::\n",
@@ -101,17 +101,15 @@ def test_every_folder_has_its_own_list(tmp_path: Path) -> None:
 
 
 NAMES = [
-    "#1 bolt", "nut", " # c", "two  spaces", "one space", " leading", "trailing ", "a\nb", "a b", "a\rb", "x:1,2,3",
-    "a:b:c:d", "100%", "%23", "50%25", "background", "Background", "   ", "\u3000", "ẞ", "\u2028", "\ud800", "\x00\x1f",
-    "# %XX in names: a byte of UTF-8", "#",
+    "#1 bolt", "nut", " # c", "two  spaces", "one space", " leading", "trailing ", "a\nb", "a b", "a\rb",
+    "x:1,2,3", "a:b:c:d", "100%", "%23", "50%25", "background", "Background", "   ", "\u3000", "ẞ", "\u2028",
+    "\ud800", "\x00\x1f", "# %XX in names: a byte of UTF-8", "#",
 ]  # fmt: skip
 
 
 def test_names_of_every_kind_come_back(tmp_path: Path) -> None:
     masks = np.arange(1, 6 * 9 + 1).reshape(6, 9)
-    annotations = [
-        annotation_of(n, Mask.from_array(masks == n), name) for n, name in enumerate(NAMES, 1)
-    ]
+    annotations = [annotation_of(n, Mask.from_array(masks == n), name) for n, name in enumerate(NAMES, 1)]
     one = record(tmp_path / "src", "k", [], (6, 9))
     one.fields["annotations"] = annotations
     notes = formats.Notes()

@@ -3,13 +3,13 @@
     DST/JPEGImages/<key>.jpg
     DST/SegmentationObject/<key>.png    number of the mask, 0 none, 255 ignored; in VOC's colours
     DST/SegmentationClass/<key>.png     number of the class
-    DST/Annotations/<key>.xml           class and box of every object, those of the masks first: object 1 is mask 1
+    DST/Annotations/<key>.xml           class and box of objects, masks first: object 1 is mask 1
     DST/labelmap.txt                    name and colour of every class, from 0 on
     DST/ImageSets/Segmentation/trainval.txt
 
 With more than 254 masks or classes the files are grey with 16 bit, and 65535 is ignored. Read are also class
-files alone (a mask for each class), files in colours, VOC's own data, which has no list of names, and XML files
-alone. An object without a mask in the PNG files is a box, or a mask where it has an outline.
+files alone (a mask for each class), files in colours, VOC's own data, which has no list of names, and XML
+files alone. An object without a mask in the PNG files is a box, or a mask where it has an outline.
 """
 
 from __future__ import annotations
@@ -149,7 +149,9 @@ def _record(named: Named, place: _Place, notes: Notes) -> Record:
         shown = read_png(objects, COLOURS) if objects else classes_HW
         assert shown is not None
         if classes_HW is not None and classes_HW.shape != shown.shape:
-            raise BadInput(f"{OBJECTS} and {CLASSES} have two sizes: {shown.shape} and {classes_HW.shape} (h, w)")
+            raise BadInput(
+                f"{OBJECTS} and {CLASSES} have two sizes: {shown.shape} and {classes_HW.shape} (h, w)"
+            )
         size_hw = shown.shape[0], shown.shape[1]
         masks = take_apart(shown)
         void = masks.pop(SMALL_VOID if shown.dtype == np.uint8 else LARGE_VOID, None)
@@ -187,7 +189,7 @@ def _above(path: Path, name: str) -> Path:
 
 
 def _not_drawn(found: Iterable[Object], masks: list[Fields], *, numbered: bool) -> list[Fields]:
-    """The objects that are none of the masks. `numbered`: object 1 is mask 1 where their classes are the same."""
+    """The objects that are none of the masks. `numbered`: object 1 is mask 1 if of one class."""
     left = {one["id"]: one for one in masks}
     rest = []
     for thing in found:
@@ -196,10 +198,14 @@ def _not_drawn(found: Iterable[Object], masks: list[Fields], *, numbered: bool) 
             del left[thing.number]
         else:
             rest.append(thing)
-    annotations = []
+    annotations: list[Fields] = []
     next_number = max([0, *(one["id"] for one in masks)]) + 1
     for thing in rest:
-        same = [n for n, one in left.items() if _one_class(one, thing) and _box_iou(one["bbox"], thing.box) >= SAME]
+        same = [
+            n
+            for n, one in left.items()
+            if _one_class(one, thing) and _box_iou(one["bbox"], thing.box) >= SAME
+        ]
         if same:
             del left[max(same, key=lambda n: _box_iou(left[n]["bbox"], thing.box))]
             continue
@@ -241,8 +247,9 @@ def _class_numbers(blob: Blob, classes: Classes, key: str, notes: Notes) -> NDAr
         return labels_HW
     notes.changed(BY_COLOUR, key)
     table = np.arange(256, dtype=np.uint16)
-    table[used] = meant
-    return table[labels_HW].astype(np.uint8 if table.max() <= SMALL_VOID else np.uint16)
+    table[used] = np.array(meant, np.uint16)
+    numbers: NDArray[Any] = table[labels_HW]
+    return numbers.astype(np.uint8 if table.max() <= SMALL_VOID else np.uint16)
 
 
 def _class_of(mask: Mask, classes_HW: NDArray[Any] | None, names: Mapping[int, str]) -> str | None:

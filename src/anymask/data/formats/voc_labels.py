@@ -4,8 +4,8 @@
     background:0,0,0::
     cat:128,0,0::
 
-Classes are numbered in the order of their lines, but 0 is the background, wherever it stands and whether or not
-it is there: the black class, or else the one called so. Comments begin with # and are the first line or have
+Classes are numbered in the order of their lines, but 0 is the background, wherever it stands and whether or
+not it is there: the black class, or else the one called so. Comments begin with # and are the first line or have
 no colour. Names that a line cannot hold are written with %XX for bytes of UTF-8, and a comment says so.
 """
 
@@ -53,7 +53,7 @@ class Classes:
     @property
     def declared(self) -> dict[str, int]:
         """Number of each name, the first where there are several."""
-        return {name: number for number, name in reversed(self.names.items()) if number}
+        return {name: number for number, name in reversed(list(self.names.items())) if number}
 
 
 OF_VOC = Classes(dict(enumerate(NAMES_OF_VOC)), COLOURS)

@@ -1,7 +1,7 @@
 """`Annotations/<key>.xml` of Pascal VOC: the objects of a photo, each with its class and its box.
 
 Pixels are counted from 1 and the last is within: `xmin` is the first column that a box has, `xmax` its last.
-Objects may have outlines, as supervision and Roboflow write them: `x1`, `y1` and so on, the centres of pixels,
+Objects may have outlines, as supervision and Roboflow write them: `x1`, `y1` and so on, centres of pixels,
 filled with the outline as OpenCV does.
 """
 
@@ -99,19 +99,20 @@ def sheet_of(record: Record, annotations: list[Annotation]) -> bytes:
     root = Element("annotation")
     _add(root, "filename", photo_name(record).rpartition("/")[2])
     size = SubElement(root, "size")
-    for side, value in (("width", width), ("height", height), ("depth", 3)):
-        _add(size, side, str(value))
+    for name, pixels in (("width", width), ("height", height), ("depth", 3)):
+        _add(size, name, str(pixels))
     _add(root, "segmented", "1" if record.drawn else "0")
     for annotation in annotations:
         element = SubElement(root, "object")
         _add(element, "name", category_of(annotation.fields))
-        for flag, value in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
-            _add(element, flag, value)
+        for flag, usual in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
+            _add(element, flag, usual)
         box = SubElement(element, "bndbox")
         x0, y0, x1, y1 = annotation.box_xyxy
         for side, value in zip(SIDES, (x0 + 1, y0 + 1, x1, y1), strict=True):
             _add(box, side, f"{value:.0f}" if value == value // 1 else repr(float(value)))
-    return tostring(root, "utf-8").replace(b"\r", b"&#13;") + b"\n"
+    text: bytes = tostring(root, "utf-8")
+    return text.replace(b"\r", b"&#13;") + b"\n"
 
 
 def _add(parent: Element, name: str, text: str) -> None:

@@ -187,7 +187,9 @@ def has_label_lines(path: Path) -> bool:
     """Whether one of the first text files of a folder begins with numbers as labels do: not so captions."""
     texts = with_suffix(list_files(path), ".txt")
     usual = [blob for name, blob in texts.items() if name.rpartition("/")[2].lower() not in NO_LABELS]
-    starts = (blob.read().partition(b"\n")[0].decode("utf-8", "replace").split() for blob in usual[:LOOKED_AT])
+    starts = (
+        blob.read().partition(b"\n")[0].decode("utf-8", "replace").split() for blob in usual[:LOOKED_AT]
+    )
     return any(len(words) > 4 and all(map(is_number, words)) for words in starts)
 
 
