@@ -35,7 +35,7 @@ readers: $(VENV)/bin/python  ## other programs read what is written here, and wh
 	$(VENV)/readers/bin/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/uv pip install --quiet --python $(VENV)/readers --editable . --group readers
 	$(BIN)/uv pip install --quiet --python $(VENV)/readers --no-deps labelme==6.3.1 ultralytics==8.4.190 \
-		label-studio-sdk cityscapesScripts pyquaternion
+		label-studio-sdk==2.1.2 cityscapesScripts==2.3.0 pyquaternion==0.9.9
 	ANYMASK_READERS=1 $(VENV)/readers/bin/pytest -n 2 tests/readers
 
 lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies

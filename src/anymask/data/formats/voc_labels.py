@@ -5,8 +5,8 @@
     cat:128,0,0::
 
 Classes are numbered in the order of their lines, but 0 is the background, wherever it stands and whether or
-not it is there: the black class, or else the one called so. Comments begin with # and are the first line or have
-no colour. Names that a line cannot hold are written with %XX for bytes of UTF-8, and a comment says so.
+not it is there: the black class, or else the one called so. Comments begin with # and are the first line or
+have no colour. Names that a line cannot hold are written with %XX for bytes of UTF-8, and a comment says so.
 """
 
 from __future__ import annotations
