@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -57,12 +58,12 @@ def _photos_of_a_run(file: Path) -> dict[str, Blob]:
     found = {}
     with contextlib.suppress(OSError, UnicodeDecodeError):
         for line in file.read_text("ascii").splitlines():
-            with contextlib.suppress(ValueError, TypeError, RecursionError):
+            with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):
                 key, path, offset, length, *_ = json.loads(line)
                 if isinstance(key, str) and isinstance(path, str) and "\0" not in path:
                     whole = length is None
                     found[key] = Blob(Path(path)) if whole else Blob(Path(path), int(offset), int(length))
-    return {key: blob for key, blob in found.items() if blob.path.is_file()}
+    return {key: blob for key, blob in found.items() if os.path.isfile(blob.path)}
 
 
 def _record(
