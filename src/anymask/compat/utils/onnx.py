@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.compat.modeling.lite import PADDING
 from anymask.compat.modeling.sam import Sam
 from anymask.compat.utils.amg import calculate_stability_score
 
@@ -78,7 +79,7 @@ class SamOnnxModel(nn.Module):
     def _embed_points(self, point_coords: Tensor, point_labels: Tensor) -> Tensor:
         if self.model.is_lite:
             columns: Tensor = self.model.prompt_encoder.columns(point_coords, point_labels)
-            return columns
+            return with_the_padding_of_lite(columns)
         embedded: Tensor = self.model.prompt_encoder.embed_points(point_coords, point_labels)
         return embedded
 
@@ -116,6 +117,18 @@ class SamOnnxModel(nn.Module):
         rows_Hs, columns_Ws = (linear_weights(orig_im_size[axis], shown[axis], side) for axis in (0, 1))
         enlarged: Tensor = rows_Hs @ square @ columns_Ws.transpose(0, 1)
         return enlarged
+
+
+def with_the_padding_of_lite(columns_BN3: Tensor) -> Tensor:
+    """Two columns more where there is no box, one more where there is no point, as for a `SamPredictor`: lite
+    reads padding too. That of the caller goes. Without branches; for all prompts alike.
+    """
+    labels = columns_BN3[0, :, 2]
+    is_point, is_corner = (labels == 0) | (labels == 1), labels >= 2
+    no_box, no_point = ~is_corner.any().reshape(1), ~is_point.any().reshape(1)
+    blanks = columns_BN3.new_tensor([0.0, 0.0, PADDING]).expand(len(columns_BN3), 3, 3)
+    kept = torch.cat([is_point | is_corner, no_box, no_box, no_point])
+    return torch.cat([columns_BN3, blanks], dim=1)[:, kept.nonzero().squeeze(1)]
 
 
 def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
