@@ -69,7 +69,7 @@ class SamPredictor:
         self.reset_image()
         self.original_size, self.input_size = original_image_size, (shape[2], shape[3])
         pixels = self.model.preprocess(transformed_image.to(self.device).float())
-        self.features = self.model.image_encoder(pixels)
+        self.features = self.model.encode(pixels)
         self.is_image_set = True
 
     def predict(

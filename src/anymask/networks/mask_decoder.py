@@ -71,7 +71,7 @@ class MaskDecoder(nn.Module):
         """Each slot's token becomes the weights of a 1 x 1 convolution over the upscaled features."""
         pairs = zip(self.output_hypernetworks_mlps, mask_tokens_PMC.unbind(1), strict=True)
         weights_PMC = torch.stack([head(token_PC) for head, token_PC in pairs], dim=1)
-        logits_PML = weights_PMC @ features_PL44C.flatten(1, 3).mT
+        logits_PML = weights_PMC @ features_PL44C.flatten(1, 3).transpose(-2, -1)
         cells: Tensor = logits_PML.unflatten(2, (*size_hw, 2, 2, 2, 2))
         return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
 

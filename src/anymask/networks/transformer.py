@@ -57,7 +57,7 @@ class TokensToImage(Attention):
         k_weight_HDC = self.k_proj.weight.unflatten(0, (self.num_heads, -1))
         v_weight_HDC = self.v_proj.weight.unflatten(0, (self.num_heads, -1))
         queries = einsum("pthd,hdc->phtc", q_PTHD, k_weight_HDC).flatten(1, 2)
-        weights = (queries @ shared(k_QLC).mT).softmax(dim=-1)
+        weights = (queries @ shared(k_QLC).transpose(-2, -1)).softmax(dim=-1)
         read_PHTC = (weights @ shared(v_QLC)).unflatten(1, (self.num_heads, -1))
         values = einsum("phtc,hdc->pthd", read_PHTC, v_weight_HDC).flatten(2) + self.v_proj.bias
         out: Tensor = self.out_proj(values)
@@ -77,8 +77,8 @@ class ImageToTokens(Attention):
         keys = einsum("pthd,hdc->phtc", k_PTHD, q_weight_HDC).flatten(1, 2)
         offsets = einsum("pthd,hd->pht", k_PTHD, q_bias_HD).flatten(1, 2).unsqueeze(2)
         values = einsum("pthd,chd->phtc", v_PTHD, out_weight_CHD).flatten(1, 2)
-        scores_PHTL = (keys @ shared(q_QLC).mT + offsets).unflatten(1, (self.num_heads, -1))
-        return softmax_of_few(scores_PHTL, 2).flatten(1, 2).mT @ values + self.out_proj.bias
+        scores_PHTL = (keys @ shared(q_QLC).transpose(-2, -1) + offsets).unflatten(1, (self.num_heads, -1))
+        return softmax_of_few(scores_PHTL, 2).flatten(1, 2).transpose(-2, -1) @ values + self.out_proj.bias
 
 
 def softmax_of_few(scores: Tensor, dim: int) -> Tensor:
@@ -149,7 +149,7 @@ class TwoWayTransformer(nn.Module):
 
         Returns tokens P x T x C and the image P x (h w) x C.
         """
-        image, image_pe, tokens = image_QChw.flatten(2).mT, image_pe_1Chw.flatten(2).mT, tokens_PTC
+        image, image_pe, tokens = image_QChw.flatten(2).transpose(-2, -1), image_pe_1Chw.flatten(2).transpose(-2, -1), tokens_PTC
         for layer in self.layers:
             tokens, image = layer(tokens, image, tokens_PTC, image_pe)
         read = self.final_attn_token_to_image(tokens + tokens_PTC, image + image_pe, image)

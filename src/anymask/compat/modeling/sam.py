@@ -106,13 +106,19 @@ class Sam(nn.Module):
 
     def _answer(self, record: Mapping[str, Any], multimask_output: bool) -> dict[str, Tensor]:
         image = record["image"]
-        features = self.image_encoder(self.preprocess(image)[None])
+        features = self.encode(self.preprocess(image)[None])
         points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
         low_res, iou = self.decode(
             features, points, record.get("boxes"), record.get("mask_inputs"), multimask_output
         )
         logits = self.postprocess_masks(low_res, tuple(image.shape[-2:]), record["original_size"])
         return {"masks": logits > self.mask_threshold, "iou_predictions": iou, "low_res_logits": low_res}
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Image embeddings B x C x h x w; of what encoders for SAM-HQ give, a tuple, the first."""
+        made = self.image_encoder(pixels)
+        embedding: Tensor = made[0] if isinstance(made, tuple) else made
+        return embedding
 
     def decode(
         self,
@@ -177,7 +183,7 @@ class PublishedNetwork(nn.Module):
         )
 
     def encode_image(self, pixels_B3hw: Tensor) -> dict[str, Tensor]:
-        return {"image_embeddings": self.model.image_encoder(pixels_B3hw)}
+        return {"image_embeddings": self.model.encode(pixels_B3hw)}
 
     def decode(
         self,

@@ -5,10 +5,14 @@ Legend: N points, C masks, H W image pixels, h w embedding grid, m low-res mask 
 
 from __future__ import annotations
 
+from functools import cache, wraps
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.compat.modeling.lite import PADDING
 from anymask.compat.modeling.sam import Sam
 from anymask.compat.utils.amg import calculate_stability_score
 
@@ -30,6 +34,7 @@ class SamOnnxModel(nn.Module):
         return_extra_metrics: bool = False,
     ) -> None:
         super().__init__()
+        prefer_the_exporter_of_the_scripts()
         self.model = model
         self.mask_decoder = model.mask_decoder
         self.img_size = model.image_encoder.img_size
@@ -61,7 +66,7 @@ class SamOnnxModel(nn.Module):
         if self.use_stability_score:
             scores = self._stability(low_res)
         if self.return_single_mask:
-            low_res, scores = self.select_masks(low_res, scores, point_coords.shape[1])
+            low_res, scores = self.select_masks(low_res, scores, torch.ones_like(point_labels).sum(1, keepdim=True))
         masks = self.mask_postprocessing(low_res, orig_im_size)
         if not self.return_extra_metrics:
             return masks, scores, low_res
@@ -74,7 +79,7 @@ class SamOnnxModel(nn.Module):
     def _embed_points(self, point_coords: Tensor, point_labels: Tensor) -> Tensor:
         if self.model.is_lite:
             columns: Tensor = self.model.prompt_encoder.columns(point_coords, point_labels)
-            return columns
+            return with_the_padding_of_lite(columns)
         embedded: Tensor = self.model.prompt_encoder.embed_points(point_coords, point_labels)
         return embedded
 
@@ -86,7 +91,7 @@ class SamOnnxModel(nn.Module):
         embedded: Tensor = prompts.embed_masks(input_mask, has_mask_input)
         return embedded
 
-    def select_masks(self, masks: Tensor, iou_preds: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
+    def select_masks(self, masks: Tensor, iou_preds: Tensor, num_points: Tensor | int) -> tuple[Tensor, Tensor]:
         """The single mask where there are points enough, else the best of the others. Without branches."""
         is_single = F.one_hot(torch.zeros(1, dtype=torch.int64), iou_preds.shape[1]).to(iou_preds)
         best = (iou_preds + 1000 * (num_points - FEW_POINTS) * is_single).argmax(dim=1)
@@ -110,14 +115,47 @@ class SamOnnxModel(nn.Module):
         square = F.interpolate(masks, (side, side), mode="bilinear", align_corners=False)
         shown = self.resize_longest_image_size(orig_im_size, side).to(square)
         rows_Hs, columns_Ws = (linear_weights(orig_im_size[axis], shown[axis], side) for axis in (0, 1))
-        enlarged: Tensor = rows_Hs @ square @ columns_Ws.T
+        enlarged: Tensor = rows_Hs @ square @ columns_Ws.transpose(0, 1)
         return enlarged
+
+
+def with_the_padding_of_lite(columns_BN3: Tensor) -> Tensor:
+    """Two columns more where there is no box, one more where there is no point, as for a `SamPredictor`: lite
+    reads padding too. That of the caller goes. Without branches; for all prompts alike.
+    """
+    labels = columns_BN3[0, :, 2]
+    is_point, is_corner = (labels == 0) | (labels == 1), labels >= 2
+    no_box, no_point = ~is_corner.any().reshape(1), ~is_point.any().reshape(1)
+    blanks = columns_BN3.new_tensor([0.0, 0.0, PADDING]).expand(len(columns_BN3), 3, 3)
+    kept = torch.cat([is_point | is_corner, no_box, no_box, no_point])
+    return torch.cat([columns_BN3, blanks], dim=1)[:, kept.nonzero().squeeze(1)]
 
 
 def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
     """n x `side`: linear interpolation of the first `shown` of `side` values to n = `size` ones."""
-    n = size.to(torch.int64).item()
-    torch._check(n > 0)  # for the exporter, which knows no sizes
+    n: Any = size.to(torch.int64)
+    if not torch.jit.is_tracing():  # there a number would become a constant of the graph
+        n = n.item()
+        torch._check(n > 0)  # for the other exporter, which knows no sizes
     centres = (torch.arange(n, device=shown.device) + 0.5) * (shown / size) - 0.5
     at = torch.minimum(centres.clamp(min=0), shown - 1)
     return (1 - (at[:, None] - torch.arange(side, device=shown.device)).abs()).clamp(min=0)
+
+
+@cache
+def prefer_the_exporter_of_the_scripts() -> None:
+    """`torch.onnx.export` of a `SamOnnxModel` is by tracing unless `dynamo` says otherwise; all else is as
+    before.
+
+    Published scripts give an open file and `dynamic_axes` of some inputs. Since 2.9 torch takes another
+    exporter unasked, which refuses the file and gives the axes to the wrong inputs.
+    """
+    export = torch.onnx.export
+
+    @wraps(export)
+    def by_tracing(model: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(model, SamOnnxModel):
+            options.setdefault("dynamo", False)
+        return export(model, *arguments, **options)
+
+    torch.onnx.export = by_tracing
