@@ -33,7 +33,12 @@ from anymask.data.splits import in_validation, validation_split
 from anymask.evaluation.calibration import Prediction, predictions
 from anymask.evaluation.samples import samples_of
 from anymask.networks.lite import Lite
-from anymask.predict.constraints import clip_to_box, enforce_clicks, keep_clicked_component
+from anymask.predict.constraints import (
+    clip_to_box,
+    enforce_clicks,
+    extend_to_edges,
+    keep_clicked_component,
+)
 from anymask.training.checkpoint import save_state
 from anymask.training.recipes import HELD_OUT
 from anymask.training.tasks.losses import probability_loss
@@ -73,7 +78,7 @@ def answers(network: Lite, photos: RecordSource) -> Iterator[tuple[str, Answers]
     said = list[Tensor]()
     head = network.mask_decoder.probability_head
     hook = head.register_forward_pre_hook(lambda _, given: said.append(given[0]))
-    steps = (clip_to_box, keep_clicked_component, enforce_clicks)
+    steps = (extend_to_edges, clip_to_box, keep_clicked_component, enforce_clicks)
     model = Model(TorchBackend.of(network), postprocess=steps, refines=True)
     for number, record in enumerate(photos):
         samples = [s for s in samples_of(record, number) if s.area >= MIN_AREA]

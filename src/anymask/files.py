@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -57,6 +59,25 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@contextlib.contextmanager
+def staging(folder: Path, last: str) -> Iterator[Path]:
+    """A folder in `folder` to write files into that make sense together only: when the block ends they move
+    to `folder`, those that match `last` after the others; nothing is left when it raises. Raises StorageError.
+
+    A process that is killed leaves it behind: its name begins with a dot.
+    """
+    failure = f"cannot write in {folder}"
+    with mapped(OSError, StorageError, failure):
+        staged = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=make_folder(folder)))
+    try:
+        yield staged
+        with mapped(OSError, StorageError, failure):
+            for path in sorted(staged.iterdir(), key=lambda p: (p.match(last), p.name)):
+                os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -12,6 +12,7 @@ from shell import Run, complaints
 
 from anymask.cli.parsing import parse_setting
 from anymask.cli.train import exported
+from anymask.files import staging
 from anymask.core.mask import Mask
 from anymask.data.splits import in_validation
 
@@ -133,6 +134,43 @@ def test_the_mean_with_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> No
     pytest.importorskip("onnxscript")
     result = run("export", "lite", "--mean-with", "nowhere", "--out", "out")
     assert result.exit_code == 2 and "takes the mean of training runs" in complaints(result)[0]
+
+
+def test_an_export_that_is_interrupted_leaves_nothing_that_is_a_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    left = []
+
+    def interrupted(*_: object) -> None:
+        left.extend(path.name for path in Path("out").iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anymask.export.graphs.write_graphs", interrupted)
+    result = run("export", "lite", "--out", "out")
+    assert result.exit_code == 130 and complaints(result)[0].startswith("anymask: exporting lite")
+    assert len(left) == 1 and left[0].startswith(".unfinished-")
+    assert list(Path("out").iterdir()) == []
+    assert run("segment", "photo.png", "--point", "5,5", "--model", "out").exit_code != 0
+
+
+def test_files_that_belong_together_appear_together_and_the_last_one_last(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("before")
+    with pytest.raises(ValueError), staging(tmp_path, "*.json") as staged:
+        (staged / "a.json").write_text("after")
+        raise ValueError
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "before")]
+    with staging(tmp_path, "*.json") as staged:
+        (staged / "a.json").write_text("after")
+        (staged / "b.onnx").write_text("graph")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.json": "after", "b.onnx": "graph"}
+
+
+@pytest.mark.parametrize("name", ["lite", "sam_vit_b"])
+def test_the_card_of_a_model_is_one_line_of_ascii(name: str, run: Run) -> None:
+    result = run("models", "info", name, "--json")
+    assert result.stdout.isascii() and result.stdout.count("\n") == 1
+    assert {"path", "licence" if name == "sam_vit_b" else "spec"} <= json.loads(result.stdout).keys()
 
 
 def test_a_run_is_told_how_it_is_exported() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,12 +13,51 @@ import anymask
 from anymask.core.candidates import Candidates
 from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
-from anymask.predict.constraints import BOX_MARGIN, clip_to_box, enforce_clicks, keep_clicked_component
+from anymask.images.reader import read_image
+from anymask.predict.constraints import (
+    BOX_MARGIN,
+    clip_to_box,
+    enforce_clicks,
+    extend_to_edges,
+    keep_clicked_component,
+)
 
 
 def answer_of(logits_mm: np.ndarray, frame: ResizeLongest) -> Candidates:
     one = np.ones(1, np.float32)
     return Candidates(logits_mm[None].astype(np.float32), one, one, 0.0, (frame,))
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_cat_that_the_photo_cuts_off_reaches_its_last_row_or_column(refine: bool) -> None:
+    landscape = read_image(EXAMPLES / "cat.jpg")
+    height = len(landscape)
+    model = anymask.load()
+    for photo, point in ((landscape, (240, 180)), (np.rot90(landscape, -1), (height - 180, 240))):
+        mask = model.encode(np.ascontiguousarray(photo), refine=refine).segment(points=[point]).best.array
+        lines = mask if photo is landscape else mask.T
+        assert lines[-6].sum() > 300
+        assert lines[-1].sum() > 0.98 * lines[-6].sum()
+
+
+@given(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.sampled_from([32, 64, 128]))
+def test_padding_has_no_say_in_what_is_extended_to_the_edges(size_hw: tuple[int, int], side: int) -> None:
+    frame = ResizeLongest(size_hw, 128)
+    whole_hw = [max(1, model * side // 128) for model in frame.size_hw_model]
+    logits = np.full((side, side), -9.0)
+    logits[: whole_hw[0], : whole_hw[1]] = 3.0
+    extended = extend_to_edges(answer_of(logits, frame), Prompt.of([(0, 0)]), frame)
+    np.testing.assert_allclose(extended.best.logits, 3.0)
+
+
+def test_where_there_is_no_padding_nothing_is_extended() -> None:
+    frame, logits = ResizeLongest((300, 300), 128), np.arange(1024.0).reshape(32, 32)
+    answer = answer_of(logits, frame)
+    extended = extend_to_edges(answer, Prompt.of([(5, 5)]), frame)
+    np.testing.assert_array_equal(extended.low_res_logits, answer.low_res_logits)
 
 
 @given(

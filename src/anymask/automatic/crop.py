@@ -27,6 +27,7 @@ from anymask.core.boxes import box_nms
 from anymask.core.frames import Frame, Window
 from anymask.core.prompt import Prompt
 from anymask.core.resample import SizeHW
+from anymask.predict.constraints import extend_to_edges
 from anymask.predict.detectors import DetectedBoxes
 from anymask.predict.encoding import Encoding
 from anymask.predict.layouts import batches
@@ -159,12 +160,14 @@ class CropGenerator:
         self, prompts: Sequence[Prompt], asked: Sequence[PromptPoint], slots: slice, mask_filter: MaskFilter
     ) -> Iterator[Proposal]:
         """What passes of the decoder's `slots`; after each call it is told how many prompts were answered."""
-        seconds, started = self._stats.seconds, time.perf_counter()
+        seconds, image, started = self._stats.seconds, self._view.image, time.perf_counter()
         for indices, decoded in self._decoded(prompts):
             answered = time.perf_counter()
             passed: list[Proposal] = []
             for row, index in enumerate(indices):
                 masks, ious = decoded.low_res_masks_P4mm[row, slots], decoded.iou_P4[row, slots]
+                if extend_to_edges in image.model.postprocess:
+                    masks = image.frame.extended_to_edges(masks)
                 passed += mask_filter.passed(masks, ious, asked[index])
             seconds["decode"] += answered - started
             seconds["rest"] += time.perf_counter() - answered

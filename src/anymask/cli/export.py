@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from anymask.cli.reporting import needs_extra, say
+from anymask.cli.reporting import complain, needs_extra, say
 from anymask.errors import BadOption
+from anymask.files import staging
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the ONNX files and the card.")
@@ -69,13 +70,18 @@ def export(
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
     heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
-    if is_run(runs[0]):
-        exported = export_runs(runs, out, half=half is not False, metadata=read_metadata(card))
-    else:
-        exported = export_weights(find_weights(model), out, half=half is True)
-    for part, source in heads.items():
-        attach_head(part, source, exported)
-    say(str(exported))
+    metadata = read_metadata(card)
+    weights = None if is_run(runs[0]) else find_weights(model)
+    complain(f"exporting {model}, which takes a minute or so")
+    with staging(out, last="*.json") as staged:
+        if weights is None:
+            exported = export_runs(runs, staged, half=half is not False, metadata=metadata)
+        else:
+            exported = export_weights(weights, staged, half=half is True)
+        for part, source in heads.items():
+            complain(f"attaching {part}")
+            attach_head(part, source, exported)
+    say(str(out / exported.name))
 
 
 def read_metadata(card: Path | None) -> dict[str, Any]:

@@ -77,19 +77,22 @@ def megabytes(done: int, total: int) -> None:
 
 
 @models.command()
-def info(name: Name) -> None:
-    """Print the card of a model: sources, licences, numbers."""
+def info(name: Name, as_json: AsJson = False) -> None:
+    """Print the card of a model: sources, licences, numbers. With --json on one line, in ASCII."""
     from anymask.errors import ModelNotFound
     from anymask.hub.catalog import CATALOG, find_model
 
     try:
         path = find_model(name)
+        fields = {"path": str(path), **card_fields(path)}
     except ModelNotFound:
         if name not in CATALOG:
             raise
-        say(json.dumps(published_fields(name), indent=2))
+        fields = published_fields(name)
+    if as_json:
+        say_json(json.dumps(fields))
     else:
-        say(json.dumps({"path": str(path), **card_fields(path)}, indent=2, ensure_ascii=False))
+        say(json.dumps(fields, indent=2, ensure_ascii=False))
 
 
 def card_fields(path: Path) -> dict[str, Any]:

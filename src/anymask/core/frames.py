@@ -153,6 +153,18 @@ class ResizeLongest:
         first, last = (start + 0.5) * cell - reach, (stop - 0.5) * cell + reach
         return slice(max(0, math.floor(first)), min(image, math.ceil(last)))
 
+    def extended_to_edges(self, low_res_Mhw: Floats) -> Floats:
+        """A copy in which cells that are wholly or partly padding say what the last whole ones before them do,
+        as far as upscaling reads.
+        """
+        extended_Mhw, size = low_res_Mhw.copy(), low_res_Mhw.shape[-1]
+        for axis, cells in enumerate((extended_Mhw.swapaxes(0, 1), extended_Mhw.transpose(2, 0, 1))):
+            image = self.size_hw_image[axis]
+            (_, stop), *_ = self._steps(size, axis, slice(image - 1, image))
+            whole = max(1, self.size_hw_model[axis] * size // self.input_size)
+            cells[whole:stop] = cells[whole - 1]
+        return extended_Mhw
+
     def low_res_extent(self, low_res_size: int) -> SizeHW:
         """How many rows and columns of the low-resolution square show the image; the rest is padding."""
         share = low_res_size / self.input_size

@@ -1,6 +1,6 @@
 """Prompt constraints: what a prompt says holds in the mask, where the network does not see to it by itself.
 
-Box clipping, the connected component of a click, click enforcement. A network obeys most prompts, but not
+Box clipping, the connected component of a click, click enforcement; and the edges of the image. A network obeys most prompts, but not
 every one; a person whose click does nothing clicks again and again. Photos of groups teach it that all of
 them are one thing, but who clicks on one of two means that one. A box is drawn around the whole thing, so
 nothing far beyond it belongs to the mask.
@@ -25,6 +25,13 @@ CLICK_LOGIT = 0.5  # at a click, at least
 CLICK_RADIUS = 1.25  # low-resolution pixels: all that upscaling reads around a click
 BOX_MARGIN = 0.04  # of a box's side: people do not draw boxes to the pixel
 OUTSIDE_BOX = -4.0  # logit outside a box, at most
+
+
+def extend_to_edges(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:
+    """Up to the edge of the image as just before it. Networks are sure that padding is outside, and upscaling
+    would blend that into the last pixels.
+    """
+    return replace(answer, low_res_logits=frame.extended_to_edges(answer.low_res_logits))
 
 
 def clip_to_box(answer: Candidates, prompt: Prompt, frame: ResizeLongest) -> Candidates:

@@ -9,12 +9,18 @@ from anymask.core.candidates import Candidates
 from anymask.core.frames import ResizeLongest
 from anymask.core.prompt import Prompt
 from anymask.errors import WeightsError
-from anymask.predict.constraints import clip_to_box, enforce_clicks, keep_clicked_component
+from anymask.predict.constraints import (
+    clip_to_box,
+    enforce_clicks,
+    extend_to_edges,
+    keep_clicked_component,
+)
 from anymask.predict.diversify import merge_near_duplicates
 
 Step = Callable[[Candidates, Prompt, ResizeLongest], Candidates]
 
 POSTPROCESS: Mapping[str, Step] = {
+    "extend_to_edges": extend_to_edges,
     "clip_to_box": clip_to_box,
     "keep_clicked_component": keep_clicked_component,
     "enforce_clicks": enforce_clicks,
