@@ -111,7 +111,7 @@ class Project:
         fixed_share: float = FIXED_SHARE,
         progress: Progress | None = None,
     ) -> Added:
-        """Take in the photos of folders. One that is known by its bytes is not added again, whatever its name.
+        """Take in the photos of folders. One that is known by its bytes is not added again.
 
         `fixed`: all or none of them for evaluation only; by default a share, chosen by their hash.
         """
@@ -140,7 +140,7 @@ class Project:
         return NewImage(digest, photo.name, str(path), size_of(Blob(path)), is_fixed)
 
     def photo(self, image: AnyRow) -> Blob:
-        """The file of an image, looked for by its hash where it moved. Raises BadInput when gone or changed."""
+        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
         path = Path(image.path)
         if path.is_file() and sha256_of(path) == image.hash:
             return Blob(path)
