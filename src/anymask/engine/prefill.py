@@ -82,8 +82,9 @@ def prefill(
 ) -> Prefilled:
     """Automatic masks of the project's model for its photos; called again, it goes on where it stopped."""
     model = model or load(project.model)
-    which = {"states": states, "image_ids": image_ids}
-    total = queue_masks(project, model, stage=stage, min_probability=min_probability, **which)
+    total = queue_masks(
+        project, model, stage=stage, min_probability=min_probability, states=states, image_ids=image_ids
+    )
     done, masks, failures = 0, 0, []
     for job, outcome in work(project, model):
         done += 1

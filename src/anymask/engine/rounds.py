@@ -72,7 +72,7 @@ class Outcome:
 
 
 def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Outcome:
-    """One round. Raises BadInput when nobody has annotated anything yet, or there is nothing to measure on."""
+    """One round. Raises BadInput when nobody has annotated anything, or there is nothing to measure on."""
     fixed = fixed_records(project)
     if not len(fixed):
         raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")

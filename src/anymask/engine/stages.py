@@ -27,7 +27,8 @@ FALLBACK = 0.9  # probability, where the threshold cannot be fitted
 class Stage(Protocol):
     """How a stage opens photos to people. `name`: as masks of it are stored."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def open(self, project: Project, model: Model, image_ids: Sequence[int], round_number: int) -> int:
         """Make tasks for these photos; returns how many masks they begin with."""
