@@ -13,6 +13,7 @@ from anymask.cli.evaluate import evaluate
 from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
 from anymask.cli.export import export
 from anymask.cli.models import models
+from anymask.cli.project import project
 from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, say
 from anymask.cli.segment import EXAMPLES, segment
 from anymask.cli.train import train
@@ -32,6 +33,7 @@ app.command()(edges)
 app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)
+app.add_typer(project, name="project")
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
 
