@@ -1,4 +1,4 @@
-"""Where a project stands: photos, masks, tasks, people, rounds. For the command line, as JSON and as a page."""
+"""Where a project stands: photos, masks, tasks, people, rounds. As values, text and JSON."""
 
 from __future__ import annotations
 
