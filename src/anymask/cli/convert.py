@@ -15,7 +15,10 @@ from anymask.cli.reporting import complain, progress_line, say
 if TYPE_CHECKING:
     from anymask.data.formats import Contents, Notes
 
-NAMES = "sa1b|coco|coco-polygon|yolo|voc|labelme|label-map"
+NAMES = (
+    "sa1b|coco|coco-polygon|yolo|voc|labelme|label-map|cvat|label-studio|datumaro|cityscapes|geojson|webdataset|"
+    "parquet"
+)
 MARKER = ".anymask-convert.json"
 CONVERT_EXAMPLES = """\b
 anymask convert instances_val.json masks --to sa1b
@@ -34,7 +37,7 @@ class Count:
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="A folder, a .tar shard or a JSON or YAML file.")
+        Path, typer.Argument(metavar="SRC", help="A folder, a .tar shard or a JSON, XML or YAML file.")
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="A new or empty folder.")],
     to: Annotated[str, typer.Option(metavar=NAMES, help="The format to write.")],

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from format_samples import (
+    FEW_CLASSES,
     LABEL_IMAGES,
     LOSSLESS,
+    NAMES,
     masks_of,
     photos_with_masks,
     png,
@@ -28,7 +30,6 @@ from anymask.data.sources import open_records
 from anymask.errors import BadInput, BadOption
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = list(formats.FORMATS)
 KEYS = [
     "plain",
     "with space and, comma",
@@ -78,11 +79,13 @@ def test_names_with_folders_spaces_and_any_letters_come_back(name: str, tmp_path
     records = [record(tmp_path / "src", key, [mask], (9, 12)) for key in KEYS]
     back = {one.key: one for one in there_and_back(records, tmp_path / "dst", name)}
     expected = {"images_/labels_/x" if key.startswith("images/") and name == "yolo" else key for key in KEYS}
+    if name == "webdataset":
+        expected = {key.replace(".", "_") for key in KEYS}
     assert back.keys() == expected
     assert all(masks_of(one) == [Mask.from_array(mask)] for one in back.values())
     if formats.FORMATS[name].capabilities.photos:
         assert all(one.blob.read() == png((9, 12)) for one in back.values())
-        assert len(list((tmp_path / "dst").rglob("*.png"))) >= len(KEYS)
+        assert len(list((tmp_path / "dst").rglob("*.png"))) >= len(KEYS) or name == "webdataset"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,7 +154,7 @@ def test_in_label_images_smaller_masks_lie_on_top_and_the_loss_is_counted(name: 
     assert notes.changes["masks hidden whole under smaller ones, left out"] == 1
 
 
-@pytest.mark.parametrize("name", LABEL_IMAGES)
+@pytest.mark.parametrize("name", [name for name in LABEL_IMAGES if name not in FEW_CLASSES])
 @pytest.mark.parametrize("count", [253, 254, 255, 256, 700])
 def test_many_masks_take_sixteen_bits(name: str, count: int, tmp_path: Path) -> None:
     size_hw = (30, 40)
@@ -255,23 +258,25 @@ def test_a_small_mask_of_a_photo_of_four_gigapixels_needs_little_memory(name: st
     )
     contents = formats.Contents([one], 1)
     formats.write(contents, tmp_path / "dst", notes, format_name=name)
-    if formats.FORMATS[name].capabilities.overlap:
+    if formats.FORMATS[name].capabilities.overlap and name != "label-studio":
         (back,) = formats.read(tmp_path / "dst", notes).records
         assert masks_of(back) == [mask] and not notes.failures
-    else:  # it would be an image of four gigapixels
+    else:  # it would be an image of four gigapixels, or a brush of more values than its head can count
         assert len(notes.failures) == 1 and "200,000,000 pixels" in notes.failures[0][1]
 
 
 def test_the_table_in_the_documents_says_what_the_code_does() -> None:
     text = (ROOT / "docs" / "how-to" / "formats.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([\w-]+)` \|((?: (?:yes|no) \|){8})$", text, re.MULTILINE)
-    fields = ("holes", "parts", "overlap", "empty", "boxes", "categories", "scores", "photos")
+    rows = re.findall(r"^\| `([\w-]+)` \|((?: (?:yes|no) \|){10}) [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    fields = ("holes", "parts", "overlap", "empty", "boxes", "categories", "scores", "crowd", "photos")
     documented = {
-        name: dict(zip(fields, [cell.strip() == "yes" for cell in cells.split("|")[:-1]], strict=True))
+        name: dict(
+            zip((*fields, "read"), [cell.strip() == "yes" for cell in cells.split("|")[:-1]], strict=True)
+        )
         for name, cells in rows
     }
     assert documented == {
-        name: {field: getattr(one.capabilities, field) for field in fields}
+        name: {**{field: getattr(one.capabilities, field) for field in fields}, "read": one.readable}
         for name, one in formats.FORMATS.items()
     }
 

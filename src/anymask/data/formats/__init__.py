@@ -8,15 +8,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from anymask.data.formats.cityscapes import CITYSCAPES
 from anymask.data.formats.coco import COCO, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
+from anymask.data.formats.cvat import CVAT
+from anymask.data.formats.datumaro import DATUMARO
 from anymask.data.formats.format import Format
+from anymask.data.formats.geojson import GEOJSON
 from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
+from anymask.data.formats.label_studio import LABEL_STUDIO
 from anymask.data.formats.labelme import LABELME
+from anymask.data.formats.parquet import PARQUET
 from anymask.data.formats.photo_writer import LINK_MODES, PhotoWriter
 from anymask.data.formats.sa1b import SA1B
 from anymask.data.formats.voc import VOC
+from anymask.data.formats.webdataset import WEBDATASET
 from anymask.data.formats.yolo import YOLO
 from anymask.errors import BadInput, BadOption
 
@@ -24,9 +31,15 @@ __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
     "write",
 ]  # fmt: skip
-FORMATS = {one.name: one for one in (SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP)}
+FORMATS = {
+    one.name: one
+    for one in (
+        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, CITYSCAPES,
+        GEOJSON, WEBDATASET, PARQUET,
+    )
+}  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (VOC, COCO, SA1B, LABELME, YOLO, LABEL_MAP)
+DETECTED = (CITYSCAPES, CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP)
 
 
 def find_format(name: str) -> Format:

@@ -42,6 +42,7 @@ class Format:
     read: Read
     write: Write
     matches: Callable[[FormatClues], bool]
+    readable: bool = True
 
     def noting_losses(self, records: Iterable[Record], notes: Notes) -> Iterator[Record]:
         """The records; what the format cannot hold of them is counted."""
