@@ -9,6 +9,7 @@ import typer
 
 from anymask.cli.convert import CONVERT_EXAMPLES, convert
 from anymask.cli.edges import edges
+from anymask.cli.engine import engine
 from anymask.cli.evaluate import evaluate
 from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
 from anymask.cli.export import export
@@ -34,6 +35,7 @@ app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)
 app.add_typer(project, name="project")
+app.add_typer(engine, name="engine")
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
 

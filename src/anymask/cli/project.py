@@ -150,12 +150,57 @@ def export(
 
 
 @project.command()
+def train(
+    folder: Folder,
+    quick: Annotated[bool, typer.Option(help="A minute of training instead of several.")] = False,
+) -> None:
+    """One round: snapshot, train, evaluate on the fixed part, promote or say why not."""
+    with needs_extra("train"), _open(folder) as opened:
+        from anymask.engine.recipe import default_recipe
+        from anymask.engine.rounds import run_round
+
+        done = run_round(opened, default_recipe(quick=quick))
+    outcome = "promoted" if done.promoted else "kept, the model before it stays"
+    say(f"round {done.number}: trained on {done.masks} masks of {done.photos} photos; {outcome}: {done.why}")
+
+
+@project.command()
+def models(folder: Folder) -> None:
+    """The models of the rounds; the promoted one is marked."""
+    with _open(folder, read_only=True) as opened:
+        from anymask.store.registry import current_model, list_models
+
+        current = current_model(opened.database)
+        mark = " " if current else "*"
+        say(f"{mark} {'-':<12} {opened.config.model}")
+        for one in list_models(opened.database):
+            mark = "*" if current and current.id == one.id else " "
+            say(f"{mark} {one.id[:12]} {one.name}")
+
+
+@project.command()
+def promote(
+    folder: Folder,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The beginning of its id; see models.")],
+    why: Annotated[str, typer.Option(help="For the log.")] = "by hand",
+) -> None:
+    """Use another model of the project from now on; also to roll back."""
+    with _open(folder) as opened:
+        from anymask.store import registry
+
+        version = registry.model_version(opened.database, model)
+        registry.promote(opened.database, version.id, "user", why)
+    say(f"promoted {version.name}")
+
+
+@project.command()
 def status(
     folder: Folder,
     as_json: AsJson = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with curves and pictures.")
     ] = None,
+    metrics: Annotated[bool, typer.Option(help="Print numbers for Prometheus.")] = False,
 ) -> None:
     """Photos, masks, people, rounds."""
     with _open(folder, read_only=True) as opened:
@@ -164,6 +209,11 @@ def status(
             from anymask.engine.report import write_status_page
 
             write_status_page(opened, found, html)
+    if metrics:
+        from anymask.engine.metrics import metrics_text
+
+        say(metrics_text(found).rstrip())
+        return
     say(json.dumps(found.to_json(), indent=2) if as_json else _text(found))
 
 

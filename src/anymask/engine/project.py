@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +119,17 @@ class Project:
         new, failures = [], []
         for number, photo in enumerate(found, 1):
             try:
-                new.append(self._new_image(photo, copy, fixed, fixed_share))
+                new.append(self._new_image(photo, copy))
             except (BadImage, BadInput, StorageError) as error:
                 failures.append((photo.source, str(error)))
             if progress is not None:
                 progress(number, len(found))
+        new = _with_fixed(new, fixed, fixed_share)
         added = len(images.add_images(self.database, new))
         registry.note(self.database, "project", "photos added", new=added, failed=len(failures))
         return Added(added, len(new) - added, tuple(failures))
 
-    def _new_image(self, photo: Photo, copy: bool, fixed: bool | None, fixed_share: float) -> NewImage:
+    def _new_image(self, photo: Photo, copy: bool) -> NewImage:
         content = photo.blob.read()
         digest = hashlib.sha256(content).hexdigest()
         path = photo.blob.path.resolve()
@@ -136,8 +137,7 @@ class Project:
             path = self.folder / "photos" / f"{digest}{Path(photo.name).suffix.lower()}"
             if not path.exists():
                 write_atomically(path, content)
-        is_fixed = fixed if fixed is not None else int(digest[:8], 16) < fixed_share * 2**32
-        return NewImage(digest, photo.name, str(path), size_of(Blob(path)), is_fixed)
+        return NewImage(digest, photo.name, str(path), size_of(Blob(path)))
 
     def photo(self, image: AnyRow) -> Blob:
         """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
@@ -200,6 +200,15 @@ def _annotation(number: int, one: StoredMask) -> dict[str, Any]:
     told = {"category": one.category, "probability": one.probability, "seconds": one.seconds}
     fields = one.more.get("fields", {})
     return {**fields, **own, **{name: value for name, value in told.items() if value is not None}}
+
+
+def _with_fixed(new: Sequence[NewImage], fixed: bool | None, share: float) -> list[NewImage]:
+    """Some for evaluation only: those whose hashes come first, so the same on every machine; at least one."""
+    if fixed is not None:
+        return [replace(one, fixed=fixed) for one in new]
+    count = max(1, round(share * len(new))) if share > 0 and len(new) > 1 else 0
+    chosen = {one.hash for one in sorted(new, key=lambda one: one.hash)[:count]}
+    return [replace(one, fixed=one.hash in chosen) for one in new]
 
 
 def _sqlite_url(folder: Path) -> str:
