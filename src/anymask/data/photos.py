@@ -17,7 +17,10 @@ from anymask.errors import BadInput
 from anymask.files import short_name, utf8_name
 
 RESERVED_KEYS = ("run", "summary")  # a run writes `run.json` and `summary.json` beside its records
-FORMAT_FOLDERS = ("sa1b", "coco", "coco-polygon", "yolo", "voc", "labelme", "label-map")  # and these below it
+FORMAT_FOLDERS = (  # and these below it
+    "sa1b", "coco", "coco-polygon", "coco-cvat", "yolo", "voc", "labelme", "label-map", "cvat", "datumaro",
+    "label-studio", "cityscapes", "geojson", "webdataset", "parquet", "panoptic",
+)  # fmt: skip
 OVERLAY_SUFFIX = ".overlay.png"
 
 
