@@ -2,8 +2,8 @@
 
     python recipes/rehearsal.py
 
-The photos of `examples/` (CC0 or in the public domain, see there), at most 512 pixels, with the automatic masks of the
-shipped model that are as probable as 0.3 or more.
+The photos of `examples/` (CC0 or in the public domain, see there), at most 512 pixels, with the automatic
+masks of the shipped model that are as probable as 0.3 or more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A round on four tiny photos: it learns, gives a model that everything works with, and survives a kill -9."""
+"""A round on four tiny photos: it learns, gives a model that everything works with, and survives a kill
+-9."""
 
 from __future__ import annotations
 
@@ -30,7 +31,14 @@ from anymask.errors import BadInput, BadOption
 from anymask.hub.card import ModelFiles, check_files
 
 TINY = RoundSettings(
-    mask_steps=4, box_steps=3, batch=2, objects=2, size=128, fitted_photos=2, shares=(1.0,), checkpoint_seconds=0
+    mask_steps=4,
+    box_steps=3,
+    batch=2,
+    objects=2,
+    size=128,
+    fitted_photos=2,
+    shares=(1.0,),
+    checkpoint_seconds=0,
 )
 ARGUMENTS = "mask_steps=4, box_steps=3, batch=2, objects=2, size=128, fitted_photos=2, shares=(1.0,)"
 
@@ -131,21 +139,22 @@ def test_a_round_that_was_killed_ends_with_the_same_bits(dots: Path, tmp_path: P
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(anymask.__file__).parents[1])}
 
-    def started(out: str, pause: float) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, str(dots), str(tmp_path / out), str(pause)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    def command(out: str, pause: float) -> list[str]:
+        return [sys.executable, "-c", code, str(dots), str(tmp_path / out), str(pause)]
 
-    assert started("whole", 0).wait() == 0
+    def finish(out: str) -> None:
+        subprocess.run(command(out, 0), env=environment, stdout=subprocess.DEVNULL, check=True)
+
+    finish("whole")
     for killed_at in (2, 5):  # while the network and while the box head is trained
-        process = started("parts", 0.5)
-        assert process.stdout is not None
-        while int(process.stdout.readline() or killed_at) < killed_at:
-            pass
-        time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    assert started("parts", 0).wait() == 0
+        with subprocess.Popen(
+            command("parts", 0.5), env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert any(int(line) >= killed_at for line in process.stdout)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGKILL)
+    finish("parts")
     assert weights_of(tmp_path / "whole") == weights_of(tmp_path / "parts")
     cards = [json.loads((tmp_path / out / "model" / "lite.json").read_text()) for out in ("whole", "parts")]
     assert cards[0] == cards[1]

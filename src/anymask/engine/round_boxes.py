@@ -1,6 +1,7 @@
 """What the box head learns in a round: the boxes of the project, and the things it knew on rehearsal photos.
 
-Where not everything is annotated (rehearsal photos, and records with `"partial": true`) cells without a thing say little.
+Where not everything is annotated (rehearsal photos, and records with `"partial": true`) cells without a thing
+say little.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Automatic masks of a round's model, fitted again: how many boxes, the probability, and which masks are given out.
+"""Automatic masks of a round's model, fitted again: how many boxes, the probability, and which masks are
+given out.
 
-On photos of the project that the round did not train on. As in `recipes/automatic.py`, right is an IoU of 0.5 or more
-with an annotated mask. The default preset gives out what scores best between recall and precision at an IoU of 0.75
-(F1); `precise` what is more likely right than wrong besides.
-Legend: M masks, F features.
+On photos of the project that the round did not train on. As in `recipes/automatic.py`, right is an IoU of 0.5
+or more with an annotated mask. The default preset gives out what scores best between recall and precision at
+an IoU of 0.75 (F1); `precise` what is more likely right than wrong besides. Legend: M masks, F features.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ class Proposals:
     targets: int
 
 
-def automatic_facts(model: Model, base: Mapping[str, Any], photos: Sequence[Record], all_photos: Sequence[Record]) -> dict[str, Any]:
-    """What the card says under `automatic`. `all_photos`: of the project; `photos`: those to fit on, which need
-    have masks. Where they show too little the probability stays as it was.
+def automatic_facts(
+    model: Model, base: Mapping[str, Any], photos: Sequence[Record], all_photos: Sequence[Record]
+) -> dict[str, Any]:
+    """What the card says under `automatic`. `all_photos`: of the project; `photos`: those to fit on, which
+    need have masks. Where they show too little the probability stays as it was.
     """
     how = {**base.get("default", {}), **settings_from(all_photos)}
     found = proposals_of(model, photos, how)
@@ -84,9 +86,12 @@ def settings_from(photos: Sequence[Record]) -> dict[str, Any]:
 
 
 def least_box_score(found: Proposals, given_out_M: NDArray[np.bool_]) -> float:
-    """Boxes below it gave no mask that is right and given out, but for one in a hundred: asking them costs time."""
+    """Boxes below it gave no mask that is right and given out, but for one in a hundred: asking them costs
+    time."""
     of_box_M = found.features_MF[:, FEATURES.index("of_point")] == 0
-    useful = found.features_MF[given_out_M & of_box_M & (found.best_M >= TIGHT_IOU), FEATURES.index("box_score")]
+    useful = found.features_MF[
+        given_out_M & of_box_M & (found.best_M >= TIGHT_IOU), FEATURES.index("box_score")
+    ]
     if len(useful) < FEWEST_MASKS:
         return LEAST_SCORE
     score = 1 / (1 + np.exp(-np.percentile(useful, USELESS)))
@@ -109,7 +114,10 @@ def proposals_of(model: Model, photos: Sequence[Record], how: Mapping[str, Any])
                 target.append(before + int(row.argmax()) if len(row) else -1)
         before += len(truth.targets)
     return Proposals(
-        np.array(features, np.float64).reshape(-1, len(FEATURES)), np.array(best), np.array(target, np.int64), before
+        np.array(features, np.float64).reshape(-1, len(FEATURES)),
+        np.array(best),
+        np.array(target, np.int64),
+        before,
     )
 
 
@@ -126,7 +134,9 @@ def probabilities(probability: MaskProbability, features_MF: NDArray[np.float64]
     """Of uncalibrated models those of predicted IoU and stability are not known from features: all 1."""
     if not probability.is_calibrated:
         return np.ones(len(features_MF))
-    return np.asarray(1 / (1 + np.exp(-probability.intercept - features_MF @ np.array(probability.coefficients_F))))
+    return np.asarray(
+        1 / (1 + np.exp(-probability.intercept - features_MF @ np.array(probability.coefficients_F)))
+    )
 
 
 def best_threshold(chance_M: NDArray[np.float64], found: Proposals) -> float:

@@ -1,11 +1,11 @@
-"""How good is the model of a round? Clicks, boxes and automatic masks on the fixed photos, in less than a minute.
+"""How good is the model of a round? Clicks, boxes and automatic masks on the fixed photos, in less than a
+minute.
 
-A sample of the masks, the same for every round: each photo and mask draws from its own key, so that photos that
-are added or left out change nothing else. Measures:
-`iou_click_1`, `iou_box`: IoU of the first answer to one click at the deepest point, and to the tight box;
-`ar_at_100`, `precision_at_75`: as in `evaluation/proposals.py`; `share_right_90`, `share_right_75`: of automatic
-masks as probable as 0.5 or more those with an IoU of 0.9, 0.75 with an annotated one;
-`masks_per_photo`: automatic masks.
+A sample of the masks, the same for every round: each photo and mask draws from its own key, so that photos
+that are added or left out change nothing else. Measures: `iou_click_1`, `iou_box`: IoU of the first answer to
+one click at the deepest point, and to the tight box; `ar_at_100`, `precision_at_75`: as in
+`evaluation/proposals.py`; `share_right_90`, `share_right_75`: of automatic masks as probable as 0.5 or more
+those with an IoU of 0.9, 0.75 with an annotated one; `masks_per_photo`: automatic masks.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ class RoundProtocol:
     seed: int = 0
 
 
+FULL = RoundProtocol()
 QUICK = RoundProtocol(photos=16, masks=2, automatic=4)
 
 
 def evaluate_round(
-    model: Model, records: RecordSource, protocol: RoundProtocol = RoundProtocol(), progress: Progress | None = None
+    model: Model, records: RecordSource, protocol: RoundProtocol = FULL, progress: Progress | None = None
 ) -> RoundScores:
     """Scores of `model` on annotated photos. Raises BadInput where none has a mask."""
     scores, chosen = RoundScores(), chosen_photos(records, protocol)

@@ -1,8 +1,8 @@
 """The model of a round: a folder that `anymask.load` opens, made from that of the model before in a second.
 
-The weights have the same names, shapes and precisions as before, so they lie at the same places of the file, and the
-graphs that read them are copied; the box head, whose graph holds its weights, gets new ones. No exporter runs; parity
-with the network is checked as for an export.
+The weights have the same names, shapes and precisions as before, so they lie at the same places of the file,
+and the graphs that read them are copied; the box head, whose graph holds its weights, gets new ones. No
+exporter runs; parity with the network is checked as for an export.
 """
 
 from __future__ import annotations
@@ -35,15 +35,26 @@ HEAD = "head."  # prefix of the names of weights in graphs of heads
 HALF = ".half"
 SCALES = ("select", *(f"select_{n}" for n in range(1, len(STRIDES))))  # of the levels: constants in the graph
 PARITY = ((1, 1), (2, 3))  # prompts, points
-OWN_FACTS = ("encoder", "decoder", "points", "boxes", "edges", "weights", "network", "spec", "proof", "boxes_proof")
+OWN_FACTS = (
+    "encoder",
+    "decoder",
+    "points",
+    "boxes",
+    "edges",
+    "weights",
+    "network",
+    "spec",
+    "proof",
+    "boxes_proof",
+)
 OLD_FACTS = ("results", "boxes_training", "edges_training")  # of the model before; not true of this one
 NAME = "lite.json"  # of the card: the graphs name the weights file beside them
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """The model that a round starts from. `constants`: parameters of the network that its graphs do not read from the
-    weights file, since the exporter folded them or found them without effect; they have to stay.
+    """The model that a round starts from. `constants`: parameters of the network that its graphs do not read
+    from the weights file, since the exporter folded them or found them without effect; they have to stay.
     """
 
     files: ModelFiles
@@ -79,9 +90,13 @@ def read_by(graph: Path) -> set[str]:
 def read_box_head(path: Path) -> BoxHead:
     """The box head of a graph. Raises WeightsError when it is none."""
     head = BoxHead()
-    with mapped((KeyError, AttributeError, RuntimeError, OSError, ValueError), WeightsError, f"no box head in {path}"):
+    with mapped(
+        (KeyError, AttributeError, RuntimeError, OSError, ValueError), WeightsError, f"no box head in {path}"
+    ):
         found = ir.load(path).graph.initializers
-        arrays = {name: torch.from_numpy(_array(found[f"{HEAD}{name}{HALF}"])).float() for name in weights_of(head)}
+        arrays = {
+            name: torch.from_numpy(_array(found[f"{HEAD}{name}{HALF}"])).float() for name in weights_of(head)
+        }
         arrays["scale"] = torch.tensor([float(_array(found[name])) for name in SCALES])
         head.load_state_dict(arrays)
     head.scale.requires_grad_(False)  # the graph has it as constants
@@ -100,7 +115,9 @@ def _array(value: ir.Value) -> np.ndarray:
 def blend(before: State, after: State, share: float) -> dict[str, Tensor]:
     """Weights between two models ("WiSE-FT", Wortsman et al. 2022); `share` of the second."""
     return {
-        name: torch.lerp(tensor.float(), after[name].float(), share) if tensor.is_floating_point() else after[name]
+        name: torch.lerp(tensor.float(), after[name].float(), share)
+        if tensor.is_floating_point()
+        else after[name]
         for name, tensor in before.items()
     }
 
@@ -108,7 +125,8 @@ def blend(before: State, after: State, share: float) -> dict[str, Tensor]:
 def publish(base: BaseModel, state: State, box_head: BoxHead, facts: Mapping[str, Any], out: Path) -> Path:
     """Write the model into `out`, check its parity with the network, return its card.
 
-    `facts`: more entries of the card, which win. Raises Failure when the graphs differ, StorageError, WeightsError.
+    `facts`: more entries of the card, which win. Raises Failure when the graphs differ, StorageError,
+    WeightsError.
     """
     ours = ModelFiles.of(make_folder(out) / NAME)
     kept = {k: v for k, v in base.facts.items() if k not in (*OWN_FACTS, *OLD_FACTS)}
@@ -130,7 +148,10 @@ def publish(base: BaseModel, state: State, box_head: BoxHead, facts: Mapping[str
 
 def as_stored_by(weights: Path, state: State) -> dict[str, Tensor]:
     """In the precisions of the file."""
-    with mapped((OSError, SafetensorError), WeightsError, f"cannot read {weights}"), safe_open(weights, "pt") as file:
+    with (
+        mapped((OSError, SafetensorError), WeightsError, f"cannot read {weights}"),
+        safe_open(weights, "pt") as file,
+    ):
         kinds = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 - not a dict
     return {name: state[name].detach().to(kind).contiguous() for name, kind in kinds.items()}
 

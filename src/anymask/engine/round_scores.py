@@ -1,7 +1,7 @@
 """RoundScores: what a model scores on the fixed photos, photo by photo, so that two models can be compared.
 
-Of each measure the sum and the number of its values are kept for every photo: enough for the mean, for its 95 %
-bootstrap interval over photos, and for that of the difference of two models on the same photos (paired).
+Of each measure the sum and the number of its values are kept for every photo: enough for the mean, for its 95
+% bootstrap interval over photos, and for that of the difference of two models on the same photos (paired).
 Legend: I photos, D draws.
 """
 

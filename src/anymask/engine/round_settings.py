@@ -1,7 +1,8 @@
-"""RoundSettings: how a round trains. What was tried, and what each choice gains: docs/experiments, data engine.
+"""RoundSettings: how a round trains. What was tried, and what each choice gains: docs/experiments, data
+engine.
 
-Views are small (256 pixels of a photo enlarged as in use), since a decoder's cost goes with the area of what it draws;
-steps count, not seconds, so that a round that was killed ends with the same weights.
+Views are small (256 pixels of a photo enlarged as in use), since a decoder's cost goes with the area of what
+it draws; steps count, not seconds, so that a round that was killed ends with the same weights.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class RoundSettings:
     """`mask_steps`, `box_steps`: updates of the network and of the box head. `batch` views of `size` pixels,
     `objects` masks of each. `rehearsal`: share of views of everyday photos, against forgetting. `lr`,
     `trunk_lr`, `box_lr`: learning rates. `scale`: of views, the photo's long side relative to theirs.
-    `hold_out`: share of the photos that is not trained on: calibrates. `shares`: of the new weights, tried from
-    the first on until no more than `forgetting` of IoU is lost on everyday photos. `fitted_photos`: photos that
-    automatic masks are fitted on, at most. `threads` of torch: with another number the weights differ in the last
-    bits. `bf16`: None: where the processor has it.
+    `hold_out`: share of the photos that is not trained on: calibrates. `shares`: of the new weights, tried
+    from the first on until no more than `forgetting` of IoU is lost on everyday photos. `fitted_photos`:
+    photos that automatic masks are fitted on, at most. `threads` of torch: with another number the weights
+    differ in the last bits. `bf16`: None: where the processor has it.
     """
 
     mask_steps: int = 120
@@ -76,9 +77,13 @@ class RoundSettings:
             corrections=(0.6, 0.3, 0.1), first=FirstPrompt(point=0.65, box=0.3), look_again=0.1, blur=4.0
         )
         return replace(
-            self._config(self.mask_steps, bf16), lr=self.lr, trunk_lr=self.trunk_lr, closer=0.3, weights=weights,
+            self._config(self.mask_steps, bf16),
+            lr=self.lr,
+            trunk_lr=self.trunk_lr,
+            closer=0.3,
+            weights=weights,
             objective=objective,
-        )  # fmt: skip
+        )
 
     def boxes_config(self, weights: dict[str, float], bf16: bool) -> TrainConfig:
         return replace(self._config(self.box_steps, bf16), lr=self.box_lr, clip=2.0, weights=weights)
@@ -86,10 +91,17 @@ class RoundSettings:
     def _config(self, steps: int, bf16: bool) -> TrainConfig:
         phases = (Phase(1.0, self.size, self.batch, self.objects),)
         return TrainConfig(
-            steps=steps, phases=phases, warmup=10, average_decay=0.98, scale=self.scale, seed=self.seed, bf16=bf16,
+            steps=steps,
+            phases=phases,
+            warmup=10,
+            average_decay=0.98,
+            scale=self.scale,
+            seed=self.seed,
+            bf16=bf16,
             checkpoint_minutes=self.checkpoint_seconds / 60,
-        )  # fmt: skip
+        )
 
 
+DEFAULT = RoundSettings()
 QUICK = RoundSettings(mask_steps=40, box_steps=40, fitted_photos=4)
 """For rounds of a minute."""

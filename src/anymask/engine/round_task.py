@@ -1,8 +1,9 @@
-"""What the network learns in a round: the masks of the project and, so that they are not forgotten, everyday ones.
+"""What the network learns in a round: the masks of the project and, so that they are not forgotten, everyday
+ones.
 
-A few everyday photos come with the package (`rehearsal/`: CC0 and public domain) with the automatic masks of the shipped
-model that it was sure of. They are mixed in ("rehearsal", Robins 1995); their views show whole photos or large parts, as
-in use, whatever the scale of the project's.
+A few everyday photos come with the package (`rehearsal/`: CC0 and public domain) with the automatic masks of
+the shipped model that it was sure of. They are mixed in ("rehearsal", Robins 1995); their views show whole
+photos or large parts, as in use, whatever the scale of the project's.
 """
 
 from __future__ import annotations

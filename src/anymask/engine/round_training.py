@@ -1,8 +1,9 @@
 """The training of a round: from the model of now and the annotated photos of a project to the next model.
 
-Parts, each of which is done once and resumed after a kill -9 to the same bits: the network learns the masks (and to
-answer as before on everyday photos), its weights are mixed with those before until nothing is forgotten, the box head
-learns the boxes, and automatic masks are fitted again. Every random draw comes from the seed and the number of the step.
+Parts, each of which is done once and resumed after a kill -9 to the same bits: the network learns the masks
+(and to answer as before on everyday photos), its weights are mixed with those before until nothing is
+forgotten, the box head learns the boxes, and automatic masks are fitted again. Every random draw comes from
+the seed and the number of the step.
 
     folder/plan.json, masks/, share.json, boxes/, model/lite.json, round.json
 """
@@ -29,8 +30,8 @@ from anymask.data.splits import in_validation
 from anymask.engine.round_boxes import ROUND_BOXES
 from anymask.engine.round_calibration import automatic_facts, fitted_temperature
 from anymask.engine.round_evaluation import RoundProtocol, evaluate_round, place
-from anymask.engine.round_model import BaseModel, blend, open_base, publish, weights_of
-from anymask.engine.round_settings import RoundSettings
+from anymask.engine.round_model import blend, open_base, publish, weights_of
+from anymask.engine.round_settings import DEFAULT, RoundSettings
 from anymask.engine.round_task import REHEARSAL, ROUND_MASKS
 from anymask.errors import BadInput, BadOption
 from anymask.export.graphs import complete_card
@@ -75,7 +76,7 @@ def train_round(
     records: RecordSource,
     base: str | Path,
     out: str | Path,
-    settings: RoundSettings = RoundSettings(),
+    settings: RoundSettings = DEFAULT,
     *,
     anchor: str | Path = "lite",
     rehearsal: RecordSource | None = None,
@@ -83,10 +84,10 @@ def train_round(
 ) -> RoundModel:
     """One round, or the rest of one where `out` holds a part of it.
 
-    `base`: the model of now. `anchor`: the model that must not be forgotten. `rehearsal`: everyday photos with its
-    masks; those of the package unless given. `progress(done, total)` counts steps; what it raises ends the round,
-    which can be resumed. Raises BadInput without a usable photo, BadOption for another model or when `out` is of
-    another round, WeightsError, StorageError, Failure.
+    `base`: the model of now. `anchor`: the model that must not be forgotten. `rehearsal`: everyday photos
+    with its masks; those of the package unless given. `progress(done, total)` counts steps; what it raises
+    ends the round, which can be resumed. Raises BadInput without a usable photo, BadOption for another model
+    or when `out` is of another round, WeightsError, StorageError, Failure.
     """
     folder, done = make_folder(Path(out)), Path(out) / "round.json"
     if done.is_file():
@@ -119,7 +120,9 @@ class _Round:
     def run(self) -> RoundModel:
         network, share, forgotten = self.mixed(self.trained_masks())
         head = self.trained_boxes(network)
-        card = publish(self.base, network.state_dict(), head, self.facts(share, forgotten), self.folder / "model")
+        card = publish(
+            self.base, network.state_dict(), head, self.facts(share, forgotten), self.folder / "model"
+        )
         self.calibrate(card)
         return RoundModel(card, share, forgotten, list(self.trained.keys), list(self.held_out.keys))
 
@@ -134,8 +137,8 @@ class _Round:
         return averaged_weights(out)
 
     def mixed(self, trained: State) -> tuple[Lite, float, float]:
-        """The network with the largest share of the new weights that forgets no more than allowed, that share,
-        and how much it forgets.
+        """The network with the largest share of the new weights that forgets no more than allowed, that
+        share, and how much it forgets.
         """
         path = self.folder / "share.json"
         if path.is_file():
@@ -175,7 +178,9 @@ class _Round:
         counted = self._counted(s.mask_steps)
         train(boxes, records, s.boxes_config(weights, self.bf16), out, "cpu", ROUND_BOXES, counted)
         state = averaged_weights(out)
-        boxes.head.load_state_dict({name: state[f"head.{name}"] for name in (*weights_of(boxes.head), "scale")})
+        boxes.head.load_state_dict(
+            {name: state[f"head.{name}"] for name in (*weights_of(boxes.head), "scale")}
+        )
         return boxes.head.float().eval()
 
     def calibrate(self, card: Path) -> None:
@@ -192,9 +197,16 @@ class _Round:
         return [*held_out[:most], *more]
 
     def facts(self, share: float, forgotten: float) -> dict[str, Any]:
-        told = {"photos": len(self.trained), "held_out": len(self.held_out), "share": share, "forgotten": forgotten}
+        told = {
+            "photos": len(self.trained),
+            "held_out": len(self.held_out),
+            "share": share,
+            "forgotten": forgotten,
+        }
         before = {"base": self.base.fingerprint, "anchor": self.anchor.fingerprint}
-        return {"round": {**told, **before, "settings": self.settings.to_dict(), "edges": "of the model before"}}
+        return {
+            "round": {**told, **before, "settings": self.settings.to_dict(), "edges": "of the model before"}
+        }
 
     def _with_rehearsal(self) -> tuple[RecordSource, dict[str, float]]:
         """The photos of the project and of the rehearsal, and how often the latter are drawn."""
