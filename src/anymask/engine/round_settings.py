@@ -34,13 +34,13 @@ class RoundSettings:
     batch: int = 4
     objects: int = 4
     size: int = 256
-    rehearsal: float = 0.3
+    rehearsal: float = 0.35
     lr: float = 2e-4
     trunk_lr: float = 4e-5
     box_lr: float = 1e-3
     scale: tuple[float, float] = (1.0, 4.0)
     hold_out: float = 0.15
-    shares: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)
+    shares: tuple[float, ...] = (0.9, 0.75, 0.5, 0.25)
     forgetting: float = 0.03
     fitted_photos: int = 8
     threads: int = 1

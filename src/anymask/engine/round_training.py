@@ -45,7 +45,7 @@ from anymask.training.checkpoint import averaged_weights
 from anymask.training.loop import train
 
 REHEARSAL_PHOTOS = Path(__file__).with_name("rehearsal")
-REMEMBERED = RoundProtocol(photos=5, masks=8, automatic=0)  # asked of each rehearsal photo
+REMEMBERED = RoundProtocol(photos=7, masks=8, automatic=0)  # asked of each rehearsal photo
 FEWEST_FITTED = 4  # photos that automatic masks are fitted on; where fewer are held out, trained ones besides
 MASKS_PER_PHOTO = 6  # whose probabilities a temperature is fitted to
 ENVIRONMENT = {
@@ -159,7 +159,7 @@ class _Round:
 
     def _mix(self, trained: State, share: float) -> Lite:
         network = Lite()
-        network.load_state_dict(blend(self.base.network.state_dict(), trained, share))
+        network.load_state_dict(blend(self.anchor.network.state_dict(), trained, share))
         return network.eval()
 
     def _remembered(self, network: Lite) -> float:
