@@ -14,7 +14,8 @@ from anymask.data import formats
 from anymask.data.sources import RecordSource
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
-from anymask.engine.rounds import Decision, Recipe, fixed_records, read_snapshot, run_round, take_snapshot
+from anymask.engine.promotion import Decision
+from anymask.engine.rounds import Recipe, Trained, fixed_records, read_snapshot, run_round, take_snapshot
 from anymask.errors import BadInput
 from anymask.store import registry
 
@@ -30,19 +31,19 @@ class Fake:
     def recipe(self) -> Recipe:
         return Recipe(self._train, self._evaluate, self._decide)
 
-    def _train(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Path:
+    def _train(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
         self.seen.append(records.keys)
         if not self.scores:
             raise KeyboardInterrupt
         out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_text(str(self.scores.pop(0)))
-        return out / "model.onnx"
+        return Trained(out / "model.onnx")
 
     def _evaluate(self, model: str, records: RecordSource) -> dict[str, float]:
         assert len(records)
         return {"iou_click_1": float(Path(model).read_text()) if "round" in model else 0.5}
 
-    def _decide(self, before: dict[str, float], after: dict[str, float]) -> Decision:
+    def _decide(self, before: dict[str, float], after: dict[str, float], forgotten: float | None) -> Decision:
         better = after["iou_click_1"] > before["iou_click_1"]
         return Decision(better, "better" if better else "worse")
 

@@ -19,7 +19,8 @@ from anymask.data.sources import RecordSource
 from anymask.engine.crew import Annotator, Habits, draw
 from anymask.engine.prefill import new_masks, prefill
 from anymask.engine.project import Project
-from anymask.engine.rounds import Decision, Recipe
+from anymask.engine.promotion import Decision
+from anymask.engine.rounds import Recipe, Trained
 from anymask.engine.simulate import Plan, rounds_of, simulate
 from anymask.engine.stages import fit_threshold
 from anymask.engine.time_model import DRAW_S, MIN_BRUSH_S, Stopwatch, brush_seconds
@@ -28,14 +29,14 @@ from anymask.store import images, jobs, tasks
 from anymask.store.annotations import masks_of, verify
 
 
-def _train(records: RecordSource, base: str, out: Path, *, seed: int) -> Path:
+def _train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
     out.mkdir(parents=True, exist_ok=True)
     (out / "model.onnx").write_text(str(seed))
-    return out / "model.onnx"
+    return Trained(out / "model.onnx")
 
 
 NOTHING = Recipe(
-    _train, lambda model, records: {"iou_click_1": 0.5}, lambda b, a: Decision(False, "no better")
+    _train, lambda model, records: {"iou_click_1": 0.5}, lambda b, a, f: Decision(False, "no better")
 )
 
 

@@ -11,7 +11,9 @@ def metrics_text(status: Status) -> str:
     """One gauge for each kind of number, with labels for states."""
     registry = CollectorRegistry()
     _gauge(registry, "images", "Images by state.", ["state"], {(k,): v for k, v in status.images.items()})
-    tasks = {(kind, state): n for kind, states in status.tasks.items() for state, n in states.items()}
+    tasks: dict[tuple[str, ...], int] = {
+        (kind, state): n for kind, states in status.tasks.items() for state, n in states.items()
+    }
     _gauge(registry, "tasks", "Tasks by kind and state.", ["kind", "state"], tasks)
     _gauge(registry, "jobs", "Jobs by state.", ["state"], {(k,): v for k, v in status.jobs.items()})
     _gauge(registry, "rounds", "Rounds by outcome.", ["state"], _by_state(status))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from anymask.data.record import Blob, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
+from anymask.engine.promotion import Decision
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
 from anymask.store import registry
@@ -26,17 +27,17 @@ DRAWN = ("manual", "semi", "imported")  # by people; prefilled masks count on ph
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether a model replaces the one before it, and why."""
+class Trained:
+    """`path`: what `anymask.load` takes. `forgotten`: IoU lost on everyday photos, where it was measured."""
 
-    promote: bool
-    why: str
+    path: Path
+    forgotten: float | None = None
 
 
 class Trainer(Protocol):
-    """Trains from `base` on records into the folder `out`; what it returns is what `anymask.load` takes."""
+    """Trains from `base` on records into the folder `out`."""
 
-    def __call__(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Path: ...
+    def __call__(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Trained: ...
 
 
 class Evaluator(Protocol):
@@ -46,7 +47,11 @@ class Evaluator(Protocol):
 
 
 class Decider(Protocol):
-    def __call__(self, before: dict[str, Any], after: dict[str, Any]) -> Decision: ...
+    """Whether a model replaces the one before it."""
+
+    def __call__(
+        self, before: dict[str, Any], after: dict[str, Any], forgotten: float | None
+    ) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Outcome:
     masks: int
     before: dict[str, Any]
     after: dict[str, Any]
+    forgotten: float | None = None
 
 
 def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Outcome:
@@ -85,22 +91,25 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     registry.begin_round(project.database, number, stage, path.stem, begun)
     out = project.folder / "models" / f"round-{number:02d}"
     trained = recipe.train(records, base, out, seed=number)
-    before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained), fixed)
-    decision = recipe.decide(before, after)
-    files = [one for one in trained.parent.glob(f"{trained.stem}*") if one.is_file()]
+    before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained.path), fixed)
+    decision = recipe.decide(before, after, trained.forgotten)
+    files = [one for one in trained.path.parent.glob(f"{trained.path.stem}*") if one.is_file()]
     identity = digest_of(*sorted(map(sha256_of, files)))
-    place = os.path.relpath(trained, project.folder)
+    place = os.path.relpath(trained.path, project.folder)
     version = ModelVersion(identity, out.name, place, begun, number, _told(after))
     registry.add_model(project.database, version)
-    if decision.promote:
+    if decision.promoted:
         registry.promote(project.database, identity, "engine", decision.why)
-    state = "promoted" if decision.promote else "kept"
+    state = "promoted" if decision.promoted else "kept"
     metrics = {"before": _told(before), "after": _told(after), "photos": len(records)}
+    if trained.forgotten is not None:
+        metrics["forgotten"] = trained.forgotten
     registry.end_round(
         project.database, number, state=state, after=identity, why=decision.why, metrics=metrics
     )
     masks = sum(len(one.annotations) for one in records)
-    return Outcome(number, decision.promote, decision.why, len(records), masks, _told(before), _told(after))
+    told = _told(before), _told(after)
+    return Outcome(number, decision.promoted, decision.why, len(records), masks, *told, trained.forgotten)
 
 
 def _told(measured: dict[str, Any]) -> dict[str, Any]:

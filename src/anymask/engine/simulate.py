@@ -146,6 +146,7 @@ def _round(
         "precision_at_75": outcome.after.get("precision_at_75"),
         "ci": outcome.after.get("ci", {}),
         "trained_on": {"photos": outcome.photos, "masks": outcome.masks},
+        "forgotten": outcome.forgotten,
         "promoted": outcome.promoted,
         "why": outcome.why,
         "before": outcome.before,
