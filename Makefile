@@ -34,7 +34,8 @@ readers: $(VENV)/bin/python  ## other programs read what is written here, and wh
 	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(VENV)/readers
 	$(VENV)/readers/bin/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/uv pip install --quiet --python $(VENV)/readers --editable . --group readers
-	$(BIN)/uv pip install --quiet --python $(VENV)/readers --no-deps labelme==6.3.1 ultralytics==8.4.190
+	$(BIN)/uv pip install --quiet --python $(VENV)/readers --no-deps labelme==6.3.1 ultralytics==8.4.190 \
+		label-studio-sdk==2.1.2 cityscapesScripts==2.3.0 pyquaternion==0.9.9
 	ANYMASK_READERS=1 $(VENV)/readers/bin/pytest -n 2 tests/readers
 
 lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies

@@ -15,10 +15,11 @@ from anymask.cli.reporting import complain, progress_line, say
 if TYPE_CHECKING:
     from anymask.data.formats import Contents, Notes
 
-NAMES = (
-    "sa1b|coco|coco-polygon|coco-cvat|panoptic|yolo|voc|labelme|label-map|cvat|label-studio|datumaro|cityscapes|geojson|webdataset|"
-    "parquet"
+READ = (
+    "sa1b|coco|coco-polygon|coco-cvat|yolo|voc|labelme|label-map|cvat|label-studio|datumaro|cityscapes|"
+    "panoptic|geojson|webdataset"
 )
+NAMES = f"{READ}|parquet"
 MARKER = ".anymask-convert.json"
 CONVERT_EXAMPLES = """\b
 anymask convert instances_val.json masks --to sa1b
@@ -42,7 +43,12 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="DST", help="A new or empty folder.")],
     to: Annotated[str, typer.Option(metavar=NAMES, help="The format to write.")],
     from_: Annotated[
-        str, typer.Option("--from", metavar=f"auto|{NAMES}", help="The format to read; auto looks.")
+        str,
+        typer.Option(
+            "--from",
+            metavar=f"auto|{READ}",
+            help="The format to read; auto looks, and asks if unsure.",
+        ),
     ] = "auto",
     images: Annotated[
         str | None,
@@ -74,7 +80,7 @@ def convert(
     if images not in (None, *formats.LINK_MODES):
         raise BadOption(f"--images: expected {', '.join(formats.LINK_MODES)}, got {images!r}")
     formats.find_format(to)
-    name = formats.detect(source).name if from_ == "auto" else formats.find_format(from_).name
+    name = formats.detect(source).name if from_ == "auto" else formats.find_format(from_, to_read=True).name
     contents = formats.read(source, notes, format_name=name, photo_folder=photos)
     _prepare(source, target, {"source": str(source.resolve()), "from": name, "to": to})
     counted = replace(contents, records=_counted(contents, count))

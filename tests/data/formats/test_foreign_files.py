@@ -14,7 +14,7 @@ from PIL import Image
 
 from anymask.core.mask import Mask
 from anymask.data import formats
-from anymask.data.formats.voc import COLOURS, PALETTE, colour
+from anymask.data.formats.voc_labels import COLOURS, PALETTE, colour
 from anymask.data.formats.yolo_yaml import names_of_yaml
 from anymask.data.record import Record
 from anymask.errors import BadInput

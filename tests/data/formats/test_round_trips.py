@@ -149,7 +149,7 @@ def test_in_label_images_smaller_masks_lie_on_top_and_the_loss_is_counted(name: 
     (back,) = there_and_back(
         [record(tmp_path / "src", "k", [small, twin], (8, 8))], tmp_path / "t", name, notes
     )
-    assert len(back.annotations) == 1
+    assert len(back.drawn) == 1
     assert notes.changes["masks hidden whole under smaller ones, left out"] == 1
 
 

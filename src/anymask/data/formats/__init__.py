@@ -26,6 +26,7 @@ from anymask.data.formats.sa1b import SA1B
 from anymask.data.formats.voc import VOC
 from anymask.data.formats.webdataset import WEBDATASET
 from anymask.data.formats.yolo import YOLO
+from anymask.data.formats.yolo_files import has_label_lines
 from anymask.errors import BadInput, BadOption
 
 __all__ = [
@@ -39,28 +40,44 @@ FORMATS = {
         CITYSCAPES, PANOPTIC, GEOJSON, WEBDATASET, PARQUET,
     )
 }  # fmt: skip
-# Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
+# Of a single file that looks like several, the first is taken.
 DETECTED = (
     CITYSCAPES, CVAT, LABEL_STUDIO, DATUMARO, VOC, PANOPTIC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP,
 )  # fmt: skip
+# What a format has beside its own: of panoptic COCO also COCO, of others pictures of masks.
+COVERED = {"panoptic": ("coco", "label-map"), **dict.fromkeys(("sa1b", "voc", "cityscapes"), ("label-map",))}
 
 
-def find_format(name: str) -> Format:
+def find_format(name: str, *, to_read: bool = False) -> Format:
     """Raises BadOption."""
-    if name not in FORMATS:
-        raise BadOption(f"format: expected one of {', '.join(FORMATS)}, got {name!r}")
+    names = [one.name for one in FORMATS.values() if one.readable or not to_read]
+    if name not in names:
+        only = " to read" if name in FORMATS else ""
+        raise BadOption(f"format{only}: expected one of {', '.join(names)}, got {name!r}")
     return FORMATS[name]
 
 
 def detect(path: Path) -> Format:
-    """The format of a folder, a shard or a file. Raises BadInput when it looks like none."""
+    """The format of a folder, a shard or a file. Raises BadInput when it looks like none, or like several."""
     if not path.exists():
         raise BadInput(f"not found: {path}")
     clues = FormatClues.at(path)
-    for one in DETECTED:
-        if one.matches(clues):
-            return one
-    raise BadInput(f"cannot tell the format of {path}: say it with --from ({', '.join(FORMATS)})")
+    found = [one for one in DETECTED if one.matches(clues)]
+    if len(found) > 1 and YOLO in found and not (_has_yaml(clues) or has_label_lines(path)):
+        found.remove(YOLO)  # text files beside the photos may be captions
+    covered = {name for one in found for name in COVERED.get(one.name, ())}
+    found = [one for one in found if one.name not in covered]
+    if not found:
+        names = ", ".join(one.name for one in FORMATS.values() if one.readable)
+        raise BadInput(f"cannot tell the format of {path}: say it with --from ({names})")
+    if len(found) > 1 and path.is_dir():
+        names = " or ".join(one.name for one in found)
+        raise BadInput(f"cannot tell the format of {path}, it may be {names}: say it with --from")
+    return found[0]
+
+
+def _has_yaml(clues: FormatClues) -> bool:
+    return any(name.lower().endswith((".yaml", ".yml")) for name in clues.names)
 
 
 def read(
@@ -72,7 +89,7 @@ def read(
     """
     if not path.exists():
         raise BadInput(f"not found: {path}")
-    one = detect(path) if format_name == "auto" else find_format(format_name)
+    one = detect(path) if format_name == "auto" else find_format(format_name, to_read=True)
     contents = one.read(path, notes, photo_folder)
     return replace(contents, records=with_own_keys(contents.records))
 

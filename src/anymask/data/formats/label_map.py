@@ -130,12 +130,24 @@ def read_png(blob: Blob, colours: Mapping[tuple[int, int, int], int] | None = No
 
     Raises BadImage.
     """
+    return numbers_of(open_png(blob), blob, colours)
+
+
+def open_png(blob: Blob) -> Image.Image:
+    """Decoded. Raises BadImage."""
     with mapped(Exception, BadImage, f"{blob.path}: damaged or no PNG"):  # decoders raise nearly everything
         image = PngImageFile(io.BytesIO(blob.read()), "")  # Image.open has a pixel limit of its own
         limit, (width, height) = get_settings().max_pixels, image.size
         if not 0 < width * height <= limit:
             raise BadImage(f"{blob.path}: expected at most {limit:,} pixels, got {width} x {height}")
         image.load()
+    return image
+
+
+def numbers_of(
+    image: Image.Image, blob: Blob, colours: Mapping[tuple[int, int, int], int] | None = None
+) -> NDArray[Any]:
+    """What `read_png` gives, of a PNG that is open. Raises BadImage."""
     if image.mode in ("RGB", "RGBA") and colours is not None:
         return _numbers_of_colours(np.asarray(image.convert("RGB")), colours, blob)
     if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):

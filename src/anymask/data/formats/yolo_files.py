@@ -15,12 +15,13 @@ from pathlib import Path
 
 from anymask.data.formats.contents import Notes
 from anymask.data.formats.yolo_yaml import DataYaml, parse
-from anymask.data.listing import is_photo, is_tar, list_files, stem
+from anymask.data.listing import is_photo, is_tar, list_files, stem, with_suffix
 from anymask.data.record import Blob
 from anymask.errors import AnymaskError, BadInput
 
 Files = dict[str, Blob]
 YAML = (".yaml", ".yml")
+LOOKED_AT = 20
 NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
 NOT_LABELS = "text files that are no labels passed over"
 NOT_THERE = "photos that a list names, but that are not there"
@@ -180,6 +181,16 @@ def _unlabelled(photos: Mapping[str, Blob], found: Iterable[Pair]) -> Iterator[P
 
 def _folder(name: str) -> str:
     return name.rpartition("/")[0]
+
+
+def has_label_lines(path: Path) -> bool:
+    """Whether one of the first text files of a folder begins with numbers as labels do: not so captions."""
+    texts = with_suffix(list_files(path), ".txt")
+    usual = [blob for name, blob in texts.items() if name.rpartition("/")[2].lower() not in NO_LABELS]
+    starts = (
+        blob.read().partition(b"\n")[0].decode("utf-8", "replace").split() for blob in usual[:LOOKED_AT]
+    )
+    return any(len(words) > 4 and all(map(is_number, words)) for words in starts)
 
 
 def looks_like_labels(names: Iterable[str]) -> bool:
