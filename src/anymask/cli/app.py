@@ -9,10 +9,12 @@ import typer
 
 from anymask.cli.convert import CONVERT_EXAMPLES, convert
 from anymask.cli.edges import edges
+from anymask.cli.engine import engine
 from anymask.cli.evaluate import evaluate
 from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
 from anymask.cli.export import export
 from anymask.cli.models import models
+from anymask.cli.project import project
 from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, complain, fill_closed_streams, say
 from anymask.cli.segment import EXAMPLES, segment
 from anymask.cli.train import train
@@ -32,6 +34,8 @@ app.command()(edges)
 app.add_typer(evaluate)
 app.command()(train)
 app.add_typer(models)
+app.add_typer(project, name="project")
+app.add_typer(engine, name="engine")
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
 

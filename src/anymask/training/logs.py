@@ -13,10 +13,10 @@ TOTALS = ("images", "seconds", "skipped")  # reported as they are or summed, not
 
 
 class RunLog:
-    """Means over every few steps, to `log.jsonl` and the terminal if `active`. `done`: of the run."""
+    """Means over every few steps, to `log.jsonl` and, if `shown`, the terminal. `done`: of the run."""
 
-    def __init__(self, folder: Path, active: bool, done: float) -> None:
-        self.active, self._done = active, done
+    def __init__(self, folder: Path, active: bool, done: float, shown: bool = True) -> None:
+        self.active, self._shown, self._done = active, shown, done
         self._sums: dict[str, float] = defaultdict(float)
         self._count, self._since = 0, time.monotonic()
         if active:
@@ -39,13 +39,17 @@ class RunLog:
         row: dict[str, Any] = {"step": step, **{k: round(v, 5) for k, v in means.items()}}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
+        if self._shown:
+            self._show(step, means, done)
+        self._sums.clear()
+        self._count, self._since, self._done = 0, time.monotonic(), done
+
+    def _show(self, step: int, means: dict[str, float], done: float) -> None:
         shown = "  ".join(f"{k} {means[k]:.3f}" for k in ("loss", "first_iou", "last_iou") if k in means)
         done = min(1.0, done)
         minutes = (time.monotonic() - self._since) / max(done - self._done, 1e-9) / 60 * (1 - done)
         line = f"[{'#' * round(20 * done):<20}] step {step}  {shown}  {minutes:.0f} min left"
         print(line, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
-        self._sums.clear()
-        self._count, self._since, self._done = 0, time.monotonic(), done
 
     def close(self) -> None:
         if self.active:

@@ -22,6 +22,7 @@ import torch.distributed as dist
 import torch.distributed.nn  # before there is a group: else it keeps its threads, which may abort at exit
 from torch import Tensor, nn
 
+from anymask.core.progress import Progress
 from anymask.core.spec import ModelSpec
 from anymask.data.sources import RecordSource
 from anymask.data.splits import training_split
@@ -53,8 +54,12 @@ def train(
     out: Path,
     device: str = "auto",
     task: Task = CLICKS,
+    progress: Progress | None = None,
 ) -> Path:
-    """Train, or resume where `out` holds a state; returns the state file, which is saved at Ctrl-C, too."""
+    """Train, or resume where `out` holds a state; returns the state file, which is saved at Ctrl-C, too.
+
+    `progress(done, total)` is called after each step instead of the line in the terminal.
+    """
     process = join_processes(device)
     model = with_fast_depthwise(model) if process.device.type == "cpu" else model
     model.to(device=process.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -67,7 +72,7 @@ def train(
     card["config"] = asdict(config)
     began = time.monotonic() - float(card["seconds"])  # as if it had never stopped
 
-    def progress(step: int) -> float:
+    def fraction(step: int) -> float:
         """Fraction of the run that is done when `step` begins."""
         seconds = time.monotonic() - began
         return step / config.steps if config.minutes is None else seconds / (60 * config.minutes)
@@ -76,19 +81,22 @@ def train(
         if process.rank == 0:
             save_state(out, model, average, optimiser, card)
 
-    done = synchronised(progress(card["step"]), config, process)
-    log, saved = RunLog(out, process.rank == 0, done), time.monotonic()
+    done = synchronised(fraction(card["step"]), config, process)
+    log = RunLog(out, process.rank == 0, done, progress is None)
+    saved = time.monotonic()
     try:
-        for step, batch in batches(source, spec_of(model), config, process, card["step"], progress):
+        for step, batch in batches(source, spec_of(model), config, process, card["step"], fraction):
             if done >= 1:
                 break
             numbers = train_step(task, model, batch, optimiser, config, process, step, done)
             update_average(average, model, config, step)
             card["step"], card["images"] = step + 1, card["images"] + len(batch.pixels_BSS3) * process.count
             card["seconds"] = time.monotonic() - began
-            done = synchronised(progress(step + 1), config, process)
+            done = synchronised(fraction(step + 1), config, process)
             numbers |= {"images": card["images"], "seconds": card["seconds"]}
             log.add(step, numbers, config.log_every, done)
+            if progress is not None:
+                progress(step + 1, config.steps)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 save()
                 saved = time.monotonic()

@@ -1,0 +1,57 @@
+"""`anymask engine`: the data engine on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anymask.cli.reporting import needs_extra, say
+
+engine = typer.Typer(help="The data engine, without people.", no_args_is_help=True)
+
+
+@engine.callback()
+def engine_root() -> None:
+    """The data engine, without people."""
+
+
+@engine.command()
+def simulate(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Photos with ground truth, for the crew.")],
+    fixed: Annotated[Path, typer.Option(metavar="VAL", help="Others with ground truth, to measure on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    rounds: Annotated[str, typer.Option(metavar="N,M", help="Of stage 1 and of stage 2.")] = "6,5",
+    photos: Annotated[str, typer.Option(metavar="N,M", help="Annotated in a round of each.")] = "8,12",
+    first: Annotated[
+        int | None, typer.Option(metavar="N", help="Only so many photos are ever annotated.")
+    ] = None,
+    people: Annotated[int, typer.Option(help="In the simulated crew.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the crew and of the choice of photos.")] = 0,
+    quick: Annotated[bool, typer.Option(help="Few rounds, few photos: minutes.")] = False,
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="The report too; it is in DIR anyway.")
+    ] = None,
+) -> None:
+    """Run the three stages with a simulated crew made from ground truth, and write a report."""
+    with needs_extra("engine"):
+        from anymask.engine.project import Project
+        from anymask.engine.report import write_simulation_page
+        from anymask.engine.simulate import Plan, rounds_of
+        from anymask.engine.simulate import simulate as run
+    with needs_extra("train"):
+        from anymask.engine.recipe import default_recipe
+    import json
+
+    from anymask.files import write_atomically
+
+    plan = Plan(rounds_of(rounds), rounds_of(photos), people, first, seed=seed)
+    if quick:
+        plan = Plan((2, 1), (4, 4), people, first, automatic=4, seed=seed)
+    report = run(data, fixed, out, default_recipe(quick=quick), plan, say)
+    with Project.open(out / "project", read_only=True) as project:
+        write_simulation_page(project, report, out / "report.html")
+    if json_ is not None:
+        write_atomically(json_, (json.dumps(report, indent=2) + "\n").encode())
+    say(f"{report['seconds'] / 60:.1f} minutes; {out / 'report.html'}")

@@ -1,0 +1,1 @@
+"""The data engine: people and model make each other better (paper, section 4)."""

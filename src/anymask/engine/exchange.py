@@ -1,0 +1,169 @@
+"""Import and export of annotations in every format there is, losing nothing unsaid."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from anymask.core.mask import Mask
+from anymask.data import formats
+from anymask.data.record import Record
+from anymask.engine.project import Progress, Project
+from anymask.errors import BadInput
+from anymask.store import registry
+from anymask.store.annotations import revision_of, save
+from anymask.store.database import AnyRow
+from anymask.store.schema import images, mask_rows
+from anymask.store.values import Action, StoredMask, digest_of
+
+# The same mask imported again has the same uid.
+NAMESPACE = uuid.UUID("9d4d7a55-6a3c-4bb4-9d0b-2f3c1d1f6a77")
+OF_A_MASK = ("id", "segmentation", "bbox", "area", "category", "category_id", "iscrowd", "stage", "author")
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. `unmatched`: records whose photo the project does not have."""
+
+    photos: int = 0
+    masks: int = 0
+    repeated: int = 0
+    unmatched: int = 0
+    without_mask: int = 0
+
+
+def import_annotations(
+    project: Project,
+    source: Path,
+    notes: formats.Notes,
+    *,
+    format_name: str = "auto",
+    author: str = "import",
+    progress: Progress | None = None,
+) -> Imported:
+    """Masks of a data set for the photos of the project, found by content or by name and size.
+
+    Importing the same again adds nothing. Raises BadInput when no photo of the data set is of this project.
+    """
+    contents = formats.read(source, notes, format_name=format_name)
+    by_hash, by_name = _known(project)
+    done = Imported()
+    for number, record in enumerate(contents.records, 1):
+        with notes.catching(record.key):
+            image = _match(record, by_hash, by_name, notes)
+            if image is None:
+                done.unmatched += 1
+                notes.changed("photos that the project does not have passed over", record.key)
+            else:
+                _import_record(project, record, image, author, done, notes)
+        if progress is not None:
+            progress(number, contents.total)
+    if not done.photos and done.unmatched:
+        raise BadInput(f"{source}: none of its {done.unmatched} photos is of this project")
+    registry.note(project.database, author, "imported", photos=done.photos, masks=done.masks)
+    return done
+
+
+def _known(project: Project) -> tuple[dict[str, AnyRow], dict[str, list[AnyRow]]]:
+    with project.database.read() as connection:
+        rows = connection.execute(select(images)).all()
+    by_name: dict[str, list[AnyRow]] = {}
+    for row in rows:
+        by_name.setdefault(Path(row.name).stem, []).append(row)
+    return {row.hash: row for row in rows}, by_name
+
+
+def _match(
+    record: Record, by_hash: dict[str, AnyRow], by_name: dict[str, list[AnyRow]], notes: formats.Notes
+) -> AnyRow | None:
+    """By the bytes of its photo where there is one, else by the only photo of that name and size."""
+    if record.blob.exists:
+        return by_hash.get(hashlib.sha256(record.blob.read()).hexdigest())
+    same = [
+        one for one in by_name.get(Path(record.key).stem, []) if (one.height, one.width) == record.size_hw
+    ]
+    if len(same) > 1:
+        longer = [one for one in same if str(Path(one.name).with_suffix("")).endswith(record.key)]
+        same = longer or same
+    if len(same) == 1:
+        notes.changed("photos matched by name and size alone", record.key)
+        return same[0]
+    return None
+
+
+def _import_record(
+    project: Project, record: Record, image: AnyRow, author: str, done: Imported, notes: formats.Notes
+) -> None:
+    adds: dict[str, StoredMask] = {}
+    for one in record.annotations:
+        mask = one.mask
+        if mask is None or mask.is_empty:
+            done.without_mask += 1
+            notes.changed("annotations without a mask passed over", record.key)
+            continue
+        adds.setdefault(
+            _uid(image.hash, mask, one.category), _stored(one.fields, mask, one.category, image, author)
+        )
+    for _ in record.crowd:
+        notes.changed("groups (crowd) passed over", record.key)
+    key = digest_of("import", image.hash, author, *sorted(adds))
+    revision = revision_of(project.database, image.id)
+    known = _uids(project, image.id)
+    new = tuple(one for uid, one in adds.items() if uid not in known)
+    done.photos += 1
+    done.repeated += len(adds) - len(new)
+    done.masks += len(new)
+    if new:
+        save(project.database, Action(image.id, revision, key, author, new))
+
+
+def _uids(project: Project, image_id: int) -> set[str]:
+    query = select(mask_rows.c.uid).where(mask_rows.c.image_id == image_id, mask_rows.c.layer == 0)
+    with project.database.read() as connection:
+        return {row.uid for row in connection.execute(query)}
+
+
+def _uid(image_hash: str, mask: Mask, category: str | None) -> str:
+    return uuid.uuid5(NAMESPACE, f"{image_hash} {mask.rle['counts']} {category}").hex
+
+
+def _stored(
+    fields: dict[str, Any], mask: Mask, category: str | None, image: AnyRow, author: str
+) -> StoredMask:
+    more = {name: value for name, value in fields.items() if name not in OF_A_MASK}
+    uid = _uid(image.hash, mask, category)
+    return StoredMask(uid, mask, category, author, "imported", more={"fields": more} if more else {})
+
+
+def export_annotations(
+    project: Project,
+    target: Path,
+    notes: formats.Notes,
+    *,
+    format_name: str,
+    photos: str | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Every image with its masks as a data set; returns how many masks. Read page by page."""
+    total, masks = 0, 0
+    with project.database.read() as connection:
+        total = len(connection.execute(select(images.c.id)).all())
+
+    def counted() -> Iterator[Record]:
+        nonlocal masks
+        for number, record in enumerate(project.records(), 1):
+            masks += len(record.annotations)
+            yield record
+            if progress is not None:
+                progress(number, total)
+
+    contents = formats.Contents(counted(), total)
+    formats.write(contents, target, notes, format_name=format_name, photos=photos)
+    registry.note(project.database, "export", "exported", format=format_name, masks=masks)
+    return masks

@@ -1,0 +1,226 @@
+"""Project: a folder with the store, models and settings of one data engine; photos stay where they are.
+
+DIR/project.json    where the photos are, which database
+DIR/store.db        the store, unless it is in PostgreSQL
+DIR/photos/         copies, only where they were asked for
+DIR/models/         what the rounds made
+DIR/snapshots/      what they were trained on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anymask.data.listing import size_of
+from anymask.data.photos import Photo, open_photos
+from anymask.data.record import Blob, Record
+from anymask.errors import BadImage, BadInput, StorageError, mapped
+from anymask.files import make_folder, sha256_of, write_atomically
+from anymask.store import images, registry
+from anymask.store.annotations import each_image
+from anymask.store.database import AnyRow, Clock, Database
+from anymask.store.images import NewImage
+from anymask.store.values import StoredMask
+
+CONFIG = "project.json"
+FIXED_SHARE = 0.2  # of the photos, for evaluation; by their hash, so the same on every machine
+SCHEMA = 1
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`database`: a URL, or None for SQLite in the folder. `model`: the one to begin with."""
+
+    photos: tuple[str, ...]
+    database: str | None = None
+    model: str = "lite"
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Photos that a project took in. `failures`: file and reason of those that could not be read."""
+
+    new: int
+    known: int
+    failures: tuple[tuple[str, str], ...]
+
+
+class Project:
+    """An open project. Close it, or use it in a `with` statement."""
+
+    def __init__(self, folder: Path, config: Config, database: Database) -> None:
+        self.folder = folder
+        self.config = config
+        self.database = database
+
+    @classmethod
+    def init(
+        cls,
+        folder: Path,
+        photos: Sequence[Path],
+        *,
+        copy: bool = False,
+        database: str | None = None,
+        model: str = "lite",
+        fixed_share: float = FIXED_SHARE,
+        progress: Progress | None = None,
+    ) -> tuple[Project, Added]:
+        """Make a project of folders of photos; again with the same folder, photos that are new are added.
+
+        Raises BadInput when the folder holds something else, StorageError.
+        """
+        if (folder / CONFIG).exists():
+            project = cls.open(folder)
+        else:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise BadInput(f"{folder} is not empty and holds no project: choose a new folder")
+            places = tuple(str(path.resolve()) for path in photos)
+            make_folder(folder)
+            config = Config(places, database, model)
+            opened = Database.open(database or _sqlite_url(folder))
+            write_atomically(folder / CONFIG, (json.dumps(asdict(config), indent=2) + "\n").encode())
+            project = cls(folder, config, opened)
+            registry.note(opened, "project", "made", model=model)
+        try:
+            return project, project.add_photos(photos, copy=copy, fixed_share=fixed_share, progress=progress)
+        except BaseException:
+            project.close()
+            raise
+
+    @classmethod
+    def open(cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> Project:
+        """Raises BadInput for what is no project, StorageError when another process has it."""
+        config = _read_config(folder)
+        url = config.database or _sqlite_url(folder)
+        return cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
+
+    def add_photos(
+        self,
+        photos: Sequence[Path],
+        *,
+        copy: bool = False,
+        fixed: bool | None = None,
+        fixed_share: float = FIXED_SHARE,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Take in the photos of folders. One that is known by its bytes is not added again.
+
+        `fixed`: all or none of them for evaluation only; by default a share, chosen by their hash.
+        """
+        found = open_photos(*photos, without=self.folder)
+        new, failures = [], []
+        for number, photo in enumerate(found, 1):
+            try:
+                new.append(self._new_image(photo, copy))
+            except (BadImage, BadInput, StorageError) as error:
+                failures.append((photo.source, str(error)))
+            if progress is not None:
+                progress(number, len(found))
+        new = _with_fixed(new, fixed, fixed_share)
+        added = len(images.add_images(self.database, new))
+        registry.note(self.database, "project", "photos added", new=added, failed=len(failures))
+        return Added(added, len(new) - added, tuple(failures))
+
+    def _new_image(self, photo: Photo, copy: bool) -> NewImage:
+        content = photo.blob.read()
+        digest = hashlib.sha256(content).hexdigest()
+        path = photo.blob.path.resolve()
+        if copy or photo.blob.length is not None:  # members of a shard are no files of their own
+            path = self.folder / "photos" / f"{digest}{Path(photo.name).suffix.lower()}"
+            if not path.exists():
+                write_atomically(path, content)
+        return NewImage(digest, photo.name, str(path), size_of(Blob(path)))
+
+    def photo(self, image: AnyRow) -> Blob:
+        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
+        path = Path(image.path)
+        if path.is_file() and sha256_of(path) == image.hash:
+            return Blob(path)
+        for folder in map(Path, self.config.photos):
+            for other in sorted(folder.rglob(f"*{path.suffix}")) if folder.is_dir() else ():
+                if other.is_file() and sha256_of(other) == image.hash:
+                    return Blob(other)
+        changed = "has changed since it was added" if path.is_file() else "is not there any more"
+        raise BadInput(f"{path} {changed}: put the photo back or add its new folder to the project")
+
+    def records(self, *, fixed: bool | None = None, stages: Sequence[str] | None = None) -> Iterator[Record]:
+        """Every image with its masks, in the shape of SA-1B. `stages`: only masks of these."""
+        for image, masks in each_image(self.database):
+            if fixed is None or bool(image.fixed) == fixed:
+                kept = masks if stages is None else [one for one in masks if one.stage in stages]
+                yield record_of(image, kept)
+
+    @property
+    def model(self) -> str:
+        """What `anymask.load` takes for the model of now."""
+        current = registry.current_model(self.database)
+        return self.config.model if current is None else str(self.folder / current.path)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def record_of(image: AnyRow, masks: Sequence[StoredMask]) -> Record:
+    """An image of the store as a record that formats are written from."""
+    fields = {
+        "image": {
+            "image_id": image.id,
+            "width": image.width,
+            "height": image.height,
+            "file_name": Path(image.name).name,
+        },
+        "annotations": [_annotation(number, one) for number, one in enumerate(masks, 1)],
+    }
+    return Record(str(Path(image.name).with_suffix("")), fields, Blob(Path(image.path)))
+
+
+def _annotation(number: int, one: StoredMask) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "id": number,
+        "segmentation": one.mask.rle,
+        "bbox": list(one.mask.bbox_xywh),
+        "area": one.mask.area,
+        "stage": one.stage,
+        "author": one.author,
+    }
+    told = {"category": one.category, "probability": one.probability, "seconds": one.seconds}
+    fields = one.more.get("fields", {})
+    return {**fields, **own, **{name: value for name, value in told.items() if value is not None}}
+
+
+def _with_fixed(new: Sequence[NewImage], fixed: bool | None, share: float) -> list[NewImage]:
+    """Some for evaluation only: those whose hashes come first, so the same on every machine; at least one."""
+    if fixed is not None:
+        return [replace(one, fixed=fixed) for one in new]
+    count = max(1, round(share * len(new))) if share > 0 and len(new) > 1 else 0
+    chosen = {one.hash for one in sorted(new, key=lambda one: one.hash)[:count]}
+    return [replace(one, fixed=one.hash in chosen) for one in new]
+
+
+def _sqlite_url(folder: Path) -> str:
+    return f"sqlite:///{folder.resolve() / 'store.db'}"
+
+
+def _read_config(folder: Path) -> Config:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise BadInput(f"{folder} is no project: expected {CONFIG} in it; anymask project init makes one")
+    with mapped((OSError, ValueError), BadInput, f"{path} is damaged"):
+        found = json.loads(path.read_text("utf-8"))
+        if found["schema"] > SCHEMA:
+            raise BadInput(f"{path} is of a newer anymask: update anymask")
+        return Config(tuple(found["photos"]), found["database"], found["model"], found["schema"])

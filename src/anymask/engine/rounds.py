@@ -1,0 +1,173 @@
+"""Rounds: snapshot, train from the model of now, evaluate on the fixed part, promote only if not worse.
+
+A round that was killed begins again from its snapshot, which is a file, and from its training's checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from anymask.data.record import Blob, Record
+from anymask.data.sources import RecordSource
+from anymask.engine.project import Project, record_of
+from anymask.engine.promotion import Decision
+from anymask.errors import BadInput, mapped
+from anymask.files import sha256_of, write_atomically
+from anymask.store import registry
+from anymask.store.annotations import each_image
+from anymask.store.registry import ModelVersion
+from anymask.store.values import canonical, digest_of
+
+DRAWN = ("manual", "semi", "imported")  # by people; prefilled masks count on photos that people looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """`path`: what `anymask.load` takes. `forgotten`: IoU lost on everyday photos, where it was measured."""
+
+    path: Path
+    forgotten: float | None = None
+
+
+class Trainer(Protocol):
+    """Trains from `base` on records into the folder `out`."""
+
+    def __call__(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Trained: ...
+
+
+class Evaluator(Protocol):
+    """Measures a model on records: `metrics` for people, the rest for `decide`."""
+
+    def __call__(self, model: str, records: RecordSource) -> dict[str, Any]: ...
+
+
+class Decider(Protocol):
+    """Whether a model replaces the one before it."""
+
+    def __call__(
+        self, before: dict[str, Any], after: dict[str, Any], forgotten: float | None
+    ) -> Decision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a project trains its rounds."""
+
+    train: Trainer
+    evaluate: Evaluator
+    decide: Decider
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round came to."""
+
+    number: int
+    promoted: bool
+    why: str
+    photos: int
+    masks: int
+    before: dict[str, Any]
+    after: dict[str, Any]
+    forgotten: float | None = None
+
+
+def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Outcome:
+    """One round. Raises BadInput when nobody has annotated anything, or there is nothing to measure on."""
+    fixed = fixed_records(project)
+    if not len(fixed):
+        raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")
+    path = _running_snapshot(project) or take_snapshot(project)
+    records = read_snapshot(path)
+    number = _number(project)
+    base = project.model
+    current = registry.current_model(project.database)
+    begun = current.id if current else None
+    registry.begin_round(project.database, number, stage, path.stem, begun)
+    out = project.folder / "models" / f"round-{number:02d}"
+    trained = recipe.train(records, base, out, seed=number)
+    before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained.path), fixed)
+    decision = recipe.decide(before, after, trained.forgotten)
+    files = [one for one in trained.path.parent.glob(f"{trained.path.stem}*") if one.is_file()]
+    identity = digest_of(*sorted(map(sha256_of, files)))
+    place = os.path.relpath(trained.path, project.folder)
+    version = ModelVersion(identity, out.name, place, begun, number, _told(after))
+    registry.add_model(project.database, version)
+    if decision.promoted:
+        registry.promote(project.database, identity, "engine", decision.why)
+    state = "promoted" if decision.promoted else "kept"
+    metrics = {"before": _told(before), "after": _told(after), "photos": len(records)}
+    if trained.forgotten is not None:
+        metrics["forgotten"] = trained.forgotten
+    registry.end_round(
+        project.database, number, state=state, after=identity, why=decision.why, metrics=metrics
+    )
+    masks = sum(len(one.annotations) for one in records)
+    told = _told(before), _told(after)
+    return Outcome(number, decision.promoted, decision.why, len(records), masks, *told, trained.forgotten)
+
+
+def _told(measured: dict[str, Any]) -> dict[str, Any]:
+    """Without what only `decide` needs."""
+    return dict(measured.get("metrics", measured))
+
+
+def _number(project: Project) -> int:
+    rounds = registry.list_rounds(project.database)
+    running = [one.number for one in rounds if one.state == "running"]
+    return int(running[0]) if running else max((int(one.number) for one in rounds), default=0) + 1
+
+
+def _running_snapshot(project: Project) -> Path | None:
+    """Of a round that was stopped."""
+    for one in registry.list_rounds(project.database):
+        path = _snapshot_path(project, one.snapshot)
+        if one.state == "running" and path.exists():
+            return path
+    return None
+
+
+def _snapshot_path(project: Project, digest: str) -> Path:
+    return project.folder / "snapshots" / f"{digest}.jsonl"
+
+
+def take_snapshot(project: Project) -> Path:
+    """What is to be trained on, as a file that is named after its content: a line for each photo.
+
+    Photos that people annotated, with all their masks; the fixed part is never in it.
+    """
+    lines = []
+    for image, masks in each_image(project.database):
+        if image.fixed or not any(one.stage in DRAWN for one in masks):
+            continue
+        record = record_of(image, masks)
+        blob = project.photo(image)
+        line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": record.fields}
+        lines.append(canonical(line))
+    if not lines:
+        raise BadInput("expected masks that people made, on photos outside of the fixed part; found none")
+    path = _snapshot_path(project, digest_of(*lines))
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def read_snapshot(path: Path) -> RecordSource:
+    """Raises BadInput."""
+    with mapped((OSError, ValueError, KeyError), BadInput, f"{path} is damaged"):
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        entries = [(row["key"], Blob(Path(row["photo"])), row["fields"]) for row in rows]
+    return RecordSource(path.stem, entries)
+
+
+def fixed_records(project: Project) -> RecordSource:
+    """The photos that are never trained on, with their masks."""
+    return source_of("fixed", [one for one in project.records(fixed=True, stages=DRAWN) if one.annotations])
+
+
+def source_of(name: str, records: Sequence[Record]) -> RecordSource:
+    return RecordSource(name, [(one.key, one.blob, one.fields) for one in records])

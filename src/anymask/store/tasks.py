@@ -1,0 +1,299 @@
+"""Tasks for people: a queue with priorities and leases that run out.
+
+A lease has a fencing token: who comes back late cannot overwrite who took over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from anymask.errors import BadInput
+from anymask.store.annotations import save_in
+from anymask.store.database import AnyRow, Database
+from anymask.store.images import set_state
+from anymask.store.schema import layers, tasks
+from anymask.store.values import Action, LostLease, Saved, StaleWrite
+
+KINDS = ("annotate", "review", "audit")
+LEASE_S = 600.0
+MAX_LEASE_S = 86_400.0  # a lease that ends later than that is of a clock that ran ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A task in someone's hands until `until`. `layer`: of the image, to save to; `revision`: it has now."""
+
+    task: int
+    kind: str
+    image_id: int
+    layer: int
+    round: int
+    token: int
+    until: float
+    revision: int
+
+
+def add_tasks(
+    database: Database,
+    image_ids: Iterable[int],
+    *,
+    kind: str = "annotate",
+    round_number: int = 0,
+    slots: int = 1,
+    priority: float = 0.0,
+) -> int:
+    """A task for each image and slot, unless there is one in this round; returns how many were added.
+
+    `slots`: of more than one, different people annotate the same image without seeing each other (blind
+    overlap).
+    """
+    if kind not in KINDS:
+        raise BadInput(f"kind of task: expected one of {', '.join(KINDS)}, got {kind!r}")
+    wanted = [(image_id, slot) for image_id in image_ids for slot in range(slots)]
+
+    def work(connection: Connection) -> int:
+        there = select(tasks.c.image_id, tasks.c.slot).where(
+            tasks.c.kind == kind, tasks.c.round == round_number
+        )
+        known = {(row.image_id, row.slot) for row in connection.execute(there)}
+        rows = [
+            {
+                "image_id": image_id,
+                "kind": kind,
+                "round": round_number,
+                "slot": slot,
+                "priority": priority,
+                "state": "open",
+                "opened": database.clock(),
+            }
+            for image_id, slot in wanted
+            if (image_id, slot) not in known
+        ]
+        if rows:
+            connection.execute(insert(tasks), rows)
+        return len(rows)
+
+    return database.write(work)
+
+
+def next_task(
+    database: Database, user: str, *, kinds: Sequence[str] = KINDS, lease_s: float = LEASE_S
+) -> Lease | None:
+    """Lease the most urgent task that this person may do; None when there is none.
+
+    What they hold already comes first, so that a reload does not lose it.
+    """
+    if not 0 < lease_s <= MAX_LEASE_S:
+        raise BadInput(f"lease: expected 0 to {MAX_LEASE_S:.0f} seconds, got {lease_s}")
+
+    def work(connection: Connection) -> Lease | None:
+        now = database.clock()
+        row = _held(connection, user, kinds, now) or _open(connection, user, kinds, now)
+        if row is None:
+            return None
+        changed = update(tasks).where(tasks.c.id == row.id)
+        connection.execute(
+            changed.values(state="leased", user=user, token=row.token + 1, lease_until=now + lease_s)
+        )
+        return _lease(connection, row, row.token + 1, now + lease_s)
+
+    return database.write(work)
+
+
+def _held(connection: Connection, user: str, kinds: Sequence[str], now: float) -> AnyRow | None:
+    mine = and_(tasks.c.user == user, tasks.c.state == "leased", tasks.c.lease_until >= now)
+    query = select(tasks).where(mine, tasks.c.kind.in_(kinds)).limit(1).with_for_update(skip_locked=True)
+    return connection.execute(query).first()
+
+
+def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -> AnyRow | None:
+    """Of tasks whose lease ran out and of open ones. Nobody reviews their own work or does two slots."""
+    expired = and_(
+        tasks.c.state == "leased",
+        or_(tasks.c.lease_until < now, tasks.c.lease_until > now + MAX_LEASE_S),
+    )
+    other = tasks.alias("other")
+    theirs = (
+        select(other.c.id)
+        .where(other.c.user == user, other.c.image_id == tasks.c.image_id, other.c.id != tasks.c.id)
+        .where(
+            or_(tasks.c.kind == "review", and_(other.c.kind == tasks.c.kind, other.c.round == tasks.c.round))
+        )
+        .where(other.c.state.in_(("leased", "done")))
+        .exists()
+    )
+    allowed = and_(
+        or_(tasks.c.wanted.is_(None), tasks.c.wanted == user), or_(tasks.c.wanted == user, ~theirs)
+    )
+    for state in (expired, tasks.c.state == "open"):
+        query = select(tasks).where(state, tasks.c.kind.in_(kinds), allowed)
+        ordered = query.order_by(tasks.c.priority.desc(), tasks.c.id).limit(1)
+        row = connection.execute(ordered.with_for_update(skip_locked=True)).first()
+        if row is not None:
+            return row
+    return None
+
+
+def _lease(connection: Connection, row: AnyRow, token: int, until: float) -> Lease:
+    own = and_(layers.c.image_id == row.image_id, layers.c.layer == row.slot)
+    revision = connection.execute(select(layers.c.revision).where(own)).scalar() or 0
+    return Lease(row.id, row.kind, row.image_id, row.slot, row.round, token, until, revision)
+
+
+def renew(database: Database, lease: Lease, lease_s: float = LEASE_S) -> Lease:
+    """Raises LostLease when it went to someone else."""
+
+    def work(connection: Connection) -> Lease:
+        row = _own(connection, lease)
+        until = database.clock() + lease_s
+        connection.execute(update(tasks).where(tasks.c.id == row.id).values(lease_until=until))
+        return replace(lease, until=until)
+
+    return database.write(work)
+
+
+def save_task(database: Database, lease: Lease, action: Action) -> Saved:
+    """Save while working on a task; the task stays leased. What comes too late is kept as a branch.
+
+    Raises LostLease, StaleWrite, BadInput.
+    """
+
+    def work(connection: Connection) -> Saved | StaleWrite | LostLease:
+        row = connection.execute(select(tasks).where(tasks.c.id == lease.task)).first()
+        late = row is None or row.token != lease.token or row.state != "leased"
+        outcome = save_in(connection, replace(action, base=-1) if late else action, database.clock())
+        if late and isinstance(outcome, StaleWrite):
+            return LostLease("the task went to someone else; what you sent is kept")
+        return outcome
+
+    outcome = database.write(work)
+    if isinstance(outcome, Saved):
+        return outcome
+    raise outcome
+
+
+def submit(database: Database, lease: Lease, *, seconds: float | None = None) -> None:
+    """The task is done. Sent again, nothing happens. Raises LostLease."""
+
+    def work(connection: Connection) -> None:
+        row = connection.execute(select(tasks).where(tasks.c.id == lease.task)).one()
+        if row.state == "done" and row.token == lease.token:
+            return
+        row = _own(connection, lease)
+        own = and_(layers.c.image_id == row.image_id, layers.c.layer == row.slot)
+        revision = connection.execute(select(layers.c.revision).where(own)).scalar() or 0
+        _close(connection, row.id, database.clock(), state="done", revision=revision, seconds=seconds)
+        if row.kind == "annotate" and row.slot == 0:
+            set_state(connection, row.image_id, "annotated")
+
+    database.write(work)
+
+
+def skip(database: Database, lease: Lease, reason: str) -> None:
+    """Not to be annotated, for a reason that others can read. Raises LostLease, BadInput without a reason."""
+    if not reason.strip():
+        raise BadInput("skip: expected a reason, got none")
+
+    def work(connection: Connection) -> None:
+        row = _own(connection, lease)
+        _close(connection, row.id, database.clock(), state="skipped", reason=reason)
+        if row.kind == "annotate" and row.slot == 0:
+            set_state(connection, row.image_id, "skipped")
+
+    database.write(work)
+
+
+def give_back(database: Database, lease: Lease) -> None:
+    """Open again for anyone. Raises LostLease."""
+
+    def work(connection: Connection) -> None:
+        row = _own(connection, lease)
+        values = {"state": "open", "user": None, "lease_until": None}
+        connection.execute(update(tasks).where(tasks.c.id == row.id).values(**values))
+
+    database.write(work)
+
+
+def review(database: Database, lease: Lease, verdict: str, reason: str = "") -> None:
+    """`accepted`, or `returned`: its annotation task opens again for the same person, with the reason.
+
+    Raises LostLease, BadInput.
+    """
+    if verdict not in ("accepted", "returned") or (verdict == "returned" and not reason.strip()):
+        raise BadInput("review: expected 'accepted', or 'returned' with a reason")
+
+    def work(connection: Connection) -> None:
+        row = _own(connection, lease)
+        if row.kind == "annotate":
+            raise BadInput("expected a task of review, got one of annotation")
+        _close(connection, row.id, database.clock(), state="done", verdict=verdict, reason=reason or None)
+        if verdict == "returned":
+            _reopen(connection, row, reason)
+
+    database.write(work)
+
+
+def _reopen(connection: Connection, reviewed: AnyRow, reason: str) -> None:
+    last = (
+        select(tasks)
+        .where(tasks.c.image_id == reviewed.image_id, tasks.c.kind == "annotate", tasks.c.state == "done")
+        .order_by(tasks.c.round.desc(), tasks.c.slot)
+        .limit(1)
+    )
+    done = connection.execute(last).first()
+    if done is None:
+        raise BadInput("nobody has annotated this image: there is no task to return")
+    values = {"state": "open", "wanted": done.user, "reason": reason, "closed": None, "lease_until": None}
+    connection.execute(update(tasks).where(tasks.c.id == done.id).values(**values))
+
+
+def _own(connection: Connection, lease: Lease) -> AnyRow:
+    row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).first()
+    if row is None or row.token != lease.token or row.state != "leased":
+        raise LostLease("the task went to someone else or is closed")
+    return row
+
+
+def _close(connection: Connection, task: int, now: float, **values: Any) -> None:
+    closed = {**values, "closed": now, "lease_until": None, "wanted": None}
+    connection.execute(update(tasks).where(tasks.c.id == task).values(**closed))
+
+
+def counts(database: Database) -> dict[str, dict[str, int]]:
+    """How many tasks, by kind and state."""
+    query = select(tasks.c.kind, tasks.c.state, func.count()).group_by(tasks.c.kind, tasks.c.state)
+    found: dict[str, dict[str, int]] = {}
+    with database.read() as connection:
+        for kind, state, number in connection.execute(query):
+            found.setdefault(kind, {})[state] = number
+    return found
+
+
+def people(database: Database) -> list[AnyRow]:
+    """Who did how many tasks in how many seconds."""
+    query = (
+        select(
+            tasks.c.user,
+            tasks.c.kind,
+            func.count().label("tasks"),
+            func.sum(tasks.c.seconds).label("seconds"),
+        )
+        .where(tasks.c.state == "done")
+        .group_by(tasks.c.user, tasks.c.kind)
+        .order_by(tasks.c.user, tasks.c.kind)
+    )
+    with database.read() as connection:
+        return list(connection.execute(query))
+
+
+def overlapping(database: Database) -> list[tuple[int, int]]:
+    """Images that several people annotated without seeing each other, and how many."""
+    done = and_(tasks.c.kind == "annotate", tasks.c.state == "done")
+    query = select(tasks.c.image_id, func.count().label("n")).where(done).group_by(tasks.c.image_id)
+    with database.read() as connection:
+        rows = connection.execute(query.having(func.count() > 1)).all()
+    return [(row.image_id, row.n) for row in rows]

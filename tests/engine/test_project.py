@@ -1,0 +1,117 @@
+"""Projects: photos by reference, import and export, what is wrong is named."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from engine_scenes import write_data_set
+
+from anymask.data import formats
+from anymask.engine.exchange import export_annotations, import_annotations
+from anymask.engine.project import Project
+from anymask.errors import BadInput, StorageError
+from anymask.store import images
+from anymask.store.annotations import masks_of, verify
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data_set(tmp_path / "data", range(5))
+
+
+@pytest.fixture
+def project(tmp_path: Path, data: Path):
+    opened, added = Project.init(tmp_path / "project", [data])
+    assert (added.new, added.known, added.failures) == (5, 0, ())
+    with opened:
+        yield opened
+
+
+def test_photos_stay_where_they_are(project: Project, data: Path) -> None:
+    rows = images.list_images(project.database)
+    assert {Path(row.path).parent for row in rows} == {data}
+    assert not (project.folder / "photos").exists()
+
+
+def test_a_share_of_the_photos_is_for_evaluation_only(project: Project) -> None:
+    assert [bool(row.fixed) for row in images.list_images(project.database)].count(True) == 1
+
+
+def test_the_same_photos_again_add_nothing(project: Project, data: Path) -> None:
+    shutil.copytree(data, data.parent / "copy")
+    added = project.add_photos([data.parent / "copy"])
+    assert (added.new, added.known) == (0, 5)
+
+
+def test_masks_go_in_and_out_bit_for_bit(project: Project, data: Path, tmp_path: Path) -> None:
+    done = import_annotations(project, data, formats.Notes())
+    assert (done.photos, done.masks) == (5, 15)
+    export_annotations(project, tmp_path / "out", formats.Notes(), format_name="sa1b", photos="copy")
+    again, _ = Project.init(tmp_path / "again", [tmp_path / "out"])
+    with again:
+        assert import_annotations(again, tmp_path / "out", formats.Notes()).masks == 15
+        export_annotations(again, tmp_path / "out2", formats.Notes(), format_name="sa1b", photos="copy")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert filecmp.cmpfiles(tmp_path / "out", tmp_path / "out2", names, shallow=False)[0] == names
+
+
+def test_an_import_twice_adds_nothing(project: Project, data: Path) -> None:
+    import_annotations(project, data, formats.Notes())
+    again = import_annotations(project, data, formats.Notes())
+    assert (again.masks, again.repeated) == (0, 15)
+    assert verify(project.database) == []
+
+
+def test_masks_of_other_photos_are_refused(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="none of its 2 photos"):
+        import_annotations(project, write_data_set(tmp_path / "other", range(90, 92)), formats.Notes())
+
+
+def test_a_photo_that_moved_is_found_by_its_content(project: Project, data: Path) -> None:
+    row = images.find_image(project.database, "disks-3.png")
+    (data / "disks-3.png").rename(data / "renamed.png")
+    assert project.photo(row).path == data / "renamed.png"
+
+
+def test_a_photo_that_changed_is_named(project: Project, data: Path) -> None:
+    row = images.find_image(project.database, "disks-3.png")
+    (data / "disks-3.png").write_bytes((data / "disks-4.png").read_bytes())
+    with pytest.raises(BadInput, match=r"disks-3\.png has changed"):
+        project.photo(row)
+
+
+def test_a_second_process_is_refused(project: Project) -> None:
+    with pytest.raises(StorageError, match="in use by another process"):
+        Project.open(project.folder)
+
+
+def test_reading_beside_a_writer_is_allowed(project: Project) -> None:
+    with Project.open(project.folder, read_only=True) as other:
+        assert images.counts(other.database)["images"] == 5
+        with pytest.raises(StorageError, match="reading only"):
+            other.add_photos([Path(project.config.photos[0])])
+
+
+def test_a_folder_that_holds_something_else_is_refused(data: Path) -> None:
+    with pytest.raises(BadInput, match="holds no project"):
+        Project.init(data, [data])
+
+
+def test_a_project_of_a_newer_version_is_refused(project: Project) -> None:
+    project.close()
+    path = project.folder / "project.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(BadInput, match="newer anymask"):
+        Project.open(project.folder)
+
+
+def test_edits_keep_where_they_came_from(project: Project, data: Path) -> None:
+    import_annotations(project, data, formats.Notes(), author="ada")
+    row = images.list_images(project.database)[0]
+    assert {(one.author, one.stage) for one in masks_of(project.database, row.id)} == {("ada", "imported")}
