@@ -45,8 +45,9 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
     assert ast.get_docstring(tree), f"{name(path)} has no docstring"
 
 
-# 17,000 and 3,000 until `data` got eight more annotation formats, of 100 to 300 lines each.
-MAX_LINES, MAX_PACKAGE = 21_500, 5_000
+# 17,000 and 3,000 before the programs of others: ten more annotation formats (`data`), the submodules of
+# `compat`; then the data engine (`store`, `engine`).
+MAX_LINES, MAX_PACKAGE = 29_000, 5_800
 
 
 def test_the_code_stays_small() -> None:
