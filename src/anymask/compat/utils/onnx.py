@@ -66,7 +66,9 @@ class SamOnnxModel(nn.Module):
         if self.use_stability_score:
             scores = self._stability(low_res)
         if self.return_single_mask:
-            low_res, scores = self.select_masks(low_res, scores, torch.ones_like(point_labels).sum(1, keepdim=True))
+            low_res, scores = self.select_masks(
+                low_res, scores, torch.ones_like(point_labels).sum(1, keepdim=True)
+            )
         masks = self.mask_postprocessing(low_res, orig_im_size)
         if not self.return_extra_metrics:
             return masks, scores, low_res
@@ -91,7 +93,9 @@ class SamOnnxModel(nn.Module):
         embedded: Tensor = prompts.embed_masks(input_mask, has_mask_input)
         return embedded
 
-    def select_masks(self, masks: Tensor, iou_preds: Tensor, num_points: Tensor | int) -> tuple[Tensor, Tensor]:
+    def select_masks(
+        self, masks: Tensor, iou_preds: Tensor, num_points: Tensor | int
+    ) -> tuple[Tensor, Tensor]:
         """The single mask where there are points enough, else the best of the others. Without branches."""
         is_single = F.one_hot(torch.zeros(1, dtype=torch.int64), iou_preds.shape[1]).to(iou_preds)
         best = (iou_preds + 1000 * (num_points - FEW_POINTS) * is_single).argmax(dim=1)
