@@ -319,12 +319,6 @@ def test_the_published_script_exports_what_a_predictor_answers(
         assert ((answer[0][0, 1:] > 0) != (several > 0)).mean() < 1e-4
 
 
-def test_only_the_onnx_model_is_exported_by_tracing(model: Sam) -> None:
-    SamOnnxModel(model, True)
-    program = torch.onnx.export(torch.nn.Linear(2, 2).eval(), (torch.zeros(1, 2),), verbose=False)
-    assert program is not None  # the other exporter gives one, tracing does not
-
-
 def test_an_encoder_that_gives_a_tuple_is_read(model: Sam, photo: np.ndarray) -> None:
     class WithEarlyFeatures(torch.nn.Module):
         img_size = model.image_encoder.img_size

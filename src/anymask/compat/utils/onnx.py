@@ -5,7 +5,7 @@ Legend: N points, C masks, H W image pixels, h w embedding grid, m low-res mask 
 
 from __future__ import annotations
 
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import torch
@@ -34,7 +34,6 @@ class SamOnnxModel(nn.Module):
         return_extra_metrics: bool = False,
     ) -> None:
         super().__init__()
-        prefer_the_exporter_of_the_scripts()
         self.model = model
         self.mask_decoder = model.mask_decoder
         self.img_size = model.image_encoder.img_size
@@ -146,7 +145,6 @@ def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
     return (1 - (at[:, None] - torch.arange(side, device=shown.device)).abs()).clamp(min=0)
 
 
-@cache
 def prefer_the_exporter_of_the_scripts() -> None:
     """`torch.onnx.export` of a `SamOnnxModel` is by tracing unless `dynamo` says otherwise; all else is as
     before.
@@ -163,3 +161,6 @@ def prefer_the_exporter_of_the_scripts() -> None:
         return export(model, *arguments, **options)
 
     torch.onnx.export = by_tracing
+
+
+prefer_the_exporter_of_the_scripts()  # scripts look it up before they make the model
