@@ -137,7 +137,8 @@ def with_the_padding_of_lite(columns_BN3: Tensor) -> Tensor:
 def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
     """n x `side`: linear interpolation of the first `shown` of `side` values to n = `size` ones."""
     n: Any = size.to(torch.int64)
-    if not torch.jit.is_tracing():  # there a number would become a constant of the graph
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if not tracing:  # there a number would become a constant of the graph
         n = n.item()
         torch._check(n > 0)  # for the other exporter, which knows no sizes
     centres = (torch.arange(n, device=shown.device) + 0.5) * (shown / size) - 0.5
