@@ -8,7 +8,9 @@ import importlib
 import pickle
 import subprocess
 import sys
+import warnings
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -239,8 +241,7 @@ def test_small_functions_are_the_published_ones() -> None:
 
 
 def test_the_onnx_model_is_the_published_one(model: Sam) -> None:
-    published("segment_anything")
-    onnx = pytest.importorskip("segment_anything.utils.onnx")
+    onnx = published("segment_anything.utils.onnx")
     inputs = (
         torch.randn(1, 256, 8, 8), torch.rand(1, 5, 2) * 100, torch.tensor([[1.0, 0, 2, 3, -1]]),
         torch.randn(1, 1, 32, 32), torch.ones(1), torch.tensor([60.0, 90.0]),
@@ -249,6 +250,89 @@ def test_the_onnx_model_is_the_published_one(model: Sam) -> None:
         ours, theirs = (kind(model, single)(*inputs) for kind in (SamOnnxModel, onnx.SamOnnxModel))
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def exported_as_published(model: Sam, path: Path, single: bool) -> Any:
+    """By the call of the published script, to the letter: an open file, and axes of the second and third."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    prompts = model.prompt_encoder
+    inputs = {
+        "image_embeddings": torch.randn(1, prompts.embed_dim, *prompts.image_embedding_size),
+        "point_coords": torch.randint(low=0, high=1024, size=(1, 5, 2), dtype=torch.float),
+        "point_labels": torch.randint(low=0, high=4, size=(1, 5), dtype=torch.float),
+        "mask_input": torch.randn(1, 1, *prompts.mask_input_size),
+        "has_mask_input": torch.tensor([1], dtype=torch.float),
+        "orig_im_size": torch.tensor([1500, 2250], dtype=torch.float),
+    }
+    with warnings.catch_warnings(), open(path, "wb") as file:
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            SamOnnxModel(model, return_single_mask=single),
+            tuple(inputs.values()),
+            file,
+            export_params=True,
+            verbose=False,
+            opset_version=17,
+            do_constant_folding=True,
+            input_names=list(inputs),
+            output_names=["masks", "iou_predictions", "low_res_masks"],
+            dynamic_axes={"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}},
+        )
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("which", ["model", "lite"])
+def test_the_published_script_exports_what_a_predictor_answers(
+    which: str, photo: np.ndarray, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(which)
+    session = exported_as_published(model, tmp_path / "sam.onnx", single=False)
+    predictor = SamPredictor(model)
+    predictor.set_image(photo)
+    earlier = predictor.predict(np.array([[40, 30]]), np.array([1]))[2][:1]
+    box = np.array([20, 10, 90, 70])
+    points = np.array([[40, 30], [60, 50], [5, 5], [100, 70], [33, 61]])
+    labels = np.array([1, 1, 0, 0, 1])
+    for clicks, corners, mask in ((1, None, None), (5, None, earlier), (1, box, None), (5, box, earlier)):
+        extra_xy = np.zeros((1, 2)) if corners is None else corners.reshape(2, 2)
+        extra = [-1] if corners is None else [2, 3]
+        coords = predictor.transform.apply_coords(
+            np.concatenate([points[:clicks], extra_xy]), photo.shape[:2]
+        )
+        side = model.prompt_encoder.mask_input_size
+        answer = session.run(
+            None,
+            {
+                "image_embeddings": predictor.get_image_embedding().numpy(),
+                "point_coords": coords[None].astype(np.float32),
+                "point_labels": np.array([[*labels[:clicks], *extra]], np.float32),
+                "mask_input": np.zeros((1, 1, *side), np.float32) if mask is None else mask[None],
+                "has_mask_input": np.array([mask is not None], np.float32),
+                "orig_im_size": np.array(photo.shape[:2], np.float32),
+            },
+        )
+        several, scores, _ = predictor.predict(
+            points[:clicks], labels[:clicks], corners, mask, return_logits=True
+        )
+        np.testing.assert_allclose(answer[0][0, 1:], several, atol=1e-3)
+        np.testing.assert_allclose(answer[1][0, 1:], scores, atol=1e-4)
+        assert ((answer[0][0, 1:] > 0) != (several > 0)).mean() < 1e-4
+
+
+def test_an_encoder_that_gives_a_tuple_is_read(model: Sam, photo: np.ndarray) -> None:
+    class WithEarlyFeatures(torch.nn.Module):
+        img_size = model.image_encoder.img_size
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+            return model.image_encoder(x), None
+
+    other = Sam(WithEarlyFeatures(), model.prompt_encoder, model.mask_decoder)
+    answers = []
+    for one in (model, other):
+        predictor = SamPredictor(one)
+        predictor.set_image(photo)
+        answers.append(predictor.predict(np.array([[40, 30]]), np.array([1]), return_logits=True)[0])
+    np.testing.assert_array_equal(*answers)
 
 
 def test_copies_and_pickles_answer_alike(lite: Sam, photo: np.ndarray) -> None:
@@ -276,8 +360,6 @@ def test_a_key_without_a_checkpoint_gives_lite_until_weights_are_loaded() -> Non
 
 @weights_shipped
 def test_with_lite_the_default_thresholds_find_what_everything_finds(lite: Sam) -> None:
-    from pathlib import Path
-
     import anymask
 
     photo = anymask.read_image(Path(__file__).parents[2] / "examples" / "cat.jpg")

@@ -49,8 +49,9 @@ STAND_INS: dict[str, dict[str, dict[str, Any]]] = {
 
 @cache
 def published(package: str) -> ModuleType:
-    """A published package, or a skipped test. Leaves no trace in `sys.modules`."""
-    if importlib.util.find_spec(package) is None:
+    """A published package or a module of it, or a skipped test. Leaves no trace in `sys.modules`."""
+    top = package.split(".")[0]
+    if importlib.util.find_spec(top) is None:
         pytest.skip(f"{package} is not installed")
     before = dict(sys.modules)
     try:
@@ -60,7 +61,7 @@ def published(package: str) -> ModuleType:
         return importlib.import_module(package)
     finally:
         for name in sys.modules.keys() - before.keys():
-            if name.split(".")[0] in (package, *STAND_INS):
+            if name.split(".")[0] in (top, *STAND_INS):
                 del sys.modules[name]
 
 

@@ -149,7 +149,8 @@ class TwoWayTransformer(nn.Module):
 
         Returns tokens P x T x C and the image P x (h w) x C.
         """
-        image, image_pe, tokens = image_QChw.flatten(2).transpose(-2, -1), image_pe_1Chw.flatten(2).transpose(-2, -1), tokens_PTC
+        image, image_pe = (x.flatten(2).transpose(-2, -1) for x in (image_QChw, image_pe_1Chw))
+        tokens = tokens_PTC
         for layer in self.layers:
             tokens, image = layer(tokens, image, tokens_PTC, image_pe)
         read = self.final_attn_token_to_image(tokens + tokens_PTC, image + image_pe, image)

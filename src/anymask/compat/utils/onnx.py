@@ -5,7 +5,7 @@ Legend: N points, C masks, H W image pixels, h w embedding grid, m low-res mask 
 
 from __future__ import annotations
 
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import torch
@@ -34,7 +34,6 @@ class SamOnnxModel(nn.Module):
         return_extra_metrics: bool = False,
     ) -> None:
         super().__init__()
-        prefer_the_exporter_of_the_scripts()
         self.model = model
         self.mask_decoder = model.mask_decoder
         self.img_size = model.image_encoder.img_size
@@ -66,7 +65,9 @@ class SamOnnxModel(nn.Module):
         if self.use_stability_score:
             scores = self._stability(low_res)
         if self.return_single_mask:
-            low_res, scores = self.select_masks(low_res, scores, torch.ones_like(point_labels).sum(1, keepdim=True))
+            low_res, scores = self.select_masks(
+                low_res, scores, torch.ones_like(point_labels).sum(1, keepdim=True)
+            )
         masks = self.mask_postprocessing(low_res, orig_im_size)
         if not self.return_extra_metrics:
             return masks, scores, low_res
@@ -91,7 +92,9 @@ class SamOnnxModel(nn.Module):
         embedded: Tensor = prompts.embed_masks(input_mask, has_mask_input)
         return embedded
 
-    def select_masks(self, masks: Tensor, iou_preds: Tensor, num_points: Tensor | int) -> tuple[Tensor, Tensor]:
+    def select_masks(
+        self, masks: Tensor, iou_preds: Tensor, num_points: Tensor | int
+    ) -> tuple[Tensor, Tensor]:
         """The single mask where there are points enough, else the best of the others. Without branches."""
         is_single = F.one_hot(torch.zeros(1, dtype=torch.int64), iou_preds.shape[1]).to(iou_preds)
         best = (iou_preds + 1000 * (num_points - FEW_POINTS) * is_single).argmax(dim=1)
@@ -134,7 +137,8 @@ def with_the_padding_of_lite(columns_BN3: Tensor) -> Tensor:
 def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
     """n x `side`: linear interpolation of the first `shown` of `side` values to n = `size` ones."""
     n: Any = size.to(torch.int64)
-    if not torch.jit.is_tracing():  # there a number would become a constant of the graph
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if not tracing:  # there a number would become a constant of the graph
         n = n.item()
         torch._check(n > 0)  # for the other exporter, which knows no sizes
     centres = (torch.arange(n, device=shown.device) + 0.5) * (shown / size) - 0.5
@@ -142,7 +146,6 @@ def linear_weights(size: Tensor, shown: Tensor, side: int) -> Tensor:
     return (1 - (at[:, None] - torch.arange(side, device=shown.device)).abs()).clamp(min=0)
 
 
-@cache
 def prefer_the_exporter_of_the_scripts() -> None:
     """`torch.onnx.export` of a `SamOnnxModel` is by tracing unless `dynamo` says otherwise; all else is as
     before.
@@ -159,3 +162,6 @@ def prefer_the_exporter_of_the_scripts() -> None:
         return export(model, *arguments, **options)
 
     torch.onnx.export = by_tracing
+
+
+prefer_the_exporter_of_the_scripts()  # scripts look it up before they make the model
