@@ -122,6 +122,7 @@ class SamAutomaticMaskGenerator:
 
     def _settings(self) -> AutomaticSettings:
         chosen = {name: getattr(self, name) for name in SETTINGS}
+        chosen["pred_iou_thresh"] = min(2.0, chosen["pred_iou_thresh"])  # above what any network predicts
         return AutomaticSettings(**chosen, point_offset_px=HALF_PIXEL)
 
     def _published(self, network: Segmenter) -> AutomaticMaskGenerator:
