@@ -155,15 +155,17 @@ def test_an_export_that_is_interrupted_leaves_nothing_that_is_a_model(
 
 
 def test_files_that_belong_together_appear_together_and_the_last_one_last(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("before")
-    with pytest.raises(ValueError), staging(tmp_path, "*.json") as staged:
+    folder = tmp_path / "together"
+    folder.mkdir()
+    (folder / "a.json").write_text("before")
+    with pytest.raises(ValueError), staging(folder, "*.json") as staged:
         (staged / "a.json").write_text("after")
         raise ValueError
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "before")]
-    with staging(tmp_path, "*.json") as staged:
+    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("a.json", "before")]
+    with staging(folder, "*.json") as staged:
         (staged / "a.json").write_text("after")
         (staged / "b.onnx").write_text("graph")
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.json": "after", "b.onnx": "graph"}
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {"a.json": "after", "b.onnx": "graph"}
 
 
 @pytest.mark.parametrize("name", ["lite", "sam_vit_b"])
