@@ -15,6 +15,14 @@ from anymask.files import staging
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the ONNX files and the card.")
 ]
+BoxesFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN|MODEL",
+        help="Attach a box head from a run of the recipe boxes on these weights, or from a model with the same "
+        "encoder.",
+    ),
+]
 
 
 def export(
@@ -43,14 +51,7 @@ def export(
             help="Of a run: average its weights with those of a run that started from it.",
         ),
     ] = None,
-    boxes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN|MODEL",
-            help="Attach a box head from a run of the recipe boxes on these weights, or from a model with the"
-            " same encoder.",
-        ),
-    ] = None,
+    boxes: BoxesFrom = None,
     edges: Annotated[
         str | None,
         typer.Option(metavar="RUN|MODEL", help="Attach an edge head from a training run or model."),
