@@ -79,7 +79,6 @@ def export(
         else:
             exported = export_weights(weights, staged, half=half is True)
         for part, source in heads.items():
-            complain(f"attaching {part}")
             attach_head(part, source, exported)
     say(str(out / exported.name))
 
