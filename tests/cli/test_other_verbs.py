@@ -12,9 +12,9 @@ from shell import Run, complaints
 
 from anymask.cli.parsing import parse_setting
 from anymask.cli.train import exported
-from anymask.files import staging
 from anymask.core.mask import Mask
 from anymask.data.splits import in_validation
+from anymask.files import staging
 
 
 @pytest.fixture

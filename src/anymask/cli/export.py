@@ -73,7 +73,12 @@ def export(
 
 
 def written(
-    model: str, out: Path, heads: dict[str, Path], half: bool | None, metadata: dict[str, Any], runs: list[Path]
+    model: str,
+    out: Path,
+    heads: dict[str, Path],
+    half: bool | None,
+    metadata: dict[str, Any],
+    runs: list[Path],
 ) -> Path:
     """The card, in a folder that is gone by now: `out` has the whole model, or nothing where this raises."""
     from anymask.export.graphs import export_weights
