@@ -63,10 +63,9 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def staging(folder: Path, last: str) -> Iterator[Path]:
-    """A folder in `folder` to write files into that make sense together only.
-
-    When the block ends they move to `folder`, those that match `last` after the others; nothing is left when
-    it raises. Raises StorageError.
+    """A folder in `folder` to write files into that make sense together only: when the block ends they
+    move to `folder`, those that match `last` after the others; nothing is left when it raises.
+    Raises StorageError.
 
     A process that is killed leaves it behind: its name begins with a dot.
     """

@@ -64,14 +64,28 @@ def export(
     Of a training run the averaged weights (EMA) are exported. Parity with the network is checked.
     """
     with needs_extra("export"):
-        from anymask.export.graphs import export_weights
         from anymask.training.checkpoint import is_run
-        from anymask.training.publish import attach_head, export_runs, find_head
+        from anymask.training.publish import find_head
     runs = [Path(model), *(mean_with or [])]
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
     heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
-    metadata = read_metadata(card)
+    say(str(out / written(model, out, heads, half, read_metadata(card), runs).name))
+
+
+def written(
+    model: str,
+    out: Path,
+    heads: dict[str, Path],
+    half: bool | None,
+    metadata: dict[str, Any],
+    runs: list[Path],
+) -> Path:
+    """The card, in a folder that is gone by now: `out` has the whole model, or nothing where this raises."""
+    from anymask.export.graphs import export_weights
+    from anymask.training.checkpoint import is_run
+    from anymask.training.publish import attach_head, export_runs
+
     weights = None if is_run(runs[0]) else find_weights(model)
     complain(f"exporting {model}, which takes a minute or so")
     with staging(out, last="*.json") as staged:
@@ -80,9 +94,8 @@ def export(
         else:
             exported = export_weights(weights, staged, half=half is True)
         for part, source in heads.items():
-            complain(f"attaching {part}")
             attach_head(part, source, exported)
-    say(str(out / exported.name))
+    return exported
 
 
 def read_metadata(card: Path | None) -> dict[str, Any]:

@@ -154,8 +154,8 @@ class ResizeLongest:
         return slice(max(0, math.floor(first)), min(image, math.ceil(last)))
 
     def extended_to_edges(self, low_res_Mhw: Floats) -> Floats:
-        """A copy in which cells of padding, whole or in part, say what the last whole ones before them do, as far
-        as upscaling reads.
+        """A copy in which cells that are wholly or partly padding say what the last whole ones before them
+        do, as far as upscaling reads.
         """
         extended_Mhw, size = low_res_Mhw.copy(), low_res_Mhw.shape[-1]
         for axis, cells in enumerate((extended_Mhw.swapaxes(0, 1), extended_Mhw.transpose(2, 0, 1))):

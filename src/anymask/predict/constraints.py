@@ -1,7 +1,8 @@
 """Prompt constraints: what a prompt says holds in the mask, where the network does not see to it by itself.
 
-Box clipping, the connected component of a click, click enforcement; and the edges of the image. A network
-obeys most prompts, but not every one; a person whose click does nothing clicks again and again. Photos of groups teach it that all of
+Box clipping, the connected component of a click, click enforcement; edges of the image.
+A network obeys most prompts, but not every one; a person whose click does nothing clicks again and again.
+Photos of groups teach it that all of
 them are one thing, but who clicks on one of two means that one. A box is drawn around the whole thing, so
 nothing far beyond it belongs to the mask.
 Legend: m side of the low-resolution masks, M candidates.
