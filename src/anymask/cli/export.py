@@ -19,8 +19,8 @@ BoxesFrom = Annotated[
     str | None,
     typer.Option(
         metavar="RUN|MODEL",
-        help="Attach a box head from a run of the recipe boxes on these weights, or from a model with the same "
-        "encoder.",
+        help="Attach a box head from a run of the recipe boxes on these weights, or from a model with the "
+        "same encoder.",
     ),
 ]
 
