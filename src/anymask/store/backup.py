@@ -1,7 +1,7 @@
 """Backups of a project: one zip that SQLite and PostgreSQL both write and read.
 
-`tables/NAME.jsonl` (a row a line, in the order of the primary key), `blobs/HASH`, `manifest.json` (the SHA-256
-of each). The last 64 bytes are the SHA-256 of everything before: whatever is missing or changed shows.
+`tables/NAME.jsonl` (a row a line, in the order of the primary key), `blobs/HASH`, `manifest.json` (SHA-256 of
+each). The last 64 bytes are the SHA-256 of everything before: whatever is missing or changed shows.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def _verify_layer(connection: Connection, head: AnyRow) -> list[str]:
 
 
 class _Replay:
-    """The state of a layer as its events say. Raises BadInput where one does not agree with what is stored."""
+    """The state of a layer as its events say. Raises BadInput where one does not agree."""
 
     def __init__(self, rows: dict[str, AnyRow], size_hw: tuple[int, int]) -> None:
         self.rows, self.size_hw = rows, size_hw

@@ -143,13 +143,11 @@ def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -
         or_(tasks.c.wanted.is_(None), tasks.c.wanted == user), or_(tasks.c.wanted == user, ~theirs)
     )
     for state in (expired, tasks.c.state == "open"):
-        found = [
-            row
-            for kind in kinds
-            if (row := _first(connection, state, tasks.c.kind == kind, allowed)) is not None
-        ]
-        if found:
-            return min(waiting, key=lambda row: (-row.priority, row.id))
+        found = [_first(connection, state, tasks.c.kind == kind, allowed) for kind in kinds]
+        waiting = [row for row in found if row is not None]
+        if waiting:
+            waiting.sort(key=lambda row: (-row.priority, row.id))
+            return waiting[0]
     return None
 
 
