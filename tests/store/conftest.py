@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 if importlib.util.find_spec("sqlalchemy") and importlib.util.find_spec("alembic"):
-    from anymask.store import images
-    from anymask.store.database import Database
     from store_facts import photos
     from store_places import empty_url, new_postgres, postgres_url, s3_url  # noqa: F401
+
+    from anymask.store import images
+    from anymask.store.database import Database
 else:
     collect_ignore_glob = ["test_*.py"]  # the bare install has no store
+
 
 @pytest.fixture
 def with_photos() -> Iterator[Callable[..., Database]]:

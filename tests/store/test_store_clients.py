@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select
+from store_places import Line, ServerProcess
 
 from anymask.store import tasks
 from anymask.store.annotations import masks_of, verify
 from anymask.store.database import Database
 from anymask.store.schema import events
 from anymask.store.schema import tasks as task_table
-from store_places import Line, ServerProcess
 
 IMAGES = 20
 
@@ -50,7 +50,9 @@ class Client(threading.Thread):
                 one.join(60)
 
     def ask(self, **asked: object) -> dict:
-        if asked["do"] != "next" and self.chance.random() < 0.1:  # two leases asked for at once: the later counts
+        if (
+            asked["do"] != "next" and self.chance.random() < 0.1
+        ):  # two leases asked for at once: the later counts
             leaving = threading.Thread(target=_send_and_leave, args=(self.line, asked), daemon=True)
             leaving.start()
             self.leaving.append(leaving)

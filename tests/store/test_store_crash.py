@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from store_places import Line, ServerProcess
 
 from anymask.store import annotations
 from anymask.store.annotations import verify
 from anymask.store.database import Database
-from store_places import Line, ServerProcess
 
 CLIENTS = 8
 KILLS = int(os.environ.get("ANYMASK_KILLS", "100"))
@@ -104,7 +104,9 @@ def test_no_acknowledged_save_is_lost_or_doubled_when_the_server_is_killed(
     assert starts[len(starts) // 2] <= 2.0 or os.getloadavg()[0] > 4
 
 
-def test_the_database_file_is_whole_after_a_kill(sqlite_url: str, with_photos: Callable[..., Database]) -> None:
+def test_the_database_file_is_whole_after_a_kill(
+    sqlite_url: str, with_photos: Callable[..., Database]
+) -> None:
     with_photos(sqlite_url, 1).close()
     server = ServerProcess(sqlite_url)
     line = Line(server.port)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
+from store_facts import mask, save
+from store_server import square
 
 from anymask.errors import Failure
 from anymask.store.annotations import verify
 from anymask.store.database import Database
-from store_facts import mask, save
-from store_server import square
 
 OTHER = square(77, (64, 64)).rle["counts"]
 CHANGES = {

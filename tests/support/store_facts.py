@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+from store_server import square
+
 from anymask.store import annotations, images
 from anymask.store.database import Database
 from anymask.store.values import Action, Saved, StoredMask
-from store_server import square
 
 SIZE_HW = (64, 64)
 

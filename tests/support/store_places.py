@@ -83,7 +83,9 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def s3_url() -> Iterator[str]:
     """A bucket in a local server of S3."""
     pytest.importorskip("obstore")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
     server.start()
     try:
         host, port = server.get_host_and_port()

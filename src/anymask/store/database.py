@@ -73,12 +73,15 @@ class Database:
         if read_only and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
             raise BadInput(f"expected a project, found no {url.removeprefix(SQLITE)}")
         lock = None if read_only else _locked(url)
+        engine = None
         try:
             engine = _engine(url)
             with _storage(f"cannot open {engine.url.render_as_string()}"):
                 upgrade(engine, check_only=read_only)
             return cls(engine, clock or Clock(), lock, read_only)
         except BaseException:
+            if engine is not None:
+                engine.dispose()
             if lock is not None:
                 lock.release()
             raise
