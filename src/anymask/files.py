@@ -53,7 +53,7 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     part = make_folder(path.parent) / f".{short_file_name(path.name)}.{os.getpid()}.part"
     try:
         with mapped(OSError, StorageError, f"cannot write {path}"):
-            with open(part, "xb") as file:
+            with open(part, "x+b") as file:
                 yield file
             os.replace(part, path)
     finally:

@@ -8,11 +8,23 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
-from anymask.core.mask import Mask
 from anymask.errors import BadInput
 from anymask.store.database import AnyRow, AnySelect, Database
+from anymask.store.replay import verify
 from anymask.store.schema import events, images, layers, mask_rows
-from anymask.store.values import MAX_UID, STAGES, Action, Saved, StaleWrite, StoredMask, canonical, digest_of
+from anymask.store.values import (
+    MAX_UID,
+    STAGES,
+    Action,
+    Saved,
+    StaleWrite,
+    StoredMask,
+    canonical,
+    digest_of,
+    stored_mask,
+)
+
+__all__ = ["branches_of", "each_image", "masks_of", "revision_of", "save", "save_in", "stored_mask", "verify"]
 
 PAGE = 500  # images whose masks are read at once
 
@@ -27,8 +39,11 @@ def save(database: Database, action: Action) -> Saved:
     return _answer(outcome)
 
 
-def save_in(connection: Connection, action: Action, now: float) -> Saved | StaleWrite:
-    """The same within a transaction. StaleWrite is returned, not raised: its branch is to be committed."""
+def save_in(connection: Connection, action: Action, now: float, *, late: bool = False) -> Saved | StaleWrite:
+    """The same within a transaction. StaleWrite is returned, not raised: its branch is to be committed.
+
+    `late`: a new action becomes a branch whatever it was made on; one that was saved before is answered.
+    """
     request = canonical(action.request())
     size_hw = _image_size(connection, action.image_id, lock=True)  # one action on an image at a time
     before = connection.execute(
@@ -38,7 +53,7 @@ def save_in(connection: Connection, action: Action, now: float) -> Saved | Stale
         return _repeated(before, digest_of(request))
     _check(action, size_hw)
     head = _head(connection, action.image_id, action.layer)
-    if head.revision != action.base:
+    if late or head.revision != action.base:
         return _branch(connection, action, request, head.revision, now)
     masks = _apply(connection, action, head.revision + 1, head.masks)
     body = canonical({"uids": [one.uid for one in action.adds], "removes": action.removes, "masks": masks})
@@ -230,84 +245,9 @@ def each_image(database: Database, layer: int = 0) -> Iterator[tuple[AnyRow, lis
             yield image, [stored_mask(row, size_hw) for row in by_image.get(image.id, [])]
 
 
-def stored_mask(row: AnyRow, size_hw: tuple[int, int]) -> StoredMask:
-    return StoredMask(
-        uid=row.uid,
-        mask=Mask.from_rle({"size": list(size_hw), "counts": row.counts}),
-        category=row.category,
-        author=row.author,
-        stage=row.stage,
-        round=row.round,
-        model=row.model,
-        probability=row.probability,
-        seconds=row.seconds,
-        parent=row.parent,
-        more=json.loads(row.more) if row.more else {},
-    )
-
-
 def branches_of(database: Database, image_id: int) -> list[dict[str, Any]]:
     """The actions that were refused as stale, as they were sent."""
     query = select(events.c.body).where(and_(events.c.image_id == image_id, events.c.sequence < 0))
     with database.read() as connection:
         rows = connection.execute(query.order_by(events.c.id)).all()
     return [json.loads(row.body)["request"] for row in rows]
-
-
-def verify(database: Database) -> list[str]:
-    """Replay every event and compare with the state of now; what does not agree, one line each."""
-    problems: list[str] = []
-    with database.read() as connection:
-        heads = connection.execute(select(layers).order_by(layers.c.image_id, layers.c.layer)).all()
-        for head in heads:
-            problems += _verify_layer(connection, head)
-    return problems
-
-
-def _verify_layer(connection: Connection, head: AnyRow) -> list[str]:
-    where = f"image {head.image_id}, layer {head.layer}"
-    own = (mask_rows.c.image_id == head.image_id, mask_rows.c.layer == head.layer)
-    rows = {row.uid: row for row in connection.execute(select(mask_rows).where(*own))}
-    size_hw = _image_size(connection, head.image_id)
-    alive: set[str] = set()
-    digest, revision = "", 0
-    chain = connection.execute(
-        select(events)
-        .where(events.c.image_id == head.image_id, events.c.layer == head.layer, events.c.sequence > 0)
-        .order_by(events.c.sequence)
-    )
-    for event in chain:
-        revision += 1
-        if event.sequence != revision:
-            return [f"{where}: event {revision} is missing"]
-        body = json.loads(event.body)
-        if not rows.keys() >= {*body["uids"], *body["removes"]}:
-            return [f"{where}: masks of event {revision} are missing"]
-        try:
-            action = _action_of(event, body, rows, size_hw)
-        except BadInput as error:
-            return [f"{where}: a mask of event {revision} is damaged: {error}"]
-        request = canonical(action.request())
-        digest = digest_of(digest, request)
-        if digest_of(request) != event.request or digest != event.digest:
-            return [f"{where}: event {revision} is not what was saved"]
-        alive = (alive - set(body["removes"])) | set(body["uids"])
-    return _compare(where, head, (revision, len(alive), digest), alive, rows)
-
-
-def _action_of(
-    event: AnyRow, body: dict[str, Any], rows: dict[str, AnyRow], size_hw: tuple[int, int]
-) -> Action:
-    adds = tuple(stored_mask(rows[uid], size_hw) for uid in body["uids"])
-    return Action(
-        event.image_id, event.sequence - 1, event.key, event.author, adds, tuple(body["removes"]), event.layer
-    )
-
-
-def _compare(
-    where: str, head: AnyRow, replayed: tuple[int, int, str], alive: set[str], rows: dict[str, AnyRow]
-) -> list[str]:
-    stored = {uid for uid, row in rows.items() if row.removed is None}
-    if (head.revision, head.masks, head.digest) != replayed or stored != alive:
-        return [f"{where}: the state of now is not what its {replayed[0]} events say"]
-    return []

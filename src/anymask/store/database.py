@@ -35,6 +35,7 @@ GROUP = 64  # writes in one commit
 FIXED = ((3, 51, 3),)
 BACKPORTED = {(3, 50): 7, (3, 44): 6}
 SQLITE = "sqlite:///"
+CONFLICTS = ("40001", "40P01", "23505")  # of PostgreSQL: serialisation, deadlock, the same key at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,18 @@ class Database:
         Raises BadInput for a URL of another database or a newer schema, StorageError when it cannot be opened
         or another process has the SQLite file.
         """
+        if read_only and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
+            raise BadInput(f"expected a project, found no {url.removeprefix(SQLITE)}")
         lock = None if read_only else _locked(url)
+        engine = None
         try:
             engine = _engine(url)
             with _storage(f"cannot open {engine.url.render_as_string()}"):
                 upgrade(engine, check_only=read_only)
             return cls(engine, clock or Clock(), lock, read_only)
         except BaseException:
+            if engine is not None:
+                engine.dispose()
             if lock is not None:
                 lock.release()
             raise
@@ -83,8 +89,9 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state. Raises StorageError."""
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with _storage("cannot read the project"), self.engine.connect() as connection:
-            yield connection
+            yield connection.execution_options(**level)
 
     def write(self, work: Write[Result]) -> Result:
         """Do `work` in a transaction and return what it returns once that is on disk.
@@ -96,8 +103,18 @@ class Database:
         with _storage("cannot save"):
             if self._writer is not None:
                 return self._writer.submit(work).result()
-            with self.engine.begin() as connection:
-                return work(connection)
+            return self._write_at_once(work)
+
+    def _write_at_once(self, work: Write[Result]) -> Result:
+        """On a connection of the pool; again when another process was in the way."""
+        for again in (True, True, True, False):
+            try:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not again or getattr(error.orig, "sqlstate", None) not in CONFLICTS:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def close(self) -> None:
         if self._writer is not None:
@@ -121,28 +138,33 @@ class _Writer:
         self._queue: queue.SimpleQueue[tuple[Write[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="anymask-writer", daemon=True)
         self._stopped = False
+        self._gate = threading.Lock()
         self._thread.start()
 
     def submit(self, work: Write[Result]) -> Future[Result]:
-        if self._stopped:
-            raise StorageError("the project is closed")
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a write within a write would wait for itself: use its connection")
         future: Future[Result] = Future()
-        self._queue.put((work, future))
+        with self._gate:
+            if self._stopped:
+                raise StorageError("the project is closed")
+            self._queue.put((work, future))
         return future
 
     def stop(self) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._queue.put(None)
-            self._thread.join()
+        with self._gate:
+            if not self._stopped:
+                self._stopped = True
+                self._queue.put(None)  # what was submitted before is still written
+        self._thread.join()
 
     def _run(self) -> None:
         running = True
         while running:
             group = [self._queue.get()]
-            while len(group) < GROUP and not self._queue.empty():
+            while len(group) < GROUP and group[-1] is not None and not self._queue.empty():
                 group.append(self._queue.get())
-            running = None not in group
+            running = group[-1] is not None
             self._commit([one for one in group if one is not None])
 
     def _commit(self, group: list[tuple[Write[Any], Future[Any]]]) -> None:
@@ -155,10 +177,17 @@ class _Writer:
                             results.append((future, work(connection), None))
                     except Exception as error:
                         results.append((future, None, error))
+                    _check_open(connection)
         except Exception as error:  # nothing of the group is on disk
             results = [(future, None, error) for _, future in group]
         for future, value, failure in results:
             future.set_exception(failure) if failure is not None else future.set_result(value)
+
+
+def _check_open(connection: Connection) -> None:
+    """After a full disk SQLite itself undoes the whole transaction, and a commit would seem to succeed."""
+    if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        raise StorageError("cannot save: the disk is full or failed, and nothing of this group was kept")
 
 
 def _locked(url: str) -> FileLock | None:

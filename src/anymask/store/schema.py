@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -132,7 +133,7 @@ tasks = Table(
     Column("opened", Float, nullable=False),
     Column("closed", Float),
     UniqueConstraint("image_id", "kind", "round", "slot"),
-    Index("ix_tasks_queue", "state", "kind", "priority", "id"),
+    Index("ix_tasks_queue", "state", "kind", text("priority DESC"), "id"),
     Index("ix_tasks_lease", "state", "lease_until"),
     Index("ix_tasks_user", "user", "image_id"),
 )

@@ -9,16 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from anymask.errors import BadInput
 from anymask.store.annotations import save_in
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import set_state
-from anymask.store.schema import layers, tasks
+from anymask.store.schema import images, layers, tasks
 from anymask.store.values import Action, LostLease, Saved, StaleWrite
 
 KINDS = ("annotate", "review", "audit")
+PAGE = 10_000
 LEASE_S = 600.0
 MAX_LEASE_S = 86_400.0  # a lease that ends later than that is of a clock that ran ahead
 
@@ -53,6 +54,7 @@ def add_tasks(
     """
     if kind not in KINDS:
         raise BadInput(f"kind of task: expected one of {', '.join(KINDS)}, got {kind!r}")
+    image_ids = list(image_ids)
     wanted = [(image_id, slot) for image_id in image_ids for slot in range(slots)]
 
     def work(connection: Connection) -> int:
@@ -60,6 +62,7 @@ def add_tasks(
             tasks.c.kind == kind, tasks.c.round == round_number
         )
         known = {(row.image_id, row.slot) for row in connection.execute(there)}
+        _check_images(connection, image_ids)
         rows = [
             {
                 "image_id": image_id,
@@ -80,6 +83,14 @@ def add_tasks(
     return database.write(work)
 
 
+def _check_images(connection: Connection, image_ids: list[int]) -> None:
+    for first in range(0, len(image_ids), PAGE):
+        page = set(image_ids[first : first + PAGE])
+        missing = page - set(connection.execute(select(images.c.id).where(images.c.id.in_(page))).scalars())
+        if missing:
+            raise BadInput(f"expected images of the project, got number {min(missing)}")
+
+
 def next_task(
     database: Database, user: str, *, kinds: Sequence[str] = KINDS, lease_s: float = LEASE_S
 ) -> Lease | None:
@@ -92,6 +103,8 @@ def next_task(
 
     def work(connection: Connection) -> Lease | None:
         now = database.clock()
+        if not database.is_sqlite:  # two tabs of one person at once would get two slots of an image
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(user))))
         row = _held(connection, user, kinds, now) or _open(connection, user, kinds, now)
         if row is None:
             return None
@@ -130,12 +143,18 @@ def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -
         or_(tasks.c.wanted.is_(None), tasks.c.wanted == user), or_(tasks.c.wanted == user, ~theirs)
     )
     for state in (expired, tasks.c.state == "open"):
-        query = select(tasks).where(state, tasks.c.kind.in_(kinds), allowed)
-        ordered = query.order_by(tasks.c.priority.desc(), tasks.c.id).limit(1)
-        row = connection.execute(ordered.with_for_update(skip_locked=True)).first()
-        if row is not None:
-            return row
+        found = [_first(connection, state, tasks.c.kind == kind, allowed) for kind in kinds]
+        waiting = [row for row in found if row is not None]
+        if waiting:
+            waiting.sort(key=lambda row: (-row.priority, row.id))
+            return waiting[0]
     return None
+
+
+def _first(connection: Connection, *conditions: ColumnElement[bool]) -> AnyRow | None:
+    """The most urgent, along the index: of one kind, so that nothing has to be sorted."""
+    query = select(tasks).where(*conditions).order_by(tasks.c.priority.desc(), tasks.c.id).limit(1)
+    return connection.execute(query.with_for_update(skip_locked=True, of=tasks)).first()
 
 
 def _lease(connection: Connection, row: AnyRow, token: int, until: float) -> Lease:
@@ -162,10 +181,16 @@ def save_task(database: Database, lease: Lease, action: Action) -> Saved:
     Raises LostLease, StaleWrite, BadInput.
     """
 
+    if (action.image_id, action.layer) != (lease.image_id, lease.layer):
+        raise BadInput(
+            f"expected a save to image {lease.image_id}, layer {lease.layer} of the task, "
+            f"got image {action.image_id}, layer {action.layer}"
+        )
+
     def work(connection: Connection) -> Saved | StaleWrite | LostLease:
-        row = connection.execute(select(tasks).where(tasks.c.id == lease.task)).first()
+        row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).first()
         late = row is None or row.token != lease.token or row.state != "leased"
-        outcome = save_in(connection, replace(action, base=-1) if late else action, database.clock())
+        outcome = save_in(connection, action, database.clock(), late=late)
         if late and isinstance(outcome, StaleWrite):
             return LostLease("the task went to someone else; what you sent is kept")
         return outcome
@@ -180,7 +205,7 @@ def submit(database: Database, lease: Lease, *, seconds: float | None = None) ->
     """The task is done. Sent again, nothing happens. Raises LostLease."""
 
     def work(connection: Connection) -> None:
-        row = connection.execute(select(tasks).where(tasks.c.id == lease.task)).one()
+        row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).one()
         if row.state == "done" and row.token == lease.token:
             return
         row = _own(connection, lease)

@@ -93,6 +93,23 @@ class Saved:
     repeated: bool = False
 
 
+def stored_mask(row: Any, size_hw: tuple[int, int]) -> StoredMask:
+    """From a row of the table of masks. Raises BadInput when its pixels are damaged."""
+    return StoredMask(
+        uid=row.uid,
+        mask=Mask.from_rle({"size": list(size_hw), "counts": row.counts}),
+        category=row.category,
+        author=row.author,
+        stage=row.stage,
+        round=row.round,
+        model=row.model,
+        probability=row.probability,
+        seconds=row.seconds,
+        parent=row.parent,
+        more=json.loads(row.more) if row.more else {},
+    )
+
+
 def canonical(value: Any) -> str:
     """JSON in one spelling. Raises BadInput for what JSON cannot hold."""
     try:
