@@ -29,6 +29,14 @@ lowest: $(VENV)/bin/python  ## the tests that need no extra, with the oldest ver
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct --editable . --group test
 	$(VENV)/lowest/bin/pytest -n 2 $(QUICK) $(TESTS)
 
+readers: $(VENV)/bin/python  ## other programs read what is written here, and what they write is read
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(VENV)/readers
+	$(VENV)/readers/bin/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/uv pip install --quiet --python $(VENV)/readers --editable . --group readers
+	$(BIN)/uv pip install --quiet --python $(VENV)/readers --no-deps labelme==6.3.1 ultralytics==8.4.190
+	ANYMASK_READERS=1 $(VENV)/readers/bin/pytest -n 2 tests/readers
+
 lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -65,4 +73,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-deps segment-anything==1.0 mobilesam-mirror==1.0.0
 	@touch $(VENV)/.core $@
 
-.PHONY: help demo test lowest lint fix bench docs clean
+.PHONY: help demo test lowest readers lint fix bench docs clean

@@ -17,8 +17,11 @@ from anymask.errors import BadInput
 Ring = NDArray[np.int64]
 
 
-def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
-    """Per 4-connected piece its outline and then its holes; each ring N x 2 xy corners, none twice."""
+def trace(inside_HW: NDArray[np.bool_], *, cut: bool = True) -> list[list[Ring]]:
+    """Per 4-connected piece its outline and then its holes; each ring N x 2 xy corners, none twice.
+
+    `cut=False`: rings that touch themselves at a corner stay whole, and pass it twice.
+    """
     padded = np.pad(inside_HW, 1)
     corners_xy, rising = _corners(padded)
     ring_of, rings = _link(corners_xy, rising)
@@ -34,7 +37,8 @@ def trace(inside_HW: NDArray[np.bool_]) -> list[list[Ring]]:
             above = y - int(np.argmin(padded[y::-1, x + 1]))
             edge = int(np.searchsorted(keys, above * width + x, side="right")) - 1
             owner.append(owner[ring_of[edge]])
-        pieces.setdefault(owner[-1], []).extend(_simple(corners_xy[ring]))
+        corners = corners_xy[ring]
+        pieces.setdefault(owner[-1], []).extend(_simple(corners) if cut else [corners])
     return list(pieces.values())
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from anymask.core.mask import Mask
 from anymask.data import formats
 from anymask.data.formats.voc import COLOURS, PALETTE, colour
-from anymask.data.formats.yolo import names_of_yaml
+from anymask.data.formats.yolo_yaml import names_of_yaml
 from anymask.data.record import Record
 from anymask.errors import BadInput
 
@@ -101,7 +101,7 @@ def test_yolo_as_it_is_published_with_splits_boxes_and_confidences(tmp_path: Pat
         found = {one.key: one for one in records}
         assert found.keys() == {"train/p", "val/p", "train/background"}
         annotations = found["train/p"].annotations
-        rectangle = block((10, 20), slice(1, 4), slice(1, 10))
+        rectangle = block((10, 20), slice(1, 5), slice(1, 11))  # with its outline, as YOLO's tools fill
         assert [one.mask for one in annotations[::2]] == [rectangle, rectangle]
         assert [one.category for one in annotations] == ["a cat", "dog", "dog", "7"]
         assert annotations[1].mask is None and annotations[1].box_xyxy == (8, 3, 12, 7)
@@ -228,11 +228,12 @@ def test_labelme_with_every_kind_of_shape(tmp_path: Path) -> None:
     (record,), notes = read(tmp_path / "labels", "labelme")
     assert record.key == "one" and record.blob.read() == png((10, 20)) and record.size_hw == (10, 20)
     cat, dog, drawn, circle, edge = record.annotations
-    assert cat.mask == block((10, 20), slice(1, 3), slice(1, 4)) | block((10, 20), slice(1, 3), slice(6, 8))
+    # with their outlines, as LabelMe fills
+    assert cat.mask == block((10, 20), slice(1, 4), slice(1, 5)) | block((10, 20), slice(1, 4), slice(6, 9))
     assert dog.mask is None and dog.box_xyxy == (5, 5, 8, 7)
     assert drawn.mask is not None and np.array_equal(drawn.mask.to_array()[4:7, 2:6], hole)
     assert drawn.mask.area == 11
-    assert circle.mask is not None and abs(circle.mask.area - np.pi * 9) < 4
+    assert circle.mask is not None and abs(circle.mask.area - np.pi * 3.5**2) < 4
     assert circle.fields["description"] == "round"
     assert edge.mask is not None and edge.mask.area == 3
     assert notes.changes == {"shapes without an area (points, lines) passed over": 2}

@@ -5,116 +5,175 @@ of width and height.
     DST/images/<key>.jpg
     DST/labels/<key>.txt     empty where a photo has no masks
 
-Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs the photos, for their sizes.
-Read are `labels` folders beside `images` folders, at any depth, and label files beside their photos.
+Polygons run through the centres of the outermost pixels, as the tools of YOLO paint the pixels that an edge
+passes (`core/outlines.py`). Holes and parts are joined by bridges without width (`keyhole.py`). Reading needs
+the photos, for their sizes. Read are the layouts of `yolo_files.py`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anymask.core.mask import Mask
+from anymask.core.outlines import filled
 from anymask.data.formats.contents import Contents, Fields, Notes, Numbering
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import FormatClues
-from anymask.data.formats.keyhole import bridge_rings
+from anymask.data.formats.keyhole import bridge_all
 from anymask.data.formats.photo_writer import PhotoWriter
-from anymask.data.listing import Photos, is_photo, list_files, size_of, stem
-from anymask.data.record import Blob, Record, annotation_of, box_annotation
-from anymask.errors import BadInput, mapped
+from anymask.data.formats.yolo_files import YAML, Files, Pair, find_files, is_number, looks_like_labels, pairs
+from anymask.data.formats.yolo_yaml import DataYaml
+from anymask.data.listing import size_of
+from anymask.data.record import Record, annotation_of, box_annotation
+from anymask.errors import BadInput
 from anymask.files import make_folder, write_atomically
 
 DIGITS = 8  # of a coordinate: a hundredth of a pixel in photos of a million
-NO_LABELS = ("classes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
-YAML = (".yaml", ".yml")
-# The part of YAML that lists of classes use.
-ENTRY = re.compile(r"""^\s*(?:-\s*|(?P<number>['"]?\d+['"]?)\s*:\s*)(?P<name>.*)$""")
-QUOTED = r"""(?<![^\s,:\[{-])(?:"(?:\\.|[^"\\])*"|'[^']*')"""  # a quote only opens where a value may begin
-ITEM = re.compile(rf"(?:{QUOTED}|[^,])+")
-COMMENT = re.compile(rf"({QUOTED})|(?:^|\s)#.*")
+# Where in its pixel a point lies. All are under a half, so that a reader that rounds (supervision) finds the
+# pixel as well as one that cuts the fraction off (ultralytics). Points of bridges between parts lie apart,
+# so that ours finds them and leaves them out.
+CENTRE, BRIDGE, APART = 31 / 64, 28 / 64, 16 / 64
+NEAR = 1 / 128
+WHOLE = 0.05  # points that all lie so near to whole pixels mean these, written with few digits
+KEYPOINTS = "key points not kept, their boxes are"
+TRACKED = "lines of seven numbers taken for the box, confidence and number of a tracker"
+JOINED = "masks of several parts, which the tools of YOLO paint with the lines that join them"
 
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From the folder or its YAML file. Raises BadInput when there are no label files."""
-    root = path if path.is_dir() else path.parent
-    files = list_files(root)
-    names = _read_names(path, files)
-    labels = {key: (name, files[name]) for name in files if (key := _label_key(name))}
-    if not labels:
-        raise BadInput(f"expected label files (labels/*.txt) in {path}, found none")
-    photos = {_without(name, "images"): (name, blob) for name, blob in files.items() if is_photo(name)}
-    if photo_folder is not None:
-        photos = {stem(name): (name, blob) for name, blob in list_files(photo_folder).items()} | photos
-    folders = {key.rpartition("/")[0] for key in labels}  # their photos without a label file have no masks
-    keys = [*labels, *(key for key in photos if key not in labels and key.rpartition("/")[0] in folders)]
-    read_one = partial(_record, labels=labels, photos=photos, names=names, notes=notes)
-    items = [(str(root / labels[key][0]) if key in labels else key, key) for key in keys]
+    files, yaml = find_files(path, notes)
+    found = pairs(files, photo_folder, notes)
+    if not any(pair.label for pair in found):
+        at = f" (its path: {yaml.root})" if yaml.root else ""
+        raise BadInput(f"expected label files (labels/*.txt) in {path}{at}, found none")
+    names = yaml.names or _listed_names(files)
+    read_one = partial(_record, names=names, yaml=yaml, notes=notes)
+    items = [(str(pair.label.path) if pair.label else pair.key, pair) for pair in found]
     return Contents(notes.each(items, read_one), len(items), {name: n for n, name in names.items()})
 
 
-def _label_key(name: str) -> str:
-    """Empty for text files that are something else."""
-    is_label = name.lower().endswith(".txt") and name.rpartition("/")[2].lower() not in NO_LABELS
-    return _without(name, "labels") if is_label else ""
+def _listed_names(files: Files) -> dict[int, str]:
+    """Of `classes.txt`, unless it is the label file of a photo."""
+    lists = [blob for name, blob in files.items() if name.rpartition("/")[2].lower() == "classes.txt"]
+    for blob in lists:
+        lines = blob.read_text().split("\n")
+        if not all(is_number(word) for line in lines for word in line.split()):
+            return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+    return {}
 
 
-def _without(name: str, folder: str) -> str:
-    """The name without suffix and without the last folder of that name."""
-    parts = stem(name).split("/")
-    if folder in parts[:-1]:
-        del parts[len(parts) - 2 - parts[-2::-1].index(folder)]
-    return "/".join(parts)
-
-
-def _record(key: str, labels: Photos, photos: Photos, names: Mapping[int, str], notes: Notes) -> Record:
-    if key not in photos:
+def _record(pair: Pair, names: Mapping[int, str], yaml: DataYaml, notes: Notes) -> Record:
+    if pair.photo is None:
         raise BadInput("its photo is missing: the size of the photo is not known")
-    name, photo = photos[key]
-    height, width = size_of(photo)
-    text = labels[key][1].read_text() if key in labels else ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    read_line = partial(_annotation, size_hw=(height, width), names=names)
-    image = {"height": height, "width": width, "file_name": name.rpartition("/")[2]}
-    annotations = notes.each_annotation(lines, read_line, key)
-    return Record(key, {"image": image, "annotations": annotations}, photo)
+    height, width = size_of(pair.photo)
+    text = pair.label.read_text() if pair.label else ""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    read_line = partial(
+        _annotation, kind=_kind_of(lines, yaml), size_hw=(height, width), names=names, note=notes.changed,
+        key=pair.key,
+    )  # fmt: skip
+    image = {"height": height, "width": width, "file_name": pair.name.rpartition("/")[2]}
+    annotations = notes.each_annotation(lines, read_line, pair.key)
+    return Record(pair.key, {"image": image, "annotations": annotations}, pair.photo)
 
 
-def _annotation(number: int, line: str, size_hw: tuple[int, int], names: Mapping[int, str]) -> Fields:
+def _kind_of(lines: Sequence[Sequence[str]], yaml: DataYaml) -> Callable[[list[float]], str]:
+    """What a line holds, by how many numbers it has after the class, and by the others of the file."""
+    of_boxes = all(len(words) <= 7 for words in lines)
+
+    def kind(shares: list[float]) -> str:
+        if yaml.keypoints and len(shares) in (4 + yaml.keypoints, 5 + yaml.keypoints):
+            return KEYPOINTS
+        if len(shares) in (4, 5):
+            return "box"
+        if len(shares) == 6 and of_boxes and shares[5] >= 1 and shares[5] % 1 == 0 and _fits(shares):
+            return TRACKED
+        return "polygon"
+
+    return kind
+
+
+def _fits(shares: Sequence[float]) -> bool:
+    """Whether it can be a box in the photo and a confidence."""
+    (x, y, w, h, confidence) = shares[:5]
+    edges = x - w / 2, x + w / 2, y - h / 2, y + h / 2
+    return w > 0 and h > 0 and 0 <= confidence <= 1 and min(edges) > -0.01 and max(edges) < 1.01
+
+
+def _annotation(
+    number: int,
+    words: Sequence[str],
+    kind: Callable[[list[float]], str],
+    size_hw: tuple[int, int],
+    names: Mapping[int, str],
+    note: Callable[[str, str], None],
+    key: str,
+) -> Fields:
     """Class, then a box (centre, width, height) or a polygon, then perhaps a confidence."""
-    try:
-        values = [float(word) for word in line.split()]
-    except ValueError:
-        raise BadInput(f"expected numbers, got {line[:60]!r}") from None
-    if len(values) < 5 or not all(map(math.isfinite, values)) or values[0] != int(values[0]):
-        raise BadInput(f"expected a class number and a polygon, got {line[:60]!r}")
-    number_of_class, fractions = int(values[0]), values[1:]
-    category = names.get(number_of_class, str(number_of_class))
-    scored = {"score": fractions.pop()} if len(fractions) % 2 else {}
-    height, width = size_hw
-    if len(fractions) == 4:
-        x, y, w, h = (fraction * side for fraction, side in zip(fractions, (width, height) * 2, strict=True))
-        return box_annotation(number, (x - w / 2, y - h / 2, w, h), category, **scored)
-    ring = np.array(fractions).reshape(-1, 2) * (width, height)
-    return annotation_of(number, Mask.from_polygons([ring], size_hw), category, **scored)
+    line = " ".join(words)[:60]
+    if not all(map(is_number, words)):
+        raise BadInput(f"expected numbers, got {line!r}")
+    number_of_class, *shares = map(float, words)
+    if len(words) < 5 or not all(map(math.isfinite, (number_of_class, *shares))) or number_of_class % 1:
+        raise BadInput(f"expected a class number and a polygon, got {line!r}")
+    category = names.get(int(number_of_class), str(int(number_of_class)))
+    what = kind(shares)
+    if what in (KEYPOINTS, TRACKED):
+        note(what, key)
+    if what != "polygon":
+        (height, width), (x, y, w, h) = size_hw, shares[:4]
+        xywh = (x - w / 2) * width, (y - h / 2) * height, w * width, h * height
+        scored = {"score": shares[4]} if len(shares) in (5, 6) else {}
+        return box_annotation(number, xywh, category, **scored)
+    scored = {"score": shares.pop()} if len(shares) % 2 else {}
+    if max(map(abs, shares)) > 2 or (len(shares) == 6 and any(one > 1 and one % 1 == 0 for one in shares)):
+        raise BadInput(f"expected fractions of the width and height of the photo, got {line!r}")
+    return annotation_of(number, _painted(np.array(shares), size_hw), category, **scored)
+
+
+def _painted(shares: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
+    """The mask that ultralytics makes of a polygon: in single precision, fractions of pixels cut off, filled
+    with its outline; but without bridges that were written here.
+    """
+    shares, size = shares.reshape(-1, 2), np.array(size_hw[::-1])
+    xy = shares * size
+    if (abs(xy - np.round(xy)) < WHOLE).all():
+        pixels = np.round(xy).astype(np.int64)
+    else:
+        pixels = (shares.astype(np.float32) * size.astype(np.float32)).astype(np.int64)
+    bridge = _bridges(xy)
+    edges = ~(bridge & np.roll(bridge, -1))
+    inside, corner = filled(pixels[edges], np.roll(pixels, -1, axis=0)[edges], size_hw)
+    return Mask.from_array(inside).placed(size_hw, corner)
+
+
+def _bridges(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points lie where only `write` puts them, and all others where it puts the others."""
+    within = xy % 1
+    is_bridge = np.asarray((abs(within - BRIDGE) < NEAR).all(axis=1))
+    is_other = ((abs(within - CENTRE) < NEAR) | (abs(within - APART) < NEAR)).all(axis=1)
+    return is_bridge if (is_bridge | is_other).all() else np.zeros_like(is_bridge)
 
 
 def write(contents: Contents, folder: Path, photos: PhotoWriter) -> None:
     """Raises StorageError."""
     classes = Numbering.without_gaps(contents.categories, first=0)
+    joined = _Joined()
     for record in map(_without_special_folders, contents.records):
         with photos.notes.catching(record.key):
             photos.write(record, folder / "images")
-            lines = "".join(_lines_of(record, classes))
+            lines = "".join(_lines_of(record, classes, joined))
             write_atomically(folder / "labels" / f"{record.key}.txt", lines.encode())
+    joined.note(photos.notes)
     make_folder(folder / "images")
     names = sorted((number, name) for name, number in classes.numbers.items())
     listed = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in names)
@@ -129,78 +188,48 @@ def _without_special_folders(record: Record) -> Record:
     return replace(record, key="/".join([*folders, name]))
 
 
-def _lines_of(record: Record, classes: Numbering) -> Iterator[str]:
+@dataclass(slots=True)
+class _Joined:
+    """How much of masks of several parts is left for programs that paint the lines that join them."""
+
+    ious: list[float] = field(default_factory=list)
+    first: str = ""
+
+    def add(self, iou: float, where: str) -> None:
+        self.ious.append(iou)
+        self.first = self.first or where
+
+    def note(self, notes: Notes) -> None:
+        if self.ious:
+            mean = math.fsum(self.ious) / len(self.ious)
+            loss = f"mean IoU {mean:.3f}, least {min(self.ious):.3f}"
+            notes.changed(f"{JOINED} ({loss})", self.first, len(self.ious))
+
+
+def _lines_of(record: Record, classes: Numbering, joined: _Joined) -> Iterator[str]:
     height, width = record.size_hw
     for annotation, mask in record.drawn:
-        fractions = (bridge_rings(mask.polygons()) / (width, height)).reshape(-1).tolist()
-        words = (f"{fraction:.{DIGITS}f}".rstrip("0").rstrip(".") for fraction in fractions)
+        inside = mask.array_of_box()
+        ring, bridge = bridge_all(inside)
+        if (
+            bridge.any()
+            and (painted := filled(ring, np.roll(ring, -1, axis=0), inside.shape)[0].sum()) > mask.area
+        ):
+            joined.add(mask.area / int(painted), record.key)
+        points = ring + mask.box_xyxy[:2] + np.where(bridge, BRIDGE, CENTRE)[:, None]
+        if not np.ptp(ring, axis=0).all():  # a line: for tools that pass over boxes of no width
+            points[0] += APART - CENTRE
+        shares = (points / (width, height)).reshape(-1).tolist()
+        words = (f"{share:.{DIGITS}f}".rstrip("0").rstrip(".") for share in shares)
         yield f"{classes.of(annotation)} {' '.join(words)}\n"
 
 
-def _read_names(path: Path, files: Mapping[str, Blob]) -> dict[int, str]:
-    """Name of each class number; empty where nothing says. Raises BadInput for YAML that makes no sense."""
-    if path.suffix.lower() in YAML:
-        return names_of_yaml(Blob(path).read_text(), path)
-    for name, blob in files.items():
-        if name.lower().endswith(YAML) and re.search(r"(?m)^names\s*:", text := blob.read_text()):
-            return names_of_yaml(text, blob.path)
-    lists = [blob for name, blob in files.items() if name.rpartition("/")[2].lower() == "classes.txt"]
-    lines = lists[0].read_text().split("\n") if lists else []
-    return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
-
-
-def names_of_yaml(text: str, path: Path) -> dict[int, str]:
-    """`names` as a list or as a map from numbers, on one line or on several. Raises BadInput."""
-    lines = [COMMENT.sub(r"\1", line).rstrip() for line in text.splitlines()]
-    at = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
-    if at is None:
-        return {}
-    inline = lines[at].partition(":")[2].strip()
-    below = takewhile(lambda line: line[0] in " \t-", filter(None, lines[at + 1 :]))
-    with mapped(ValueError, BadInput, f"{path}: cannot understand 'names'"):
-        return dict(_entries(_inline(inline, lines[at + 1 :]) if inline else below))
-
-
-def _inline(text: str, following: list[str]) -> list[str]:
-    """`[a, b]` or `{0: a, 1: b}`, perhaps on several lines."""
-    closing = {"[": "]", "{": "}"}.get(text[0])
-    if closing is None:
-        raise ValueError(f"expected a list or a map, got {text[:60]!r}")
-    for line in following:
-        if text.endswith(closing):
-            break
-        text += f" {line.strip()}"
-    if not text.endswith(closing):
-        raise ValueError(f"no {closing!r} at the end")
-    parts = [part.strip() for part in ITEM.findall(text[1:-1]) if part.strip()]
-    return parts if closing == "}" else [f"- {part}" for part in parts]
-
-
-def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    for place, line in enumerate(lines):
-        entry = ENTRY.match(line)
-        if entry is None:
-            raise ValueError(f"expected '- name' or 'number: name', got {line.strip()[:60]!r}")
-        number = entry["number"]
-        yield (place if number is None else int(number.strip("'\""))), _scalar(entry["name"].strip())
-
-
-def _scalar(text: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            return text[1:-1]
-    if len(text) >= 2 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
-    return text
-
-
 def _matches(clues: FormatClues) -> bool:
-    labels = [stem(name) for name in clues.names if _label_key(name)]
-    photos = {_without(name, "images") for name in clues.names if is_photo(name)}
-    is_label = (name in photos or "labels" in name.split("/")[:-1] for name in labels)
-    return clues.path.suffix.lower() in YAML or any(is_label)
+    if clues.path.suffix.lower() in YAML or looks_like_labels(clues.names):
+        return True
+    return clues.path.is_dir() and any(
+        Path(name).name in ("data.yaml", "dataset.yaml") for name in clues.names
+    )
 
 
 KEPT = Capabilities(empty=False, boxes=False, scores=False, crowd=False, ignore=False)
