@@ -45,7 +45,8 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
     assert ast.get_docstring(tree), f"{name(path)} has no docstring"
 
 
-MAX_LINES, MAX_PACKAGE = 17_000, 3_000
+# 17,000 and 3,000 until `data` got eight more annotation formats, of 100 to 300 lines each.
+MAX_LINES, MAX_PACKAGE = 21_500, 5_000
 
 
 def test_the_code_stays_small() -> None:

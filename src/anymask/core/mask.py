@@ -136,10 +136,18 @@ class Mask:
         """Without 8-connected holes, then islands, of fewer than `min_area` pixels; the largest island stays
         (paper, Appendix B). The same value when nothing changed.
         """
+        return self.without_small_holes(min_area).without_small_islands(min_area)
+
+    def without_small_holes(self, min_area: int) -> Mask:
+        """The first half of `without_small_regions`."""
         filled = self._rle.fill_small_holes(min_area, connectivity=8)
-        cleaned = filled.remove_small_components(min_area, connectivity=8)
-        if not cleaned.any() and filled.any():
-            cleaned = filled.largest_connected_component(connectivity=8)
+        return self if filled == self._rle else Mask(filled)
+
+    def without_small_islands(self, min_area: int) -> Mask:
+        """The second half of `without_small_regions`."""
+        cleaned = self._rle.remove_small_components(min_area, connectivity=8)
+        if not cleaned.any() and self._rle.any():
+            cleaned = self._rle.largest_connected_component(connectivity=8)
         return self if cleaned == self._rle else Mask(cleaned)
 
     def component_at(self, x: int, y: int) -> Mask:

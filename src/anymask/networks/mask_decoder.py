@@ -50,7 +50,8 @@ class MaskDecoder(nn.Module):
         tokens_PTC, image_PLC = self.transformer(source, image_pe_1Chw, tokens_PTC)
         iou_PM: Tensor = self.iou_prediction_head(tokens_PTC[:, 0])
         features = self.upscaled(image_PLC)
-        return self.masks(tokens_PTC[:, 1 : 1 + SLOTS], features, source.shape[-2:]), iou_PM
+        slots = self.mask_tokens.num_embeddings
+        return self.masks(tokens_PTC[:, 1 : 1 + slots], features, source.shape[-2:]), iou_PM
 
     def upscaled(self, image_PLC: Tensor) -> Tensor:
         """Features of the 4 x 4 mask pixels of every cell, P x L x 4 x 4 x C/8.

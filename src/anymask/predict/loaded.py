@@ -90,13 +90,17 @@ def model_facts(name: str, backend: str, threads: int) -> dict[str, Any]:
         return {**facts, "backend": open_backend("disk", Path("disk"))}
     path = find_model(name)
     facts |= {"backend": open_backend(backend, path, threads)}
-    files = ModelFiles.of(path)
-    if not files.card.is_file():
-        return facts
-    heads = {part: file for part, file in files.parts() if part in HEAD_PARTS}
+    return {**facts, **(card_facts(path) if ModelFiles.of(path).card.is_file() else {})}
+
+
+def card_facts(path: Path) -> dict[str, Any]:
+    """The fields of a `LoadedModel` that its card and the files beside it tell.
+
+    Raises ModelNotFound, WeightsError.
+    """
+    heads = {part: file for part, file in ModelFiles.of(path).parts() if part in HEAD_PARTS}
     return {
-        **facts,
-        **_card_facts(read_card(path)),
+        **_told_by(read_card(path)),
         "box_path": heads.get("boxes"),
         "edge_path": heads.get("edges"),
     }
@@ -108,7 +112,7 @@ def _threads(wanted: int, default: int) -> int:
     return wanted or default or os.cpu_count() or 1
 
 
-def _card_facts(card: Card) -> dict[str, Any]:
+def _told_by(card: Card) -> dict[str, Any]:
     refines = card.facts.get("refine", False)
     if not isinstance(refines, bool):
         raise WeightsError(f"refine on the card: expected true or false, got {refines!r}")

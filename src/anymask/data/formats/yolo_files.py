@@ -40,8 +40,8 @@ class Pair:
 def find_files(path: Path, notes: Notes) -> tuple[Files, DataYaml]:
     """The files of a data set, and its YAML file: an empty one where there is none. Raises BadInput.
 
-    Those of a folder; what the YAML file names elsewhere is added if that file was given, or if the folder has
-    no labels.
+    Those of a folder; what the YAML file names elsewhere is added if that file was given, or if the folder
+    has no labels.
     """
     if path.suffix.lower() in YAML and path.is_file():
         yaml = parse(Blob(path).read_text(), path)

@@ -46,7 +46,7 @@ def both(network: Any, photo: np.ndarray, **arguments: Any) -> tuple[list[dict],
     names = package.SamAutomaticMaskGenerator._process_crop.__globals__
     names.update(batched_nms=plain_nms, box_area=area_of_boxes)  # torchvision is not needed here
     theirs = package.SamAutomaticMaskGenerator(published_tiny_sam(network), **arguments)
-    ours = SamAutomaticMaskGenerator(Sam(network), **arguments)
+    ours = SamAutomaticMaskGenerator(Sam.of(network), **arguments)
     return ours.generate(photo), theirs.generate(photo)
 
 
@@ -95,7 +95,7 @@ def test_run_lengths_are_written_as_published(network: Any, photo: np.ndarray, o
 
 
 def test_arguments_that_make_no_sense_are_refused(network: Any) -> None:
-    sam = Sam(network)
+    sam = Sam.of(network)
     with pytest.raises(ValueError, match="either points_per_side or point_grids"):
         SamAutomaticMaskGenerator(sam, points_per_side=None)
     with pytest.raises(ValueError, match="expected one of binary_mask"):

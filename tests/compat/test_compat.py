@@ -15,6 +15,7 @@ from sam_references import published, published_tiny_sam, tiny_sam
 
 from anymask.compat import ResizeLongestSide, Sam, SamPredictor, sam_model_registry
 from anymask.errors import WeightsError
+from anymask.networks.presets import build
 
 POINTS, LABELS = np.array([[40, 30], [100, 60]]), np.array([1, 0])
 BOX = np.array([25, 15, 85, 70])
@@ -41,7 +42,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def ours(network: Any, photo: np.ndarray) -> SamPredictor:
-    predictor = SamPredictor(Sam(network))
+    predictor = SamPredictor(Sam.of(network))
     predictor.set_image(photo)
     return predictor
 
@@ -116,7 +117,7 @@ def test_the_embedding_is_the_published_one(ours: SamPredictor, theirs: Any) -> 
 
 def test_a_model_is_called_with_a_batch_of_images(network: Any, photo: np.ndarray) -> None:
     answers = []
-    for model in (Sam(network), published_tiny_sam(network)):
+    for model in (Sam.of(network), published_tiny_sam(network)):
         transform = ResizeLongestSide(model.image_encoder.img_size)
         image = torch.from_numpy(transform.apply_image(photo).copy()).permute(2, 0, 1).float()
         size = photo.shape[:2]
@@ -140,7 +141,7 @@ def test_coordinates_are_moved_as_published() -> None:
 
 
 def test_without_an_image_nothing_is_predicted(network: Any) -> None:
-    predictor = SamPredictor(Sam(network))
+    predictor = SamPredictor(Sam.of(network))
     assert predictor.features is None and not predictor.is_image_set
     with pytest.raises(RuntimeError, match="set_image"):
         predictor.predict(**PROMPTS["box"])
@@ -148,7 +149,7 @@ def test_without_an_image_nothing_is_predicted(network: Any) -> None:
 
 @pytest.mark.slow
 def test_the_registry_loads_published_files(tmp_path: Path, photo: np.ndarray) -> None:
-    model = sam_model_registry["vit_t"]()
+    model = Sam.of(build("mobile_sam")).eval()
     torch.save(model.state_dict(), tmp_path / "mobile_sam.pt")
     again = sam_model_registry["vit_t"](checkpoint=tmp_path / "mobile_sam.pt").to(device="cpu")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
