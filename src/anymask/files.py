@@ -12,6 +12,7 @@ from typing import IO
 
 from anymask.errors import BadInput, StorageError, mapped
 
+MAX_NAME_BYTES = 200  # of one part of a path
 LEFTOVER = re.compile(r"\..+\.\d+\.part")  # the temporary file of `writing_atomically`
 
 
@@ -47,7 +48,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
     """The same for content that comes piece by piece; nothing is left when the block raises."""
-    part = make_folder(path.parent) / f".{path.name}.{os.getpid()}.part"
+    part = make_folder(path.parent) / f".{short_file_name(path.name)}.{os.getpid()}.part"
     try:
         with mapped(OSError, StorageError, f"cannot write {path}"):
             with open(part, "xb") as file:
@@ -67,6 +68,25 @@ def remove_leftovers(folder: Path) -> None:
         if LEFTOVER.fullmatch(part.name):
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+def short_name(name: str, limit: int = MAX_NAME_BYTES) -> str:
+    """At most so many bytes: file systems take 255, of which suffixes need some. Cut ones end in a digest."""
+    content = name.encode("utf-8", "surrogateescape")
+    if len(content) <= limit:
+        return name
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: limit - 10].decode('utf-8', 'ignore')}-{digest}"
+
+
+def short_file_name(name: str) -> str:
+    """The same of a name as this process, with its locale, has it."""
+    return os.fsdecode(short_name(utf8_name(name)).encode("utf-8", "surrogateescape"))
+
+
+def utf8_name(name: str) -> str:
+    """The name of a file as text, also where the locale of this process knows no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def sha256_of(path: Path) -> str:

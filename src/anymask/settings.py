@@ -5,6 +5,7 @@ Slow to import (pydantic): imported inside the functions that need a setting.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,14 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, description="Threads of the network; 0 means all cores.")
     offline: bool = Field(default=False, description="Never use the internet.")
     backend: str = Field(default="auto", description="auto, onnx, openvino, torch or disk.")
+
+
+def unknown_settings() -> list[str]:
+    """Variables of the environment that are called like settings and are none."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {f"{PREFIX}DEBUG"}
+    return sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from anymask.batch.run_folder import RunLocked, run_folder
 from anymask.batch.summary import summarise, text, write_summary
 from anymask.cli.everything import live
 from anymask.core.mask import Mask
-from anymask.data.photos import open_photos
+from anymask.data.photos import Photo, open_photos
 from anymask.errors import BadInput, StorageError
 
 FEW_POINTS = (("points_per_side", 3), ("pred_iou_thresh", 0.5), ("stability_score_thresh", 0.5))
@@ -40,7 +40,7 @@ def write_photos(folder: Path, count: int, side: int = 40) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file a user sees."""
-    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != ".lock")
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith("."))
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
@@ -179,8 +179,92 @@ def test_a_photo_is_not_overwritten_by_its_own_record(tmp_path: Path) -> None:
     photo = next(folder.rglob("*.png"))
     os.link(photo, photo.with_suffix(".json"))
     state = annotate(open_photos(folder), folder, CONFIG)
-    assert state.already == 1
+    assert "is no record of a run and is not overwritten" in state.failed[0].error
     assert photo.read_bytes() == photo.with_suffix(".json").read_bytes()
+
+
+def disk(path: Path, seed: int, side: int = 40) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8)
+    Image.fromarray(pixels).save(path, compress_level=0)  # the same number of bytes each
+    return path
+
+
+def image_ids(out: Path, photos: list[Photo]) -> list[int]:
+    return [json.loads((out / f"{p.key}.json").read_bytes())["image"]["image_id"] for p in photos]
+
+
+@pytest.mark.parametrize("how", ["another folder", "edited", "another size"])
+def test_a_record_of_other_pixels_is_made_again(how: str, tmp_path: Path) -> None:
+    out, first = tmp_path / "out", disk(tmp_path / "monday/x.png", 1)
+    annotate(open_photos(first), out, CONFIG)
+    folder = "monday" if how == "edited" else "tuesday"
+    second = disk(tmp_path / folder / "x.png", 2, 24 if how == "another size" else 40)
+    state = annotate(photos := open_photos(second), out, CONFIG)
+    assert (state.already, state.done, state.replaced) == (0, 1, 1)
+    annotate(photos, tmp_path / "fresh", CONFIG)
+    assert (out / "x.json").read_bytes() == (tmp_path / "fresh" / "x.json").read_bytes()
+    assert annotate(photos, out, CONFIG).already == 1
+
+
+def test_a_record_of_the_same_pixels_elsewhere_stays(tmp_path: Path) -> None:
+    disk(tmp_path / "a/x.png", 1)
+    annotate(open_photos(tmp_path / "a"), tmp_path / "out", CONFIG)
+    (tmp_path / "a").rename(tmp_path / "b")
+    state = annotate(open_photos(tmp_path / "b"), tmp_path / "out", CONFIG)
+    assert (state.already, state.done, state.replaced) == (1, 0, 0)
+
+
+def test_a_photo_that_takes_the_key_of_another_gets_its_own_masks(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    disk(tmp_path / "photos/x.png", 1)
+    annotate(open_photos(tmp_path / "photos"), out, CONFIG)
+    disk(tmp_path / "photos/x.bmp", 2)
+    photos = open_photos(tmp_path / "photos")
+    annotate(photos, out, CONFIG)
+    assert len(set(image_ids(out, photos))) == 2
+    assert summarise(out, photos).others == 1
+    assert "gone or of an earlier call: 1" in text(summarise(out, photos))
+
+
+def test_a_record_of_a_photo_that_has_become_unreadable_is_not_counted(tmp_path: Path) -> None:
+    photo = disk(tmp_path / "x.png", 1)
+    annotate(open_photos(photo), tmp_path / "out", CONFIG)
+    photo.write_bytes(b"broken")
+    state = annotate(open_photos(photo), tmp_path / "out", CONFIG)
+    assert [f.photo.key for f in state.failed] == ["x"]
+
+
+def test_a_json_file_that_no_run_wrote_is_not_overwritten(tmp_path: Path) -> None:
+    photo = disk(tmp_path / "x.png", 1)
+    theirs = tmp_path / "x.json"
+    theirs.write_text('{"shapes": [], "imagePath": "x.png"}')
+    state = annotate(open_photos(photo), tmp_path, CONFIG)
+    assert "not overwritten" in state.failed[0].error
+    assert theirs.read_text().startswith('{"shapes"')
+
+
+def test_the_overlays_of_a_run_into_the_folder_of_its_photos_are_no_photos(tmp_path: Path) -> None:
+    disk(tmp_path / "x.png", 1)
+    config = RunConfig(model="disk", changes=FEW_POINTS, overlays=True)
+    for already in (0, 1):
+        photos = open_photos(tmp_path, without=tmp_path)
+        assert [p.key for p in photos] == ["x"]
+        assert annotate(photos, tmp_path, config).already == already
+
+
+def test_a_photo_with_the_name_of_an_overlay_is_not_overwritten(tmp_path: Path) -> None:
+    disk(tmp_path / "x.png", 1)
+    theirs = disk(tmp_path / "x.overlay.png", 2)
+    before = theirs.read_bytes()
+    config = RunConfig(model="disk", changes=FEW_POINTS, overlays=True)
+    state = annotate(open_photos(tmp_path, without=tmp_path), tmp_path, config)
+    assert [f.photo.key for f in state.failed] == ["x"] and theirs.read_bytes() == before
+
+
+def test_photos_in_a_folder_called_as_a_format_keep_out_of_what_is_converted(tmp_path: Path) -> None:
+    disk(tmp_path / "photos/coco/annotations.png", 1)
+    assert [p.key for p in open_photos(tmp_path / "photos")] == ["coco-photos/annotations"]
 
 
 def test_a_folder_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_it_says_what_was_converted_and_what_was_lost(run: Run, data: Path) -> N
     result = run("convert", data, "out", "--to", "yolo")
     assert (result.exit_code, result.stdout) == (0, "2 masks of 2 photos: sa1b -> yolo in out\n")
     assert complaints(result) == ["anymask: note: 2 x scores not kept (first: 사진 1)"]
-    assert Path("out/labels/sub/two.txt").read_text().startswith("0 0.1333")
+    assert Path("out/labels/sub/two.txt").read_text().startswith("0 0.165625")
     back = run("convert", "out", "back", "--to", "sa1b", "--json")
     assert json.loads(back.stdout) == {
         "from": "yolo", "to": "sa1b", "photos": 2, "masks": 2, "notes": {}, "failures": 0,

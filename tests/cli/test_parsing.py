@@ -96,3 +96,21 @@ def test_a_black_mask_is_refused(tmp_path: Path) -> None:
 def test_a_missing_mask_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match="no such file"):
         read_mask(tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize(
+    "kind", ["white on clear", "black on clear", "photo on clear", "opaque", "half clear"]
+)
+def test_clear_pixels_of_a_mask_are_outside(kind: str, tmp_path: Path) -> None:
+    inside = np.zeros((40, 60), np.bool_)
+    inside[10:30, 20:50] = True
+    ramp = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8) * 2
+    grey = {"white on clear": 255, "black on clear": 0, "photo on clear": ramp}.get(
+        kind, inside * np.uint8(255)
+    )
+    opaque = {"opaque": True, "half clear": np.arange(60) >= 15}.get(kind, inside)
+    rgba = np.dstack(
+        [np.broadcast_to(grey, inside.shape)] * 3 + [np.broadcast_to(opaque, inside.shape) * 255]
+    )
+    Image.fromarray(rgba.astype(np.uint8)).save(tmp_path / "mask.png")
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), inside)

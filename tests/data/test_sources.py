@@ -145,6 +145,7 @@ def test_coco_is_read_alike_to_convert_and_to_train_and_bad_annotations_are_coun
     assert notes.changes == {
         "annotations of photos that are not listed passed over": 2,
         "outlines of fewer than three points passed over": 3,
+        "categories without a name called by their number": 1,
     }
     assert "annotation 5: expected a 'segmentation' or a 'bbox'" in source.notes.first[unusable]
 

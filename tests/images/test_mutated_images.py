@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
 from collections.abc import Callable
 from functools import cache
 
@@ -12,7 +14,7 @@ from core_pictures import corners, encoded, with_orientation
 from PIL import Image
 
 from anymask.errors import BadImage
-from anymask.images.reader import read_image
+from anymask.images.reader import image_size, read_image
 
 PER_FILE = 200
 MAX_PIXELS = 1_000_000
@@ -106,11 +108,11 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
 )
 
 
-def mutants(name: str) -> list[bytes]:
+def mutants(name: str, count: int = PER_FILE) -> list[bytes]:
     """The same ones every time."""
     rng = random.Random(name)
     original = seeds()[name]
-    return [MUTATIONS[i % len(MUTATIONS)](bytearray(original), rng) for i in range(PER_FILE)]
+    return [MUTATIONS[i % len(MUTATIONS)](bytearray(original), rng) for i in range(count)]
 
 
 def test_there_are_at_least_two_thousand_different_files() -> None:
@@ -136,3 +138,14 @@ def test_a_damaged_file_is_read_or_refused(name: str, capfd: pytest.CaptureFixtu
 
 def test_an_undamaged_file_is_read() -> None:
     assert all(read_image(content).size for content in seeds().values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", seeds())
+def test_two_thousand_damaged_files_of_a_kind_take_under_a_second_each(name: str) -> None:
+    for content in mutants(name, 2000):
+        started = time.perf_counter()
+        for read in (read_image, image_size):
+            with contextlib.suppress(BadImage):
+                read(content, max_pixels=MAX_PIXELS)
+        assert time.perf_counter() - started < 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core_pictures import EXTENSIONS, RED, corners, difference, encoded, with_orientation
+from core_pictures import BLUE, EXTENSIONS, RED, corners, difference, encoded, with_orientation
 from PIL import Image
 
 from anymask.errors import BadImage
@@ -141,9 +141,32 @@ def test_measurements_in_a_file_are_stretched() -> None:
     assert pixels[0, 0].tolist() == [0, 0, 0] and pixels[-1, -1].tolist() == [255, 255, 255]
 
 
-def test_not_a_number_in_a_file_is_refused() -> None:
-    with pytest.raises(BadImage, match="NaN"):
+def test_a_file_without_any_value_is_refused() -> None:
+    with pytest.raises(BadImage, match="no pixel has a value"):
         read_image(encoded(np.full((4, 4), np.nan, np.float32), "TIFF"))
+
+
+@pytest.mark.parametrize(
+    ("missing", "tag"),
+    [(-9999, "-9999"), (-3.4028235e38, ""), (np.nan, "nan"), (-np.inf, ""), (5e4, "50000")],
+)
+def test_pixels_without_a_value_do_not_count_to_the_range_and_are_black(missing: float, tag: str) -> None:
+    heights = np.linspace(-300.0, 4000.0, 64, dtype=np.float32).reshape(8, 8)
+    whole = read_image(encoded(heights, "TIFF"))
+    heights[3, 2:5] = missing
+    pixels = read_image(encoded(heights, "TIFF", tiffinfo={42113: tag} if tag else {}))
+    assert (pixels[3, 2:5] == 0).all()
+    whole[3, 2:5] = 0
+    assert np.array_equal(pixels, whole)
+
+
+def test_the_end_of_16_bits_is_no_value_and_a_tagged_one_is_none_either() -> None:
+    heights = np.linspace(100, 3000, 64).astype(np.int32).reshape(8, 8)
+    pixels = read_image(encoded(np.where(heights < 600, -32768, heights), "TIFF"))
+    assert (pixels[heights < 600] == 0).all() and len(np.unique(pixels)) > 30
+    counts = np.where(heights < 600, 65535, heights).astype(np.uint16)
+    pixels = read_image(encoded(counts, "TIFF", tiffinfo={42113: "65535"}))
+    assert (pixels[heights < 600] == 0).all() and pixels.max() > 150
 
 
 def test_transparency_is_laid_over_white() -> None:
@@ -360,12 +383,13 @@ def test_photos_of_the_packs_are_read(examples: Path) -> None:
         assert read_image(path).shape == (height, width, 3)
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_in_the_header_is_that_of_the_upright_image(orientation: int, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / "photo.jpg"
-    Image.new("RGB", (7, 4)).save(path, exif=exif)
+def test_the_size_in_the_header_is_that_of_the_upright_image(
+    orientation: int, file_format: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"photo.{EXTENSIONS[file_format]}"
+    Image.new("RGB", (7, 4)).save(path, file_format, exif=with_orientation(orientation))
     assert image_size(path) == image_size(path.read_bytes()) == read_image(path).shape[:2]
 
 
@@ -378,3 +402,48 @@ def test_a_size_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
         image_size(tmp_path / "missing.jpg")
     with pytest.raises(BadImage, match="at most 1,000 pixels"):
         image_size(tmp_path / "large.png", max_pixels=1000)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_kinds_of_tiff_that_need_the_extra_have_a_size_and_an_orientation(orientation: int) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    bands = np.dstack([corners()] * 2)
+    kinds = (
+        (corners() / 255, {"photometric": "rgb"}),
+        (corners()[:, :, 0].astype(np.float64) * 1000 - 500, {}),
+        (corners()[:, :, 0].astype(np.float16), {}),
+        (bands, {"photometric": "minisblack", "planarconfig": "contig"}),
+    )
+    for array, options in kinds:
+        file = io.BytesIO()
+        tifffile.imwrite(file, array, extratags=[(0x0112, 3, 1, orientation, True)], **options)
+        pixels = read_image(file.getvalue())
+        assert image_size(file.getvalue()) == pixels.shape[:2]
+        expected = {1: (250, 10), 3: (128, 10), 6: (10, 250)}[orientation]  # red, grey and blue come first
+        assert (pixels[0, 0, 0] > pixels[-1, -1, 0]) == (expected[0] > {1: 128, 3: 250, 6: 10}[orientation])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_a_camera_file_that_begins_with_a_thumbnail_the_largest_page_is_read(orientation: int) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        tags = [(0x0112, 3, 1, orientation, True)]
+        writer.write(corners()[::4, ::4].copy(), subifds=1, subfiletype=1, photometric="rgb", extratags=tags)
+        writer.write(corners(), photometric="rgb")
+    pixels = read_image(file.getvalue())
+    assert image_size(file.getvalue()) == pixels.shape[:2] == ((24, 40) if orientation == 1 else (40, 24))
+    assert pixels[0, 0].tolist() == list(RED if orientation == 1 else BLUE)
+
+
+def test_a_camera_raw_with_nothing_but_a_thumbnail_is_refused() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(corners()[::4, ::4].copy(), subifds=1, subfiletype=1, photometric="rgb")
+        writer.write(corners()[:, :, 0].astype(np.uint16), photometric="cfa")
+    for read in (read_image, image_size):
+        with pytest.raises(
+            BadImage, match="a camera raw: expected it developed, .* only a picture of 10 x 6"
+        ):
+            read(file.getvalue())

@@ -100,7 +100,7 @@ class AutomaticSettings:
 
 LIMITS: dict[str, tuple[float, float]] = {
     "points_per_side": (0, 256),
-    "pred_iou_thresh": (-1e9, 1e9),  # some networks predict above 1
+    "pred_iou_thresh": (-1e9, 2),  # some networks predict above 1
     "stability_score_thresh": (0, 1),
     "stability_score_offset": (0, 100),
     "box_nms_thresh": (0, 1),
@@ -113,7 +113,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "crop_edge_px": (0, 1000),
     "boxes": (0, 10_000),
     "box_score_thresh": (0, 1),
-    "box_pred_iou_thresh": (-1e9, 1e9),
+    "box_pred_iou_thresh": (-1e9, 2),
     "box_stability_thresh": (0, 1),
     "min_probability": (0, 1),
     "point_offset_px": (0, 1),

@@ -1,12 +1,15 @@
 """annotate: automatic masks of every photo of a data set, as a run that can be interrupted and resumed.
 
-Of each photo the overlay is written first, the record last, each whole or not at all. A photo with a record
-is done. So a run that was killed is resumed by running it again, and leaves the same bytes as any other.
+Of each photo the overlay is written first, the record last, each whole or not at all. A photo is done when
+its record was made of this file as it is, or holds the hash of its pixels. So a killed run is resumed
+by running it again, and leaves the same bytes as any other.
 """
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,16 +17,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anymask.batch.local import answer, run_all
-from anymask.batch.run_folder import record_path, run_folder
+from anymask.batch.run_folder import Journal, file_of, read_record, record_path, run_folder
 from anymask.core.progress import Progress
-from anymask.data.photos import Photo
+from anymask.data.photos import OVERLAY_SUFFIX, Photo
 from anymask.data.record_json import automatic_fields, image_fields, record_json
 from anymask.drawing import everything_overlay
-from anymask.errors import AnymaskError, StorageError
-from anymask.files import check_not_an_input, write_atomically
-from anymask.images.reader import read_image
+from anymask.errors import AnymaskError, BadInput, StorageError
+from anymask.files import write_atomically
+from anymask.images.reader import content_hash, read_image
 
-OVERLAY_SUFFIX = ".overlay.png"
+OWN_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # of a photo's name; others end the run
 OVERLAY_QUALITY = 1  # zlib level: overlays are large and looked at once
 
 
@@ -42,12 +45,18 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class PhotoResult:
-    """What came of a photo; `error` says why it has no record."""
+    """What came of a photo; `error` says why it has no record, `exit_code` whose fault that is.
+
+    `kept`: its record was there. `replaced`: one of other pixels was.
+    """
 
     photo: Photo
     masks: int = 0
     seconds: float = 0.0
     error: str = ""
+    exit_code: int = 1
+    kept: bool = False
+    replaced: bool = False
 
 
 @dataclass(slots=True)
@@ -59,6 +68,7 @@ class RunProgress:
     done: int = 0
     masks: int = 0
     fraction: float = 0.0
+    replaced: int = 0
     failed: list[PhotoResult] = field(default_factory=list)
 
 
@@ -70,7 +80,8 @@ def annotate(
     processes: int = 1,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> RunProgress:
-    """Write `OUT/<key>.json` for every photo that has none yet; `run_folder.py` says what else.
+    """Write `OUT/<key>.json` for every photo that has none yet, or one of other pixels; `run_folder.py` says
+    what else.
 
     A photo that fails does not stop the others; it is listed in `failed` and tried again by the next run.
     Raises BadInput when `out` holds a run with another configuration, RunLocked when one is at work there,
@@ -78,7 +89,9 @@ def annotate(
     """
     described = describe(config)  # opens the model: what cannot work fails before anything is written
     with run_folder(out, described):
-        todo = [p for p in photos if not record_path(out, p.key).is_file()]
+        journal = Journal(out)
+        todo = [p for p in photos if not (record_path(out, p.key).is_file() and journal.knows(p))]
+        files = {photo.key: file_of(photo) for photo in todo}  # as they are before they are read
         state = RunProgress(len(photos), already=len(photos) - len(todo))
 
         def report(points: int = 0, of: int = 1) -> None:
@@ -87,9 +100,17 @@ def annotate(
                 progress(state)
 
         report()
-        for result in _results(todo, out, config, processes, report):
-            state.done += not result.error
+        beside = os.path.realpath(out) + os.sep
+        real = (os.path.realpath(p.blob.path) for p in photos if p.blob.length is None)
+        inputs = frozenset(path for path in real if path.startswith(beside))
+        work = partial(Annotator, config, out, inputs=inputs)
+        for result in _results(todo, work, processes, report):
+            state.done += not (result.error or result.kept)
+            state.already += result.kept
+            state.replaced += result.replaced
             state.masks += result.masks
+            if not result.error:
+                journal.note(result.photo, files[result.photo.key])
             if result.error:
                 state.failed.append(result)
             report()
@@ -119,19 +140,23 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 
 def _results(
-    todo: Sequence[Photo], out: Path, config: RunConfig, processes: int, within: Progress
+    todo: Sequence[Photo], make_work: Callable[..., Annotator], processes: int, within: Progress
 ) -> Iterator[PhotoResult]:
     """In this process when one is enough; `within` then gets the progress in a photo. Raises StorageError."""
     results: Iterable[tuple[Photo, PhotoResult | Exception]] = ()
     if processes > 1 and len(todo) > 1:
-        results = run_all(todo, partial(Annotator, config, out), processes)
+        results = run_all(todo, make_work, processes)
     elif todo:
-        work = Annotator(config, out, within)
+        work = make_work(within=within)
         results = ((photo, answer(work, photo)) for photo in todo)
     for photo, result in results:
-        if isinstance(result, StorageError):
+        if isinstance(result, StorageError) and getattr(result.__cause__, "errno", None) not in OWN_ERRORS:
             raise result
-        yield result if isinstance(result, PhotoResult) else PhotoResult(photo, error=_text_of(result))
+        if isinstance(result, PhotoResult):
+            yield result
+        else:
+            code = result.exit_code if isinstance(result, AnymaskError) else 1
+            yield PhotoResult(photo, error=_text_of(result), exit_code=code)
 
 
 def _text_of(error: Exception) -> str:
@@ -143,10 +168,17 @@ def _text_of(error: Exception) -> str:
 class Annotator:
     """Segments one photo after the other and writes its record. One for each process."""
 
-    def __init__(self, config: RunConfig, out: Path, within: Progress | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path,
+        within: Progress | None = None,
+        inputs: frozenset[str] = frozenset(),
+    ) -> None:
         from anymask.api import load
 
         self._config, self._out, self._within = config, out, within
+        self._inputs = inputs
         self._model = load(config.model, backend=config.backend, threads=config.threads)
 
     def __call__(self, photo: Photo) -> PhotoResult:
@@ -155,21 +187,37 @@ class Annotator:
 
         blob = photo.blob  # a path where it is a file of its own: messages name it
         pixels_HW3 = read_image(blob.path if blob.length is None else blob.read())
+        path = record_path(self._out, photo.key)
+        if there := path.is_file():
+            before = read_record(path)
+            if before is None:
+                raise BadInput(f"{path} is no record of a run and is not overwritten: choose another folder")
+            if _is_of(before, pixels_HW3):
+                return PhotoResult(photo, kept=True)
         changes = dict(self._config.changes)
         options: dict[str, Any] = {"box": self._config.box_xyxy, "progress": self._within}
         found = everything(self._model, pixels_HW3, self._config.preset, **options, **changes)
-        path = record_path(self._out, photo.key)
-        check_not_an_input(path, [blob.path])
         if self._config.overlays:
+            drawn = path.with_name(f"{path.stem}{OVERLAY_SUFFIX}")
+            if os.path.realpath(drawn) in self._inputs:
+                raise BadInput(
+                    f"{drawn} is a photo of this call and is not overwritten: choose another folder"
+                )
             picture, buffer = everything_overlay(pixels_HW3, [one.mask for one in found.masks]), io.BytesIO()
             picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
-            write_atomically(path.with_name(f"{path.stem}{OVERLAY_SUFFIX}"), buffer.getvalue())
+            write_atomically(drawn, buffer.getvalue())
         record = self._record(photo, found).encode("utf-8", "backslashreplace")  # for names that are no UTF-8
         write_atomically(path, record + b"\n")
-        return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()))
+        return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()), replaced=there)
 
     def _record(self, photo: Photo, found: Any) -> str:
         image = image_fields(PurePosixPath(photo.name).name, found.size_hw, found.content_hash)
         annotations = [automatic_fields(number, mask) for number, mask in enumerate(found.masks, 1)]
         facts = {"model": self._model.name, "preset": self._config.preset, "filtered_by": found.filtered_by}
         return record_json(image, annotations, **facts)
+
+
+def _is_of(record: dict[str, Any], pixels_HW3: Any) -> bool:
+    """By size and content hash."""
+    expected = image_fields("", pixels_HW3.shape[:2], content_hash(pixels_HW3))
+    return all(record["image"].get(key) == expected[key] for key in ("image_id", "width", "height"))

@@ -14,9 +14,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from anymask.batch.run_folder import record_path
+from anymask.batch.run_folder import MANIFEST, read_record, record_path
 from anymask.core.mask import Mask
-from anymask.data.photos import Photo
+from anymask.data.photos import FORMAT_FOLDERS, Photo
 from anymask.drawing import everything_overlay
 from anymask.errors import AnymaskError
 from anymask.files import write_atomically
@@ -36,7 +36,8 @@ PAGE = Path(__file__).with_suffix(".html")
 class Summary:
     """`without_record`, `without_mask`: photos that are not done, and those in which nothing was found.
     `masks_each`: mean, median, min and max masks of a photo. `areas`: masks by their fraction of it.
-    `filtered_by`: proposals that were dropped, by filter.
+    `filtered_by`: proposals that were dropped, by filter. `others`: records of photos that
+    were not asked for, from an earlier call or because the photo is gone.
     """
 
     photos: int
@@ -46,10 +47,11 @@ class Summary:
     masks_each: dict[str, float]
     areas: dict[str, int]
     filtered_by: dict[str, int]
+    others: int = 0
 
 
-def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
-    """From the records on disk."""
+def summarise(folder: Path, photos: Sequence[Photo], total: int | None = None) -> Summary:
+    """From the records on disk. `total`: photos of the run, if more than those that can have a record."""
     counts: list[int] = []
     areas: Counter[str] = Counter()
     filtered_by: Counter[str] = Counter()
@@ -64,13 +66,23 @@ def summarise(folder: Path, photos: Sequence[Photo]) -> Summary:
         mean, median = statistics.fmean(counts), statistics.median(counts)
         each = {"mean": round(mean, 3), "median": median, "min": min(counts), "max": max(counts)}
     return Summary(
-        photos=len(photos),
-        without_record=len(photos) - len(counts),
+        photos=total or len(photos),
+        without_record=(total or len(photos)) - len(counts),
         without_mask=counts.count(0),
         masks=sum(counts),
         masks_each=each,
         areas={name: areas[name] for _, name in AREA_CLASSES},
         filtered_by=dict(sorted(filtered_by.items())),
+        others=_others(folder, photos),
+    )
+
+
+def _others(folder: Path, photos: Sequence[Photo]) -> int:
+    known = {record_path(folder, photo.key) for photo in photos}
+    known |= {folder / MANIFEST, folder / "summary.json"}
+    found = (p for p in folder.rglob("*.json") if p not in known and not p.name.startswith("."))
+    return sum(
+        p.relative_to(folder).parts[0] not in FORMAT_FOLDERS and read_record(p) is not None for p in found
     )
 
 
@@ -83,12 +95,14 @@ def text(summary: Summary) -> str:
         none = f", none in {summary.without_mask}" if summary.without_mask else ""
         lines += [f"  masks per photo: {spread}{none}", f"  by area:  {_listed(summary.areas) or 'none'}"]
         lines.append(f"  filtered by: {_listed(summary.filtered_by) or 'none'}")
+    if summary.others:
+        lines.append(f"  records of other photos, gone or of an earlier call: {summary.others}")
     return "\n".join(lines)
 
 
-def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
+def write_summary(folder: Path, photos: Sequence[Photo], total: int | None = None, *, title: str) -> Summary:
     """`summary.json` and `summary.html` in the folder. Raises StorageError."""
-    summary = summarise(folder, photos)
+    summary = summarise(folder, photos, total)
     write_atomically(folder / "summary.json", (json.dumps(asdict(summary), indent=1) + "\n").encode())
     done = [p for p in photos if record_path(folder, p.key).is_file()]
     step = max(1, len(done) / PICTURES)  # between those that are shown
@@ -104,9 +118,9 @@ def write_summary(folder: Path, photos: Sequence[Photo], title: str) -> Summary:
 def records_of(folder: Path, photos: Sequence[Photo]) -> Iterator[tuple[Photo, dict[str, Any]]]:
     """The photos that are done, and what was found in them."""
     for photo in photos:
-        path = record_path(folder, photo.key)
-        if path.is_file():
-            yield photo, json.loads(path.read_bytes())
+        record = read_record(record_path(folder, photo.key))
+        if record is not None:
+            yield photo, record
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -13,7 +13,7 @@ from anymask.cli.evaluate import evaluate
 from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
 from anymask.cli.export import export
 from anymask.cli.models import models
-from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, say
+from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, complain, fill_closed_streams, say
 from anymask.cli.segment import EXAMPLES, segment
 from anymask.cli.train import train
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     name="anymask",
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -55,10 +55,16 @@ def root(
     """Promptable segmentation: points, boxes, masks in; masks out."""
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
+    if any(name.startswith("ANYMASK_") and name != DEBUG_VARIABLE for name in os.environ):
+        from anymask.settings import unknown_settings
+
+        for name in unknown_settings():
+            complain(f"{name} is set, and there is no such setting; see docs/settings.md")
 
 
 def main() -> None:
     """The entry point of the `anymask` program."""
+    fill_closed_streams()
     app(prog_name="anymask")
 
 

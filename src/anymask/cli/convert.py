@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anymask.data.formats import Contents, Notes
 
 NAMES = (
-    "sa1b|coco|coco-polygon|yolo|voc|labelme|label-map|cvat|label-studio|datumaro|cityscapes|geojson|webdataset|"
+    "sa1b|coco|coco-polygon|coco-cvat|panoptic|yolo|voc|labelme|label-map|cvat|label-studio|datumaro|cityscapes|geojson|webdataset|"
     "parquet"
 )
 MARKER = ".anymask-convert.json"

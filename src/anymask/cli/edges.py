@@ -10,10 +10,13 @@ import typer
 from anymask.cli.options import BackendName, EdgeRefine, ModelName
 from anymask.cli.reporting import Failures, say
 from anymask.cli.segment import DEFAULT_FOLDER, PhotoPaths, output_names
+from anymask.cli.stdin import photo_source
 
 EdgeFolder = Annotated[
     Path,
-    typer.Option(metavar="DIR", help="Folder for NAME.edges.png; files of an earlier run are replaced."),
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder for NAME.edges.png; files of an earlier run are replaced."
+    ),
 ]
 
 
@@ -42,7 +45,7 @@ def edges(
     folder, failures = make_folder(out), Failures()
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
-            strength_HW = opened.encode(path, refine=refine).detect_edges()
+            strength_HW = opened.encode(photo_source(path), refine=refine).detect_edges()
             drawn = folder / f"{name}.edges.png"
             check_not_an_input(drawn, images)
             write_atomically(drawn, png(Image.fromarray((strength_HW * 255).round().astype(np.uint8))))

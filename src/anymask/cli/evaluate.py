@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson, BackendName, EdgeRefine, ModelName, Refine
-from anymask.cli.reporting import needs_extra, open_data, progress_line, say
+from anymask.cli.reporting import needs_extra, open_data, progress_line, say, say_json
 from anymask.errors import BadOption, StorageError
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _run(
     report = run(data, model, progress=progress_line, **options)
     if refines is not None:
         report = {**report, "refined": refines}
-    say(json.dumps(report) if as_json else describe(report))
+    say_json(json.dumps(report)) if as_json else say(describe(report))
     return report
 
 

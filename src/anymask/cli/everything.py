@@ -13,11 +13,12 @@ import typer
 
 from anymask.cli.options import BackendName, ModelName
 from anymask.cli.parsing import parse_box, parse_setting
-from anymask.cli.reporting import complain, progress_line, say
+from anymask.cli.reporting import complain, progress_line, say, say_json
 
 if TYPE_CHECKING:
     from anymask.batch.annotate import RunProgress
     from anymask.data.photos import Photo
+    from anymask.errors import BadInput
 
 EVERYTHING_EXAMPLES = """\b
 anymask everything photo.jpg
@@ -32,6 +33,8 @@ Sources = Annotated[
 Out = Annotated[
     Path,
     typer.Option(
+        "--out",
+        "-o",
         metavar="DIR",
         help="One record per photo, a summary as JSON and HTML, overlays. A run that was stopped goes on "
         "when it is called again.",
@@ -102,29 +105,39 @@ def everything(
     from dataclasses import asdict
 
     from anymask.batch.annotate import RunConfig, annotate
+    from anymask.batch.run_folder import recorded
     from anymask.batch.summary import text, write_summary
     from anymask.data.formats import find_format
     from anymask.data.photos import open_photos
 
     if format_name is not None:
         find_format(format_name)  # an unknown name is said before hours of work
-    photos = open_photos(*sources, without=out)
+    missing: list[BadInput] = []
+    photos = open_photos(*sources, without=out, failed=missing.append)
+    for error in missing:
+        complain(str(error))
     default = (os.cpu_count() or 1) if model == "lite" else 1
     processes = min(len(photos), processes or default)
-    drawn = len(photos) <= OVERLAYS_UP_TO if overlays is None else overlays
+    earlier = recorded(out, "overlays")  # a run goes on as it began, however many photos there are now
+    usual = len(photos) <= OVERLAYS_UP_TO if earlier is None else bool(earlier)
+    drawn = usual if overlays is None else overlays
     changes = dict(map(parse_setting, settings or ()))
     changes |= {} if at_least is None else {"min_probability": at_least}
     settled, region = tuple(sorted(changes.items())), None if box is None else parse_box(box)
     config = RunConfig(model, backend, preset, settled, drawn, _threads(processes), region)
     state = annotate(photos, out, config, processes=processes, progress=live(time.monotonic()))
     _complain(state)
-    summary = write_summary(out, photos, title=f"Everything in {', '.join(p.name for p in sources)[:80]}")
+    bad = {failed.photo.key for failed in state.failed}
+    done = [photo for photo in photos if photo.key not in bad]  # a record that is there is of another photo
+    summary = write_summary(
+        out, done, len(photos), title=f"Everything in {', '.join(p.name for p in sources)[:80]}"
+    )
     if format_name is not None:
-        _convert(out, photos, format_name)
+        _convert(out, done, format_name)
     hint = HINT if summary.masks and at_least is None and preset == "default" else ""
-    say(json.dumps(asdict(summary)) if as_json else f"{text(summary)}\n-> {out}{hint}")
-    if state.failed:
-        raise typer.Exit(1)
+    say_json(json.dumps(asdict(summary))) if as_json else say(f"{text(summary)}\n-> {out}{hint}")
+    if state.failed or missing:
+        raise typer.Exit(1 if missing else min(failed.exit_code for failed in state.failed))
 
 
 HINT = "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"
@@ -136,6 +149,10 @@ def _threads(processes: int) -> int:
 
 
 def _complain(state: RunProgress) -> None:
+    if state.already and (state.done or state.failed):
+        complain(f"{state.already:,} of {state.total:,} photos were done before")
+    if state.replaced:
+        complain(f"records replaced, of photos that had other pixels or another name: {state.replaced:,}")
     for failed in state.failed:
         where = failed.photo.source
         complain(failed.error if where in failed.error else f"{where}: {failed.error}")

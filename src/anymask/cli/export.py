@@ -11,6 +11,10 @@ import typer
 from anymask.cli.reporting import needs_extra, say
 from anymask.errors import BadOption
 
+Out = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the ONNX files and the card.")
+]
+
 
 def export(
     model: Annotated[
@@ -19,7 +23,7 @@ def export(
             metavar="NAME|WEIGHTS", help="A fetched model, a weights file, or the folder of a training run."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the ONNX files and the card.")],
+    out: Out,
     half: Annotated[
         bool | None,
         typer.Option(

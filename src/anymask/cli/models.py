@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import AsJson
-from anymask.cli.reporting import needs_extra, progress_line, say
+from anymask.cli.reporting import needs_extra, progress_line, say, say_json
 
 if TYPE_CHECKING:
     from anymask.hub.catalog import Converter, ModelEntry
@@ -26,7 +26,7 @@ def list_(as_json: AsJson = False) -> None:
 
     entries = list_models()
     if as_json:
-        say(json.dumps({"models": [entry_fields(entry) for entry in entries]}))
+        say_json(json.dumps({"models": [entry_fields(entry) for entry in entries]}))
     else:
         say("\n".join(f"{e.name:<12} {where(e):<20} {e.about}" for e in entries))
 
@@ -118,7 +118,10 @@ def convert(
     ] = "auto",
 ) -> None:
     """Convert a .pth file to safetensors (needs extra torch)."""
+    from anymask.files import check_regular
+
     with needs_extra("torch"):
         from anymask.hub.weights import convert_checkpoint
+    check_regular(weights)
     target = out or weights.with_suffix(".safetensors")
     say(f"{target}\n{convert_checkpoint(weights, target, network)}")

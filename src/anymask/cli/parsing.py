@@ -74,6 +74,8 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
         raise BadPrompt("what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE")
     if len(parsed_boxes) > 1 and (parsed or mask_path):
         raise BadPrompt(f"points and a mask go with one box at most, got {len(parsed_boxes)} boxes")
+    if parsed and not (parsed_boxes or mask_path or any(p.label for p in parsed)):
+        raise BadPrompt("all points are outside of what is meant (-): give one inside, a box or a mask too")
     mask = None if mask_path is None else read_mask(mask_path)
     xy = [(p.x, p.y) for p in parsed] or None
     labels = [p.label for p in parsed] or None
@@ -84,11 +86,23 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
 def read_mask(path: Path) -> np.ndarray:
     """A mask from an image file, bool H x W: inside is what is over half as bright as the brightest pixel.
 
-    So files of 0 and 1, of 0 and 255, and ones with compression noise all mean what they seem to.
+    So files of 0 and 1, of 0 and 255, and ones with compression noise all mean what they seem to. Clear
+    pixels are outside; of a cut-out, which has clear pixels and no black beside white, all others are inside.
     """
-    from anymask.images.reader import read_image
+    import numpy as np
 
-    brightness_HW = read_image(path).max(axis=2)
+    from anymask.images.reader import read_image, read_over_black
+
+    pixels_HW3 = read_image(path)
+    brightness_HW = pixels_HW3.max(axis=2)
+    black_HW3 = read_over_black(path)
+    clear_HW = (pixels_HW3[:, :, 0].astype(np.int16) - black_HW3[:, :, 0]) > 127  # 255 less the opacity
+    if clear_HW.any() and not clear_HW.all():
+        brightness_HW = np.where(clear_HW, 0, np.maximum(brightness_HW, 1))
+        opaque = pixels_HW3.max(axis=2)[~clear_HW]
+        dark, bright = opaque < 26, opaque > 229
+        if not (dark.any() and bright.any() and (dark | bright).mean() > 0.95):
+            return np.asarray(~clear_HW)
     if not brightness_HW.any():
         raise BadPrompt(f"--mask {path}: expected bright pixels inside the mask, got an all black image")
     inside: np.ndarray = brightness_HW > brightness_HW.max() / 2

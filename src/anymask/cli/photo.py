@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.api import EncodedImage, Model
+from anymask.cli.stdin import is_stdin, photo_source
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
 from anymask.data.record_json import annotation_fields, image_fields, record_json
@@ -45,7 +46,7 @@ class PhotoSegmenter:
 
     def segment(self, model: Model, path: Path, name: str, refine: bool | None) -> tuple[str, str]:
         """Read, encode, answer, write; returns the summary and the record as text. Raises AnymaskError."""
-        pixels_HW3 = read_image(path)
+        pixels_HW3 = read_image(photo_source(path))
         started = time.perf_counter()
         image = model.encode(pixels_HW3, refine=refine)
         encoded = time.perf_counter()
@@ -95,7 +96,7 @@ def make_record(
     path: Path, image: EncodedImage, answers: Sequence[Answer], names: Sequence[str], **more: Any
 ) -> str:
     """The record of a photo; `names` are the files of its masks, if they are written."""
-    described = image_fields(path.name, image.size_hw, image.content_hash)
+    described = image_fields("stdin" if is_stdin(path) else path.name, image.size_hw, image.content_hash)
     annotations = [annotation_fields(i, a.candidate, a.rank, a.prompt) for i, a in enumerate(answers, 1)]
     for annotation, mask_file in zip(annotations, names, strict=False):
         annotation["mask_file"] = mask_file
@@ -109,7 +110,7 @@ def files(
     for mask_file, answer in zip(names, answers, strict=False):
         yield mask_file, lambda answer=answer: mask_png(answer.candidate.mask.to_array())  # type: ignore[misc]
     yield f"{name}.overlay.png", lambda: png(draw(pixels_HW3, answers))
-    yield f"{name}.json", lambda: record.encode() + b"\n"
+    yield f"{name}.json", lambda: record.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def describe(answer: Answer, photo_area: int) -> str:

@@ -8,8 +8,11 @@ call that cannot be right, 1 for one that failed, 130 for Ctrl-C. A traceback is
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +25,14 @@ if TYPE_CHECKING:
     from anymask.data.sources import RecordSource
 
 INTERRUPTED = 130
+NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+SECONDS_BETWEEN_LINES = 60
 LINE = 79  # characters of progress: more would not overwrite itself on a narrow terminal
+CLOSED: set[str] = set()  # streams that were closed when the program began
+HOW_TO_GO_ON = {
+    "everything": "; the same command goes on where it was",
+    "train": "; the same command goes on where it was",
+}
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
     "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
@@ -34,6 +44,9 @@ class Verbs(TyperGroup):
     """The root of the command line: reports what any command raises."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        before, dashes, after = (args, [], []) if "--" not in args else _split(args)
+        if "--debug" in before[1:]:  # after the verb too
+            args = ["--debug", *(one for one in before if one != "--debug"), *dashes, *after]
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
@@ -51,13 +64,34 @@ class Verbs(TyperGroup):
             drop_output()
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            leave("interrupted", INTERRUPTED)
+            leave("interrupted" + HOW_TO_GO_ON.get(ctx.invoked_subcommand, ""), INTERRUPTED)
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if (debugging() and not _is_usage(error)) or _is_help(error):
                 raise
             leave(*explain(error))
+
+
+def _split(args: list[str]) -> tuple[list[str], list[str], list[str]]:
+    at = args.index("--")
+    return args[:at], args[at : at + 1], args[at + 1 :]
+
+
+def fill_closed_streams() -> None:
+    """Streams that are closed (`>&-`) or none (pythonw) become ones that lead nowhere.
+
+    Their numbers would else go to the files that are opened next.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            CLOSED.add(name)
 
 
 def leave(message: str, exit_code: int) -> NoReturn:
@@ -156,6 +190,9 @@ class Failures:
             raise typer.Exit(min(self._codes))
 
 
+_told: dict[str, float] = {}  # when progress was last told, where it is no terminal
+
+
 class OutputLost(StorageError):
     """Standard output takes no more."""
 
@@ -172,6 +209,20 @@ def say(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     with _output():
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def say_json(text: str) -> None:
+    """JSON on one line, in ASCII: the same in every encoding that standard output may have.
+
+    Raises StorageError when standard output takes no more.
+    """
+    if "stdout" in CLOSED:
+        raise OutputLost("cannot write to standard output: it is closed")
+    say(NOT_ASCII.sub(_escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found.group())[1:-1]
 
 
 @contextlib.contextmanager
@@ -199,7 +250,15 @@ def drop_output() -> None:
 
 
 def progress_line(done: int, total: int, text: str = "") -> None:
-    """Progress on one line of a terminal, which overwrites itself; silent elsewhere."""
-    if sys.stderr.isatty():
+    """Progress on one line of a terminal, which overwrites itself; elsewhere a line a minute."""
+    if sys.stderr is None or "stderr" in CLOSED:
+        return
+    if not sys.stderr.isatty():
+        now = time.monotonic()
+        _told.setdefault("at", now)
+        if now - _told["at"] >= SECONDS_BETWEEN_LINES:
+            _told["at"] = now
+            complain(text or f"{done}/{total}")
+    else:
         line = f"{text or f'{done}/{total}':<{LINE}}"
         print(f"\r{line}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from anymask.cli.options import BackendName, ModelName, Refine
-from anymask.cli.reporting import Failures, say
+from anymask.cli.reporting import Failures, say, say_json
+from anymask.cli.stdin import is_stdin
 
 # \b keeps the lines as they are.
 EXAMPLES = """\b
@@ -20,7 +21,9 @@ anymask segment *.jpg --point 480,300 --candidates
 DEFAULT_FOLDER = Path("anymask-out")
 
 
-PhotoPaths = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The photos.")]
+PhotoPaths = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE", help="The photos; - is one on standard input.")
+]
 PointTexts = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,6 +50,8 @@ AllCandidates = Annotated[
 OutFolder = Annotated[
     Path | None,
     typer.Option(
+        "--out",
+        "-o",
         metavar="DIR",
         help="Folder for NAME.overlay.png, NAME.mask.png (numbered if several) and NAME.json; files of an "
         "earlier run are replaced. Default: ./anymask-out; with --json: no files.",
@@ -90,15 +95,17 @@ def segment(
     for path, name in zip(images, output_names(images), strict=True):
         with failures.collect(path):
             summary, record = segmenter.segment(opened, path, name, refine)
-            say(record if json else summary)
+            say_json(record) if json else say(summary)
     failures.leave_if_any()
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
-    """The stem of each photo; of photos with the same stem, all but the first get a number."""
+    """The stem of each photo, if long cut; of photos with the same stem, all but the first get a number."""
+    from anymask.files import short_file_name
+
     names: list[str] = []
     for path in paths:
-        stem, number = path.stem or "photo", 1
+        stem, number = "stdin" if is_stdin(path) else short_file_name(path.stem) or "photo", 1
         name = stem
         while name in names:
             number += 1

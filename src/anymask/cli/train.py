@@ -28,7 +28,10 @@ def train(
             metavar="PATH", help="Tar packs, folders of photos with JSON, folders of packs, COCO JSON files."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the state, the log and the weights.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for the state, the log and the weights."),
+    ],
     resume: Annotated[
         bool,
         typer.Option(help="Go on where the run in the output folder ends, or refuse a folder with a run."),

@@ -28,9 +28,11 @@ def list_files(path: Path, without: Path | None = None) -> dict[str, Blob]:
 
 
 def _list_folder(folder: Path, without: Path | None) -> dict[str, Blob]:
+    """Links to folders are followed, once each by their real path: loops end, nothing is listed twice."""
     files: dict[str, Blob] = {}
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(n for n in folders if not is_hidden(n) and Path(where, n).resolve() != without)
+    entered = {os.path.realpath(folder)}
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(Path(where, name), without, entered)]
         for name in sorted(names):
             path = Path(where, name)
             if is_hidden(name) or not path.is_file():
@@ -40,6 +42,14 @@ def _list_folder(folder: Path, without: Path | None) -> dict[str, Blob]:
             else:
                 files[path.relative_to(folder).as_posix()] = Blob(path)
     return files
+
+
+def _is_new(folder: Path, without: Path | None, entered: set[str]) -> bool:
+    real = os.path.realpath(folder)
+    if is_hidden(folder.name) or Path(real) == without or real in entered:
+        return False
+    entered.add(real)
+    return True
 
 
 def list_tar(path: Path) -> dict[str, Blob]:

@@ -13,6 +13,7 @@ from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
 from anymask.core.prompt import Prompt
 from anymask.data.record import annotation_of
+from anymask.files import utf8_name
 
 JsonObject = dict[str, Any]
 ID_DIGITS = 12  # 48 bits of the content hash: exact in every JSON reader
@@ -21,7 +22,12 @@ ID_DIGITS = 12  # 48 bits of the content hash: exact in every JSON reader
 def image_fields(file_name: str, size_hw: tuple[int, int], content_hash: str) -> JsonObject:
     """`image_id` follows from the pixels, so the same photo has the same id in every record."""
     image_id = int(content_hash[:ID_DIGITS], 16)
-    return {"image_id": image_id, "width": size_hw[1], "height": size_hw[0], "file_name": file_name}
+    return {
+        "image_id": image_id,
+        "width": size_hw[1],
+        "height": size_hw[0],
+        "file_name": utf8_name(file_name),
+    }
 
 
 def annotation_fields(number: int, candidate: Candidate, rank: int, prompt: Prompt) -> JsonObject:

@@ -30,7 +30,7 @@ def rgb_from_array(array: NDArray[Any], name: str) -> Pixels:
     height, width, channels = pixels_HWC.shape
     rgb_HW3 = np.empty((height, width, 3), np.uint8)
     for rows in strips(height, width):
-        rgb_HW3[rows] = over_white(pixels_HWC[rows]) if channels == 4 else pixels_HWC[rows]
+        rgb_HW3[rows] = composited(pixels_HWC[rows]) if channels == 4 else pixels_HWC[rows]
     return rgb_HW3
 
 
@@ -106,12 +106,48 @@ def stretched(array_HW: NDArray[Any], name: str) -> Pixels:
     """Measurements (heights, temperatures): the smallest value becomes black, the largest white."""
     low, high = _extremes(array_HW, name)
     pixels_HW = np.empty(array_HW.shape, np.uint8)
-    for rows in strips(*array_HW.shape):
+    for rows in strips(*array_HW.shape[:2]):
         pixels_HW[rows] = (array_HW[rows].astype(np.float64) - low) / max(high - low, 1e-300) * 255 + 0.5
     return pixels_HW
 
 
-def over_white(rgba_HW4: Pixels) -> Pixels:
-    """Composited, rounded to the nearest."""
+def rgb_from_measurements(array: NDArray[Any], name: str, nodata: float | None = None) -> Pixels:
+    """The same as `rgb_from_array`, and stretched where the numbers have another range (heights, ...).
+
+    Pixels without a value (`nodata` of a raster, NaN, infinity, the end of the range of floats) do not count
+    to the range, and become black. Raises BadImage, also where no pixel has a value.
+    """
+    missing = _missing(array, nodata)
+    if missing is not None:
+        if missing.all():
+            raise BadImage(f"{name}: no pixel has a value: all are NaN, infinite or marked as no data")
+        array = np.where(missing, array[~missing].min(), array)
+    try:
+        rgb_HW3 = rgb_from_array(array, name)
+    except BadImage:
+        if array.ndim < 2 or array.dtype.kind not in "iuf":
+            raise
+        rgb_HW3 = rgb_from_array(stretched(array, name), name)
+    if missing is not None:
+        rgb_HW3[missing if missing.ndim == 2 else missing[:, :, :3].all(axis=2)] = 0
+    return rgb_HW3
+
+
+def _missing(array: NDArray[Any], nodata: float | None) -> NDArray[np.bool_] | None:
+    """Where there is no value; None where there is one everywhere."""
+    missing = np.zeros(array.shape, np.bool_)
+    if array.dtype.kind == "f":
+        end = np.finfo(np.float32).max * (1 - 1e-6) if array.dtype.itemsize >= 4 else np.inf
+        missing |= ~np.isfinite(array) | (np.abs(array) >= end)
+    if array.dtype.kind == "i":
+        missing |= (array == -(1 << 15)) | (array == -(1 << 31))  # the ends of 16 and 32 bits
+    if nodata is not None:
+        close = array.dtype.kind == "f" and np.isfinite(nodata)
+        missing |= np.isclose(array, nodata, rtol=1e-6, atol=0) if close else array == nodata
+    return missing if missing.any() else None
+
+
+def composited(rgba_HW4: Pixels, backdrop: int = 255) -> Pixels:
+    """Laid over white, or another grey; rounded to the nearest."""
     alpha = rgba_HW4[:, :, 3:].astype(np.uint32)
-    return ((rgba_HW4[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return ((rgba_HW4[:, :, :3] * alpha + backdrop * (255 - alpha) + 127) // 255).astype(np.uint8)

@@ -22,8 +22,8 @@ import numpy as np
 from anymask.core.resample import Pixels, strips
 from anymask.errors import BadImage, BadInput, mapped
 from anymask.files import check_regular
-from anymask.images.pixels import over_white, rgb_from_array, stretched
-from anymask.images.tiff import read_unusual_tiff
+from anymask.images.pixels import composited, rgb_from_array, rgb_from_measurements
+from anymask.images.tiff import NODATA_TAG, full_page, nodata_of, read_unusual_tiff, tiff_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,8 +53,7 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     """
     limit = _default_limit() if max_pixels is None else max_pixels
     if isinstance(source, str | os.PathLike):
-        with _opened(Path(source)) as file:
-            return _read_file(file, str(source), limit)
+        return _read_path(Path(source), limit)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_file(io.BytesIO(source), "image bytes", limit)
     if hasattr(source, "read"):
@@ -67,13 +66,24 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
     raise BadImage(f"image: expected {expected}, got {type(source).__name__}")
 
 
+def read_over_black(path: str | os.PathLike[str]) -> Pixels:
+    """The same, with transparent pixels laid over black: together with `read_image`, their transparency."""
+    return _read_path(Path(path), _default_limit(), backdrop=0)
+
+
 def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int | None = None) -> tuple[int, int]:
     """Height and width of the upright image in a file or its bytes, from its header. Raises BadImage."""
     name = "image bytes" if isinstance(source, bytes) else str(source)
     with io.BytesIO(source) if isinstance(source, bytes) else _opened(Path(source)) as file:
-        image = _open(file, name, _format(file.read(16), name))
-        _check_size(image.size, name, _default_limit() if max_pixels is None else max_pixels)
-        return _upright_size(image)
+        format_name = _format(file.read(16), name)
+        if format_name == "Tiff":
+            _silence(UserWarning)
+            height, width = tiff_size(file, name)
+        else:
+            image = _open(file, name, format_name)
+            height, width = _upright_size(image)
+        _check_size((width, height), name, _default_limit() if max_pixels is None else max_pixels)
+        return height, width
 
 
 def content_hash(pixels_HW3: Pixels) -> str:
@@ -121,6 +131,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
+def _read_path(path: Path, limit: int, backdrop: int = 255) -> Pixels:
+    with _opened(path) as file:
+        return _read_file(file, str(path), limit, backdrop)
+
+
 def _read_stream(stream: Any, limit: int) -> Pixels:
     with mapped((OSError, ValueError), BadImage, "image file object cannot be read"):
         content = stream.read()
@@ -130,20 +145,37 @@ def _read_stream(stream: Any, limit: int) -> Pixels:
     return _read_file(io.BytesIO(content), "image file object", limit)
 
 
-def _read_file(file: IO[bytes], name: str, limit: int) -> Pixels:
+def _read_file(file: IO[bytes], name: str, limit: int, backdrop: int = 255) -> Pixels:
     head = file.read(16)
     if not head:
         raise BadImage(f"{name}: expected an image, got an empty file")
     format_name = _format(head, name)
+    turned = 1
+    if format_name == "Tiff":
+        _silence(UserWarning)
+        file, turned = full_page(file, name)
     try:
         image = _open(file, name, format_name)
     except BadImage as error:
         why = str(error.__cause__)
         if format_name == "Tiff" and ("pixel mode" in why or "samples per pixel" in why):
             file.seek(0)
-            return read_unusual_tiff(file, name, limit)
+            rgb_HW3 = read_unusual_tiff(file, name, limit)
+            return _turned(rgb_HW3, turned)
         raise
-    return _from_pillow(image, name, limit)
+    if turned != 1 and _orientation(image) != 1:
+        turned = 1  # the page says it itself
+    return _turned(_from_pillow(image, name, limit, backdrop), turned)
+
+
+def _turned(stored_HW3: Pixels, orientation: int) -> Pixels:
+    """Upright, of pixels as they are stored."""
+    if orientation == 1:
+        return stored_HW3
+    height, width = stored_HW3.shape[:2]
+    upright_HW3 = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
+    _as_stored(upright_HW3, orientation)[...] = stored_HW3
+    return upright_HW3
 
 
 def _open(file: IO[bytes], name: str, format_name: str) -> Image.Image:
@@ -185,7 +217,7 @@ def _silence(category: type[Warning]) -> None:
         logging.getLogger(name).addHandler(QUIET)
 
 
-def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
+def _from_pillow(image: Image.Image, name: str, limit: int, backdrop: int = 255) -> Pixels:
     from PIL.Image import DecompressionBombWarning
 
     _silence(UserWarning)
@@ -195,9 +227,10 @@ def _from_pillow(image: Image.Image, name: str, limit: int) -> Pixels:
         if image.width * image.height > PILLOW_PIXELS:
             _silence(DecompressionBombWarning)  # the limit that counts here has been checked
         _check_strips(image, name)
-        image.load()
+        nodata = nodata_of(getattr(image, "tag_v2", {}).get(NODATA_TAG))
+        image.load()  # turns a TIFF upright
         rgb_HW3 = np.empty((*_upright_size(image), 3), np.uint8)
-        _fill(_as_stored(rgb_HW3, _orientation(image)), image, name)
+        _fill(_as_stored(rgb_HW3, _orientation(image)), image, name, nodata, backdrop)
         return rgb_HW3
 
 
@@ -211,6 +244,7 @@ def _check_strips(image: Image.Image, name: str) -> None:
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Of a header, of any format but TIFF, or of an image that is loaded."""
     width, height = image.size
     return (width, height) if _orientation(image) >= 5 else (height, width)
 
@@ -230,17 +264,13 @@ def _as_stored(upright_HW3: Pixels, orientation: int) -> Pixels:
     return stored[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
 
 
-def _fill(stored_HW3: Pixels, image: Image.Image, name: str) -> None:
+def _fill(stored_HW3: Pixels, image: Image.Image, name: str, nodata: float | None, backdrop: int) -> None:
     """Writes the pixels of a loaded image into `stored_HW3`."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values_HW = np.asarray(image)
-        try:
-            stored_HW3[...] = rgb_from_array(values_HW, name)
-        except BadImage:  # measurements have any range
-            stored_HW3[...] = stretched(values_HW, name)[:, :, None]
+        stored_HW3[...] = rgb_from_measurements(np.asarray(image), name, nodata)
         return
     height, width = stored_HW3.shape[:2]
     mode = "RGBA" if image.has_transparency_data else "RGB"
     for rows in strips(height, width):
         strip = np.asarray(image.crop((0, rows.start, width, rows.stop)).convert(mode))
-        stored_HW3[rows] = over_white(strip) if mode == "RGBA" else strip
+        stored_HW3[rows] = composited(strip, backdrop) if mode == "RGBA" else strip

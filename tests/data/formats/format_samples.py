@@ -51,7 +51,7 @@ def there_and_back(
     notes = notes or formats.Notes()
     formats.write(formats.Contents(records, len(records)), folder, notes, format_name=name)
     found = formats.detect(folder).name
-    assert found == {"coco-polygon": "coco", "webdataset": "sa1b"}.get(name, name)
+    assert found == {"coco-polygon": "coco", "coco-cvat": "coco", "webdataset": "sa1b"}.get(name, name)
     back = list(formats.read(folder, notes, format_name=name).records)
     assert not notes.failures
     return back

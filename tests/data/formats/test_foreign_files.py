@@ -68,7 +68,7 @@ def test_coco_with_polygons_crowds_and_uncompressed_run_lengths(tmp_path: Path) 
     two_pieces = block((6, 8), slice(1, 3), slice(1, 4)) | block((6, 8), slice(4, 6), slice(6, 8))
     assert first.annotations[0].mask == two_pieces and first.annotations[0].category == "car"
     assert first.annotations[1].mask == block((6, 8), slice(1, 3), slice(1, 4))
-    assert first.annotations[1].category is None and first.annotations[1].area == 5.5
+    assert first.annotations[1].category == "9" and first.annotations[1].area == 5.5
     assert first.annotations[2].mask is None and first.annotations[2].box_xyxy == (1, 2, 4, 6)
     assert [one.mask for one in first.crowd] == [block((6, 8), slice(0, 2), slice(1, 2))]
     assert [where.rpartition(", ")[2] for where, _ in notes.failures] == [
@@ -77,6 +77,7 @@ def test_coco_with_polygons_crowds_and_uncompressed_run_lengths(tmp_path: Path) 
     assert notes.changes == {
         "annotations of photos that are not listed passed over": 1,
         "outlines of fewer than three points passed over": 1,
+        "categories that are not declared called by their number": 1,
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anymask.data.formats.cityscapes import CITYSCAPES
-from anymask.data.formats.coco import COCO, COCO_POLYGON
+from anymask.data.formats.coco import COCO, COCO_CVAT, COCO_POLYGON
 from anymask.data.formats.contents import Contents, Notes, with_own_keys
 from anymask.data.formats.cvat import CVAT
 from anymask.data.formats.datumaro import DATUMARO
@@ -19,6 +19,7 @@ from anymask.data.formats.json_files import FormatClues
 from anymask.data.formats.label_map import LABEL_MAP
 from anymask.data.formats.label_studio import LABEL_STUDIO
 from anymask.data.formats.labelme import LABELME
+from anymask.data.formats.panoptic import PANOPTIC
 from anymask.data.formats.parquet import PARQUET
 from anymask.data.formats.photo_writer import LINK_MODES, PhotoWriter
 from anymask.data.formats.sa1b import SA1B
@@ -34,12 +35,14 @@ __all__ = [
 FORMATS = {
     one.name: one
     for one in (
-        SA1B, COCO, COCO_POLYGON, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO, CITYSCAPES,
-        GEOJSON, WEBDATASET, PARQUET,
+        SA1B, COCO, COCO_POLYGON, COCO_CVAT, YOLO, VOC, LABELME, LABEL_MAP, CVAT, LABEL_STUDIO, DATUMARO,
+        CITYSCAPES, PANOPTIC, GEOJSON, WEBDATASET, PARQUET,
     )
 }  # fmt: skip
 # Asked in this order: a folder of run-length records may also hold pictures of masks, a COCO file photos.
-DETECTED = (CITYSCAPES, CVAT, LABEL_STUDIO, DATUMARO, VOC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP)
+DETECTED = (
+    CITYSCAPES, CVAT, LABEL_STUDIO, DATUMARO, VOC, PANOPTIC, COCO, SA1B, LABELME, YOLO, GEOJSON, LABEL_MAP,
+)  # fmt: skip
 
 
 def find_format(name: str) -> Format:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from anymask.core.polygons import coco_rings
+from anymask.data.listing import size_of
 from anymask.data.photos import UniqueKeys, safe_key
-from anymask.data.record import Annotation, Record
+from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import AnymaskError, BadInput, StorageError, reason
 
 Item = TypeVar("Item")
@@ -163,6 +164,28 @@ def checked_size(image: Any) -> tuple[int, int] | None:
     if not whole or height * width >= 2**32:
         raise BadInput(f"expected a width and a height in pixels, got {width!r} x {height!r}")
     return int(height), int(width)
+
+
+def stated_size(image: Fields, photo: Blob, where: str, notes: Notes) -> tuple[int, int]:
+    """Height and width as an image entry states them, else of the photo; where both differ, that is noted.
+
+    Masks stay in the stated frame: nobody knows how they would fit the photo. Raises BadInput, BadImage.
+    """
+    stated = checked_size(image)
+    if stated is None:
+        return size_of(photo)
+    try:
+        own = size_of(photo) if photo.exists else stated
+    except BadInput:  # whoever needs the photo will say it
+        return stated
+    if own != stated:
+        (height, width), (own_height, own_width) = stated, own
+        notes.changed(
+            f"photos of another size than the annotations are for (as {width} x {height} for {own_width} x "
+            f"{own_height})",
+            where,
+        )
+    return stated
 
 
 def with_own_keys(records: Iterable[Record]) -> Iterator[Record]:

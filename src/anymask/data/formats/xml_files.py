@@ -1,6 +1,4 @@
-"""XML files of annotations: read without document types and entities, so that a file cannot make itself larger
-or name other files.
-"""
+"""XML files of annotations, without document types and entities: a file cannot grow or name other files."""
 
 from __future__ import annotations
 
