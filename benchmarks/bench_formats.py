@@ -24,11 +24,10 @@ from anymask.data.sources import open_records
 
 
 def repeated(shards: list[str], wanted: int) -> Iterator[Record]:
-    records, found, number = list(open_records(*shards)), 0, 0
-    for record in cycle(records):
+    found = 0
+    for number, record in enumerate(cycle(list(open_records(*shards))), 1):
         if found >= wanted:
             return
-        number += 1
         found += len(record.annotations)
         image = {**record.fields["image"], "image_id": number}
         yield replace(record, key=f"{number:06}", fields={**record.fields, "image": image})

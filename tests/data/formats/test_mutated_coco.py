@@ -1,4 +1,4 @@
-"""Thousands of damaged COCO and panoptic files: records or one clear line, never an error nobody thought of."""
+"""Thousands of damaged COCO and panoptic files: records or a clear line, never an unforeseen error."""
 
 from __future__ import annotations
 
