@@ -1,4 +1,4 @@
-"""Tables: what the migrations make is what the schema says, and the first version can be brought up to date."""
+"""Tables: what the migrations make is what the schema says; the first version can be brought up to date."""
 
 from __future__ import annotations
 
