@@ -133,8 +133,10 @@ def test_no_update_is_lost_when_answers_are_dropped(
     with capsys.disabled():
         times = sorted(t for person in people for t in person.times)
         print(
-            f"\n{kind}: {clients} clients x {actions}, {sum(p.stale for p in people)} stale, {seconds:.0f} s, "
-            f"{len(times) / seconds:.0f} requests/s, p95 {1000 * times[len(times) * 95 // 100]:.0f} ms (closed loop), "
+            f"\n{kind}: {clients} clients x {actions}, {sum(p.stale for p in people)} stale, "
+            f"{seconds:.0f} s, "
+            f"{len(times) / seconds:.0f} requests/s, "
+            f"p95 {1000 * times[len(times) * 95 // 100]:.0f} ms (closed loop), "
             f"load {os.getloadavg()[0]:.0f}"
         )
     _check(url, people)

@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("ANYMASK_KILLS", "100"))
 
 
 class Person(threading.Thread):
-    """Saves to an image of its own; a save without an answer is sent again, with its key, to the next server."""
+    """Saves to an image of its own; a save without an answer is sent again with its key."""
 
     def __init__(self, number: int) -> None:
         super().__init__(daemon=True)

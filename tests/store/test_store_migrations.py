@@ -1,4 +1,4 @@
-"""Tables: what the migrations make is what the schema says, and the first version can be brought up to date."""
+"""Tables: migrations make what the schema says, and the first version can be brought up to date."""
 
 from __future__ import annotations
 

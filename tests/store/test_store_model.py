@@ -102,6 +102,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.time = max(getattr(self, "time", 1000.0), self.now)
         self.now += seconds
         self.time = max(self.time, self.now)
+        self.database.clock()  # it knows only of times that it is asked at
 
     @property
     def clock(self) -> float:

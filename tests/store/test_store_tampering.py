@@ -27,7 +27,8 @@ CHANGES = {
     "a mask removed": "UPDATE masks SET removed = 2 WHERE uid = 'b'",
     "removed by another event": "UPDATE masks SET removed = 3 WHERE uid = 'a'",
     "a mask of no event": (
-        "INSERT INTO masks (image_id, layer, uid, counts, x, y, w, h, area, author, stage, round, added, removed) "
+        "INSERT INTO masks (image_id, layer, uid, counts, x, y, w, h, area, author, stage, round, "
+        "added, removed) "
         "SELECT image_id, layer, 'z', counts, x, y, w, h, area, author, stage, round, added, 2 FROM masks "
         "WHERE uid = 'b'"
     ),

@@ -1,4 +1,4 @@
-"""Fixtures of store tests: a project in SQLite, a PostgreSQL of one's own, an S3 of one's own. All of 127.0.0.1."""
+"""Fixtures of store tests: a PostgreSQL and an S3 of their own, on 127.0.0.1 alone."""
 
 from __future__ import annotations
 
