@@ -233,5 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestTheStoreAgreesWithAModel = StoreMachine.TestCase
 TestTheStoreAgreesWithAModel.settings = settings(
-    max_examples=int(os.environ.get("ANYMASK_STORE_RUNS", "8")), stateful_step_count=50, deadline=None
+    max_examples=int(os.environ.get("ANYMASK_STORE_RUNS", "200" if os.environ.get("CI") else "8")),
+    stateful_step_count=50,
+    deadline=None,
 )

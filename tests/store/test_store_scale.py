@@ -52,7 +52,8 @@ def build(url: str, number: int) -> None:
                 text(
                     NUMBERS.format(PER_IMAGE)
                     + "INSERT INTO masks (image_id, layer, uid, counts, x, y, w, h, area, category, author, "
-                    "stage, round, added) SELECT images.id, 0, 'm' || i, :counts, :x, :y, :w, :h, :area, 'cell', "
+                    "stage, round, added) SELECT images.id, 0, 'm' || i, "
+                    ":counts, :x, :y, :w, :h, :area, 'cell', "
                     "'ann', 'manual', 0, 1 FROM images CROSS JOIN n ORDER BY images.id"
                 ),
                 {"counts": one.rle["counts"], "x": x, "y": y, "w": w, "h": h, "area": one.area},
