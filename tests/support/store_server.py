@@ -1,6 +1,7 @@
 """A server for tests: lines of JSON over 127.0.0.1 in, one out after the commit. `python store_server.py URL`
 
-Prints its port. One thread a client. What the store refuses comes back as {"error": class, "message": ...}.
+`python store_server.py URL` prints its port. One thread a client.
+What the store refuses comes back as {"error": class, "message": ...}.
 """
 
 from __future__ import annotations
