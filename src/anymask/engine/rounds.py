@@ -147,7 +147,10 @@ def take_snapshot(project: Project) -> Path:
             continue
         record = record_of(image, masks)
         blob = project.photo(image)
-        line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": record.fields}
+        # In stage 1 people stop before everything is drawn: what has no mask there need not be background.
+        partial = {"partial": True} if any(one.stage == "manual" for one in masks) else {}
+        fields = {**record.fields, **partial}
+        line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": fields}
         lines.append(canonical(line))
     if not lines:
         raise BadInput("expected masks that people made, on photos outside of the fixed part; found none")
