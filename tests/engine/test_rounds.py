@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from engine_scenes import write_data_set
+from engine_scenes import disks, write_data_set
 
 from anymask.data import formats
+from anymask.data.record import PARTIAL, Blob, Record, annotation_of
 from anymask.data.sources import RecordSource
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
@@ -18,6 +19,9 @@ from anymask.engine.promotion import Decision
 from anymask.engine.rounds import Recipe, Trained, fixed_records, read_snapshot, run_round, take_snapshot
 from anymask.errors import BadInput
 from anymask.store import registry
+from anymask.store.annotations import masks_of, save
+from anymask.store.images import list_images
+from anymask.store.values import Action, StoredMask
 
 
 class Fake:
@@ -104,3 +108,30 @@ def test_a_round_without_masks_is_refused(tmp_path: Path) -> None:
     opened, _ = Project.init(tmp_path / "empty", [data])
     with opened, pytest.raises(BadInput, match="fixed part"):
         run_round(opened, Fake(0.7).recipe)
+
+
+def test_photos_of_stage_1_are_marked_as_annotated_in_part(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "data", range(6))
+    opened, _ = Project.init(tmp_path / "project", [data])
+    with opened as project:
+        import_annotations(project, data, formats.Notes())
+        row = next(one for one in list_images(project.database) if not one.fixed)
+        first = masks_of(project.database, row.id)[0]
+        again = StoredMask("by-hand", first.mask, author="ada", stage="manual", parent=first.uid)
+        save(project.database, Action(row.id, row.revision, "key", "ada", (again,), (first.uid,)))
+        records = read_snapshot(take_snapshot(project))
+    partial = [one.key for one in records if one.fields.get(PARTIAL)]
+    assert partial == [Path(row.name).stem]
+
+
+def test_beside_what_is_annotated_in_part_a_mask_says_nothing() -> None:
+    pytest.importorskip("torch")
+    from anymask.engine.round_calibration import beside
+
+    _, masks = disks(4)
+    image = {"height": masks[0].size_hw[0], "width": masks[0].size_hw[1], "file_name": "a.png"}
+    fields = {"image": image, "annotations": [annotation_of(1, masks[0])]}
+    whole = Record("a", fields, Blob(Path("a.png")))
+    part = Record("a", {**fields, PARTIAL: True}, Blob(Path("a.png")))
+    assert beside(masks, part).tolist() == [False, True, True]
+    assert not beside(masks, whole).any()

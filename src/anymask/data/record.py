@@ -14,6 +14,8 @@ from anymask.errors import BadInput, mapped
 from anymask.files import check_regular
 from anymask.images.reader import read_image
 
+PARTIAL = "partial"  # of a record's fields: not everything there is is annotated
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:

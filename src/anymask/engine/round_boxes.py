@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from numpy.random import Generator
 
-from anymask.data.record import Record
+from anymask.data.record import PARTIAL, Record
 from anymask.engine.round_task import REHEARSAL, REHEARSAL_SCALE
 from anymask.training.task import Task, ViewConfig
 from anymask.training.tasks.boxes import (
@@ -21,8 +21,6 @@ from anymask.training.tasks.boxes import (
     draw_box_view,
     has_object,
 )
-
-PARTIAL = "partial"  # of a record's fields
 
 
 def draw_round_boxes(record: Record, config: ViewConfig, rng: Generator) -> BoxView | None:

@@ -1,7 +1,8 @@
 """Automatic masks of a round's model, fitted again: how many boxes, the probability, and which masks are
 given out.
 
-On photos of the project that the round did not train on. As in `recipes/automatic.py`, right is an IoU of 0.5
+On photos of the project that the round did not train on. Of one that is annotated in part (stage 1) a mask
+beside all annotated ones says nothing: it may be right. As in `recipes/automatic.py`, right is an IoU of 0.5
 or more with an annotated mask. The default preset gives out what scores best between recall and precision at
 an IoU of 0.75 (F1); `precise` what is more likely right than wrong besides. Legend: M masks, F features.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import ceil
 from typing import Any
 
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 
 from anymask.api import Model
 from anymask.automatic.probability import FACT, FEATURES, INTERCEPT, MaskProbability, features_of, fit
-from anymask.data.record import Record
+from anymask.core.mask import Mask
+from anymask.data.record import PARTIAL, Record
 from anymask.evaluation.calibration import predictions
 from anymask.evaluation.ground_truth import ground_truth_of
 from anymask.evaluation.proposals import NEAR_IOU, TIGHT_IOU, ious_with, mostly_on
@@ -26,6 +29,7 @@ from anymask.evaluation.samples import samples_of
 from anymask.evaluation.temperature_scaling import best_temperature
 
 FEWEST_BOXES, MOST_BOXES = 48, 200
+FEWEST_OF_PARTIAL = 100  # where photos have more to find than is annotated
 BOXES_PER_MASK = 1.5  # boxes that are asked, for each mask of a crowded photo
 CROWDED = 90  # percentile of photos by their number of masks
 SMALL, SMALL_SHARE = 2, 0.4  # percentile of masks by area; islands and holes of this share of it go
@@ -38,6 +42,9 @@ RIDGE = 4.0
 SURE = 0.5
 TEMPERATURES = (0.5, 2.0)
 FEWEST_ANSWERS = 30  # to fit a temperature to
+TOUCHES = (
+    0.2  # share of a mask on annotated ones, from which it is right or wrong on a photo annotated in part
+)
 GRID = np.linspace(0.02, 0.9, 45)  # probabilities that are tried as the least one
 
 
@@ -77,9 +84,10 @@ def settings_from(photos: Sequence[Record]) -> dict[str, Any]:
     counts = [len(record.annotations) for record in photos]
     areas = [one.area for record in photos for one in record.annotations if one.area > 0]
     boxes = ceil(BOXES_PER_MASK * float(np.percentile(counts, CROWDED)))
+    fewest = FEWEST_OF_PARTIAL if any(one.fields.get(PARTIAL) for one in photos) else FEWEST_BOXES
     speck = SMALL_SHARE * float(np.percentile(areas, SMALL)) if areas else LARGEST_SPECK
     return {
-        "boxes": min(max(boxes, FEWEST_BOXES), MOST_BOXES),
+        "boxes": min(max(boxes, fewest), MOST_BOXES),
         "min_mask_region_area": int(min(speck, LARGEST_SPECK)),
         "box_score_thresh": LEAST_SCORE,
     }
@@ -105,7 +113,7 @@ def proposals_of(model: Model, photos: Sequence[Record], how: Mapping[str, Any])
         truth = ground_truth_of(record, semantic=True)
         found = model.everything(record.read_pixels(), **{**how, "min_probability": 0.0})
         ious = ious_with([f.mask for f in found], truth.targets)
-        neutral = mostly_on([f.mask for f in found], truth.neutral)
+        neutral = mostly_on([f.mask for f in found], truth.neutral) | beside([f.mask for f in found], record)
         for row, says_nothing, one in zip(ious, neutral, found, strict=True):
             highest = float(row.max(initial=0.0))
             if one.evidence is not None and (highest >= NEAR_IOU or not says_nothing):
@@ -119,6 +127,15 @@ def proposals_of(model: Model, photos: Sequence[Record], how: Mapping[str, Any])
         np.array(target, np.int64),
         before,
     )
+
+
+def beside(masks: Sequence[Mask], record: Record) -> NDArray[np.bool_]:
+    """Masks that touch nothing annotated on a photo that is annotated in part."""
+    drawn = [mask for _, mask in record.drawn] if record.fields.get(PARTIAL) else []
+    if not drawn:
+        return np.zeros(len(masks), bool)
+    whole = reduce(Mask.__or__, drawn)
+    return np.array([(one & whole).area < TOUCHES * one.area for one in masks], bool)
 
 
 def fitted_probability(found: Proposals) -> MaskProbability | None:

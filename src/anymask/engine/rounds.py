@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from anymask.data.record import Blob, Record
+from anymask.data.record import PARTIAL, Blob, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
 from anymask.engine.promotion import Decision
@@ -148,7 +148,7 @@ def take_snapshot(project: Project) -> Path:
         record = record_of(image, masks)
         blob = project.photo(image)
         # In stage 1 people stop before everything is drawn: what has no mask there need not be background.
-        partial = {"partial": True} if any(one.stage == "manual" for one in masks) else {}
+        partial = {PARTIAL: True} if any(one.stage == "manual" for one in masks) else {}
         fields = {**record.fields, **partial}
         line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": fields}
         lines.append(canonical(line))
