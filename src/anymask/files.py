@@ -108,7 +108,10 @@ def short_file_name(name: str) -> str:
 
 def utf8_name(name: str) -> str:
     """The name of a file as text, also where the locale of this process knows no UTF-8."""
-    return os.fsencode(name).decode("utf-8", "surrogateescape")
+    try:
+        return os.fsencode(name).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no file is called so: a name out of a JSON file
+        return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def sha256_of(path: Path) -> str:

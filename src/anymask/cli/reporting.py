@@ -255,7 +255,9 @@ def progress_line(done: int, total: int, text: str = "") -> None:
         return
     if not sys.stderr.isatty():
         now = time.monotonic()
-        _told.setdefault("at", now)
+        if done < _told.get("done", done + 1):  # another piece of work begins
+            _told["at"] = now
+        _told["done"] = done if done < total else total + 1
         if now - _told["at"] >= SECONDS_BETWEEN_LINES:
             _told["at"] = now
             complain(text or f"{done}/{total}")
