@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("cv2")
+pytest.importorskip("scipy")
+
 from anymask.engine.promotion import promote
 from anymask.engine.round_scores import RoundScores
 from anymask.errors import BadInput
