@@ -54,7 +54,9 @@ def init(
         folder, photos, copy=copy, database=database, model=model, fixed_share=fixed, progress=progress_line
     )
     with opened:
-        counts = _status(opened).images
+        from anymask.store.images import counts as count_images
+
+        counts = count_images(opened.database)
     _report(added.failures)
     known = f", {added.known} known already" if added.known else ""
     say(f"{folder}: {added.new} photos added{known}; {counts['fixed']} of {counts['images']} for evaluation")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from anymask.data.record import Blob
@@ -88,6 +88,17 @@ def photos_by_stem(files: Mapping[str, Blob]) -> dict[str, tuple[str, Blob]]:
 
 def with_suffix(files: Mapping[str, Blob], suffix: str) -> dict[str, Blob]:
     return {name: blob for name, blob in files.items() if name.lower().endswith(suffix)}
+
+
+def only_file(path: Path, suffix: str, accepts: Callable[[Blob], bool], what: str) -> Path:
+    """The file itself, or the only one of a folder that is accepted. Raises BadInput for none or several."""
+    if not path.is_dir():
+        return path
+    files = [blob.path for blob in with_suffix(list_files(path), suffix).values() if accepts(blob)]
+    if len(files) != 1:
+        names = ", ".join(str(file.relative_to(path)) for file in files[:5]) or "none"
+        raise BadInput(f"expected one {what} in {path}, found {names}: give the file")
+    return files[0]
 
 
 def find_photo(folders: Sequence[Path], names: Iterable[str]) -> Blob:

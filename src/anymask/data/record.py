@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,11 @@ class Blob:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 return file.read(-1 if self.length is None else self.length)
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes, in hexadecimal digits. Raises BadInput."""
+        return hashlib.sha256(self.read()).hexdigest()
 
     def read_text(self) -> str:
         """Of UTF-8. Raises BadInput."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def _match(
 ) -> AnyRow | None:
     """By the bytes of its photo where there is one, else by the only photo of that name and size."""
     if record.blob.exists:
-        return by_hash.get(hashlib.sha256(record.blob.read()).hexdigest())
+        return by_hash.get(record.blob.sha256)
     same = [
         one for one in by_name.get(Path(record.key).stem, []) if (one.height, one.width) == record.size_hw
     ]

@@ -6,7 +6,6 @@ fully automatic masks, measured against ground truth.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +102,7 @@ def ground_truth(project: Project, data: RecordSource) -> dict[int, list[Mask]]:
     numbers = {row.hash: row.id for row in images.list_images(project.database, limit=1_000_000)}
     found: dict[int, list[Mask]] = {}
     for record in data:
-        number = numbers.get(hashlib.sha256(record.blob.read()).hexdigest())
+        number = numbers.get(record.blob.sha256)
         if number is not None:
             found[number] = [mask for _, mask in record.drawn]
     if not any(found.values()):

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from anymask.errors import BadInput
 from anymask.store.database import AnyRow, Database
+from anymask.store.leases import ran_out
 from anymask.store.schema import jobs
 from anymask.store.values import LostLease, canonical
 
 LEASE_S = 30.0
 MAX_TRIES = 3
-MAX_LEASE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,7 @@ def take(
 
 
 def _next(connection: Connection, kinds: Sequence[str] | None, now: float) -> AnyRow | None:
-    lost = and_(
-        jobs.c.state == "running", or_(jobs.c.lease_until < now, jobs.c.lease_until > now + MAX_LEASE_S)
-    )
+    lost = and_(jobs.c.state == "running", ran_out(jobs, now))
     query = select(jobs).where(or_(jobs.c.state == "queued", lost))
     if kinds is not None:
         query = query.where(jobs.c.kind.in_(kinds))

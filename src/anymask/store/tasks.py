@@ -15,13 +15,13 @@ from anymask.errors import BadInput
 from anymask.store.annotations import save_in
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import set_state
+from anymask.store.leases import MAX_LEASE_S, ran_out
 from anymask.store.schema import images, layers, tasks
 from anymask.store.values import Action, LostLease, Saved, StaleWrite
 
 KINDS = ("annotate", "review", "audit")
 PAGE = 10_000
 LEASE_S = 600.0
-MAX_LEASE_S = 86_400.0  # a lease that ends later than that is of a clock that ran ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,7 @@ def _held(connection: Connection, user: str, kinds: Sequence[str], now: float) -
 
 def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -> AnyRow | None:
     """Of tasks whose lease ran out and of open ones. Nobody reviews their own work or does two slots."""
-    expired = and_(
-        tasks.c.state == "leased",
-        or_(tasks.c.lease_until < now, tasks.c.lease_until > now + MAX_LEASE_S),
-    )
+    expired = and_(tasks.c.state == "leased", ran_out(tasks, now))
     other = tasks.alias("other")
     theirs = (
         select(other.c.id)

@@ -24,6 +24,7 @@ from anymask.data.formats.coco_files import (
     category_names,
     find_files,
     id_of,
+    named,
     own_ids,
     read_file,
 )  # fmt: skip
@@ -117,9 +118,8 @@ class _Reader:
         own = {k: v for k, v in one.items() if k != "image_id"}
         number = id_of(own.get("category_id"))
         if number is not None:
-            if number not in self.categories:
-                self.notes.changed("categories that are not declared called by their number", key)
-            own |= {"category_id": number, "category": self.categories.get(number, str(number))}
+            category = named(self.categories, number, key, self.notes)
+            own |= {"category_id": number, "category": category}
         elif "category_id" in own:
             self.notes.changed("annotations whose category id makes no sense left without one", key)
             del own["category_id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,13 @@ def category_names(categories: Sequence[Fields], where: Path, notes: Notes) -> d
     alike = len(found) - len(set(found.values()))
     notes.changed("categories of the same name taken as one", str(where), alike)
     return found
+
+
+def named(categories: Mapping[int | str, str], number: int | str, where: str, notes: Notes) -> str:
+    """The name of a category; its number, and a note, where it is not declared."""
+    if number not in categories:
+        notes.changed("categories that are not declared called by their number", where)
+    return categories.get(number, str(number))
 
 
 def own_ids(images: Sequence[Fields], where: Path, notes: Notes) -> list[Fields]:

@@ -40,7 +40,7 @@ from anymask.data.formats.shapes import (
     whole_numbers,
 )
 from anymask.data.formats.xml_files import read_xml
-from anymask.data.listing import find_photo, list_files, size_of, stem, with_suffix
+from anymask.data.listing import find_photo, only_file, size_of, stem
 from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import BadInput
 from anymask.files import writing_atomically
@@ -55,7 +55,7 @@ SHAPES = {"mask", "polygon", "box", "ellipse"}
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From the XML file or its folder. Raises BadInput when it cannot be read, or when there are several."""
-    file = _find(path)
+    file = only_file(path, ".xml", _is_cvat, "CVAT XML file")
     root = read_xml(Blob(file), str(file))
     if root.tag != "annotations":
         raise BadInput(f"{file}: expected CVAT's <annotations>, got <{str(root.tag)[:60]}>")
@@ -67,16 +67,6 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     read_one = partial(_record, folders=folders, notes=notes)
     declared = {name: number for number, name in enumerate(dict.fromkeys(labels), 1)}
     return Contents(notes.each(items, read_one), len(images), declared)
-
-
-def _find(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    files = [blob.path for blob in with_suffix(list_files(path), ".xml").values() if _is_cvat(blob)]
-    if len(files) != 1:
-        names = ", ".join(str(file.relative_to(path)) for file in files[:5]) or "none"
-        raise BadInput(f"expected one CVAT XML file in {path}, found {names}: give the file")
-    return files[0]
 
 
 def _record(image: Element, folders: list[Path], notes: Notes) -> Record:

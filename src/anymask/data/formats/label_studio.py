@@ -37,7 +37,7 @@ from anymask.data.formats.shapes import (
     rotated_corners,
     scores_of,
 )
-from anymask.data.listing import find_photo, is_photo, list_files, size_of, stem, with_suffix
+from anymask.data.listing import find_photo, is_photo, only_file, size_of, stem
 from anymask.data.record import Annotation, Blob, Record
 from anymask.errors import BadInput, mapped
 from anymask.files import write_atomically, writing_atomically
@@ -51,23 +51,13 @@ NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From the JSON file or its folder. Raises BadInput when it cannot be read, or when there are several."""
-    file = _find(path)
+    file = only_file(path, ".json", _is_tasks, "JSON file of Label Studio")
     with mapped((ValueError, RecursionError), BadInput, f"{file} is damaged or no JSON"):
         found = json.loads(Blob(file).read())
     tasks = objects_in([found] if isinstance(found, dict) else found, "tasks", f"{file}: ")
     folders = [*filter(None, [photo_folder]), file.parent, file.parent / "images"]
     items = [(f"{file}, task {str(task.get('id', place))[:60]}", task) for place, task in enumerate(tasks, 1)]
     return Contents(notes.each(items, partial(_record, folders=folders, notes=notes)), len(tasks))
-
-
-def _find(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    files = [blob.path for blob in with_suffix(list_files(path), ".json").values() if _is_tasks(blob)]
-    if len(files) != 1:
-        names = ", ".join(str(file.relative_to(path)) for file in files[:5]) or "none"
-        raise BadInput(f"expected one JSON file of Label Studio in {path}, found {names}: give the file")
-    return files[0]
 
 
 def _record(task: Fields, folders: list[Path], notes: Notes) -> Record:

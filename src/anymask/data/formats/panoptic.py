@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from anymask.data.formats.coco_files import PhotoFinder, category_names, id_of, own_ids, read_file
+from anymask.data.formats.coco_files import PhotoFinder, category_names, id_of, named, own_ids, read_file
 from anymask.data.formats.contents import Contents, Fields, Notes, Numbering, stated_size
 from anymask.data.formats.format import Capabilities, Format
 from anymask.data.formats.json_files import COCO_KEYS, FormatClues, encoded, objects_in
 from anymask.data.formats.label_map import LARGEST, TOO_MANY, paint, paint_all, take_apart
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
-from anymask.data.listing import list_files, stem, with_suffix
+from anymask.data.listing import only_file, stem
 from anymask.data.record import Blob, Record, annotation_of
 from anymask.errors import BadImage, BadInput, mapped
 from anymask.files import write_atomically
@@ -38,7 +38,7 @@ SUBSET = "default"
 
 def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents:
     """From the JSON file or its folder. Raises BadInput when it cannot be read, or when there are several."""
-    file = _find(path)
+    file = only_file(path, ".json", _is_panoptic, f"{PREFIX}*.json")
     coco = read_file(file)
     images, annotations, categories = (
         objects_in(coco.get(key) or [], key, f"{file}: ") for key in ("images", "annotations", "categories")
@@ -55,15 +55,8 @@ def read(path: Path, notes: Notes, photo_folder: Path | None = None) -> Contents
     return Contents(notes.each(items, reader.record), len(items), declared)
 
 
-def _find(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    blobs = with_suffix(list_files(path), ".json").values()
-    found = [one.path for one in blobs if one.length is None and one.path.name.startswith(PREFIX)]
-    if len(found) != 1:
-        names = ", ".join(str(one.relative_to(path)) for one in found) or "none"
-        raise BadInput(f"expected one {PREFIX}*.json in {path}, found {names}: give the file")
-    return found[0]
+def _is_panoptic(blob: Blob) -> bool:
+    return blob.length is None and blob.path.name.startswith(PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +98,10 @@ class _Reader:
         )
         for place, (segment, mask) in enumerate(masks.items(), 1):
             if segment in found:
-                category = self._category(found[segment], key)
+                own = id_of(found[segment].get("category_id"))
+                category = None if own is None else named(self.categories, own, key, self.notes)
                 crowd = {"iscrowd": 1} if found[segment].get("iscrowd") else {}
                 yield annotation_of(place, mask, category, **crowd)
-
-    def _category(self, segment: Fields, key: str) -> str | None:
-        number = id_of(segment.get("category_id"))
-        if number is None:
-            return None
-        if number not in self.categories:
-            self.notes.changed("categories that are not declared called by their number", key)
-        return self.categories.get(number, str(number))
 
 
 def _read_ids(path: Path, size_hw: tuple[int, int]) -> NDArray[np.uint32]:
