@@ -14,6 +14,7 @@ from PIL import Image
 from shell import Run, Start
 from typer.testing import CliRunner, Result
 
+from anymask.cli import reporting
 from anymask.cli.app import app
 from anymask.settings import get_settings
 
@@ -24,6 +25,9 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("ANYMASK_BACKEND", "disk")
     monkeypatch.delenv("ANYMASK_DEBUG", raising=False)
+    monkeypatch.setattr(
+        reporting, "_told", {}
+    )  # a command is a process of its own: none has told progress yet
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
