@@ -25,9 +25,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("ANYMASK_BACKEND", "disk")
     monkeypatch.delenv("ANYMASK_DEBUG", raising=False)
-    monkeypatch.setattr(
-        reporting, "_told", {}
-    )  # a command is a process of its own: none has told progress yet
+    monkeypatch.setattr(reporting, "_told", {})  # a command is a process of its own
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
