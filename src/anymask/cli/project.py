@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @contextmanager
-def _open(folder: Path, *, read_only: bool = False) -> Iterator[Project]:
+def open_project(folder: Path, *, read_only: bool = False) -> Iterator[Project]:
     with needs_extra("engine"):
         from anymask.engine.project import Project
 
@@ -91,7 +91,7 @@ def _fill(folder: Path, stage: str, at_least: float) -> None:
 
     if not 0 <= at_least <= 1:
         raise BadOption(f"--at-least: expected a probability of 0 to 1, got {at_least:g}")
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.engine.prefill import prefill as run
 
         done = run(opened, stage=stage, min_probability=at_least, progress=progress_line)
@@ -114,7 +114,7 @@ def import_(
     from anymask.data import formats
 
     notes = formats.Notes()
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.engine.exchange import import_annotations
 
         try:
@@ -141,7 +141,7 @@ def export(
 
     notes = formats.Notes()
     target = target or folder / f"export-{to}"
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.engine.exchange import export_annotations
 
         masks = export_annotations(
@@ -157,7 +157,7 @@ def train(
     quick: Annotated[bool, typer.Option(help="A minute of training instead of several.")] = False,
 ) -> None:
     """One round: snapshot, train, evaluate on the fixed part, promote or say why not."""
-    with needs_extra("train"), _open(folder) as opened:
+    with needs_extra("train"), open_project(folder) as opened:
         from anymask.engine.recipe import default_recipe
         from anymask.engine.rounds import run_round
 
@@ -169,7 +169,7 @@ def train(
 @project.command()
 def models(folder: Folder) -> None:
     """The models of the rounds; the promoted one is marked."""
-    with _open(folder, read_only=True) as opened:
+    with open_project(folder, read_only=True) as opened:
         from anymask.store.registry import current_model, list_models
 
         current = current_model(opened.database)
@@ -187,7 +187,7 @@ def promote(
     why: Annotated[str, typer.Option(help="For the log.")] = "by hand",
 ) -> None:
     """Use another model of the project from now on; also to roll back."""
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.store import registry
 
         version = registry.model_version(opened.database, model)
@@ -205,7 +205,7 @@ def status(
     metrics: Annotated[bool, typer.Option(help="Print numbers for Prometheus.")] = False,
 ) -> None:
     """Photos, masks, people, rounds."""
-    with _open(folder, read_only=True) as opened:
+    with open_project(folder, read_only=True) as opened:
         found = _status(opened)
         if html is not None:
             from anymask.engine.report import write_status_page
@@ -222,20 +222,14 @@ def status(
 @project.command()
 def verify(folder: Folder) -> None:
     """Replay every event and compare it with the masks of now; look for every photo."""
-    from anymask.errors import AnymaskError
-
-    with _open(folder, read_only=True) as opened:
-        from anymask.store.annotations import each_image
+    with open_project(folder, read_only=True) as opened:
         from anymask.store.annotations import verify as replay
+        from anymask.store.images import counts
 
         problems = replay(opened.database)
-        photos = 0
-        for image, _ in each_image(opened.database):
-            photos += 1
-            try:
-                opened.photo(image)
-            except AnymaskError as error:
-                problems.append(f"{image.name}: {error}")
+        gone = opened.missing()
+        problems += [f"{image.name}: its photo is missing or has changed: {image.path}" for image in gone]
+        photos = counts(opened.database)["images"]
     for line in problems:
         complain(line)
     if problems:
@@ -246,7 +240,7 @@ def verify(folder: Folder) -> None:
 @project.command(name="log")
 def log_(folder: Folder) -> None:
     """What happened, a line each."""
-    with _open(folder, read_only=True) as opened:
+    with open_project(folder, read_only=True) as opened:
         from anymask.store.registry import read_log
 
         for row in read_log(opened.database):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from anymask.data.record import PARTIAL, Blob, Record
+from anymask.data.record import PARTIAL, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
 from anymask.engine.promotion import Decision
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
-from anymask.store import registry
+from anymask.store import images, registry
 from anymask.store.annotations import each_image
 from anymask.store.registry import ModelVersion
 from anymask.store.values import canonical, digest_of
@@ -83,7 +83,7 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     if not len(fixed):
         raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")
     path = _running_snapshot(project) or take_snapshot(project)
-    records = read_snapshot(path)
+    records = read_snapshot(project, path)
     number = _number(project)
     base = project.model
     current = registry.current_model(project.database)
@@ -145,13 +145,11 @@ def take_snapshot(project: Project) -> Path:
     for image, masks in each_image(project.database):
         if image.fixed or not any(one.stage in DRAWN for one in masks):
             continue
-        record = record_of(image, masks)
-        blob = project.photo(image)
+        record = record_of(image, masks, project.place(image))
         # In stage 1 people stop before everything is drawn: what has no mask there need not be background.
         partial = {PARTIAL: True} if any(one.stage == "manual" for one in masks) else {}
         fields = {**record.fields, **partial}
-        line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": fields}
-        lines.append(canonical(line))
+        lines.append(canonical({"key": record.key, "hash": image.hash, "fields": fields}))
     if not lines:
         raise BadInput("expected masks that people made, on photos outside of the fixed part; found none")
     path = _snapshot_path(project, digest_of(*lines))
@@ -159,12 +157,13 @@ def take_snapshot(project: Project) -> Path:
     return path
 
 
-def read_snapshot(path: Path) -> RecordSource:
-    """Raises BadInput."""
+def read_snapshot(project: Project, path: Path) -> RecordSource:
+    """With the photos of the project, wherever they are now. Raises BadInput."""
+    known = {image.hash: image for image in images.each(project.database)}
     with mapped((OSError, ValueError, KeyError), BadInput, f"{path} is damaged"):
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        entries = [(row["key"], Blob(Path(row["photo"])), row["fields"]) for row in rows]
-    return RecordSource(path.stem, entries)
+        found = [(row["key"], known[row["hash"]], row["fields"]) for row in rows]
+    return RecordSource(path.stem, [(key, project.photo(image), fields) for key, image, fields in found])
 
 
 def fixed_records(project: Project) -> RecordSource:
