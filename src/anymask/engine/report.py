@@ -78,10 +78,20 @@ def write_simulation_page(project: Project, report: Mapping[str, Any], path: Pat
         _section("Over the rounds", f'<div class="plots">{_curves(rounds)}</div>')
         + "<p>Hollow: a round whose model was not promoted. Broken line: where stage 2 begins.</p>"
         + _section("Each round", _table([name.replace("_", " ") for name in columns], rows))
+        + _forgetting(report.get("forgetting", {}))
         + _section("Before and after", f"<main>{_before_and_after(project)}</main>")
     )
     lead = "A simulated crew annotates, the model is trained on it, the next masks are better."
     _write(path, "The data engine, simulated", lead, cards, body)
+
+
+def _forgetting(sets: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [[name, *(f"{one[key]:.3f}" for key in ("before", "after", "lost"))] for name, one in sets.items()]
+    return (
+        _section("First clicks on other photos", _table(["photos", "before", "after", "lost"], rows))
+        if rows
+        else ""
+    )
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str | None:
