@@ -21,7 +21,7 @@ from anymask.data.photos import Photo, open_photos
 from anymask.data.record import Blob, Record
 from anymask.errors import BadImage, BadInput, StorageError, mapped
 from anymask.files import make_folder, sha256_of, write_atomically
-from anymask.store import images, registry
+from anymask.store import images, jobs, registry
 from anymask.store.annotations import each_image
 from anymask.store.database import AnyRow, Clock, Database
 from anymask.store.images import NewImage
@@ -60,7 +60,7 @@ class Project:
     """An open project. Close it, or use it in a `with` statement."""
 
     def __init__(self, folder: Path, config: Config, database: Database) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.config = config
         self.database = database
 
@@ -103,7 +103,10 @@ class Project:
         """Raises BadInput for what is no project, StorageError when another process has it."""
         config = read_config(folder)
         url = config.database or sqlite_url(folder)
-        return cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
+        project = cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
+        if project.database.is_sqlite and not read_only:
+            jobs.release(project.database)  # of a process that was killed: this one is alone now
+        return project
 
     def add_photos(
         self,
@@ -187,8 +190,19 @@ class Project:
     @property
     def model(self) -> str:
         """What `anymask.load` takes for the model of now."""
+        return self.model_of(self.version)
+
+    @property
+    def version(self) -> str | None:
+        """The id of the model of now; None for the one that the project began with."""
         current = registry.current_model(self.database)
-        return self.config.model if current is None else str(self.folder / current.path)
+        return None if current is None else current.id
+
+    def model_of(self, version: str | None) -> str:
+        """What `anymask.load` takes for a model by its id. Raises BadInput."""
+        if version is None:
+            return self.config.model
+        return str(self.folder / registry.model_version(self.database, version).path)
 
     def close(self) -> None:
         self.database.close()

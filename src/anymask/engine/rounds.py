@@ -20,6 +20,7 @@ from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
 from anymask.store import images, registry
 from anymask.store.annotations import each_image
+from anymask.store.database import AnyRow
 from anymask.store.registry import ModelVersion
 from anymask.store.values import canonical, digest_of
 
@@ -88,13 +89,8 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     fixed = fixed_records(project)
     if not len(fixed):
         raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")
-    path = _running_snapshot(project) or take_snapshot(project)
-    records = read_snapshot(project, path)
-    number = _number(project)
-    base = project.model
-    current = registry.current_model(project.database)
-    begun = current.id if current else None
-    registry.begin_round(project.database, number, stage, path.stem, begun)
+    number, path, begun = _begun(project, stage)
+    records, base = read_snapshot(project, path), project.model_of(begun)
     out = project.folder / "models" / f"round-{number:02d}"
     trained = recipe.train(records, base, out, seed=number)
     before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained.path), fixed)
@@ -123,19 +119,26 @@ def metrics_of(measured: dict[str, Any]) -> dict[str, Any]:
     return dict(measured.get("metrics", measured))
 
 
-def _number(project: Project) -> int:
-    rounds = registry.list_rounds(project.database)
-    running = [one.number for one in rounds if one.state == "running"]
-    return int(running[0]) if running else max((int(one.number) for one in rounds), default=0) + 1
-
-
-def _running_snapshot(project: Project) -> Path | None:
-    """Of a round that was stopped."""
-    for one in registry.list_rounds(project.database):
+def _begun(project: Project, stage: str) -> tuple[int, Path, str | None]:
+    """The round that was stopped, else a new one: its number, its snapshot and the model it trains from."""
+    known = registry.list_rounds(project.database)
+    for one in known:
         path = _snapshot_path(project, one.snapshot)
-        if one.state == "running" and path.exists():
-            return path
-    return None
+        if one.state == "running" and path.is_file():
+            return one.number, path, one.before
+        if one.state == "running":
+            why = "its snapshot is missing"
+            registry.end_round(project.database, one.number, state="failed", after=None, why=why, metrics={})
+    path, version = take_snapshot(project), project.version
+    number = max((int(one.number) for one in known), default=0) + 1
+    registry.begin_round(project.database, number, stage, path.stem, version)
+    return number, path, version
+
+
+def next_number(known: Sequence[AnyRow]) -> int:
+    """Of the round that is running, else of the next one."""
+    running = [int(one.number) for one in known if one.state == "running"]
+    return running[0] if running else max((int(one.number) for one in known), default=0) + 1
 
 
 def _snapshot_path(project: Project, digest: str) -> Path:
