@@ -251,11 +251,12 @@ def test_the_job_of_a_killed_worker_goes_on_elsewhere(
                 assert time.monotonic() < until and killed.poll() is None
                 time.sleep(0.01)
             killed.send_signal(signal.SIGKILL)
-            killed.wait(10)
+            killed.communicate(timeout=10)
             out, _ = other.communicate(timeout=200)
         finally:
-            killed.kill()
-            other.kill()
+            for one in (killed, other):
+                one.kill()
+                one.communicate()
         assert other.returncode == 0 and states(project) == ["done"] * count
         rows = {row.id: row for row in jobs.list_jobs(project.database)}
         again = [rows[number] for number in mine if rows[number].tries > 1]
