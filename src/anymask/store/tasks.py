@@ -326,5 +326,5 @@ def overlapping(database: Database, *, limit: int) -> list[tuple[int, int]]:
         found = list(connection.execute(query).scalars())
         done = and_(tasks.c.image_id.in_(found), tasks.c.kind == "annotate", tasks.c.state == "done")
         number = select(tasks.c.image_id, func.count(tasks.c.slot.distinct())).where(done)
-        people = dict(connection.execute(number.group_by(tasks.c.image_id)).tuples().all())
+        people = {row[0]: int(row[1]) for row in connection.execute(number.group_by(tasks.c.image_id))}
     return [(image_id, people[image_id]) for image_id in dict.fromkeys(found)]
