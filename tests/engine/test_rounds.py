@@ -16,7 +16,7 @@ from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
 from anymask.engine.rounds import fixed_records, read_snapshot, run_round, take_snapshot
 from anymask.errors import BadInput
-from anymask.store import registry
+from anymask.store import registry, tasks
 from anymask.store.annotations import masks_of, save
 from anymask.store.images import list_images
 from anymask.store.values import Action, StoredMask
@@ -92,6 +92,21 @@ def test_photos_of_stage_1_are_marked_as_annotated_in_part(tmp_path: Path) -> No
         records = read_snapshot(project, take_snapshot(project))
     partial = [one.key for one in records if one.fields.get(PARTIAL)]
     assert partial == [Path(row.name).stem]
+
+
+def test_photos_that_somebody_left_unfinished_are_too(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "data", range(4))
+    opened, _ = Project.init(tmp_path / "project", [data], fixed_share=0.0)
+    with opened as project:
+        import_annotations(project, data, formats.Notes())
+        rows = list_images(project.database)
+        tasks.add_tasks(project.database, [row.id for row in rows[:2]])
+        for why in ("too many leaves", None):
+            lease = tasks.next_task(project.database, "ada")
+            assert lease is not None
+            tasks.submit(project.database, lease, unfinished=why)
+        records = read_snapshot(project, take_snapshot(project))
+    assert [one.key for one in records if one.fields.get(PARTIAL)] == [Path(rows[0].name).stem]
 
 
 def test_beside_what_is_annotated_in_part_a_mask_says_nothing() -> None:

@@ -22,6 +22,7 @@ from anymask.store import images, registry
 from anymask.store.annotations import each_image
 from anymask.store.database import AnyRow
 from anymask.store.registry import ModelVersion
+from anymask.store.tasks import unfinished_images
 from anymask.store.values import canonical, digest_of
 
 DRAWN = ("manual", "semi", "imported")  # by people; prefilled masks count on photos that people looked at
@@ -150,13 +151,14 @@ def take_snapshot(project: Project) -> Path:
 
     Photos that people annotated, with all their masks; the fixed part is never in it.
     """
-    lines = []
+    lines, unfinished = [], unfinished_images(project.database)
     for image, masks in each_image(project.database):
         if image.fixed or not any(one.stage in DRAWN for one in masks):
             continue
         record = record_of(image, masks, project.place(image))
         # In stage 1 people stop before everything is drawn: what has no mask there need not be background.
-        partial = {PARTIAL: True} if any(one.stage == "manual" for one in masks) else {}
+        stops = image.id in unfinished or any(one.stage == "manual" for one in masks)
+        partial = {PARTIAL: True} if stops else {}
         fields = {**record.fields, **partial}
         lines.append(canonical({"key": record.key, "hash": image.hash, "fields": fields}))
     if not lines:

@@ -198,8 +198,13 @@ def save_task(database: Database, lease: Lease, action: Action) -> Saved:
     raise outcome
 
 
-def submit(database: Database, lease: Lease, *, seconds: float | None = None) -> None:
-    """The task is done. Sent again, nothing happens. Raises LostLease."""
+def submit(
+    database: Database, lease: Lease, *, seconds: float | None = None, unfinished: str | None = None
+) -> None:
+    """The task is done. Sent again, nothing happens. Raises LostLease.
+
+    `unfinished`: why not everything in the image has a mask; None: everything that was asked for has one.
+    """
 
     def work(connection: Connection) -> None:
         row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).one()
@@ -208,11 +213,26 @@ def submit(database: Database, lease: Lease, *, seconds: float | None = None) ->
         row = _own(connection, lease)
         own = and_(layers.c.image_id == row.image_id, layers.c.layer == row.slot)
         revision = connection.execute(select(layers.c.revision).where(own)).scalar() or 0
-        _close(connection, row.id, database.clock(), state="done", revision=revision, seconds=seconds)
+        _close(
+            connection,
+            row.id,
+            database.clock(),
+            state="done",
+            revision=revision,
+            seconds=seconds,
+            reason=unfinished,
+        )
         if row.kind == "annotate" and row.slot == 0:
             set_state(connection, row.image_id, "annotated")
 
     database.write(work)
+
+
+def unfinished_images(database: Database) -> set[int]:
+    """Images that somebody left with things that have no mask, see `submit`."""
+    left = and_(tasks.c.state == "done", tasks.c.kind == "annotate", tasks.c.reason.is_not(None))
+    with database.read() as connection:
+        return set(connection.execute(select(tasks.c.image_id).where(left)).scalars())
 
 
 def skip(database: Database, lease: Lease, reason: str) -> None:
