@@ -28,7 +28,12 @@ def engine_root() -> None:
 def simulate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Photos with ground truth, for the crew.")],
     fixed: Annotated[Path, typer.Option(metavar="VAL", help="Others with ground truth, to measure on.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="A new folder, or that of a run that was stopped: it goes on."
+        ),
+    ],
     rounds: Annotated[
         str | None,
         typer.Option(metavar="N,M", help="Of stage 1 and of stage 2; default: 6,5, of quick ones 2,1."),
