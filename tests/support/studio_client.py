@@ -39,7 +39,9 @@ def open_studio(project: Project) -> Iterator[tuple[Studio, TestClient]]:
 
 
 def make_project(folder: Path, photos: int = 5, model: str = "disk") -> Project:
-    project, _ = Project.init(folder / "project", [write_data_set(folder / "data", range(photos))], model=model)
+    project, _ = Project.init(
+        folder / "project", [write_data_set(folder / "data", range(photos))], model=model
+    )
     return project
 
 
@@ -66,6 +68,7 @@ class Annotator:
         self.work: dict[str, Any] = {}
         self.revision = 0
         self.seq = itertools.count(1)
+        self.tab = new_uid()
 
     def post(self, path: str, body: Any, **headers: str) -> Any:
         return self.client.post(API + path, json=body, headers=headers)
@@ -116,9 +119,9 @@ class Annotator:
         task, token = self.held["task"], self.held["token"]
         return self.post(f"/tasks/{task}/submit", {"token": token, "seconds": seconds})
 
-    def prompt(self, client: str = "tab", **prompt: Any) -> list[dict[str, Any]]:
+    def prompt(self, **prompt: Any) -> list[dict[str, Any]]:
         """The lines of the answer."""
-        asked = {"client": client, "seq": next(self.seq), "prompt": prompt}
+        asked = {"client": self.tab, "seq": next(self.seq), "prompt": prompt}
         answer = self.post(f"/images/{self.image_id}/prompt", asked)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, insert, select, update
 
 from anymask.errors import BadInput, Failure
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import image
-from anymask.store.schema import layers, tasks
+from anymask.store.schema import images, layers, tasks
 from anymask.store.tasks import LEASE_S, Lease
 
-MAX_TOKEN = 2**31 - 1
+AHEAD = 3  # images that are made ready before they are asked for
 
 
 class Held(Failure):
@@ -98,6 +100,23 @@ def note_of(database: Database, task_id: int) -> str | None:
     """Why a task is open again: what a reviewer wrote."""
     with database.read() as connection:
         return connection.execute(select(tasks.c.reason).where(tasks.c.id == task_id)).scalar()
+
+
+def upcoming(
+    database: Database, user: str, kinds: Sequence[str], after_image: int, count: int = AHEAD
+) -> list[AnyRow]:
+    """Images that this person will see next: of the queue, or without one those that follow."""
+    free = tasks.c.wanted.is_(None) | (tasks.c.wanted == user)
+    queue = (
+        select(images)
+        .join(tasks, tasks.c.image_id == images.c.id)
+        .where(tasks.c.state == "open", tasks.c.kind.in_(kinds), free)
+        .order_by(tasks.c.priority.desc(), tasks.c.id)
+        .limit(count)
+    )
+    following = select(images).where(images.c.id > after_image).order_by(images.c.id).limit(count)
+    with database.read() as connection:
+        return list(connection.execute(queue)) or list(connection.execute(following))
 
 
 def left(database: Database, user: str) -> dict[str, int]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from anymask.api import EncodedImage, Model, load
 from anymask.core.candidates import AnswerStep, Candidate
-from anymask.data.record import Blob
+from anymask.core.resample import Pixels
 from anymask.errors import Failure
 from anymask.web.cache import BytesCache
 
@@ -31,6 +31,7 @@ Asked = dict[str, Any]  # what `EncodedImage.segment` takes
 GIGABYTE = 1 << 30
 CANDIDATE_BYTES = 128 << 20  # of answers that a later prompt may refer to
 WINDOWS = 5  # embeddings that an image may hold: its own and those of windows
+MAX_AHEAD = 16  # photos that wait to be encoded ahead
 CLIENTS = 4_096  # whose newest prompt is remembered
 PREVIEW_STEPS = 8  # of a byte to one logit
 
@@ -88,6 +89,7 @@ class Inference:
         self._loading = threading.Lock()
         self._encoded: BytesCache[Key, EncodedImage] = BytesCache(cache_bytes)
         self._working: dict[Key, tuple[Future[EncodedImage], bool]] = {}
+        self._waiting: list[Future[EncodedImage]] = []
         self._answers: BytesCache[str, tuple[int, Candidate]] = BytesCache(CANDIDATE_BYTES)
         self._names = itertools.count()
         self._prefix = secrets.token_hex(4)
@@ -116,7 +118,9 @@ class Inference:
     def _key(self, content: str) -> Key:
         return content, self._model_name
 
-    def encode(self, content: str, photo: Callable[[], Blob], *, ahead: bool = False) -> Future[EncodedImage]:
+    def encode(
+        self, content: str, pixels: Callable[[], Pixels], *, ahead: bool = False
+    ) -> Future[EncodedImage]:
         """The encoded photo of that hash; encoded once, however many ask. Ahead: when nothing else is."""
         key = self._key(content)
         kept = self._encoded.get(key)
@@ -128,18 +132,26 @@ class Inference:
             running, was_ahead = self._working.get(key, (None, False))
             if running is not None and (ahead or not was_ahead or not running.cancel()):
                 return running
-            future = (self._ahead if ahead else self._prompts).submit(self._encode, key, photo)
+            future = (self._ahead if ahead else self._prompts).submit(self._encode, key, pixels)
             self._working[key] = (future, ahead)
+            if ahead:
+                self._forget_oldest(future)
         future.add_done_callback(lambda ended: self._ended(key, ended))
         return future
+
+    def _forget_oldest(self, newest: Future[EncodedImage]) -> None:
+        """Of what is to be encoded ahead: somebody leafed through many photos."""
+        self._waiting = [one for one in self._waiting if not one.done()] + [newest]
+        for old in self._waiting[:-MAX_AHEAD]:
+            old.cancel()
 
     def _ended(self, key: Key, future: Future[EncodedImage]) -> None:
         with self._gate:
             if self._working.get(key, (None, False))[0] is future:
                 del self._working[key]
 
-    def _encode(self, key: Key, photo: Callable[[], Blob]) -> EncodedImage:
-        image = self.model.encode(photo().read())
+    def _encode(self, key: Key, pixels: Callable[[], Pixels]) -> EncodedImage:
+        image = self.model.encode(pixels())
         embedding = sum(array.nbytes for array in image.embedding.arrays.values())
         pixels = 0 if image.pixels_HW3 is None else image.pixels_HW3.nbytes
         self._encoded.put(key, image, pixels + WINDOWS * embedding)

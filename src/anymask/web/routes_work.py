@@ -50,21 +50,22 @@ def next_task(asked: NextTask, studio: TheStudio, me: Me) -> dict[str, Any]:
     lease = tasks.next_task(studio.project.database, me.name, kinds=kinds) if kinds else None
     waiting = left(studio.project.database, me.name)
     counts = {kind: waiting.get(kind, 0) for kind in tasks.KINDS}
-    return {"work": None if lease is None else work_told(studio, lease), "left": counts}
+    return {"work": None if lease is None else work_told(studio, lease, me), "left": counts}
 
 
 @router.post("/images/{image_id}/open")
 def open_(image_id: Id, _: Nothing, studio: TheStudio, me: Me) -> dict[str, Any]:
     """Work on a photo that was chosen, finished ones too."""
     take_over = me.role != "annotator"
-    return work_told(studio, open_image(studio.project.database, image_id, me.name, take_over=take_over))
+    lease = open_image(studio.project.database, image_id, me.name, take_over=take_over)
+    return work_told(studio, lease, me)
 
 
-def work_told(studio: Studio, lease: Lease) -> dict[str, Any]:
+def work_told(studio: Studio, lease: Lease, me: User) -> dict[str, Any]:
     database = studio.project.database
     row = images.list_images(database, after=lease.image_id - 1, limit=1)[0]
     masks = masks_of(database, lease.image_id, lease.layer)
-    studio.encode(row, ahead=True)
+    studio.encode_ahead(row, me)
     return {
         "lease": lease_told(studio, lease),
         "image": image_told(row),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from anymask.images.reader import read_image
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
 from anymask.store import images, registry
 from anymask.store.database import AnyRow
+from anymask.store.opening import upcoming
 from anymask.store.users import User
 from anymask.web.cache import BytesCache
 from anymask.web.events import Events
@@ -61,7 +63,14 @@ class Studio:
         return Settings.model_validate(registry.setting(self.project.database, SETTINGS, {}))
 
     def encode(self, image: AnyRow, *, ahead: bool = False) -> Future[Any]:
-        return self.inference.encode(image.hash, functools.partial(self.project.photo, image), ahead=ahead)
+        """The encoded photo; ahead: when nothing else is to be done."""
+        return self.inference.encode(image.hash, functools.partial(self.photos.pixels, image), ahead=ahead)
+
+    def encode_ahead(self, image: AnyRow, user: User) -> None:
+        """This one, then those that come next."""
+        self.encode(image, ahead=True)
+        for row in upcoming(self.project.database, user.name, user.kinds, image.id):
+            self.encode(row, ahead=True)
 
     def image_changed(self, image_id: int, revision: int, by: str) -> None:
         state = images.image(self.project.database, image_id).state
@@ -80,6 +89,7 @@ class Photos:
         self._project = project
         self._renditions: BytesCache[tuple[str, ...], bytes] = BytesCache(RENDITION_BYTES)
         self._pixels: BytesCache[str, Pixels] = BytesCache(PIXEL_BYTES)
+        self._gates = [threading.Lock() for _ in range(16)]
 
     def shown(self, image: AnyRow, size: str) -> bytes:
         """`size`: display, thumbnail or full. Raises BadInput, BadImage."""
@@ -101,12 +111,14 @@ class Photos:
         return kept
 
     def pixels(self, image: AnyRow) -> Pixels:
-        kept = self._pixels.get(image.hash)
-        if kept is None:
-            blob: Blob = self._project.photo(image)
-            kept = read_image(blob.read())
-            self._pixels.put(image.hash, kept, kept.nbytes)
-        return kept
+        """Read once, however many ask. Raises BadInput, BadImage."""
+        with self._gates[int(image.hash[:2], 16) % len(self._gates)]:
+            kept = self._pixels.get(image.hash)
+            if kept is None:
+                blob: Blob = self._project.photo(image)
+                kept = read_image(blob.read())
+                self._pixels.put(image.hash, kept, kept.nbytes)
+            return kept
 
 
 def studio_of(request: Request) -> Studio:
