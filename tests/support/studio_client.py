@@ -31,7 +31,7 @@ API = "/api/v1"
 def open_studio(project: Project) -> Iterator[tuple[Studio, TestClient]]:
     """With a client that has opened the link."""
     people = OnePerson(PORT)
-    studio = Studio(project, people, Inference(project.model, workers=2))
+    studio = Studio("disks", project, people, Inference(project.model, workers=2))
     app = create_app(studio, Places.of_loopback(PORT))
     with TestClient(app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False) as client:
         client.get("/", params={"token": people.token}, follow_redirects=False)

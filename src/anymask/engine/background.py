@@ -9,22 +9,34 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from anymask.data import formats
+from anymask.engine.exchange import export_annotations, import_annotations
+from anymask.engine.prefill import prefill
 from anymask.engine.project import Project
+from anymask.engine.unpack import pack, unpack
 from anymask.errors import AnymaskError, BadInput
-from anymask.store import jobs
+from anymask.files import make_folder
+from anymask.store import jobs, registry
 from anymask.store.database import AnyRow
 from anymask.store.jobs import Job
 from anymask.store.values import LostLease
 
 TOLD_S = 0.3  # between two reports of progress
 BEAT_S = 5.0
+SENT = "sent"  # in the folder of an upload
+MAX_FAILURES = 50  # that a result names
 KINDS = ("prefill", "train", "export", "import")
 log = logging.getLogger("anymask.engine")
 
@@ -40,7 +52,7 @@ class Report:
         self._project, self._job, self._told = project, job, told
         self._at = 0.0
         self._cancelled = threading.Event()
-        self._ended = threading.Event()
+        self._stopped, self._ended = threading.Event(), threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Report:
@@ -58,21 +70,28 @@ class Report:
                     self._cancelled.set()
 
     @property
+    def job_id(self) -> int:
+        return self._job.id
+
+    @property
     def is_cancelled(self) -> bool:
+        """By a person."""
         return self._cancelled.is_set()
 
-    def cancel(self) -> None:
-        self._cancelled.set()
+    def stop(self) -> None:
+        """The process ends."""
+        self._stopped.set()
 
     def __call__(self, done: int, total: int, message: str | None = None) -> None:
         """Raises Cancelled."""
-        if self.is_cancelled:
+        if self.is_cancelled or self._stopped.is_set():
             raise Cancelled
         now = time.monotonic()
         if now - self._at >= TOLD_S or done == total:
             self._at = now
             told = {"done": done, "total": max(1, total), "message": message}
             if jobs.heartbeat(self._project.database, self._job, **told):  # type: ignore[arg-type]
+                self._cancelled.set()
                 raise Cancelled
             self._told(self._job.id)
 
@@ -118,7 +137,7 @@ class Background:
         self._ended.set()
         self._wake.set()
         if self._running is not None:
-            self._running.cancel()
+            self._running.stop()
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
@@ -177,10 +196,88 @@ def list_jobs(project: Project, limit: int) -> list[AnyRow]:
 
 
 def _prefill(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
-    from anymask.engine.prefill import prefill
-
     done = prefill(project, stage=body["stage"], min_probability=body["min_probability"], progress=report)
-    return {"photos": done.photos, "masks": done.masks, "failures": [list(one) for one in done.failures[:50]]}
+    return {
+        "photos": done.photos,
+        "masks": done.masks,
+        "failures": [list(one) for one in done.failures[:MAX_FAILURES]],
+    }
 
 
-HANDLERS: dict[str, Handler] = {"prefill": _prefill}
+def _train(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
+    from anymask.engine.apart import recipe_apart
+    from anymask.engine.rounds import run_round
+
+    def told(what: str, done: int, total: int) -> None:
+        report(done, total, what)
+
+    try:
+        done = run_round(project, recipe_apart(body["quick"], told), stage=body.get("stage", "manual"))
+    except Cancelled:
+        if report.is_cancelled:  # else the round goes on at the next start
+            _end_running_round(project)
+        raise
+    names = ("number", "promoted", "why", "photos", "masks", "before", "after", "forgotten")
+    return {name: getattr(done, name) for name in names}
+
+
+def _end_running_round(project: Project) -> None:
+    for one in registry.list_rounds(project.database):
+        if one.state == "running":
+            registry.end_round(
+                project.database, one.number, state="failed", after=None, why="cancelled", metrics={}
+            )
+
+
+def _export(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
+    archive = archive_of(project, report.job_id)
+    notes = formats.Notes()
+    make_folder(archive.parent)
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unfinished-") as name:
+        masks = export_annotations(
+            project, Path(name), notes, format_name=body["format"], photos=body["photos"], progress=report
+        )
+        size = pack(Path(name), archive)
+    return {"masks": masks, "bytes": size, "notes": notes.lines(), "file": f"export-{body['format']}.zip"}
+
+
+def archive_of(project: Project, job_id: int) -> Path:
+    """What a job of export wrote."""
+    return project.folder / "exports" / f"job-{int(job_id)}.zip"
+
+
+def _import(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
+    folder = upload_of(project, body["upload"])
+    keep = False
+    try:
+        return _imported(project, body, folder, report)
+    except Cancelled:
+        keep = not report.is_cancelled  # the job goes on at the next start
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _imported(project: Project, body: dict[str, Any], folder: Path, report: Report) -> dict[str, Any]:
+    source, notes = folder / SENT / body["name"], formats.Notes()
+    if zipfile.is_zipfile(source):
+        unpacked = folder / "unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        unpack(source, unpacked)
+        source = unpacked
+    done = import_annotations(
+        project, source, notes, format_name=body["format"], author=body["author"], progress=report
+    )
+    failures = [list(one) for one in notes.failures[:MAX_FAILURES]]
+    return {**asdict(done), "notes": notes.lines(), "failures": failures}
+
+
+def upload_of(project: Project, name: str) -> Path:
+    """The folder of an upload by its name, which this server made."""
+    if not name.isalnum():
+        raise BadInput(f"expected the name of an upload, got {name[:80]!r}")
+    return project.folder / "uploads" / name
+
+
+HANDLERS: dict[str, Handler] = {"prefill": _prefill, "train": _train, "export": _export, "import": _import}

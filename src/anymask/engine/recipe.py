@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from anymask.api import load
+from anymask.core.progress import Progress
 from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
-from anymask.engine.promotion import Decision, promote
+from anymask.engine.promotion import decide
 from anymask.engine.round_evaluation import RoundProtocol
-from anymask.engine.round_scores import RoundScores
 from anymask.engine.round_training import train_round
 from anymask.engine.rounds import Evaluator, Recipe, Trained
 
 
-def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Recipe:
+def default_recipe(
+    *, quick: bool = False, minutes: float | None = None, progress: Progress | None = None
+) -> Recipe:
     """`quick`: rounds of about a minute. `minutes`: of training in a round; by default what was found best.
+    `progress`: of the steps of the training.
 
     Raises BadOption.
     """
@@ -28,7 +31,7 @@ def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Reci
     measured: dict[tuple[str, tuple[str, ...], RoundProtocol], dict[str, Any]] = {}
 
     def train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
-        made = train_round(records, base, out, replace(settings, seed=seed))
+        made = train_round(records, base, out, replace(settings, seed=seed), progress=progress)
         return Trained(made.card, made.forgotten)
 
     def evaluator(protocol: RoundProtocol) -> Evaluator:
@@ -40,10 +43,6 @@ def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Reci
             return measured[key]
 
         return evaluate
-
-    def decide(before: dict[str, Any], after: dict[str, Any], forgotten: float | None) -> Decision:
-        scores = [RoundScores.from_dict(one["scores"]) for one in (before, after)]
-        return promote(*scores, forgotten=forgotten)
 
     overall, clicks = replace(protocol, automatic=protocol.photos), replace(protocol, masks=8, automatic=0)
     return Recipe(train, evaluator(protocol), decide, evaluator(overall), evaluator(clicks))

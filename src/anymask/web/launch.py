@@ -58,7 +58,7 @@ def launch(asked: Launch, say: Say) -> None:
     with open_project(asked.folder, say) as project, _listening(asked.port) as listener:
         port = listener.getsockname()[1]
         people = OnePerson(port)
-        studio = Studio(project, people, Inference(project.model))
+        studio = Studio(asked.folder.resolve().name, project, people, Inference(project.model))
         app = create_app(studio, Places.of_loopback(port))
         link = f"http://{LOOPBACK}:{port}/?token={people.token}"
         say(f"studio of {asked.folder}: {link}")

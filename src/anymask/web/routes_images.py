@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response, UploadFile
 
+from anymask.engine.uploads import Upload, add_uploads
 from anymask.store import images
 from anymask.store.database import AnyRow
+from anymask.store.users import User
 from anymask.web.errors import Refused
 from anymask.web.schemas import After, Id, Limit
-from anymask.web.studio import Studio, image_told, studio_of
+from anymask.web.studio import Studio, image_told, studio_of, user_of
 
 FOR_EVER = "private, max-age=31536000, immutable"
 router = APIRouter()
 TheStudio = Annotated[Studio, Depends(studio_of)]
+Me = Annotated[User, Depends(user_of)]
 Hash = Annotated[str | None, Query(pattern=r"^[0-9a-f]{1,64}$")]
 
 
@@ -32,6 +35,16 @@ def list_images(
         "images": [image_told(row) for row in found],
         "next": found[-1].id if len(found) == limit else None,
     }
+
+
+@router.post("/images")
+def upload(files: list[UploadFile], studio: TheStudio, me: Me) -> dict[str, Any]:
+    """Photos into the project; what is none is named."""
+    sent = [Upload(one.filename or "", one.file) for one in files]
+    done = add_uploads(studio.project, sent, me.name)
+    studio.events.tell("project", {})
+    failures = [{"name": name, "why": why} for name, why in done.failures]
+    return {"new": done.new, "known": done.known, "failures": failures}
 
 
 @router.get("/images/{image_id}")

@@ -30,7 +30,7 @@ def project(studio: TheStudio) -> dict[str, Any]:
     database = studio.project.database
     current = registry.current_model(database)
     return {
-        "name": studio.project.folder.resolve().name,
+        "name": studio.name,
         "version": version("anymask"),
         "mode": studio.people.mode,
         "model": {

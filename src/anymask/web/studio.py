@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -37,6 +38,7 @@ SIDES = {"display": DISPLAY_SIDE, "thumbnail": THUMBNAIL_SIDE, "full": None}
 class Studio:
     """An open project with everything that serves it. `close` ends all threads."""
 
+    name: str
     project: Project
     people: People
     inference: Inference
@@ -147,8 +149,6 @@ def vars_of(level: Any) -> dict[str, int]:
 
 def job_told(row: AnyRow) -> dict[str, Any]:
     """A row of jobs; its result as JSON."""
-    import json
-
     names = ("id", "kind", "state", "done", "total", "message", "created", "finished")
     return {
         **{name: getattr(row, name) for name in names},
