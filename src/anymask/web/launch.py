@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from anymask.data.listing import is_photo
 from anymask.engine.project import CONFIG, Project
 from anymask.errors import BadInput, StorageError, mapped
 from anymask.web.app import create_app
@@ -47,13 +48,15 @@ class Launch:
 def open_project(folder: Path, say: Say) -> Project:
     """The project in a folder; of a folder of photos the one that is kept in it, made at the first time.
 
-    Photos that are new in the folder are added. Raises BadInput, StorageError.
+    Photos that are new in the folder are added; an empty one waits for uploads. Raises BadInput, StorageError.
     """
     if (folder / CONFIG).is_file():
         return Project.open(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of photos or a project")
-    project, added = Project.init(folder / PROJECT_FOLDER, [folder])
+    names = [path for path in folder.rglob("*") if PROJECT_FOLDER not in path.parts]
+    holds_photos = any(is_photo(path.name) or path.suffix == ".tar" for path in names)
+    project, added = Project.init(folder / PROJECT_FOLDER, [folder] if holds_photos else [])
     say(f"{folder}: {added.new} photos added, {added.known} known")
     for source, why in added.failures[:10]:
         say(f"passed over {source}: {why}")
