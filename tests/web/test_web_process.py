@@ -90,7 +90,8 @@ def keep_saving(studio: StudioProcess, work: dict, acknowledged: list[str]) -> N
         headers = {"Idempotency-Key": uid, "If-Match": f'"{base}"'}
         body = {"lease": held, "operations": [operation]}
         try:
-            answer = studio.client.post(path, json=body, headers=headers)
+            while (answer := studio.client.post(path, json=body, headers=headers)).status_code == 429:
+                time.sleep(0.05)
         except httpx.TransportError:
             return
         assert answer.status_code == 200, answer.text
