@@ -114,14 +114,19 @@ def test_the_password_of_the_database_is_in_no_backup(tmp_path: Path, data: Path
     assert json.loads((tmp_path / "new" / "project.json").read_text())["database"] is None
 
 
-def test_a_folder_that_is_not_empty_stays_as_it_is(tmp_path: Path, data: Path) -> None:
+def test_a_folder_that_is_not_empty_stays_as_it_is(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with make(tmp_path / "old", data) as project:
         backup_project(project, tmp_path / "backup.zip")
     with pytest.raises(BadInput, match="is not empty"):
         restore_project(tmp_path / "backup.zip", data)
     (tmp_path / "empty").mkdir()
-    restore_project(tmp_path / "backup.zip", tmp_path / "empty")
-    assert (tmp_path / "empty" / "store.db").is_file()
+    monkeypatch.chdir(tmp_path / "empty")
+    restore_project(tmp_path / "backup.zip", Path("."))
+    with Project.open(Path(".")) as project:
+        assert verify(project.database) == []
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])

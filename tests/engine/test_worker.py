@@ -183,6 +183,25 @@ def test_the_shipped_model_can_be_promoted_again(project: Project) -> None:
     assert CliRunner().invoke(app, ["project", "promote", folder, "nonsense"]).exit_code != 0
 
 
+def test_commands_leave_work_to_workers_when_told_to(project: Project) -> None:
+    pytest.importorskip("torch")
+    folder = str(project.folder)
+    project.close()
+    for command, said in (
+        (["train", folder, "--queue", "--quick"], "job 1 is queued"),
+        (["prefill", folder, "--queue", "--embeddings"], "5 photos are queued"),
+    ):
+        ran = CliRunner().invoke(app, ["project", *command])
+        assert ran.exit_code == 0 and said in ran.output, ran.output
+    with Project.open(project.folder) as again:
+        kinds = [row.kind for row in jobs.list_jobs(again.database)]
+        assert [kinds.count(kind) for kind in worker.KINDS] == [5, 5, 1]
+        doers = worker.doers(make(FakeRecipe(0.7)))
+        outcomes = [outcome for _, outcome in do_jobs(again, doers)]
+        assert not [one for one in outcomes if isinstance(one, Exception)]
+        assert images.counts(again.database)["prefilled"] == 5 and states(again) == ["done"] * 11
+
+
 def test_workers_of_sqlite_are_told_why_not(project: Project) -> None:
     ran = CliRunner().invoke(app, ["project", "work", str(project.folder)])
     assert ran.exit_code != 0 and "one process at a time" in ran.stderr and "PostgreSQL" in ran.stderr

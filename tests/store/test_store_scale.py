@@ -26,7 +26,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "large" / "store.db").unlink()  # gigabytes that pytest would keep
 
 
-def busy() -> bool:
+def is_busy() -> bool:
     return os.getloadavg()[0] > BUSY
 
 
@@ -34,9 +34,9 @@ def busy() -> bool:
 def test_a_page_of_a_large_project_comes_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     took = times_of(folder)
     with capsys.disabled():
-        print("\n" + ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items()))
-    slow = {name: ms for name, ms in took.items() if ms > 300}
-    assert not slow or busy()
+        print("\n" + ", ".join(f"{name} {p95:.0f} ms" for name, (p95, _) in took.items()))
+    assert max(busy for _, busy in took.values()) <= 300  # of a processor, whatever else runs
+    assert max(p95 for p95, _ in took.values()) <= 300 or is_busy()
 
 
 @pytest.mark.parametrize("folder", EXPORTS, indirect=True)
@@ -51,11 +51,11 @@ def test_an_export_streams_in_little_memory(
 
 @pytest.mark.parametrize("seconds", RATES)
 def test_200_saves_a_second_are_acknowledged_at_once(
-    seconds: float, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+    seconds: float, empty_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Database.open(sqlite_url) as database:
+    with Database.open(empty_url) as database:
         p95 = p95_ms(saved_at_rate(database, 200, seconds))
         assert verify(database) == []
     with capsys.disabled():
-        print(f"\np95 {p95:.0f} ms, load {os.getloadavg()[0]:.0f}")
-    assert p95 <= 50 or busy()
+        print(f"\n{empty_url.partition(':')[0]}: p95 {p95:.0f} ms, load {os.getloadavg()[0]:.0f}")
+    assert p95 <= 50 or is_busy()

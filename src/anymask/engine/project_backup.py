@@ -73,6 +73,7 @@ def restore_project(
     `database`: the URL of an empty PostgreSQL. `photos`: more folders to look for photos in.
     Raises BadInput for a bad backup or a place that is not empty, StorageError.
     """
+    folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is not empty: choose a new folder to restore into")
     staged = make_folder(folder.parent) / f".{folder.name}.{os.getpid()}.part"
@@ -81,13 +82,20 @@ def restore_project(
             staged.mkdir()
         made = _restore_into(staged, file, database, photos)
         with mapped(OSError, StorageError, f"cannot make {folder}"):
-            if folder.exists():
-                folder.rmdir()
-            staged.rename(folder)
+            _move(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     with Project.open(folder, read_only=True) as project:
         return Restored(made, tuple(image.name for image in project.missing()))
+
+
+def _move(staged: Path, folder: Path) -> None:
+    """Into an empty folder, which somebody may stand in, what makes it a project comes last."""
+    if not folder.exists():
+        staged.rename(folder)
+        return
+    for path in sorted(staged.iterdir(), key=lambda one: one.name == CONFIG):
+        path.rename(folder / path.name)
 
 
 def _restore_into(staged: Path, file: Path, database: str | None, photos: Sequence[Path]) -> Backup:

@@ -20,7 +20,7 @@ def default_recipe(
     *, quick: bool = False, minutes: float | None = None, progress: Progress | None = None
 ) -> Recipe:
     """`quick`: rounds of about a minute. `minutes`: of training in a round; by default what was found best.
-    `progress(done, total)` counts steps of training.
+    `progress`: of the steps of the training.
 
     Raises BadOption.
     """

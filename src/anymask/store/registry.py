@@ -81,9 +81,8 @@ def current_model(database: Database) -> ModelVersion | None:
 
 
 def promote(database: Database, model_id: str | None, author: str, why: str) -> None:
-    """From now on the project uses this model; rolling back is promoting an older one. Raises BadInput.
-
-    None: the model that the project began with.
+    """From now on the project uses this model; rolling back is promoting an older one. None: the one that the
+    project began with. Raises BadInput.
     """
     if model_id is not None:
         model_id = model_version(database, model_id).id
