@@ -1,4 +1,4 @@
-"""Random work of one person in two tabs, with answers that get lost: the server agrees with a simple model."""
+"""Random work of one person in two tabs, with answers that get lost: the server agrees with a model."""
 
 from __future__ import annotations
 
