@@ -10,9 +10,8 @@ from anymask.api import load
 from anymask.core.progress import Progress
 from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
-from anymask.engine.promotion import Decision, promote
+from anymask.engine.promotion import decide
 from anymask.engine.round_evaluation import RoundProtocol
-from anymask.engine.round_scores import RoundScores
 from anymask.engine.round_training import train_round
 from anymask.engine.rounds import Evaluator, Recipe, Trained
 
@@ -44,10 +43,6 @@ def default_recipe(
             return measured[key]
 
         return evaluate
-
-    def decide(before: dict[str, Any], after: dict[str, Any], forgotten: float | None) -> Decision:
-        scores = [RoundScores.from_dict(one["scores"]) for one in (before, after)]
-        return promote(*scores, forgotten=forgotten)
 
     overall, clicks = replace(protocol, automatic=protocol.photos), replace(protocol, masks=8, automatic=0)
     return Recipe(train, evaluator(protocol), decide, evaluator(overall), evaluator(clicks))

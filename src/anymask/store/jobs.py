@@ -198,10 +198,23 @@ def release(database: Database) -> int:
     return database.write(lambda connection: connection.execute(running.values(**values)).rowcount)
 
 
-def list_jobs(database: Database, *, limit: int = 100) -> list[AnyRow]:
-    """The newest first."""
+def drop_queued(database: Database, kind: str) -> int:
+    """Cancel what waits; returns how many."""
+    waiting = update(jobs).where(jobs.c.kind == kind, jobs.c.state == "queued")
+    values = {"state": "cancelled", "finished": database.clock()}
+    return database.write(lambda connection: connection.execute(waiting.values(**values)).rowcount)
+
+
+def find(database: Database, job_id: int) -> AnyRow | None:
     with database.read() as connection:
-        return list(connection.execute(select(jobs).order_by(jobs.c.id.desc()).limit(limit)))
+        return connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+
+
+def list_jobs(database: Database, *, limit: int = 100, kinds: Sequence[str] | None = None) -> list[AnyRow]:
+    """The newest first."""
+    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    with database.read() as connection:
+        return list(connection.execute(query if kinds is None else query.where(jobs.c.kind.in_(kinds))))
 
 
 def counts(database: Database) -> dict[str, int]:

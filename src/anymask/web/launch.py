@@ -1,0 +1,129 @@
+"""Starting the studio: a project for a folder of photos, a server on it, the browser on that."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import webbrowser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from anymask.data.listing import is_photo
+from anymask.engine.project import CONFIG, Project
+from anymask.engine.queueing import queue_photos
+from anymask.errors import BadInput, StorageError, mapped
+from anymask.web.app import create_app
+from anymask.web.inference import Inference
+from anymask.web.people import OnePerson, People
+from anymask.web.security import Places
+from anymask.web.studio import Studio
+
+LOOPBACK = "127.0.0.1"
+PORT = 8642  # the same each time: a browser keeps settings by host and port
+SECRETS = "studio-secrets"  # in the folder of the project
+PROJECT_FOLDER = ".anymask"  # of a folder of photos that is no project itself
+KEEP_ALIVE_S = 30
+CONNECTIONS = 500
+CLOSING_S = 3
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """`port`: another one where it is taken, unless it was asked for (`exact_port`). `team`: people sign in.
+    `public_url`: where a proxy with TLS answers for it.
+    """
+
+    folder: Path
+    port: int = PORT
+    exact_port: bool = False
+    browser: bool = True
+    team: bool = False
+    public_url: str | None = None
+
+
+def open_project(folder: Path, say: Say) -> Project:
+    """The project in a folder; of a folder of photos the one that is kept in it, made at the first time.
+
+    Photos that are new in the folder are added; an empty one waits for uploads. Raises
+    BadInput, StorageError.
+    """
+    if (folder / CONFIG).is_file():
+        return Project.open(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: expected a folder of photos or a project")
+    names = [path for path in folder.rglob("*") if PROJECT_FOLDER not in path.parts]
+    holds_photos = any(is_photo(path.name) or path.suffix == ".tar" for path in names)
+    project, added = Project.init(folder / PROJECT_FOLDER, [folder] if holds_photos else [])
+    say(f"{folder}: {added.new} photos added, {added.known} known")
+    for source, why in added.failures[:10]:
+        say(f"passed over {source}: {why}")
+    return project
+
+
+def launch(asked: Launch, say: Say) -> None:
+    """Serve until interrupted. Raises BadInput, StorageError."""
+    with open_project(asked.folder, say) as project, _listening(asked) as listener:
+        port = listener.getsockname()[1]
+        places = Places.of_loopback(port)
+        if asked.public_url:
+            places = places.and_public(asked.public_url)
+        people, link = _people(asked, project, port)
+        queue_photos(project)
+        name = asked.folder.resolve().name
+        studio = Studio(name, project, people, Inference(project.model))
+        say(f"{name}: {link}")
+        say("stop with Ctrl-C; everything is saved already")
+        if asked.browser:
+            webbrowser.open(link)
+        server(create_app(studio, places), behind_proxy=asked.public_url is not None).run(sockets=[listener])
+
+
+def _people(asked: Launch, project: Project, port: int) -> tuple[People, str]:
+    """And the link to begin with."""
+    local = f"http://{LOOPBACK}:{port}"
+    if not asked.team:
+        one = OnePerson.kept(port, project.folder / SECRETS)
+        return one, f"{local}/?token={one.token}"
+    from anymask.web.accounts import Accounts, first_invitation
+
+    code = first_invitation(project)
+    place = (asked.public_url or local).rstrip("/")
+    accounts = Accounts(project, secure=asked.public_url is not None)
+    return accounts, f"{place}/invitation?code={code}" if code else f"{place}/"
+
+
+def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
+    """With limits, and without a log of requests: their addresses may hold the token."""
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=CLOSING_S,
+        proxy_headers=behind_proxy,
+        lifespan="on",
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.contextmanager
+def _listening(asked: Launch) -> Iterator[socket.socket]:
+    # Named as TCP: else asyncio does not turn off Nagle's algorithm, and many answers wait 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with mapped(OSError, StorageError, f"cannot listen on port {asked.port}"):
+            try:
+                listener.bind((LOOPBACK, asked.port))
+            except OSError:
+                if asked.exact_port:
+                    raise
+                listener.bind((LOOPBACK, 0))
+            listener.listen(128)
+        yield listener
