@@ -55,7 +55,7 @@ HIDDEN = re.compile(
     r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital|sexual|copulat"
 )
 LATIN = re.compile(r"^[A-Z][a-z]+ [a-z]+( [a-z]+)?$")
-IN_PHOTOS = 3.0  # how much more a sense counts that ImageNet or DUTS show, when several share a noun
+IN_PHOTOS = 10.0  # how much more a sense counts that ImageNet or DUTS show, when several share a noun
 
 
 @dataclass(slots=True)
@@ -228,7 +228,9 @@ def names_of(senses: dict[str, Sense], keys: list[str], owner: dict[str, str], c
         sense = senses[key]
         own = [lemma for lemma in sense.lemmas if owner[lemma.lower()] == key and is_noun(lemma)]
         order = {lemma: n for n, lemma in enumerate(sense.lemmas)}
-        name = by_hand.get(key) or max(own, key=lambda n: frequency(n) - 0.2 * min(order[n], 3), default="")
+        known = {n: frequency(n) + math.log10(sense.weights.get(n.lower(), 1e-3)) for n in own}
+        best = max(own, key=lambda n: known[n] - 0.2 * min(order[n], 3), default="")
+        name = by_hand.get(key) or best
         if not name:
             parent = next((senses[p].lemmas[0] for p in sense.parents if p in senses), sense.kind)
             name = f"{sense.lemmas[0]} ({parent})"
@@ -265,7 +267,7 @@ def join_duts(words: list[Word], owner: dict[str, str], path: Path) -> None:
         name, word = entry["name"], by_key[key]
         lemmas = {lemma.lower().lstrip("~") for lemma in [word.name, *word.aliases]}
         other = by_key.get(owner.get(name.lower(), ""))
-        if name.lower() in lemmas and name.lower() != "cup":
+        if name.lower() in lemmas:
             continue
         if other is None:
             word.aliases.append(name)
@@ -340,12 +342,14 @@ def main() -> None:
     if unknown := [name for name in unchosen if name not in index]:
         raise SystemExit(f"names of the data without a meaning in {CHOICES.name}: {unknown}")
     chosen |= {name: index[name][0] for name in unchosen}
-    always = dict.fromkeys([*chosen.values(), *imagenet, *sorted(in_photos)])
+    always = dict.fromkeys(joined.get(key, key) for key in [*chosen.values(), *imagenet, *sorted(in_photos)])
     spare = (key for key in senses if key not in always and key not in joined)
     ranked = sorted(spare, key=lambda key: -everyday(senses[key]))
     keys = [*always, *ranked[: options.words - len(always)]]
     owner = owners(senses, keys, chosen, in_photos)
     words = names_of(senses, keys, owner, chosen)
+    for word in words:
+        word.keys += [key for key, target in joined.items() if target == word.keys[0]]
     join_duts(words, owner, duts)
     parents = parent_names(words, senses, joined)
 
