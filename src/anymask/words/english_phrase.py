@@ -41,9 +41,8 @@ ORDINALS = {
         "first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
 } | {"1st": 1, "2nd": 2, "3rd": 3} | {f"{n}th": n for n in range(4, 21)}  # fmt: skip
 FILLERS = frozenset(
-    "the a an all every each any some please find show segment select cut out mask me my of is are there this that these"
-    " those colored coloured colour color side half part corner image photo picture frame hand in on at to and or"
-    .split()
+    "the a an all every each any some please find show segment select cut out me my of is are there this that these those"
+    " colored coloured colour color in on at to and or".split()
 )  # fmt: skip
 NEGATIONS = ("not", "no", "without", "except", "but")
 AROUND_PLACES = frozenset("in on at to the of from far side half part corner image photo picture frame hand".split())
@@ -56,6 +55,9 @@ RELATIONS = frozenset(
 GROUPS = frozenset(
     "group groups pair pairs piece pieces slice slices bunch bunches pile row kind type lot number set couple".split()
 )
+
+
+MAX_NUMBER = 1000
 
 
 def is_attributed(text: str, known: Vocabulary) -> bool:
@@ -75,8 +77,8 @@ def read(text: str, known: Vocabulary) -> Parts:
     start, end = _noun_span(head, known)
     parts.noun = " ".join(head[start:end]) or text
     parts.context = (*head[:start], *head[end:], *tail)
-    for word in _attributes([*head[:start], *head[end:]], parts, known, parts.noun):
-        parts.ignored.append(word)
+    for word in (*head[:start], *head[end:]):
+        _attribute(word, parts)
     if tail:
         parts.ignored.append(" ".join(tail))
     return parts
@@ -139,7 +141,7 @@ def _is_known(words: Sequence[str], known: Vocabulary) -> bool:
 def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
     """Where the noun is: the longest known name that ends at the last word which is no attribute."""
     ends = [n for n in range(len(words), 0, -1) if not _is_attribute(words[n - 1])]
-    ends += [n for n in range(len(words), 0, -1) if _is_attribute(words[n - 1])]
+    ends = ends or list(range(len(words), 0, -1))
     for end in ends:
         for start in range(end):
             name = " ".join(words[start:end])
@@ -152,38 +154,25 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
 
 def _is_attribute(word: str) -> bool:
     tables = (COLOURS, SIZES, MOST, OUTERMOST, PLACES, NUMBERS, ORDINALS)
-    return word in FILLERS or word.isdigit() or any(word in table for table in tables)
+    return word in FILLERS or word.isdecimal() or any(word in table for table in tables)
 
 
-def _attributes(words: Sequence[str], parts: Parts, known: Vocabulary, noun: str) -> list[str]:
-    """Put what the words say into `parts`; returns those that say nothing to pixels."""
-    ignored = []
-    for word in words:
-        stem = word.removesuffix("-colored").removesuffix("-coloured")
-        if stem in COLOURS:
-            parts.colours.append(COLOURS[stem])
-        elif word in MOST:
-            parts.order = Order(parts.order.number if parts.order else 1, MOST[word])
-        elif word in SIZES:
-            parts.size = SIZES[word]
-        elif word in OUTERMOST:
-            parts.order = Order(1, OUTERMOST[word])
-        elif word in ORDINALS:
-            parts.order = Order(ORDINALS[word], parts.order.by if parts.order else "left")
-        elif word in PLACES:
-            parts.places.append(PLACES[word])
-        elif word in NUMBERS or word.isdigit():
-            _count(word, parts, ignored)
-        elif word not in FILLERS:
-            ignored.append(word)
-    if parts.order and parts.order.by in MOST.values() and parts.number:
-        return ignored
-    return ignored
-
-
-def _count(word: str, parts: Parts, ignored: list[str]) -> None:
-    number = NUMBERS.get(word) or int(word)
-    if 1 <= number <= 1000:
-        parts.number = number
-    else:
-        ignored.append(word)
+def _attribute(word: str, parts: Parts) -> None:
+    """Put what a word says into `parts`."""
+    stem = word.removesuffix("-colored").removesuffix("-coloured")
+    if stem in COLOURS:
+        parts.colours.append(COLOURS[stem])
+    elif word in MOST:
+        parts.order = Order(parts.order.number if parts.order else 1, MOST[word])
+    elif word in SIZES:
+        parts.size = SIZES[word]
+    elif word in OUTERMOST:
+        parts.order = Order(1, OUTERMOST[word])
+    elif word in ORDINALS:
+        parts.order = Order(ORDINALS[word], parts.order.by if parts.order else "left")
+    elif word in PLACES:
+        parts.places.append(PLACES[word])
+    elif word in NUMBERS or word.isdecimal() and 1 <= int(word) <= MAX_NUMBER:
+        parts.number = NUMBERS.get(word) or int(word)
+    elif word not in FILLERS:
+        parts.ignored.append(word)

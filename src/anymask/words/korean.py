@@ -24,8 +24,9 @@ VOWELS, ENDS = 21, 28  # of a syllable
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`name`: the English noun. `others`: the nouns that the word may mean too."""
+    """`noun`: the word of the table. `name`: the English noun. `others`: the nouns that it may mean too."""
 
+    noun: str
     name: str
     others: tuple[str, ...] = ()
 
@@ -43,12 +44,13 @@ def is_korean(text: str) -> bool:
 
 def look_up(noun: str, context: Sequence[str] = ()) -> Meaning | None:
     """What a Korean noun means beside the words of `context`; None if the table does not have it."""
-    entry = next((entries()[form] for form in forms(noun) if form in entries()), None)
-    if entry is None:
+    found = next((form for form in forms(noun) if form in entries()), None)
+    if found is None:
         return None
+    entry = entries()[found]
     words = {form for word in context for form in (word, *stems(word))}
     called = next((name for name, cues in entry.cues.items() if words.intersection(cues)), entry.name)
-    return Meaning(called, tuple(name for name in (entry.name, *entry.cues) if name != called))
+    return Meaning(found, called, tuple(name for name in (entry.name, *entry.cues) if name != called))
 
 
 def forms(noun: str) -> Iterator[str]:
@@ -100,7 +102,7 @@ def entries() -> Mapping[str, _Entry]:
         if not line.startswith("#"):
             noun, name, *others = line.split("\t")
             found[noun] = _Entry(name, dict(map(_cue, others[0].split("; "))) if others else {})
-    return found
+    return {noun.replace(" ", ""): entry for noun, entry in found.items()} | found
 
 
 def _cue(text: str) -> tuple[str, tuple[str, ...]]:

@@ -91,8 +91,10 @@ def _numbers(words: list[str], parts: Parts) -> list[str]:
         pair = "".join(words[at : at + 2])
         for taken, text in ((1, words[at]), (2, pair)):
             found = next((m for form in (text, *stems(text)) if (m := COUNTED.fullmatch(form))), None)
-            if found and not (at + taken == len(words) and not left):
+            if found:
                 parts.number = _number(found[1])
+                is_alone = at + taken == len(words) and not left  # "두 개" is two dogs
+                left += [found[2]] if is_alone else []
                 parts.context = (*parts.context, found[2])
                 break
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Colour = Literal[
     "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"
 ]  # fmt: skip
 Size = Literal["large", "small", "tall", "wide", "narrow", "short"]
 Place = Literal["left", "right", "top", "bottom", "middle"]
+SIZES: tuple[Size, ...] = get_args(Size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,6 @@ class Order:
 
     number: int
     by: Place | Size
-
-    def __str__(self) -> str:
-        nth = f"number {self.number}"
-        if self.by in ("left", "right", "top", "bottom"):
-            return f"{nth} from the {self.by}"
-        if self.by == "middle":
-            return f"{nth} from the middle"
-        return f"{nth} by size, {self.by} first"
 
 
 @dataclass(slots=True)

@@ -171,7 +171,7 @@ class Vocabulary:
             return self._named(asked, symbol, "emoji")
         meaning = korean.look_up(asked, context)
         if meaning is not None:
-            return self._named(asked, meaning.name, "korean", meaning.others)
+            return self._named(meaning.noun, meaning.name, "korean", meaning.others)
         return self._guess(asked) if guess else None
 
     def _named(self, asked: str, name: str, how: How, others: tuple[str, ...] = ()) -> Resolved:
@@ -186,7 +186,9 @@ class Vocabulary:
         for name in spelling.variants(asked):
             if name in self.rows:
                 row = self.rows[name]
-                return row, "exact" if self.names[row].lower() == asked else "alias"
+                own = self.names[row].lower()
+                is_plural = self.plurals.get(asked) == own or own in spelling.singulars(asked)
+                return row, "exact" if own == asked else "plural" if is_plural else "alias"
         for name in (self.plurals.get(asked), *spelling.singulars(asked), *spelling.plurals(asked)):
             if name in self.rows:
                 return self.rows[name], "plural"
