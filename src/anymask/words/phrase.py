@@ -1,0 +1,80 @@
+"""What a phrase asks for: a noun, and what pixels can decide (colour, size, place, order, number).
+
+"the two largest red cars on the left" is a car, red, large, on the left, two of them. Words that no pixel decides
+are kept as not understood, to be told: never dropped in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anymask.words import english_phrase, korean, korean_phrase
+from anymask.words.parts import SIZES, Colour, Order, Parts, Place, Size
+from anymask.words.text import clean
+from anymask.words.vocabulary import Resolved, Vocabulary, default_vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase, read.
+
+    `noun`: what it was taken for. `colours`: all of which the thing must have. `size`: relative to the others.
+    `places`: where its centre is; two name a corner. `order`: only the nth by a side or a size. `number`: at most so
+    many. `negated`: what is not wanted. `understood`, `not_understood`: what to tell whoever asked.
+    """
+
+    text: str
+    noun: Resolved
+    colours: tuple[Colour, ...] = ()
+    size: Size | None = None
+    places: tuple[Place, ...] = ()
+    order: Order | None = None
+    number: int | None = None
+    negated: bool = False
+    understood: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether more than the noun decides which masks are meant."""
+        return bool(self.colours or self.size or self.places or self.order or self.number)
+
+
+def understand(text: str, vocabulary: Vocabulary | None = None) -> Phrase:
+    """Read a phrase in English or Korean, such as "two red cars on the left" or "왼쪽에서 두 번째 사람".
+
+    `vocabulary`: the packaged one by default. Raises BadPrompt for an empty or too long phrase, control characters,
+    and a noun that nobody knows (the message names the nearest that are known).
+    """
+    known = vocabulary or default_vocabulary()
+    whole = clean(text)
+    as_it_is = known.find(whole, guess=False)
+    if as_it_is is not None and not english_phrase.is_attributed(whole, known):
+        return Phrase(whole, as_it_is, understood=_told(as_it_is, Parts()))
+    read = korean_phrase.read if korean.is_korean(whole) else english_phrase.read
+    parts = read(whole, known)
+    noun = known.resolve(parts.noun, parts.context)
+    return Phrase(
+        whole, noun, tuple(dict.fromkeys(parts.colours)), parts.size, tuple(dict.fromkeys(parts.places)),
+        parts.order, parts.number, parts.negated, _told(noun, parts), tuple(parts.ignored),
+    )  # fmt: skip
+
+
+def _told(noun: Resolved, parts: Parts) -> tuple[str, ...]:
+    """Each thing understood, in a few words."""
+    told = [f"not {noun.name}" if parts.negated else noun.name]
+    told += [noun.note] if noun.note else []
+    told += [f"colour: {colour}" for colour in dict.fromkeys(parts.colours)]
+    told += [f"size: {parts.size}"] if parts.size else []
+    told += [f"place: {' '.join(dict.fromkeys(parts.places))}"] if parts.places else []
+    told += [f"order: {_order(parts.order, parts.number or 1)}"] if parts.order else []
+    told += [f"number: {parts.number}"] if parts.number else []
+    return tuple(told)
+
+
+def _order(order: Order, count: int) -> str:
+    """ "number 2 from the left", "number 1 to 3 by size, small first"."""
+    which = f"number {order.number}" + (f" to {order.number + count - 1}" if count > 1 else "")
+    if order.by in SIZES:
+        return f"{which} by size, {order.by} first"
+    return f"{which} from the {order.by}"
