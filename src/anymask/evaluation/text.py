@@ -1,19 +1,20 @@
 """The text protocol: is what a phrase names found, and is what is not there left alone?
 
-Every name of a photo's `exhaustive_categories` is asked, present or not. Where the data say nothing about what is
-absent, only the names that are there are asked, and there is no presence to measure.
+Every name of a photo's `exhaustive_categories` is asked, present or not. Where the data say nothing about
+what is absent, only the names that are there are asked, and there is no presence to measure.
 
-- `presence_auroc`: of the presence of all pairs of photo and name; `..._per_name`: the mean over the names that
-  are there in some photos and absent in others. `recall_at_fpr`: present pairs above the threshold that lets
-  5 % or 1 % of the absent ones through. `false_positive_rate`, `recall`: at the threshold of the model.
+- `presence_auroc`: of the presence of all pairs of photo and name; `presence_auroc_per_name`: the mean over
+  the names that are there in some photos and absent in others. `recall_at_fpr`: present pairs above the
+  threshold that lets 5 % or 1 % of the absent ones through. `false_positive_rate`, `recall`: at the model's
+  own threshold.
 - `uiou_pairs`: IoU of the union of the found masks with the union of the annotated ones, mean over present
   pairs, taken as the masks come: a pair that the model calls absent counts with what it would have shown.
   `uiou_decided` counts those as 0. `uiou_class`: the mean over names of their pairs.
-- `ap50`: mean over names of the average precision of instances at an IoU of 0.5 over all photos, by the scores
-  of the masks; `f1_50_present`: F1 of instances at 0.5 over the present pairs. Masks that join several things, crowds and ignored pixels are neither right nor
-  wrong.
+- `ap50`: mean over names of the average precision of instances at an IoU of 0.5 over all photos, by the
+  scores of the masks; `f1_50_present`: F1 of instances at 0.5 over the present pairs. Masks that join several
+  things, crowds and ignored pixels are neither right nor wrong.
 - `top1_on_thing`: pairs whose best mask lies by more than half on the named things.
-- `shuffled_uiou_pairs`: as `uiou_pairs`, but each pair is asked by another name, one of those that are absent.
+- `shuffled_uiou_pairs`: as `uiou_pairs`, but each pair is asked by another name, one that is absent.
 
 Legend: P photos, W names, M found masks, G annotated masks.
 """
@@ -85,8 +86,8 @@ class WordModel(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One photo asked by one name. `hits`: of found instances in their order, right or not; None: says nothing.
-    The numbers of masks are None or 0 for a name that is absent.
+    """One photo asked by one name. `hits`: of found masks in their order, right or not; None: says nothing.
+    `uiou`, `shuffled` and `top1` are None for a name that is absent.
     """
 
     photo: int
@@ -131,8 +132,8 @@ def evaluate_text(
 ) -> Report:
     """Ask every name of every photo and score the answers.
 
-    `words`: to a name of the data the phrases to ask instead; one of them for each pair, in turn. With it only
-    its names are asked. Raises BadInput for data without names, StorageError for the CSV.
+    `words`: to a name of the data the phrases to ask instead; one of them for each pair, in turn. With it
+    only its names are asked. Raises BadInput for data without names, StorageError for the CSV.
     """
     source = open_records(data)
     count = count_of(source, limit)

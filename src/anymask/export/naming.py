@@ -6,6 +6,7 @@ precision; the graph widens them when it is loaded, so all arithmetic is float32
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from anymask.backends.onnx_io import ENCODER_INPUT, NAMING_OUTPUTS
+from anymask.core.spec import NAMING_MULTIPLE, NAMING_SIZE
 from anymask.export.graphs import complete_card, save_graph, traced
 from anymask.export.onnx_edit import store_half, store_int8
 from anymask.hub.card import ModelFiles
 from anymask.networks.checkpoints import write_tensors
 from anymask.networks.naming import CONTEXT, REDUCED, NamingNetwork, RegionHead
-from anymask.words.naming import FRAME_MULTIPLE, INPUT_SIZE, OUTPUTS
 
 SMALL = 1 << 12  # values of a tensor below which 8 bits save nothing
 
@@ -55,11 +57,11 @@ def export_naming(parts: NamingParts, card: Path, training: Mapping[str, Any] | 
 def write_naming_graph(network: NamingNetwork, path: Path, *, eight_bit: bool = True) -> None:
     """Raises StorageError."""
     stored = as_stored(network, eight_bit)
-    example = torch.zeros(1, 3, INPUT_SIZE // 2, INPUT_SIZE)
-    steps = INPUT_SIZE // FRAME_MULTIPLE
+    example = torch.zeros(1, 3, NAMING_SIZE // 2, NAMING_SIZE)
+    steps = NAMING_SIZE // NAMING_MULTIPLE
     rows, columns = (torch.export.Dim(name, min=1, max=steps) for name in ("rows", "columns"))
-    axes = ({2: FRAME_MULTIPLE * rows, 3: FRAME_MULTIPLE * columns},)
-    model = traced(stored, (example,), ["image"], OUTPUTS, axes)
+    axes = ({2: NAMING_MULTIPLE * rows, 3: NAMING_MULTIPLE * columns},)
+    model = traced(stored, (example,), [ENCODER_INPUT], NAMING_OUTPUTS, axes)
     for name, value in list(model.graph.initializers.items()):
         if name not in stored.state_dict() or value.const_value is None:
             continue
@@ -73,8 +75,6 @@ def write_naming_graph(network: NamingNetwork, path: Path, *, eight_bit: bool = 
 
 def as_stored(network: NamingNetwork, eight_bit: bool) -> NamingNetwork:
     """A copy with the precision of the files."""
-    import copy
-
     stored = copy.deepcopy(network).eval()
     with torch.no_grad():
         for name, tensor in stored.state_dict().items():

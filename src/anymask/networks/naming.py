@@ -110,7 +110,7 @@ class RegionHead(nn.Module):
 
 
 class NamingNetwork(nn.Module):
-    """Image to what can be pooled: reduced features, word vectors of the cells, logits of ImageNet classes."""
+    """Image to what can be pooled: reduced features, word vectors of the cells, logits of the classes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,23 +21,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anymask.backends.onnx_io import ENCODER_INPUT, NAMING_OUTPUTS
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.core.resample import Floats, Pixels, normalise_and_pad
+from anymask.core.spec import NAMING_MEAN, NAMING_MULTIPLE, NAMING_SIZE, NAMING_STD
 from anymask.errors import BadOption, WeightsError, mapped
 from anymask.words.regions import box_weights, mask_weights, pooled
 
-INPUT_SIZE, FRAME_MULTIPLE = 512, 32
-MEAN, STD = (127.0,) * 3, (128.0,) * 3
-OUTPUTS = ("features", "dense", "classes")
 TRAINED, IMAGENET = "trained", "imagenet"
 SAME_WORD = 0.98  # cosine above which a word is a name of the bank
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A word to look for. `vector_D`: of unit length. `related`: words that mean the same, more or less: names
-    of the bank among them do not compete with it.
+    """A word to look for. `vector_D`: of unit length. `related`: words that mean the same, more or less:
+    names of the bank among them do not compete with it.
     """
 
     word: str
@@ -132,10 +131,9 @@ class NamingModel:
 
     def look(self, pixels_HW3: Pixels) -> NamingFeatures:
         """See a photo: uint8, (H, W, 3)."""
-        frame = ResizeLongest((int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1])), INPUT_SIZE)
-        height, width = (-(-side // FRAME_MULTIPLE) * FRAME_MULTIPLE for side in frame.size_hw_model)
-        image_13HW = normalise_and_pad(frame.resize_image(pixels_HW3), MEAN, STD, (height, width))
-        features, dense, classes = (a[0] for a in self._session.run(list(OUTPUTS), {"image": image_13HW}))
+        frame, image_13HW = network_input(pixels_HW3)
+        maps = self._session.run(list(NAMING_OUTPUTS), {ENCODER_INPUT: image_13HW})
+        features, dense, classes = (one[0] for one in maps)
         context = features.mean((1, 2))[: self._context_channels]
         return NamingFeatures(frame, features, dense, classes, context)
 
@@ -227,6 +225,14 @@ class NamingModel:
         named_RN, _ = self.name_regions(regions)
         known: Floats = named_RN[:, self._competitors(query)].max(1, initial=0.0)
         return 1 - known
+
+
+def network_input(pixels_HW3: Pixels) -> tuple[ResizeLongest, Floats]:
+    """The frame, and (1, 3, H, W): padded no further than to whole cells of stride 32."""
+    frame = ResizeLongest((int(pixels_HW3.shape[0]), int(pixels_HW3.shape[1])), NAMING_SIZE)
+    height, width = (-(-side // NAMING_MULTIPLE) * NAMING_MULTIPLE for side in frame.size_hw_model)
+    small = frame.resize_image(pixels_HW3)
+    return frame, normalise_and_pad(small, NAMING_MEAN, NAMING_STD, (height, width))
 
 
 def unit(vectors: Floats) -> Floats:

@@ -99,7 +99,12 @@ class WordSearch:
         heat = self._heat_mask(query, scores_R, found)
         threshold = self.namer.table.fact(f"{scorer}_threshold")
         return Found(
-            query.word, presence >= threshold, presence, threshold, (*found, *([heat] if heat else [])), scorer
+            query.word,
+            presence >= threshold,
+            presence,
+            threshold,
+            (*found, *([heat] if heat else [])),
+            scorer,
         )
 
     def find_like(self, exemplars_C: Sequence[Floats], name: str = LIKE) -> Found:

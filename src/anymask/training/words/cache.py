@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from anymask.api import Model
-from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.core.prompt import Prompt
-from anymask.core.resample import normalise_and_pad
 from anymask.data.record import Record
 from anymask.networks.naming import NamingTrunk, at_stride_16
 from anymask.training.weights import imagenet_weights
-from anymask.words.naming import FRAME_MULTIPLE, INPUT_SIZE, MEAN, STD
+from anymask.words.naming import network_input
 
 MAPS = ("f8", "f16", "f32")
 BOXES, MIN_BOX_SCORE, DECODED = 60, 0.03, 24
@@ -43,18 +41,11 @@ def cache_features(records: Sequence[Record], folder: Path, progress: Progress |
     for number, record in enumerate(records, 1):
         path = folder / f"{record.key}.npz"
         if not path.is_file():
-            maps = trunk(torch.from_numpy(network_input(record.read_pixels())))
+            maps = trunk(torch.from_numpy(network_input(record.read_pixels())[1]))
             halves = {name: one[0].half().numpy() for name, one in zip(MAPS, maps, strict=True)}
             np.savez(path, **halves)  # type: ignore[arg-type]
         if progress is not None:
             progress(number, len(records))
-
-
-def network_input(pixels_HW3: np.ndarray) -> np.ndarray:
-    """(1, 3, H, W): as `NamingModel.look` makes it."""
-    frame = ResizeLongest((pixels_HW3.shape[0], pixels_HW3.shape[1]), INPUT_SIZE)
-    height, width = (-(-side // FRAME_MULTIPLE) * FRAME_MULTIPLE for side in frame.size_hw_model)
-    return normalise_and_pad(frame.resize_image(pixels_HW3), MEAN, STD, (height, width))
 
 
 def read_features(folder: Path, key: str) -> Tensor:

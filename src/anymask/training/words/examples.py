@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from anymask.core.frames import ResizeLongest
 from anymask.core.mask import Mask, iou_matrix
+from anymask.core.spec import NAMING_SIZE
 from anymask.data.record import Record
 from anymask.training.words.cache import read_features, read_proposals
-from anymask.words.naming import INPUT_SIZE
 from anymask.words.regions import box_weights, mask_weights, pooled
 
 NONE = ""  # the name of a region that shows no named thing
@@ -75,7 +75,7 @@ def regions_of(
         if not named or not (cache / f"{record.key}.npz").is_file():
             continue
         map_Fhw = read_features(cache, record.key).numpy()
-        frame, cells = ResizeLongest(record.size_hw, INPUT_SIZE), (map_Fhw.shape[1], map_Fhw.shape[2])
+        frame, cells = ResizeLongest(record.size_hw, NAMING_SIZE), (map_Fhw.shape[1], map_Fhw.shape[2])
         height, width = record.size_hw
         boxes = [mask.box_xyxy for mask, _ in named]
         whole = pooled(box_weights([[0, 0, width, height]], frame, cells), map_Fhw)
@@ -121,7 +121,7 @@ class DenseExample:
 
 def dense_example(record: Record, cells_hw: tuple[int, int], named: Sequence[Named]) -> DenseExample:
     """The names of a photo's cells, by the share of the cell that each covers."""
-    frame = ResizeLongest(record.size_hw, INPUT_SIZE)
+    frame = ResizeLongest(record.size_hw, NAMING_SIZE)
     names = tuple(sorted({name for _, name in named}))
     shares = np.zeros((len(names), *cells_hw), np.float32)
     for weights, (_, name) in zip(mask_weights([m for m, _ in named], frame, cells_hw), named, strict=True):

@@ -1,7 +1,7 @@
 """Fits the two heads to word vectors that stay as they are: cosine softmax over all names that were seen.
 
 A name does not compete with its synonyms, hypernyms and hyponyms: "animal" is no mistake for a dog.
-Legend: E examples, F features, C components, N names, D numbers of a word vector, B drawn examples, h w cells.
+Legend: E examples, F features, C components, N names, n of a photo, D numbers of a word vector, P cells.
 """
 
 from __future__ import annotations
