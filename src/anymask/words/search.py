@@ -1,7 +1,8 @@
 """Find what a word names in a photo: instances with scores, and whether it is there at all.
 
-Boxes are ranked by what the naming model sees in them, the best are decoded to masks, and the masks are scored
-again. What has no shape of its own (grass, sky) comes from the heat of the dense head where no mask covers it.
+Boxes are ranked by what the naming model sees in them, the best are decoded to masks, and the masks are
+scored again. What has no shape of its own (grass, sky) comes from the heat of the dense head, where no mask
+covers it.
 
 Legend: K boxes, R regions, M masks, C channels of features, H W image pixels, h w cells.
 """

@@ -53,7 +53,9 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Of all photos. `reduced`: (C, h, w) in half precision by the key of the photo. `semantic`: names of stuff."""
+    """Of all photos. `reduced`: (C, h, w) in half precision, by the key of the photo. `semantic`: names of
+    stuff.
+    """
 
     regions: Regions
     components: Components
