@@ -3,7 +3,8 @@
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
 `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
 `<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some heads with
-weights of their own: `<stem>.boxes.onnx` (box proposals) and `<stem>.edges.onnx` (edge detection).
+weights of their own: `<stem>.boxes.onnx` (box proposals), `<stem>.edges.onnx` (edge detection) and
+`<stem>.names.onnx` with `<stem>.names.safetensors` (names of things, for words as prompts).
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from anymask.files import sha256_of, write_atomically
 HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
 TEMPERATURE_FACT = "temperature"  # on a card: for temperature scaling of the probabilities
 SUFFIXES = (
-    ".json", ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors",
+    ".json", ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".names.onnx",
+    ".names.safetensors", ".safetensors",
 )  # fmt: skip
-PARTS = ("encoder", "decoder", "points", "boxes", "edges", "weights")
-HEAD_PARTS = ("boxes", "edges")
+PARTS = ("encoder", "decoder", "points", "boxes", "edges", "names", "names_table", "weights")
+HEAD_PARTS = ("boxes", "edges", "names", "names_table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class ModelFiles:
     points: Path
     boxes: Path
     edges: Path
+    names: Path
+    names_table: Path
     weights: Path
 
     @classmethod
