@@ -20,6 +20,11 @@ class Order:
     number: int
     by: Place | Size
 
+    def told(self, count: int = 1) -> str:
+        """ "number 2 from the left", "number 1 to 3 by size, small first"."""
+        which = f"number {self.number}" + (f" to {self.number + count - 1}" if count > 1 else "")
+        return f"{which} by size, {self.by} first" if self.by in SIZES else f"{which} from the {self.by}"
+
 
 @dataclass(slots=True)
 class Parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anymask.words import english_phrase, korean, korean_phrase
-from anymask.words.parts import SIZES, Colour, Order, Parts, Place, Size
+from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.text import clean
 from anymask.words.vocabulary import Resolved, Vocabulary, default_vocabulary
 
@@ -67,14 +67,6 @@ def _told(noun: Resolved, parts: Parts) -> tuple[str, ...]:
     told += [f"colour: {colour}" for colour in dict.fromkeys(parts.colours)]
     told += [f"size: {parts.size}"] if parts.size else []
     told += [f"place: {' '.join(dict.fromkeys(parts.places))}"] if parts.places else []
-    told += [f"order: {_order(parts.order, parts.number or 1)}"] if parts.order else []
+    told += [f"order: {parts.order.told(parts.number or 1)}"] if parts.order else []
     told += [f"number: {parts.number}"] if parts.number else []
     return tuple(told)
-
-
-def _order(order: Order, count: int) -> str:
-    """ "number 2 from the left", "number 1 to 3 by size, small first"."""
-    which = f"number {order.number}" + (f" to {order.number + count - 1}" if count > 1 else "")
-    if order.by in SIZES:
-        return f"{which} by size, {order.by} first"
-    return f"{which} from the {order.by}"
