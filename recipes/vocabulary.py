@@ -45,14 +45,19 @@ KINDS = {
 }  # fmt: skip
 # How much of a frequency (in powers of ten) a kind is worth in photos; kinds that are not here are chosen by hand.
 WORTH = {
-    "animal": 0.6, "artifact": 0.3, "food": 0.5, "plant": 0.2, "body": 0.0, "object": 0.0, "person": -0.9,
+    "animal": 0.6, "artifact": 0.3, "food": 0.5, "plant": 0.2, "body": 0.0, "object": 0.0, "person": -1.4,
     "substance": -0.9,
 }  # fmt: skip
 SEEN = {"food": 2.0, "animal": 1.5, "artifact": 1.5, "object": 1.2, "plant": 0.7, "person": 0.5}  # of one noun's senses
 PHRASE = -1.4  # a noun of several words, of which the frequency is a guess
 HIDDEN = re.compile(
     r"offensive|slur|disparag|derogat|obscene|vulgar|\bgene\b|enzyme|hormone|protein|antibody|neurotransmitter"
-    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital|sexual|copulat"
+    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital|sexual|copulat|insult|contempt|despicable|stupid|prostitut|mentally"
+    r"|intelligence|morally|negroid|member of .* race\b|derision|uncomplimentary|unpleasant|disreputable|criminal"
+)
+UNKIND = re.compile(  # names that are taken from nobody
+    r"\b(fag|faggot|dyke|coon|negro|negroid|blackamoor|retard|cretin|moron|imbecile|idiot|half-wit|whore\w*|cunt|\w*shit"
+    r"|asshole|bastard|bitch|prick|cocksucker|dickhead|\w*fucker|squaw \w+|savage|cripple|slave|terrorist|psycho|psychotic|fatso|drunk\w*|dick|racist|wench|Eskimo dog|vagina|penis)\b", re.I
 )
 LATIN = re.compile(r"^[A-Z][a-z]+ [a-z]+( [a-z]+)?$")
 IN_PHOTOS = 10.0  # how much more a sense counts that ImageNet or DUTS show, when several share a noun
@@ -94,6 +99,7 @@ def read_wordnet(folder: Path) -> tuple[dict[str, Sense], dict[str, list[str]]]:
             fields = line.split()
             index[fields[0].replace("_", " ")] = ["n" + key for key in fields[-int(fields[2]) :]]
     for sense in senses.values():
+        sense.lemmas = [lemma for lemma in sense.lemmas if not UNKIND.search(lemma)]
         if sense.kind in ("animal", "plant"):
             sense.lemmas = [lemma for lemma in sense.lemmas if not is_latin(lemma, index)] or sense.lemmas
     return senses, index
@@ -186,7 +192,8 @@ def read_choices(senses: dict[str, Sense], index: dict[str, list[str]]) -> tuple
             key, *rest = (chosen_key(part, senses, index) for part in meaning.split("+"))
         chosen[name.lower()] = key
         joined |= dict.fromkeys(rest, key)
-        senses[key].lemmas = list(dict.fromkeys([name, *senses[key].lemmas, *filter(None, aliases.split("|"))]))
+        others = [lemma for sense in (key, *rest) for lemma in senses[sense].lemmas]
+        senses[key].lemmas = list(dict.fromkeys([name, *others, *filter(None, aliases.split("|"))]))
         chosen |= {alias.lower(): key for alias in aliases.split("|") if alias}
     for key, parents in own:
         senses[key].parents = [chosen.get(p) or index[p][0] for p in parents.split("|") if p]

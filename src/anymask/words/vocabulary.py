@@ -26,7 +26,7 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 TABLES = Path(__file__).resolve().parent / "tables"
 NEAREST = 3  # known words that an unknown one is answered with
 
-How = Literal["exact", "alias", "plural", "korean", "emoji", "guess"]
+How = Literal["exact", "alias", "plural", "korean", "emoji", "guess", "encoded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Resolved:
     """What a noun was taken for.
 
     `asked`: the noun as it was read. `name`, `row`: the word of the vocabulary. `how`: "exact", "alias" (another
-    name of it), "plural", "korean", "emoji" or "guess" (corrected spelling). `others`: other meanings of what was
+    name of it), "plural", "korean", "emoji", "guess" (corrected spelling) or "encoded" (not in the vocabulary: `row` is
+    the nearest word to what an encoder made of it). `others`: other meanings of what was
     asked. `note`: what to tell whoever asked, or "".
     """
 
@@ -52,6 +53,7 @@ class Vocabulary:
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Raises WeightsError if a file is missing or damaged."""
         with mapped((OSError, ValueError, KeyError, IndexError), WeightsError, f"{folder}: no vocabulary"):
+            self.folder = folder
             rows = _table(folder / "words.tsv")
             arrays = load_file(folder / "words.safetensors")
             self.small_WD: NDArray[np.int8] = arrays["vectors_WD"]
