@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_fakes import rectangle
 from PIL import Image
 
 from anymask.core.mask import Mask
 from anymask.errors import BadInput
 from anymask.evaluation.report import describe
 from anymask.evaluation.text import auroc, evaluate_text, read_words, recall_at
-from evaluation_fakes import rectangle
 
 SIZE = (40, 60)
 LEFT, RIGHT, CORNER = (rectangle(SIZE, *box) for box in ((0, 0, 20, 30), (40, 0, 60, 30), (0, 30, 8, 40)))
@@ -107,12 +107,18 @@ def test_a_second_mask_on_the_same_thing_is_wrong(photos: Path) -> None:
 
 def test_an_absent_answer_counts_as_nothing_where_it_is_decided(photos: Path) -> None:
     report = evaluate_text(photos, Scripted(lambda phrase: (0.2, [LEFT])))
-    assert report["uiou_decided"] == 0 and report["uiou_pairs"] == pytest.approx(0.75) and report["recall"] == 0
+    assert (
+        report["uiou_decided"] == 0 and report["uiou_pairs"] == pytest.approx(0.75) and report["recall"] == 0
+    )
 
 
 def test_the_control_asks_a_name_that_is_absent(photos: Path) -> None:
     report = evaluate_text(photos, Scripted(lambda phrase: (0.9, [LEFT] if phrase == "dog" else [CORNER])))
-    assert report["shuffled_uiou_pairs"] < report["uiou_pairs"] or report["shuffled_uiou_pairs"] in (0, 1, 0.5)
+    assert report["shuffled_uiou_pairs"] < report["uiou_pairs"] or report["shuffled_uiou_pairs"] in (
+        0,
+        1,
+        0.5,
+    )
     wrong = evaluate_text(photos, Scripted(lambda phrase: (0.9, [CORNER] if phrase == "zebra" else [LEFT])))
     assert wrong["shuffled_uiou_pairs"] <= 1
 
@@ -123,7 +129,9 @@ def test_other_words_are_asked_for_their_names_alone(photos: Path) -> None:
     assert model.asked == ["hound", "doggy"] and report["pairs"] == 1
 
 
-def test_the_table_has_a_line_for_each_photo_and_name(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_table_has_a_line_for_each_photo_and_name(
+    photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     table = tmp_path_factory.mktemp("out") / "pairs.csv"
     evaluate_text(photos, Scripted(dogs_right), csv_path=table)
     lines = table.read_text("utf-8").splitlines()

@@ -68,11 +68,17 @@ def seen() -> NamingFeatures:
     """A dog at the top left, a cat in the middle, grass along the bottom, nothing elsewhere."""
     map_Chw = np.zeros((4, 32, 32), np.float32)
     map_Chw[3] = 1
-    for vector, rows, columns in ((DOG, (0, 8), (0, 8)), (CAT, (16, 24), (16, 24)), (GRASS, (26, 32), (0, 32))):
+    for vector, rows, columns in (
+        (DOG, (0, 8), (0, 8)),
+        (CAT, (16, 24), (16, 24)),
+        (GRASS, (26, 32), (0, 32)),
+    ):
         map_Chw[:, slice(*rows), slice(*columns)] = vector[:, None, None]
     classes = np.zeros((2, 16, 16), np.float32)
     classes[0, :4, :4], classes[1, 8:12, 8:12] = 9, 9
-    return NamingFeatures(ResizeLongest((SIZE, SIZE), SIZE), map_Chw, map_Chw, classes, np.zeros(0, np.float32))
+    return NamingFeatures(
+        ResizeLongest((SIZE, SIZE), SIZE), map_Chw, map_Chw, classes, np.zeros(0, np.float32)
+    )
 
 
 @pytest.fixture
