@@ -195,16 +195,16 @@ class EncodedImage:
 
         `text`: a noun in English or Korean, with a colour, size, place, order or number if need be: "the two
         red cars on the left". `without`: words whose things are left out. `box`: x0, y0, x1, y1: search only
-        in it. `refine`: outlines in a second pass; None as the image. Raises BadPrompt for a word that nobody
+        in it. `refine`: outlines in a second pass; None: as the model's card says. Raises BadPrompt for a word that nobody
         knows, BadOption for a model without names.
         """
-        return self._words.find(text, without=without, box=box, refine=refine in (None, True))
+        return self._words.find(text, without=without, box=box, refine=self._redraws(refine))
 
     def find_like(
         self, *exemplars: Floats, box: ArrayLike | None = None, refine: bool | None = None
     ) -> PhraseAnswer:
         """Every instance of what exemplars show, in this image or in others: see `exemplar`."""
-        return self._words.find_like(exemplars, box=box, refine=refine in (None, True))
+        return self._words.find_like(exemplars, box=box, refine=self._redraws(refine))
 
     def exemplar(self, mask: Mask | Candidates | None = None, *, box: ArrayLike | None = None) -> Floats:
         """What a mask or a box shows, as a vector for `find_like`. Raises BadPrompt."""
@@ -269,10 +269,11 @@ class EncodedImage:
     def _words(self) -> PhotoWords:
         if self.pixels_HW3 is None:
             raise BadOption("words: expected an image that keeps its photo: encode(photo, refine=True)")
-        refined = self._refinement
-        return PhotoWords(
-            self._encoding, self.model.namer, self.pixels_HW3, refined and refined.segment_batch
-        )
+        refined = None if self._refinement is None else self._refinement.segment_batch
+        return PhotoWords(self._encoding, self.model.namer, self.pixels_HW3, refined)
+
+    def _redraws(self, refine: bool | None) -> bool:
+        return self.model.refines if refine is None else refine
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is encoded on demand."""

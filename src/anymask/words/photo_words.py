@@ -81,7 +81,9 @@ class PhotoWords:
         """
         phrase = understand(text, self.vocabulary)
         if phrase.negated:
-            raise BadPrompt(f"text: {text!r} says what is not wanted; expected what is, too: a word or a point")
+            raise BadPrompt(
+                f"text: {text!r} says what is not wanted; expected what is, too: a word or a point"
+            )
         found = self.search.find(self._query(phrase))
         masks = found.masks if found.present else ()
         told: list[str] = []
