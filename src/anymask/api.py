@@ -195,8 +195,8 @@ class EncodedImage:
 
         `text`: a noun in English or Korean, with a colour, size, place, order or number if need be: "the two
         red cars on the left". `without`: words whose things are left out. `box`: x0, y0, x1, y1: search only
-        in it. `refine`: outlines in a second pass; None: as the model's card says. Raises BadPrompt for a word that nobody
-        knows, BadOption for a model without names.
+        in it. `refine`: outlines in a second pass; None: as the model's card says. Raises BadPrompt for a
+        word that nobody knows, BadOption for a model without names.
         """
         return self._words.find(text, without=without, box=box, refine=self._redraws(refine))
 

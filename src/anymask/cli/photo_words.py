@@ -117,7 +117,8 @@ def told(answer: PhraseAnswer) -> list[str]:
     if not answer.present:
         line = f'  "{answer.phrase.text}" ({what}): not here ({how})'
     elif not answer.masks:
-        line = f'  "{answer.phrase.text}" ({what}): {answer.phrase.noun.name} is here, but none that fits ({how})'
+        name = answer.phrase.noun.name
+        line = f'  "{answer.phrase.text}" ({what}): {name} is here, but none that fits ({how})'
     else:
         line = f'  "{answer.phrase.text}" ({what}): {len(answer.masks)} ({how})'
     lines = [line, *(f"    {one}" for one in answer.told)]

@@ -50,8 +50,8 @@ Texts = Annotated[
     typer.Option(
         "--text",
         metavar="PHRASE",
-        help="What is meant, in English or Korean: every instance of it gets a mask, with --box only those in "
-        'the box; "not a car" leaves out what others found. With a point it says which thing there is meant.',
+        help="What is meant, in English or Korean: every instance of it gets a mask, with --box only those "
+        'in the box; "not a car" leaves out what others found. With a point: which thing there is meant.',
     ),
 ]
 AllCandidates = Annotated[
