@@ -198,7 +198,7 @@ def _holds(mask: Mask, points_xy: Floats) -> bool:
 
 
 def joined(first: Candidates, more: Sequence[Candidates]) -> Candidates:
-    """The candidates, and of each further answer the best unless it is one of them, as likely as the first."""
+    """The candidates, and the best of each further answer that is none of them; as likely as the first."""
     found, masks = list(first), [one.mask for one in first]
     for answer in more:
         if all(answer.best.mask.iou(mask) < SAME_ANSWER for mask in masks):
