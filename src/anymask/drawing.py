@@ -191,6 +191,9 @@ class Canvas:
     def _anchor(self, drawn: Drawn) -> tuple[float, float]:
         """Where the plate of a tag stands, its bottom left, in overlay pixels."""
         prompt = drawn.prompt
+        if prompt is None:
+            x0, y0 = drawn.mask.box_xyxy[:2]
+            return x0 * self.scale, y0 * self.scale
         if prompt.box_xyxy is None and len(prompt.points_xy):
             x, y = (float(v) * self.scale for v in prompt.points_xy[0])
             return x + self.unit, y - self.unit

@@ -211,7 +211,7 @@ class Annotator:
         changes = dict(self._config.changes)
         options: dict[str, Any] = {"box": self._config.box_xyxy, "progress": self._within}
         found = everything(self._model, pixels_HW3, self._config.preset, **options, **changes)
-        told = [(i, {}) for i in range(len(found.masks))]
+        told: list[tuple[int, dict[str, Any]]] = [(i, {}) for i in range(len(found.masks))]
         if self._config.words:
             masks = [one.mask for one in found.masks]
             told = self._config.words.told(self._model.namer, pixels_HW3, masks)

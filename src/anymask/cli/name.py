@@ -63,7 +63,7 @@ def name(
     finally:
         report_notes(notes)
     say(
-        f"{named.masks:,} masks of {named.photos:,} photos named, {named.unknown:,} unknown -> {to} in {target}"
+        f"{named.masks:,} masks of {named.photos:,} photos named, {named.unknown:,} unknown: {to} in {target}"
     )
     if notes.failures:
         raise typer.Exit(1)

@@ -13,7 +13,6 @@ from PIL import Image
 from anymask.api import EncodedImage, Model
 from anymask.cli.photo import FileWriter, mask_names, mask_png, png
 from anymask.cli.stdin import is_stdin, photo_source
-from anymask.core.prompt import Prompt
 from anymask.data.record_json import image_fields, named_fields, record_json
 from anymask.drawing import Drawn, overlay
 from anymask.errors import BadPrompt
@@ -60,7 +59,7 @@ class PhotoFinder:
         self._files.write(
             [
                 *((file, partial(_mask_png, one)) for file, one in zip(names, found, strict=False)),
-                (f"{name}.overlay.png", lambda: png(draw(pixels_HW3, found, self._box))),
+                (f"{name}.overlay.png", lambda: png(draw(pixels_HW3, found))),
                 (f"{name}.json", lambda: record.encode("utf-8", "backslashreplace") + b"\n"),
             ]
         )
@@ -144,8 +143,6 @@ def phrase_fields(answer: PhraseAnswer) -> dict[str, object]:
     }
 
 
-def draw(pixels_HW3: np.ndarray, found: Sequence[NamedMask], box: Box | None) -> Image.Image:
+def draw(pixels_HW3: np.ndarray, found: Sequence[NamedMask]) -> Image.Image:
     """Each mask with its name and score."""
-    asked = None if box is None else Prompt.of(box=box)
-    drawn = [Drawn(one.mask, asked, f"{one.name}  {one.score:.2f}") for one in found]
-    return overlay(pixels_HW3, drawn)
+    return overlay(pixels_HW3, [Drawn(one.mask, None, f"{one.name}  {one.score:.2f}") for one in found])
