@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from anymask.engine.rounds import Recipe, Trained
 from anymask.engine.simulate import Plan, rounds_of, simulate
 from anymask.engine.stages import fit_threshold
 from anymask.engine.time_model import DRAW_S, MIN_BRUSH_S, Stopwatch, brush_seconds
-from anymask.errors import BadOption
+from anymask.errors import BadInput, BadOption
 from anymask.store import images, jobs, tasks
 from anymask.store.annotations import masks_of, verify
 
@@ -59,6 +60,19 @@ def test_every_stage_is_reported(run) -> None:
     assert report["before"]["trial"]["masks"] >= 2 and report["before"]["trial"]["seconds_per_mask"] > 2.4
     assert report["forgetting"] == {"fixed": {"before": 0.5, "after": 0.5, "lost": 0.0}}
     assert json.loads((folder / "out" / "report.json").read_text()) == report
+
+
+def test_a_run_that_was_stopped_goes_on(run, tmp_path: Path) -> None:
+    report, _, folder = run
+    shutil.copytree(folder / "out", tmp_path / "out")
+    first = {**report, "rounds": report["rounds"][:1], "seconds": 5.0}
+    (tmp_path / "out" / "report.json").write_text(json.dumps(first))
+    plan = Plan(rounds=(1, 1), photos=(2, 2), people=2, remember=(folder / "fixed",))
+    again = simulate(folder / "data", folder / "fixed", tmp_path / "out", NOTHING, plan)
+    assert again["rounds"][0] == report["rounds"][0] and len(again["rounds"]) == 2
+    assert again["seconds"] > 5
+    with pytest.raises(BadInput, match="another plan"):
+        simulate(folder / "data", folder / "fixed", tmp_path / "out", NOTHING, Plan(rounds=(2, 1)))
 
 
 def test_the_crew_draws_what_is_there(run) -> None:

@@ -37,7 +37,8 @@ WRONG = 0.3  # IoU under which a prefilled mask is of nothing
 @dataclass(frozen=True, slots=True)
 class Habits:
     """`accept_iou`: good enough to go on, as a person sees it. `eye_noise`: error of that look.
-    `misses`: chance to overlook an object. `masks_per_image`: after so many an image is left.
+    `misses`: chance to overlook an object. `masks_per_image`: after drawing so many they leave an image, and
+    say that it is unfinished.
     """
 
     accept_iou: float = 0.85
@@ -129,6 +130,7 @@ def _annotate(
 ) -> None:
     before = masks_of(project.database, lease.image_id, lease.layer)
     missing, wrong = _compare(before, truth, person)
+    left, missing = missing[person.habits.masks_per_image :], missing[: person.habits.masks_per_image]
     spent = sum(person.watch.spend(REMOVE_S) for _ in wrong)
     encoded = model.encode(project.photo(image_row(project.database, lease.image_id)).read())
     taken: list[StoredMask] = []
@@ -158,7 +160,9 @@ def _annotate(
         key = uuid.UUID(bytes=person.rng.bytes(16)).hex
         action = Action(lease.image_id, revision, key, person.name, tuple(taken), tuple(wrong), lease.layer)
         tasks.save_task(project.database, lease, action)
-    tasks.submit(project.database, lease, seconds=spent)
+    tasks.submit(
+        project.database, lease, seconds=spent, unfinished=f"{len(left)} more things" if left else None
+    )
     done.images += 1
     done.removed += len(wrong)
     done.present += len(before) - len(wrong) + len(taken)
@@ -181,8 +185,7 @@ def _compare(
     seen = [one for one in open_ if person.rng.random() >= person.habits.misses]
     prominence = [one.area * person.rng.uniform(0.7, 1.3) for one in seen]
     order = sorted(range(len(seen)), key=lambda i: -prominence[i])
-    room = max(0, person.habits.masks_per_image - (len(before) if before else 0))
-    return [seen[i] for i in order[: room or 1]], wrong
+    return [seen[i] for i in order], wrong
 
 
 def draw(encoded: EncodedImage, wanted: Mask, person: Annotator) -> tuple[Mask, dict[str, object], DrawnMask]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anymask.api import load
+from anymask.core.progress import Progress
 from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
 from anymask.engine.promotion import Decision, promote
@@ -16,8 +17,11 @@ from anymask.engine.round_training import train_round
 from anymask.engine.rounds import Evaluator, Recipe, Trained
 
 
-def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Recipe:
+def default_recipe(
+    *, quick: bool = False, minutes: float | None = None, progress: Progress | None = None
+) -> Recipe:
     """`quick`: rounds of about a minute. `minutes`: of training in a round; by default what was found best.
+    `progress`: of the steps of the training.
 
     Raises BadOption.
     """
@@ -28,7 +32,7 @@ def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Reci
     measured: dict[tuple[str, tuple[str, ...], RoundProtocol], dict[str, Any]] = {}
 
     def train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
-        made = train_round(records, base, out, replace(settings, seed=seed))
+        made = train_round(records, base, out, replace(settings, seed=seed), progress=progress)
         return Trained(made.card, made.forgotten)
 
     def evaluator(protocol: RoundProtocol) -> Evaluator:

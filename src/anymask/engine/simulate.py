@@ -33,7 +33,7 @@ from anymask.engine.stages import (
     untouched,
 )
 from anymask.engine.time_trial import time_trial
-from anymask.errors import BadInput, BadOption
+from anymask.errors import BadInput, BadOption, mapped
 from anymask.files import write_atomically
 from anymask.store import images
 from anymask.store.annotations import masks_of
@@ -66,16 +66,18 @@ def simulate(
 ) -> dict[str, Any]:
     """Run it into the folder `out` and return the report, which is also there as JSON.
 
+    A run that was stopped goes on with the round it was in, its crew then with other random draws.
     `data`: photos with ground truth, which only the crew sees; `fixed`: others, to measure on.
-    Raises BadInput for data without masks and for a folder that holds another project.
+    Raises BadInput for data without masks and for a folder that holds another project or plan.
     """
     started = time.monotonic()
+    report = _begun(out, plan)
+    started -= report.get("seconds", 0.0)
     with _project(data, fixed, out) as project:
         truth = ground_truth(project, open_records(data))
-        report: dict[str, Any] = {"plan": _plan(plan), "rounds": []}
-        crew = _crew(plan)
-        for number, stage in enumerate(["manual"] * plan.rounds[0] + ["semi"] * plan.rounds[1], 1):
-            row = _round(project, recipe, plan, crew, truth, number, stage)
+        stages = ["manual"] * plan.rounds[0] + ["semi"] * plan.rounds[1]
+        for number in range(len(report["rounds"]) + 1, len(stages) + 1):
+            row = _round(project, recipe, plan, _crew(plan, project), truth, number, stages[number - 1])
             report["rounds"].append(row)
             say(_line(row))
             _write(out, {**report, "seconds": time.monotonic() - started})
@@ -86,9 +88,23 @@ def simulate(
     return report
 
 
-def _crew(plan: Plan) -> list[Annotator]:
-    seeds = [np.random.default_rng([plan.seed, number]) for number in range(plan.people)]
-    return [Annotator(f"person-{number}", rng, plan.habits) for number, rng in enumerate(seeds, 1)]
+def _begun(out: Path, plan: Plan) -> dict[str, Any]:
+    """The report of a run that was stopped, or an empty one. Raises BadInput for one with another plan."""
+    path, report = out / "report.json", {"plan": _plan(plan), "rounds": []}
+    if not path.exists():
+        return report
+    with mapped((OSError, ValueError), BadInput, f"{path} is damaged"):
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if found.get("plan") != report["plan"]:
+        raise BadInput(f"{out} holds a simulation with another plan: choose another folder")
+    return found
+
+
+def _crew(plan: Plan, project: Project) -> list[Annotator]:
+    """Rested, and with its own seed whenever it begins: its keys and ids must not come again."""
+    left = len(untouched(project))
+    seeds = [np.random.default_rng([plan.seed, left, person]) for person in range(plan.people)]
+    return [Annotator(f"person-{person}", rng, plan.habits) for person, rng in enumerate(seeds, 1)]
 
 
 def _project(data: Path, fixed: Path, out: Path) -> Project:

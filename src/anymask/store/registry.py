@@ -80,9 +80,12 @@ def current_model(database: Database) -> ModelVersion | None:
     return None if found is None else model_version(database, found)
 
 
-def promote(database: Database, model_id: str, author: str, why: str) -> None:
-    """From now on the project uses this model; rolling back is promoting an older one. Raises BadInput."""
-    model_version(database, model_id)
+def promote(database: Database, model_id: str | None, author: str, why: str) -> None:
+    """From now on the project uses this model; rolling back is promoting an older one. None: the one that the
+    project began with. Raises BadInput.
+    """
+    if model_id is not None:
+        model_id = model_version(database, model_id).id
 
     def work(connection: Connection) -> None:
         set_in(connection, CURRENT, model_id)
@@ -92,10 +95,7 @@ def promote(database: Database, model_id: str, author: str, why: str) -> None:
 
 
 def begin_round(database: Database, number: int, stage: str, snapshot: str, before: str | None) -> None:
-    """A round that was stopped begins again under its number."""
-
     def work(connection: Connection) -> None:
-        connection.execute(delete(rounds).where(rounds.c.number == number, rounds.c.state == "running"))
         values = {"stage": stage, "state": "running", "snapshot": snapshot, "before": before, "metrics": "{}"}
         connection.execute(insert(rounds).values(number=number, started=database.clock(), **values))
 

@@ -198,8 +198,13 @@ def save_task(database: Database, lease: Lease, action: Action) -> Saved:
     raise outcome
 
 
-def submit(database: Database, lease: Lease, *, seconds: float | None = None) -> None:
-    """The task is done. Sent again, nothing happens. Raises LostLease."""
+def submit(
+    database: Database, lease: Lease, *, seconds: float | None = None, unfinished: str | None = None
+) -> None:
+    """The task is done. Sent again, nothing happens. Raises LostLease.
+
+    `unfinished`: why not everything in the image has a mask; None: everything that was asked for has one.
+    """
 
     def work(connection: Connection) -> None:
         row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).one()
@@ -208,11 +213,26 @@ def submit(database: Database, lease: Lease, *, seconds: float | None = None) ->
         row = _own(connection, lease)
         own = and_(layers.c.image_id == row.image_id, layers.c.layer == row.slot)
         revision = connection.execute(select(layers.c.revision).where(own)).scalar() or 0
-        _close(connection, row.id, database.clock(), state="done", revision=revision, seconds=seconds)
+        _close(
+            connection,
+            row.id,
+            database.clock(),
+            state="done",
+            revision=revision,
+            seconds=seconds,
+            reason=unfinished,
+        )
         if row.kind == "annotate" and row.slot == 0:
             set_state(connection, row.image_id, "annotated")
 
     database.write(work)
+
+
+def unfinished_images(database: Database) -> set[int]:
+    """Images that somebody left with things that have no mask, see `submit`."""
+    left = and_(tasks.c.state == "done", tasks.c.kind == "annotate", tasks.c.reason.is_not(None))
+    with database.read() as connection:
+        return set(connection.execute(select(tasks.c.image_id).where(left)).scalars())
 
 
 def skip(database: Database, lease: Lease, reason: str) -> None:
@@ -312,10 +332,19 @@ def people(database: Database) -> list[AnyRow]:
         return list(connection.execute(query))
 
 
-def overlapping(database: Database) -> list[tuple[int, int]]:
-    """Images that several people annotated without seeing each other, and how many."""
-    done = and_(tasks.c.kind == "annotate", tasks.c.state == "done")
-    query = select(tasks.c.image_id, func.count().label("n")).where(done).group_by(tasks.c.image_id)
+def overlapping(database: Database, *, limit: int) -> list[tuple[int, int]]:
+    """Images that several people annotated without seeing each other, the last first, and how many people."""
+    other = tasks.alias("other")
+    several = (
+        select(other.c.id)
+        .where(other.c.image_id == tasks.c.image_id, other.c.kind == "annotate", other.c.slot > 0)
+        .where(other.c.round == tasks.c.round, other.c.state == "done")
+    )
+    first = and_(tasks.c.kind == "annotate", tasks.c.state == "done", tasks.c.slot == 0)
+    query = select(tasks.c.image_id).where(first, several.exists()).order_by(tasks.c.id.desc()).limit(limit)
     with database.read() as connection:
-        rows = connection.execute(query.having(func.count() > 1)).all()
-    return [(row.image_id, row.n) for row in rows]
+        found = list(connection.execute(query).scalars())
+        done = and_(tasks.c.image_id.in_(found), tasks.c.kind == "annotate", tasks.c.state == "done")
+        number = select(tasks.c.image_id, func.count(tasks.c.slot.distinct())).where(done)
+        people = {row[0]: int(row[1]) for row in connection.execute(number.group_by(tasks.c.image_id))}
+    return [(image_id, people[image_id]) for image_id in dict.fromkeys(found)]
