@@ -21,8 +21,11 @@ from anymask.words.parts import SIZES, Order, Place, Size
 from anymask.words.phrase import Phrase
 
 Array = NDArray[np.float64]
-COLOURED, FULLY_COLOURED = 0.15, 0.5  # share of the pixels from which a thing has a colour, and from which fully
-NEAR, FAR = 0.35, 0.65  # how far across the image "on the left" reaches: fully, and not at all
+COLOURED, FULLY_COLOURED = (
+    0.15,
+    0.5,
+)  # share of the pixels from which a thing has a colour, and from which fully
+NEAR, FAR = 0.4, 0.6  # how far across the image "on the left" reaches: fully, and not at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,9 @@ class ClipTowers:
         """Raises MissingExtra without the libraries, WeightsError if the model has not both towers."""
         transformers = _transformers()
         self.source, self.device = str(source), device
-        with mapped((OSError, ValueError, KeyError, TypeError), WeightsError, f"{source}: no CLIP-like model"):
+        with mapped(
+            (OSError, ValueError, KeyError, TypeError), WeightsError, f"{source}: no CLIP-like model"
+        ):
             self.model = transformers.AutoModel.from_pretrained(self.source).eval().to(device)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(self.source)
             self.processor = transformers.AutoImageProcessor.from_pretrained(self.source, use_fast=False)
@@ -128,7 +130,9 @@ class ClipTowers:
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Unit vectors of texts, N x D."""
-        tokens = self.tokenizer([clean(text) for text in texts], padding=True, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(
+            [clean(text) for text in texts], padding=True, truncation=True, return_tensors="pt"
+        )
         return self._vectors(self.model.get_text_features, tokens)
 
     def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> Array:

@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import cast
-
+from anymask.words.lexicon import lexicon
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.vocabulary import Vocabulary
 
-COLOURS: Mapping[str, Colour] = {
-    **{name: cast(Colour, name) for name in (
-        "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")},
-    "gray": "grey", "violet": "purple", "crimson": "red", "scarlet": "red", "navy": "blue", "golden": "yellow",
-    "silver": "grey", "beige": "brown", "lilac": "purple", "turquoise": "blue", "cyan": "blue", "magenta": "pink",
-    "maroon": "red", "reddish": "red", "bluish": "blue", "greenish": "green", "yellowish": "yellow",
-}  # fmt: skip
-SIZES: Mapping[str, Size] = {
-    "large": "large", "big": "large", "huge": "large", "giant": "large", "great": "large", "small": "small",
-    "little": "small", "tiny": "small", "tall": "tall", "wide": "wide", "narrow": "narrow", "short": "short",
-}  # fmt: skip
-MOST: Mapping[str, Size] = {
-    "largest": "large", "biggest": "large", "smallest": "small", "littlest": "small", "tiniest": "small",
-    "tallest": "tall", "highest": "tall", "widest": "wide", "narrowest": "narrow", "shortest": "short",
-}  # fmt: skip
-OUTERMOST: Mapping[str, Place] = {
-    "leftmost": "left", "rightmost": "right", "topmost": "top", "uppermost": "top", "bottommost": "bottom",
-    "lowest": "bottom", "lowermost": "bottom",
-}  # fmt: skip
-PLACES: Mapping[str, Place] = {
-    "left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom",
-    "middle": "middle", "center": "middle", "centre": "middle", "central": "middle", "left-hand": "left",
-    "right-hand": "right",
-}  # fmt: skip
-NUMBERS = {
-    name: number for number, name in enumerate(
-        "one two three four five six seven eight nine ten eleven twelve".split(), 1)
-} | {"both": 2, "couple": 2}  # fmt: skip
-ORDINALS = {
-    name: number for number, name in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
-} | {"1st": 1, "2nd": 2, "3rd": 3} | {f"{n}th": n for n in range(4, 21)}  # fmt: skip
-FILLERS = frozenset(
-    "the a an all every each any some please find show segment select cut out me my of is are there this that these those"
-    " colored coloured colour color in on at to and or".split()
-)  # fmt: skip
-NEGATIONS = ("not", "no", "without", "except", "but")
-AROUND_PLACES = frozenset("in on at to the of from far side half part corner image photo picture frame hand".split())
-# The noun is before these; what follows describes it by other things.
-RELATIONS = frozenset(
-    "with without in on under above below behind near next beside by between against over inside wearing holding riding"
-    " sitting standing lying carrying eating playing walking running that who which whose from at of"
-    .split()
-)  # fmt: skip
-GROUPS = frozenset(
-    "group groups pair pairs piece pieces slice slices bunch bunches pile row kind type lot number set couple".split()
-)
-
-
+LEXICON = lexicon("en")
+COLOURS: Mapping[str, Colour] = LEXICON["colour"]
+SIZES: Mapping[str, Size] = LEXICON["size"]
+MOST: Mapping[str, Size] = LEXICON["most"]
+OUTERMOST: Mapping[str, Place] = LEXICON["outermost"]
+PLACES: Mapping[str, Place] = LEXICON["place"]
+NUMBERS: Mapping[str, int] = LEXICON["number"]
+ORDINALS: Mapping[str, int] = LEXICON["ordinal"]
+FILLERS, NEGATIONS = LEXICON["filler"].keys(), LEXICON["negation"].keys()
+AROUND_PLACES = LEXICON["around a place"].keys()
+RELATIONS = LEXICON["relation"].keys()  # the noun is before these; what follows describes it by other things
+GROUPS = LEXICON["group"].keys()
 MAX_NUMBER = 1000
+NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
 
 def is_attributed(text: str, known: Vocabulary) -> bool:
@@ -108,10 +72,16 @@ def _places(words: Sequence[str], parts: Parts) -> list[str]:
 def _ordinal(words: list[str]) -> int:
     """The ordinal said before "from the left", taken out of the words; 1 without one."""
     for at, word in enumerate(words):
-        if word in ORDINALS:
+        if number := _nth(word):
             del words[at]
-            return ORDINALS[word]
+            return number
     return 1
+
+
+def _nth(word: str) -> int | None:
+    """2 for "second", 12 for "12th"; None for what is no ordinal."""
+    digits = NTH.fullmatch(word)
+    return max(1, int(digits[1])) if digits else ORDINALS.get(word)
 
 
 def _of_groups(words: list[str], parts: Parts) -> list[str]:
@@ -145,7 +115,11 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
     for end in ends:
         for start in range(end):
             name = " ".join(words[start:end])
-            if known.find(name, guess=False) and not is_attributed(name, known) and words[start] not in FILLERS:
+            if (
+                known.find(name, guess=False)
+                and not is_attributed(name, known)
+                and words[start] not in FILLERS
+            ):
                 return start, end
     spans = [(start, end) for end in ends[:1] for start in range(end) if not _is_attribute(words[start])]
     guessed = (span for span in spans if known.find(" ".join(words[span[0] : span[1]])))
@@ -153,8 +127,8 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
 
 
 def _is_attribute(word: str) -> bool:
-    tables = (COLOURS, SIZES, MOST, OUTERMOST, PLACES, NUMBERS, ORDINALS)
-    return word in FILLERS or word.isdecimal() or any(word in table for table in tables)
+    tables = (FILLERS, COLOURS, SIZES, MOST, OUTERMOST, PLACES, NUMBERS)
+    return word.isdecimal() or _nth(word) is not None or any(word in table for table in tables)
 
 
 def _attribute(word: str, parts: Parts) -> None:
@@ -168,8 +142,8 @@ def _attribute(word: str, parts: Parts) -> None:
         parts.size = SIZES[word]
     elif word in OUTERMOST:
         parts.order = Order(1, OUTERMOST[word])
-    elif word in ORDINALS:
-        parts.order = Order(ORDINALS[word], parts.order.by if parts.order else "left")
+    elif number := _nth(word):
+        parts.order = Order(number, parts.order.by if parts.order else "left")
     elif word in PLACES:
         parts.places.append(PLACES[word])
     elif word in NUMBERS or word.isdecimal() and 1 <= int(word) <= MAX_NUMBER:

@@ -49,9 +49,7 @@ class Phrase:
         return bool(self.colours or self.size or self.places or self.order or self.number)
 
 
-def understand(
-    text: str, vocabulary: Vocabulary | None = None, encoder: TextEncoder | None = None
-) -> Phrase:
+def understand(text: str, vocabulary: Vocabulary | None = None, encoder: TextEncoder | None = None) -> Phrase:
     """Read a phrase in English or Korean, such as "two red cars on the left" or "왼쪽에서 두 번째 사람".
 
     `vocabulary`: the packaged one by default. `encoder`: takes English nouns that are not in it. Raises BadPrompt for an empty or too long phrase, control characters,
@@ -66,7 +64,12 @@ def understand(
     parts = read(whole, known)
     vector_D = None
     noun = known.find(parts.noun, parts.context)
-    if noun is None and encoder is not None and foreign_script(parts.noun) is None and not korean.is_korean(whole):
+    if (
+        noun is None
+        and encoder is not None
+        and foreign_script(parts.noun) is None
+        and not korean.is_korean(whole)
+    ):
         vector_D = encoder.encode([parts.noun])[0]
         noun = _encoded(parts.noun, vector_D, known)
     noun = noun or known.resolve(parts.noun, parts.context)

@@ -71,7 +71,7 @@ class Speller:
         slips = 1 if len(text) < LONG else 2
         apart_N = self._apart(text)
         found = []
-        for row in np.flatnonzero(apart_N <= 2 * slips):
+        for row in np.flatnonzero(apart_N <= 2 * slips).tolist():
             distance = edit_distance(text, self.names[row], slips)
             if distance <= slips and self.names[row][0] == text[0]:
                 found.append((self.names[row], distance))
@@ -80,9 +80,13 @@ class Speller:
 
     def nearest(self, text: str, count: int) -> list[str]:
         """The names most like a text, best first."""
-        candidates = np.argsort(self._apart(text), kind="stable")[:LOOKED_AT]
-        names = [self.names[row] for row in candidates]
-        return sorted(names, key=lambda name: (edit_distance(text, name, 99), len(name), name))[:count]
+        rows = np.argsort(self._apart(text), kind="stable")[:LOOKED_AT].tolist()
+        return [self.names[row] for row in sorted(rows, key=lambda row: self._unlike(text, row))][:count]
+
+    def _unlike(self, text: str, row: int) -> tuple[int, bool, int]:
+        """Slips, then another first letter, then less everyday."""
+        name = self.names[row]
+        return edit_distance(text, name, 99), name[0] != text[0], row
 
     def _apart(self, text: str) -> NDArray[np.int64]:
         """A lower bound of twice the slips: how many letters differ."""

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from anymask.errors import BadPrompt, WeightsError, mapped
@@ -52,7 +53,8 @@ class Vocabulary:
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Raises WeightsError if a file is missing or damaged."""
-        with mapped((OSError, ValueError, KeyError, IndexError), WeightsError, f"{folder}: no vocabulary"):
+        damaged = (OSError, ValueError, KeyError, IndexError, SafetensorError)
+        with mapped(damaged, WeightsError, f"{folder}: no vocabulary"):
             self.folder = folder
             rows = _table(folder / "words.tsv")
             arrays = load_file(folder / "words.safetensors")
@@ -60,7 +62,7 @@ class Vocabulary:
             self.mean_S: NDArray[np.float32] = arrays["mean_S"]
             self.projection_SD: NDArray[np.float32] = arrays["projection_SD"]
             self.imagenet_rows: NDArray[np.int32] = arrays["imagenet_rows"]
-            self.plurals = dict(tuple(line) for line in _table(folder / "words.plurals.tsv"))
+            self.plurals = {plural: name for plural, name in _table(folder / "words.plurals.tsv")}
         if len(self.small_WD) != len(rows):
             raise WeightsError(f"{folder}: words.tsv has {len(rows)} rows, the vectors {len(self.small_WD)}")
         self.names = tuple(row[0] for row in rows)
@@ -72,7 +74,7 @@ class Vocabulary:
     def vectors_WD(self) -> NDArray[np.float32]:
         """Unit vectors of all words."""
         vectors = self.small_WD.astype(np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
     def project(self, sentences_NS: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors of the sentence encoder as unit vectors of the word space, N x D."""
@@ -156,7 +158,9 @@ class Vocabulary:
         asked = clean(text)
         script = foreign_script(asked)
         if script:
-            raise BadPrompt(f"unknown word: {quoted(asked)} ({script}); nouns are known in English and Korean")
+            raise BadPrompt(
+                f"unknown word: {quoted(asked)} ({script}); nouns are known in English and Korean"
+            )
         raise BadPrompt(f"unknown word: {quoted(asked)}; nearest known: {', '.join(self.nearest(asked))}")
 
     def find(self, text: str, context: Sequence[str] = (), guess: bool = True) -> Resolved | None:
@@ -191,7 +195,8 @@ class Vocabulary:
                 own = self.names[row].lower()
                 is_plural = self.plurals.get(asked) == own or own in spelling.singulars(asked)
                 return row, "exact" if own == asked else "plural" if is_plural else "alias"
-        for name in (self.plurals.get(asked), *spelling.singulars(asked), *spelling.plurals(asked)):
+        irregular = [self.plurals[asked]] if asked in self.plurals else []
+        for name in (*irregular, *spelling.singulars(asked), *spelling.plurals(asked)):
             if name in self.rows:
                 return self.rows[name], "plural"
         return None
@@ -215,12 +220,12 @@ class Vocabulary:
 
     @cached_property
     def _speller(self) -> spelling.Speller:
-        return spelling.Speller(list(self.rows))
+        return spelling.Speller(sorted(self.rows, key=self.rows.__getitem__))
 
     @cached_property
     def emoji(self) -> Mapping[str, str]:
         """Emoji that stand for nouns, and their English names."""
-        return dict(tuple(line) for line in _table(TABLES / "emoji.tsv"))
+        return {symbol: name for symbol, name in _table(TABLES / "emoji.tsv")}
 
 
 @lru_cache(maxsize=1)
