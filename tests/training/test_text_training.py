@@ -29,7 +29,9 @@ GREY = 110.0
 
 
 class ColourTowers:
-    """An aligned encoder of images and texts that knows colours: the brightest part of a crop, against a grey."""
+    """An aligned encoder of images and texts that knows colours: the brightest part of a crop, against a
+    grey.
+    """
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         means = [
@@ -47,9 +49,10 @@ class ColourTowers:
 
 
 CONFIG = TrainConfig(
-    steps=120, phases=(Phase(1.0, 128, 2, 2),), lr=2e-3, trunk_lr=2e-3, warmup=10, average_decay=0.9, log_every=10,
-    scale=(0.9, 1.1), colour=0.0,
-    objective=Objective(corrections=(1.0,), first=FirstPrompt(), single_when_ambiguous=0.0, all_candidates=0.0),
+    steps=120, phases=(Phase(1.0, 128, 2, 2),), lr=2e-3, trunk_lr=2e-3, warmup=10,
+    average_decay=0.9, log_every=10, scale=(0.9, 1.1), colour=0.0,
+    objective=Objective(corrections=(1.0,), first=FirstPrompt(), single_when_ambiguous=0.0,
+                        all_candidates=0.0),
 )  # fmt: skip
 
 

@@ -49,7 +49,8 @@ def scene() -> tuple[np.ndarray, list[Mask]]:
         ("big ball", (2, 1)), ("second ball from the left", (1,)), ("third ball from the right", (1,)),
         ("rightmost red ball", (2,)), ("two balls", (0, 1)), ("two leftmost balls", (0, 1)),
         ("two red balls", (0, 2)), ("five balls", (0, 1, 2, 3)), ("red and blue ball", ()),
-        ("왼쪽에서 두 번째 공", (1,)), ("가장 작은 공", (3,)), ("빨간 공 한 개", (0,)), ("fifth ball from the left", ()),
+        ("왼쪽에서 두 번째 공", (1,)), ("가장 작은 공", (3,)), ("빨간 공 한 개", (0,)),
+        ("fifth ball from the left", ()),
     ],
 )  # fmt: skip
 def test_the_masks_that_a_phrase_means(
@@ -99,7 +100,8 @@ def test_masks_that_do_not_belong_to_the_image_are_refused(scene: tuple[np.ndarr
 
 
 PATCHES = {
-    "black": [(0, 0, 0), (20, 20, 20), (30, 25, 25)], "white": [(255, 255, 255), (240, 240, 240), (245, 245, 235)],
+    "black": [(0, 0, 0), (20, 20, 20), (30, 25, 25)],
+    "white": [(255, 255, 255), (240, 240, 240), (245, 245, 235)],
     "grey": [(128, 128, 128), (90, 90, 95), (170, 170, 170)],
     "red": [(255, 0, 0), (200, 30, 30), (178, 34, 34), (139, 0, 0), (220, 20, 60)],
     "orange": [(255, 165, 0), (255, 140, 0), (240, 120, 20), (255, 127, 80)],
@@ -133,8 +135,10 @@ def test_shares_add_up() -> None:
 
 # Things of known colour, and how often at least a fifth of their pixels must have it.
 PHOTOGRAPHED = {
-    "banana": (("yellow",), 0.8), "broccoli": (("green",), 0.7), "leaf": (("green",), 0.9), "stop sign": (("red",), 0.7),
-    "sky": (("blue", "white", "grey"), 0.9), "elephant": (("grey", "brown"), 0.7), "orange": (("orange",), 0.6),
+    "banana": (("yellow",), 0.8), "broccoli": (("green",), 0.7), "leaf": (("green",), 0.9),
+    "stop sign": (("red",), 0.7),
+    "sky": (("blue", "white", "grey"), 0.9), "elephant": (("grey", "brown"), 0.7),
+    "orange": (("orange",), 0.6),
 }  # fmt: skip
 
 

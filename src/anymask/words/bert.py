@@ -1,7 +1,8 @@
 """A BERT encoder in NumPy: tokens to one vector a text, for the small sentence encoders of the MiniLM family.
 
-Six layers of 384 numbers take about ten milliseconds a phrase, so that words need neither torch nor a graph. The
-network is read from the published files as they are: `config.json`, `model.safetensors`, `tokenizer.json`.
+Six layers of 384 numbers take about ten milliseconds a phrase, so that words need neither torch nor a graph.
+The network is read from the published files as they are: `config.json`, `model.safetensors`,
+`tokenizer.json`.
 
 Source: Devlin et al. 2018, "BERT"; Reimers and Gurevych 2019, "Sentence-BERT" (mean over the tokens).
 
@@ -32,7 +33,7 @@ class SentenceBert:
     """Texts to unit vectors, by a folder of published files."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises WeightsError if a file is missing or of another network, MissingExtra without `tokenizers`."""
+        """Raises WeightsError for files that are missing or others, MissingExtra without `tokenizers`."""
         missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
             raise WeightsError(f"{folder}: no {', '.join(missing)}; expected the files of a sentence encoder")

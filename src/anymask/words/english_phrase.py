@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+
 from anymask.words.lexicon import lexicon
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.vocabulary import Vocabulary
@@ -25,7 +26,7 @@ NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
 
 def is_attributed(text: str, known: Vocabulary) -> bool:
-    """Whether a known noun of several words is rather a noun with a size or a place ("big cat", "left hand")."""
+    """Whether a known noun is rather one with a size or a place ("big cat", "left hand")."""
     first, _, rest = text.partition(" ")
     return bool(rest) and (first in SIZES or first in PLACES) and known.find(rest, guess=False) is not None
 
@@ -95,7 +96,9 @@ def _of_groups(words: list[str], parts: Parts) -> list[str]:
 
 
 def _split(words: list[str], known: Vocabulary) -> tuple[list[str], list[str]]:
-    """What comes before a word such as "with" or "wearing", and the rest. "glass of water" stays whole if known."""
+    """What comes before a word such as "with" or "wearing", and the rest. "glass of water" stays whole if
+    known.
+    """
     for at, word in enumerate(words):
         if at and word in RELATIONS and not set(words[:at]) <= FILLERS | set(NUMBERS):
             whole = next((n for n in range(len(words), at + 1, -1) if _is_known(words[:n], known)), None)

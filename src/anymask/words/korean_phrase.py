@@ -10,7 +10,6 @@ from anymask.words.lexicon import lexicon
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.vocabulary import Vocabulary
 
-
 LEXICON = lexicon("ko")
 COLOURS: Mapping[str, Colour] = LEXICON["colour"]
 SIZES: Mapping[str, Size] = LEXICON["size"]

@@ -12,7 +12,9 @@ TABLE = Path(__file__).resolve().parent / "tables" / "lexicon.tsv"
 
 @lru_cache(maxsize=2)
 def lexicon(language: str) -> Mapping[str, Mapping[str, Any]]:
-    """Of each kind ("colour", "number", ...), what its words mean; numbers are integers. `language`: "en" or "ko"."""
+    """Of each kind ("colour", "number", ...), what its words mean; numbers are integers. `language`: "en" or
+    "ko".
+    """
     found: dict[str, dict[str, Any]] = {}
     for line in TABLE.read_text("utf-8").splitlines():
         if line.startswith("#"):

@@ -16,7 +16,9 @@ LOOKED_AT = 200  # names compared in full for a message
 
 
 def variants(name: str) -> list[str]:
-    """The name, and as it is spelled on the other side of the Atlantic or with other joints ("tea-pot", "tea pot")."""
+    """The name, and as it is spelled on the other side of the Atlantic or with other joints ("tea-pot", "tea
+    pot").
+    """
     words = name.split(" ")
     swapped = " ".join(_spellings().get(word, word) for word in words)
     possessive = " ".join(word.removesuffix("'s") for word in words)

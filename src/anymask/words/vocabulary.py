@@ -1,7 +1,8 @@
 """The nouns that words as prompts know: names, vectors, and which lies under which.
 
-A row is one meaning of a noun ("mouse" the device, "mouse (rodent)"). `resolve` finds the row that a person means
-and tells how it did; a guess is never silent. Made by `recipes/vocabulary.py`; the card is `weights/words.json`.
+A row is one meaning of a noun ("mouse" the device, "mouse (rodent)"). `resolve` finds the row that a person
+means and tells how it did; a guess is never silent. Made by `recipes/vocabulary.py`; the card is
+`weights/words.json`.
 
 Legend: W words, D numbers of a word's vector (128), S numbers of the sentence encoder (384), N texts.
 """
@@ -34,9 +35,9 @@ How = Literal["exact", "alias", "plural", "korean", "emoji", "guess", "encoded"]
 class Resolved:
     """What a noun was taken for.
 
-    `asked`: the noun as it was read. `name`, `row`: the word of the vocabulary. `how`: "exact", "alias" (another
-    name of it), "plural", "korean", "emoji", "guess" (corrected spelling) or "encoded" (not in the vocabulary: `row` is
-    the nearest word to what an encoder made of it). `others`: other meanings of what was
+    `asked`: the noun as it was read. `name`, `row`: the word of the vocabulary. `how`: "exact", "alias"
+    (another name of it), "plural", "korean", "emoji", "guess" (corrected spelling) or "encoded" (not in the
+    vocabulary: `row` is the nearest word to what an encoder made of it). `others`: other meanings of what was
     asked. `note`: what to tell whoever asked, or "".
     """
 
@@ -49,7 +50,9 @@ class Resolved:
 
 
 class Vocabulary:
-    """Names, vectors and kinds of the nouns in a folder of `words.safetensors`, `words.tsv`, `words.plurals.tsv`."""
+    """Names, vectors and kinds of the nouns in a folder of `words.safetensors`, `words.tsv`,
+    `words.plurals.tsv`.
+    """
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Raises WeightsError if a file is missing or damaged."""
@@ -84,7 +87,7 @@ class Vocabulary:
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
-        """The row of each name and alias, in lower case. A name that several words share is the first one's."""
+        """The row of each name and alias, in lower case."""
         aliases = {
             alias.lower(): row for row, known in enumerate(self.aliases) for alias in known if alias[0] != "~"
         }
