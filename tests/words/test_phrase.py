@@ -59,6 +59,11 @@ ENGLISH: list[tuple[str, str, dict[str, Any]]] = [
     ("white wine glass", "wine glass", {"colours": ("white",)}),
     ("red top", "top", {"colours": ("red",)}),
     ("hot dog", "hot dog", {}),
+    ("black bear", "American black bear", {}),
+    ("red, white and blue flag", "flag", {"colours": ("red", "white", "blue")}),
+    ("cars but not trucks", "car", {"not_understood": ("but not trucks",)}),
+    ("dog on the left of the cat", "dog", {"not_understood": ("on the left of the cat",)}),
+    ("12th window from the left", "window", {"order": Order(12, "left")}),
     ("traffic light", "traffic light", {}),
 ]
 KOREAN: list[tuple[str, str, dict[str, Any]]] = [
@@ -82,6 +87,9 @@ KOREAN: list[tuple[str, str, dict[str, Any]]] = [
     ("개 말고", "dog", {"negated": True}),
     ("예쁜 빨간 차", "car", {"colours": ("red",), "not_understood": ("예쁜",)}),
     ("빨간 모자를 쓴 사람", "person", {"not_understood": ("빨간 모자를 쓴",)}),
+    ("왼쪽에 있는 두 사람", "person", {"number": 2, "places": ("left",)}),
+    ("눈이 큰 사람", "person", {"not_understood": ("눈이 큰",)}),
+    ("탁자 위의 컵", "cup", {"not_understood": ("탁자 위의",)}),
     ("소화 전", "fire hydrant", {}),
     ("컴퓨터마우스", "mouse", {}),
     ("ｔｖ", "tv", {}),
@@ -124,8 +132,16 @@ def test_what_was_understood_is_told_in_words() -> None:
     assert understand("no sofa").understood[:2] == ("not couch", '"sofa" is read as couch')
 
 
-@pytest.mark.parametrize("text", ["red blorf", "the two blorfs on the left", "빨간", "빨간 뷁뷁"])
-def test_a_phrase_without_a_known_noun_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["red", "the left", "two", "on the left", "the largest", "빨간", "왼쪽", "no"]
+)
+def test_a_phrase_without_a_noun_is_refused(text: str) -> None:
+    with pytest.raises(BadPrompt, match="no noun in"):
+        understand(text)
+
+
+@pytest.mark.parametrize("text", ["red blorf", "the two blorfs on the left", "mona lisa", "빨간 뷁뷁"])
+def test_a_phrase_with_an_unknown_noun_is_refused(text: str) -> None:
     with pytest.raises(BadPrompt, match="unknown word"):
         understand(text)
 

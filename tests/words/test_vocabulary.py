@@ -155,7 +155,7 @@ def test_a_slip_that_may_be_several_words_is_no_guess(words: Vocabulary) -> None
         ("dog" * 100, "at most 200 characters, got 300"), ("do\x07g", r"control character \(U\+0007\)"),
         ("\ud800", "control character"), ("кошка", r'"кошка" \(Cyrillic\)'), ("猫", "Chinese characters"),
         ("ネコ", "Katakana"), ("كلب", "Arabic"), ("❤", "unknown word"), ("asdfghjkl", "nearest known: "),
-        ("가나다라", "nearest known: 사다리"), ("12345", "unknown word"), ("<script>", "unknown word"),
+        ("가나다라", "nearest known: 사다리"), ("12345", "no noun in"), ("<script>", "unknown word"),
     ],
 )  # fmt: skip
 def test_what_is_no_noun_is_refused_with_a_reason(text: str, message: str) -> None:

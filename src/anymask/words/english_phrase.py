@@ -21,14 +21,26 @@ FILLERS, NEGATIONS = LEXICON["filler"].keys(), LEXICON["negation"].keys()
 AROUND_PLACES = LEXICON["around a place"].keys()
 RELATIONS = LEXICON["relation"].keys()  # the noun is before these; what follows describes it by other things
 GROUPS = LEXICON["group"].keys()
+NOUNS_TOO = LEXICON["noun too"].keys()  # "an orange", "a top", but not "a red"
 MAX_NUMBER = 1000
 NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
 
 def is_attributed(text: str, known: Vocabulary) -> bool:
-    """Whether a known noun is rather one with a size or a place ("big cat", "left hand")."""
+    """Whether a known noun is rather one with a size or a place ("big cat", "left hand"), or none ("red")."""
     first, _, rest = text.partition(" ")
-    return bool(rest) and (first in SIZES or first in PLACES) and known.find(rest, guess=False) is not None
+    if not rest:
+        return _is_attribute(text) and text not in NOUNS_TOO
+    noun = known.find(rest, guess=False) if first in SIZES or first in PLACES or first in COLOURS else None
+    return noun is not None and not (first in COLOURS and _is_kind(text, noun.row, known))
+
+
+def _is_kind(text: str, row: int, known: Vocabulary) -> bool:
+    """Whether "black bear" is a kind of bear, or famous, as "red panda" is; a "blue flag" is no flag."""
+    compound = known.find(text, guess=False)
+    return compound is not None and (
+        compound.row in known.descendants(row) or compound.row in known.imagenet_rows
+    )
 
 
 def read(text: str, known: Vocabulary) -> Parts:
@@ -40,7 +52,7 @@ def read(text: str, known: Vocabulary) -> Parts:
     words = _of_groups(_places(words, parts), parts)
     head, tail = _split(words, known)
     start, end = _noun_span(head, known)
-    parts.noun = " ".join(head[start:end]) or text
+    parts.noun = " ".join(head[start:end])
     parts.context = (*head[:start], *head[end:], *tail)
     for word in (*head[:start], *head[end:]):
         _attribute(word, parts)
@@ -59,6 +71,8 @@ def _places(words: Sequence[str], parts: Parts) -> list[str]:
             end += 1
         found = [PLACES[word] for word in words[at:end] if word in PLACES]
         if found and words[at] in AROUND_PLACES - {"the", "of"}:
+            if end < len(words) and "of" in words[at:end] and "from" not in words[at:end]:
+                return [*left, *words[at:]]  # "on the left of the cat" says where by another thing
             if "from" in words[at:end]:
                 parts.order = Order(_ordinal(left), found[-1])
             else:
@@ -100,7 +114,7 @@ def _split(words: list[str], known: Vocabulary) -> tuple[list[str], list[str]]:
     known.
     """
     for at, word in enumerate(words):
-        if at and word in RELATIONS and not set(words[:at]) <= FILLERS | set(NUMBERS):
+        if at and (word in RELATIONS or word in NEGATIONS) and not set(words[:at]) <= FILLERS | set(NUMBERS):
             whole = next((n for n in range(len(words), at + 1, -1) if _is_known(words[:n], known)), None)
             return (words, []) if whole == len(words) else (words[:at], words[at:])
     return words, []
@@ -114,7 +128,7 @@ def _is_known(words: Sequence[str], known: Vocabulary) -> bool:
 def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
     """Where the noun is: the longest known name that ends at the last word which is no attribute."""
     ends = [n for n in range(len(words), 0, -1) if not _is_attribute(words[n - 1])]
-    ends = ends or list(range(len(words), 0, -1))
+    ends = ends or [n for n in range(len(words), 0, -1) if words[n - 1] in NOUNS_TOO]
     for end in ends:
         for start in range(end):
             name = " ".join(words[start:end])
@@ -124,9 +138,7 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
                 and words[start] not in FILLERS
             ):
                 return start, end
-    spans = [(start, end) for end in ends[:1] for start in range(end) if not _is_attribute(words[start])]
-    guessed = (span for span in spans if known.find(" ".join(words[span[0] : span[1]])))
-    return next(guessed, spans[0] if spans else (0, len(words)))
+    return next(((n, end) for end in ends[:1] for n in range(end) if not _is_attribute(words[n])), (0, 0))
 
 
 def _is_attribute(word: str) -> bool:

@@ -17,7 +17,7 @@ PLACES: Mapping[str, Place] = LEXICON["place"]
 NUMBERS: Mapping[str, int] = LEXICON["number"]
 COUNTERS, MOST, FIRST = LEXICON["counter"].keys(), LEXICON["most"].keys(), LEXICON["first"].keys()
 FILLERS, NEGATIONS = LEXICON["filler"].keys(), LEXICON["negation"].keys()
-OBJECTS = tuple(LEXICON["object"])
+OBJECTS, SUBJECTS = tuple(LEXICON["object"]), ("이", "가")
 COUNTED = re.compile(rf"({'|'.join(NUMBERS)}|\d+)({'|'.join(sorted(COUNTERS, key=len, reverse=True))})")
 NTH = re.compile(rf"({'|'.join(NUMBERS)}|첫|\d+)번째")
 
@@ -28,7 +28,7 @@ def read(text: str, known: Vocabulary) -> Parts:
     words = _joined(text.replace(",", " ").split())
     words = _orders(_numbers([word for word in words if not _negates(word, parts)], parts), parts)
     start, end = _noun_span(words, known)
-    parts.noun = " ".join(words[start:end]) or text
+    parts.noun = " ".join(words[start:end])
     before, after = _described(words[:start], parts), words[end:]
     parts.context = (*words[:start], *words[end:], *parts.context)
     for word in (*before, *after):
@@ -62,7 +62,7 @@ def _numbers(words: list[str], parts: Parts) -> list[str]:
             found = next((m for form in (text, *stems(text)) if (m := COUNTED.fullmatch(form))), None)
             if found:
                 parts.number = _number(found[1])
-                is_alone = at + taken == len(words) and not left  # "두 개" is two dogs
+                is_alone = at + taken == len(words) and all(map(_is_attribute, left))  # "두 개" is two dogs
                 left += [found[2]] if is_alone else []
                 parts.context = (*parts.context, found[2])
                 break
@@ -127,7 +127,7 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
                 if known.find(name, guess=False) and not (end - start > 1 and _is_attribute(words[start])):
                     return start, end
     rest = [n for n, word in enumerate(words) if not _is_attribute(word)]
-    return (rest[-1], rest[-1] + 1) if rest else (0, len(words))
+    return (rest[-1], rest[-1] + 1) if rest else (0, 0)
 
 
 def _is_attribute(word: str) -> bool:
@@ -138,11 +138,19 @@ def _is_attribute(word: str) -> bool:
 def _described(words: Sequence[str], parts: Parts) -> list[str]:
     """What is said of the noun itself; "빨간 모자를 쓴" is about a hat and goes to what is not understood."""
     for at in range(len(words) - 1, 0, -1):
-        is_other = not _is_attribute(words[at]) and not _is_attribute(words[at - 1])
-        if is_other and words[at - 1].endswith(OBJECTS):
+        if not _is_attribute(words[at - 1]) and _describes(words[at - 1], words[at]):
             parts.ignored.append(" ".join(words[: at + 1]))
             return list(words[at + 1 :])
     return list(words)
+
+
+def _describes(other: str, word: str) -> bool:
+    """Whether a word goes with the noun before it: "모자를 쓴", "눈이 큰", "탁자 위의"."""
+    forms = (word, *stems(word))
+    if any(form in PLACES for form in forms):
+        return True
+    is_size = any(form in SIZES for form in forms)
+    return other.endswith(SUBJECTS if is_size else OBJECTS) and (is_size or not _is_attribute(word))
 
 
 def _attribute(word: str, parts: Parts) -> None:

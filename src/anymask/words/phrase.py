@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.errors import BadPrompt
 from anymask.words import english_phrase, korean, korean_phrase
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.text import clean, foreign_script, quoted
@@ -63,6 +64,8 @@ def understand(text: str, vocabulary: Vocabulary | None = None, encoder: TextEnc
         return Phrase(whole, as_it_is, understood=_told(as_it_is, Parts()))
     read = korean_phrase.read if korean.is_korean(whole) else english_phrase.read
     parts = read(whole, known)
+    if not parts.noun:
+        raise BadPrompt(f'no noun in {quoted(whole)}; expected one, as in "red car" or "왼쪽 사람"')
     vector_D = None
     noun = known.find(parts.noun, parts.context)
     if (
