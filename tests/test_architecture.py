@@ -82,6 +82,8 @@ def libraries(*extras: str) -> set[str]:
         ("eval", "evaluation.bsds.benchmark, evaluation.baselines, evaluation.temperature_scaling"),
         ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
+        ("clip", "words.encoders"),
+        ("text", "words.bert, words.encoders"),
         ("tiff", "images.tiff"),
         ("torch", "backends.torch, hub.weights, compat"),
         ("train", "training.recipes"),

@@ -29,10 +29,15 @@ GREY = 110.0
 
 
 class ColourTowers:
-    """An aligned encoder of images and texts that knows colours: the brightest part of a crop, against a grey."""
+    """An aligned encoder of images and texts that knows colours: the brightest part of a crop, against a
+    grey.
+    """
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
-        means = [image[image.max(2) > 120].mean(0) if (image.max(2) > 120).any() else np.ones(3) for image in images]
+        means = [
+            image[image.max(2) > 120].mean(0) if (image.max(2) > 120).any() else np.ones(3)
+            for image in images
+        ]
         return self._unit(np.array(means))
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -44,9 +49,10 @@ class ColourTowers:
 
 
 CONFIG = TrainConfig(
-    steps=120, phases=(Phase(1.0, 128, 2, 2),), lr=2e-3, trunk_lr=2e-3, warmup=10, average_decay=0.9, log_every=10,
-    scale=(0.9, 1.1), colour=0.0,
-    objective=Objective(corrections=(1.0,), first=FirstPrompt(), single_when_ambiguous=0.0, all_candidates=0.0),
+    steps=120, phases=(Phase(1.0, 128, 2, 2),), lr=2e-3, trunk_lr=2e-3, warmup=10,
+    average_decay=0.9, log_every=10, scale=(0.9, 1.1), colour=0.0,
+    objective=Objective(corrections=(1.0,), first=FirstPrompt(), single_when_ambiguous=0.0,
+                        all_candidates=0.0),
 )  # fmt: skip
 
 
@@ -64,7 +70,9 @@ def asked(model: Sam, pixels_SS3: np.ndarray, text: str) -> np.ndarray:
 def test_a_text_picks_the_object_that_its_image_embedding_taught(tmp_path: Path) -> None:
     records = open_records(write_scenes(tmp_path / "scenes", 8, (128, 128)))
     model = prepare_for_text(tiny_sam(), ColourTowers())
-    train(model, records, CONFIG, tmp_path / "run", "cpu", text_task(ColourTowers()), progress=lambda *_: None)
+    train(
+        model, records, CONFIG, tmp_path / "run", "cpu", text_task(ColourTowers()), progress=lambda *_: None
+    )
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert np.mean([row["loss"] for row in log[-3:]]) < 0.6 * log[0]["loss"]
     model.eval()
@@ -112,7 +120,12 @@ def test_only_networks_of_tokens_take_text() -> None:
 def test_the_recipe_trains_with_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anymask.training.recipes.starting_weights", lambda _: tiny_sam())
     scenes = write_scenes(tmp_path / "scenes", 2)
-    small = {"steps": 1, "phases": [{"until": 1.0, "size": 128, "batch": 1, "objects": 1}], "workers": 0, "bf16": False}
+    small = {
+        "steps": 1,
+        "phases": [{"until": 1.0, "size": 128, "batch": 1, "objects": 1}],
+        "workers": 0,
+        "bf16": False,
+    }
     state = run_recipe(
         "text_paper", [scenes], tmp_path / "run", device="cpu", text_encoder=ColourTowers(), **small
     )

@@ -5,7 +5,8 @@ pixel centres.
 
 Source: Segment Anything, appendix A, "Prompt encoder"; text: section 7.5 and appendix D.5.
 
-Legend: P prompts, N points, C channels, h w embedding grid, m side of a mask prompt (4 h), T text tokens of D numbers.
+Legend: P prompts, N points, C channels, h w embedding grid, m side of a mask prompt (4 h), T text tokens of D
+numbers.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ class PromptEncoder(nn.Module):
         """Embed any mix of prompts as the published encoder does.
 
         `points`: coordinates P x N x 2 and labels P x N (1 positive, 0 negative, -1 padding). `boxes`: P x 4
-        (x0, y0, x1, y1). `masks`: logits P x 1 x m x m. `text`: tokens P x T x D of an encoder whose images and
-        texts share a space. Points without a box get a padding point after them.
-        Returns sparse P x N' x C (points, then corners, then text) and dense P x C x h x w.
+        (x0, y0, x1, y1). `masks`: logits P x 1 x m x m. `text`: tokens P x T x D of an encoder whose images
+        and texts share a space. Points without a box get a padding point after them. Returns sparse P x N' x
+        C (points, then corners, then text) and dense P x C x h x w.
         """
         given = (points and points[0], boxes, masks, text)
         prompts = next((tensor.shape[0] for tensor in given if tensor is not None), 1)
@@ -116,7 +117,9 @@ class PromptEncoder(nn.Module):
         return torch.where(is_point, self.pe_layer(unit_xy), 0.0) + kinds[labels_PN.long() + 1]
 
     def embed_text(self, text_PTD: Tensor) -> Tensor:
-        """P x T x C: projected to the prompts' width, plus "this is text". Raises BadOption without weights for it."""
+        """P x T x C: projected to the prompts' width, plus "this is text". Raises BadOption without weights
+        for it.
+        """
         if self.text_projection is None or self.text_embed is None:
             raise BadOption("these weights know no text: train some with the recipe text_paper")
         projected: Tensor = self.text_projection(text_PTD)

@@ -39,8 +39,8 @@ class Sam(nn.Module):
         has_mask_P: Tensor | None = None,
         text_PTD: Tensor | None = None,
     ) -> Decoded:
-        """Decode P prompts; points are pixel indices, box corners are points labelled 2 and 3. `text_PTD`: tokens
-        of a text or image, where the weights know them (recipe `text_paper`).
+        """Decode P prompts; points are pixel indices, box corners are points labelled 2 and 3. `text_PTD`:
+        tokens of a text or image, where the weights know them (recipe `text_paper`).
 
         The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image
         among the prompts until the first of them has changed it.

@@ -154,8 +154,8 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
 
 
 def text_paper(start: str | Path = "sam_vit_b") -> tuple[nn.Module, TrainConfig]:
-    """Text as a prompt, as in the paper (appendix D.5): trained with the image embeddings of masked objects by an
-    encoder of images and texts (`text_encoder`), used with those of texts. Needs accelerators.
+    """Text as a prompt, as in the paper (appendix D.5): trained with the image embeddings of masked objects
+    by an encoder of images and texts (`text_encoder`), used with those of texts. Needs accelerators.
     """
     config = sam_paper()[1]
     return starting_weights(start), replace(config, steps=60_000, lr=1e-4, trunk_lr=1e-5)
@@ -182,8 +182,8 @@ def run_recipe(
 ) -> Path:
     """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
     TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS
-    starts from. `text_encoder`: of text_paper, a CLIP-like model's folder, or an object that encodes images and
-    texts. Raises BadOption for an unknown recipe or field and for a wrong value.
+    starts from. `text_encoder`: of text_paper, a CLIP-like model's folder, or an object that encodes images
+    and texts. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
@@ -208,7 +208,7 @@ def run_recipe(
 
 
 def towers_of(given: str | Path | Towers | None) -> Towers:
-    """The encoder of images and texts. Raises BadOption without one, WeightsError for a folder of another kind."""
+    """The encoder of images and texts. Raises BadOption without one, WeightsError for another folder."""
     if given is None:
         raise BadOption("text_paper: give text_encoder, the folder of a CLIP-like model")
     return ClipTowers(given) if isinstance(given, str | Path) else given

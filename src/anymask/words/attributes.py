@@ -1,7 +1,7 @@
-"""Which of the masks of a noun a phrase means: by the colour of their pixels, their size, their place, their number.
+"""Which masks of a noun a phrase means: by the colour of their pixels, size, place, order and number.
 
-Every step says what it did. Nothing here knows what a mask shows; the scores that come in say how well it fits the
-noun. Source of the colour names: `colours`.
+Every step says what it did. Nothing here knows what a mask shows; the scores that come in say how well it
+fits the noun. Source of the colour names: `colours`.
 
 Legend: M masks.
 """
@@ -21,16 +21,19 @@ from anymask.words.parts import SIZES, Order, Place, Size
 from anymask.words.phrase import Phrase
 
 Array = NDArray[np.float64]
-COLOURED, FULLY_COLOURED = 0.15, 0.5  # share of the pixels from which a thing has a colour, and from which fully
-NEAR, FAR = 0.35, 0.65  # how far across the image "on the left" reaches: fully, and not at all
+COLOURED, FULLY_COLOURED = (
+    0.15,
+    0.5,
+)  # share of the pixels from which a thing has a colour, and from which fully
+NEAR, FAR = 0.4, 0.6  # how far across the image "on the left" reaches: fully, and not at all
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """The masks that a phrase means.
 
-    `kept`: their indices, best first; empty if no mask has what was asked. `scores`: of each kept mask, at most what
-    came in. `told`: one line for each attribute.
+    `kept`: their indices, best first; empty if no mask has what was asked. `scores`: of each kept mask, at
+    most what came in. `told`: one line for each attribute.
     """
 
     kept: tuple[int, ...]
@@ -113,7 +116,7 @@ def _shares(mask: Mask, pixels_HW3: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def _place_factors(chosen: _Choice, place: Place) -> Array:
-    """1 for a centre well on that side of the image, 0 well off it; if all are off, the outermost is meant."""
+    """1 for a centre well on that side of the image, 0 well off it; if all are off, 1 for the outermost."""
     distance_M = _distance(chosen.centres_M2, place)
     factors_M = np.clip((FAR - distance_M) / (FAR - NEAR), 0, 1)
     if len(chosen.left) > 1 and not factors_M[chosen.left].any():
@@ -142,7 +145,7 @@ MEASURES: dict[Size, tuple[Callable[[Mask], float], int]] = {
 
 
 def _size_factors(masks: Sequence[Mask], size: Size) -> Array:
-    """Among several: 1 for the largest down to 0.5 for the middle one, 0 for those on the other side of it."""
+    """Among several: 1 for the largest down to 0.5 for the middle one, 0 beyond it."""
     measure, direction = MEASURES[size]
     values_M = direction * np.array([measure(mask) for mask in masks], float)
     if len(values_M) < 2 or values_M.min() == values_M.max():

@@ -1,7 +1,8 @@
 """A BERT encoder in NumPy: tokens to one vector a text, for the small sentence encoders of the MiniLM family.
 
-Six layers of 384 numbers take about ten milliseconds a phrase, so that words need neither torch nor a graph. The
-network is read from the published files as they are: `config.json`, `model.safetensors`, `tokenizer.json`.
+Six layers of 384 numbers take about ten milliseconds a phrase, so that words need neither torch nor a graph.
+The network is read from the published files as they are: `config.json`, `model.safetensors`,
+`tokenizer.json`.
 
 Source: Devlin et al. 2018, "BERT"; Reimers and Gurevych 2019, "Sentence-BERT" (mean over the tokens).
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from anymask.errors import MissingExtra, WeightsError, mapped
@@ -31,18 +33,21 @@ class SentenceBert:
     """Texts to unit vectors, by a folder of published files."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises WeightsError if a file is missing or of another network, MissingExtra without `tokenizers`."""
+        """Raises WeightsError for files that are missing or others, MissingExtra without `tokenizers`."""
         missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
             raise WeightsError(f"{folder}: no {', '.join(missing)}; expected the files of a sentence encoder")
-        with mapped((OSError, ValueError, KeyError), WeightsError, f"{folder}: not a BERT sentence encoder"):
+        refused = (OSError, ValueError, KeyError, SafetensorError)
+        with mapped(refused, WeightsError, f"{folder}: not a BERT sentence encoder"):
             config = json.loads((folder / "config.json").read_text("utf-8"))
             self.weights = _renamed(load_file(folder / "model.safetensors"))
             self.layers, self.heads = int(config["num_hidden_layers"]), int(config["num_attention_heads"])
             self.eps = float(config["layer_norm_eps"])
             self.positions = int(config["max_position_embeddings"])
             self.dim = int(config["hidden_size"])
-            self.weights["embeddings.word_embeddings.weight"]
+            last = f"encoder.layer.{self.layers - 1}.output.dense.weight"
+            if not {"embeddings.word_embeddings.weight", last} <= self.weights.keys():
+                raise KeyError(f"no tensor {last}")
         self.tokenizer = _tokenizer(folder / "tokenizer.json", self.positions)
 
     def encode(self, texts: Sequence[str]) -> Array:

@@ -1,7 +1,8 @@
 """Names of colours: each pixel gets one of eleven, by its lightness, chroma and hue in CIELAB.
 
-The eleven are the basic colour words of Berlin and Kay (1969). The borders below were set by looking at drawn patches
-and at things in photos whose colour is known; docs/experiments/2026-11-30-words.md has the numbers.
+The eleven are the basic colour words of Berlin and Kay (1969). The borders below were set by looking at drawn
+patches and at things in photos whose colour is known; docs/experiments/2026-11-30-words-language.md has the
+numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Encoders of phrases: the packaged words, a MiniLM for phrases outside them, and CLIP-like pairs of towers.
 
-`PackagedWords` and `MiniLM` share one space of 128 numbers, in which the naming heads were trained. `ClipTowers` has a
-space of its own, for texts and images alike: whoever has such weights gets both halves.
+`PackagedWords` and `MiniLM` share one space of 128 numbers, in which the naming heads were trained.
+`ClipTowers` has a space of its own, for texts and images alike: whoever has such weights gets both halves.
 
 Legend: N texts or images, D numbers of a vector, S of the sentence encoder's.
 """
@@ -37,7 +37,9 @@ REMOTES = {
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Texts to unit vectors. `name`, `fingerprint`: which encoder made a vector; vectors of two do not compare."""
+    """Texts to unit vectors. `name`, `fingerprint`: which encoder made a vector; vectors of two do not
+    compare.
+    """
 
     @property
     def name(self) -> str: ...
@@ -71,14 +73,16 @@ class PackagedWords:
 class MiniLM:
     """A sentence encoder for any English phrase, in the space of the packaged words. Extra: `text`.
 
-    `folder`: where its `config.json`, `model.safetensors` and `tokenizer.json` lie; None: the models folder of anymask,
-    into which they are downloaded once (91 MB). The projection belongs to all-MiniLM-L6-v2.
+    `folder`: where its `config.json`, `model.safetensors` and `tokenizer.json` lie; None: the models folder
+    of anymask, into which they are downloaded once (91 MB). The projection belongs to all-MiniLM-L6-v2.
     """
 
     name = "minilm"
 
     def __init__(self, folder: str | Path | None = None, vocabulary: Vocabulary | None = None) -> None:
-        """Raises WeightsError for other files, DownloadError if they cannot be fetched, MissingExtra without `text`."""
+        """Raises WeightsError for other files, DownloadError if they cannot be fetched, MissingExtra without
+        `text`.
+        """
         self.vocabulary = vocabulary or default_vocabulary()
         self.folder = fetch_minilm() if folder is None else Path(folder)
         self.bert = SentenceBert(self.folder)
@@ -103,14 +107,16 @@ class MiniLM:
 class ClipTowers:
     """Text and images in one space, by a CLIP-like model of `transformers` in a local folder or on its hub.
 
-    For users who have such weights; anymask ships none. Needs `transformers` and torch.
+    For users who have such weights; anymask ships none. Extra: `clip`.
     """
 
     def __init__(self, source: str | Path, device: str = "cpu") -> None:
         """Raises MissingExtra without the libraries, WeightsError if the model has not both towers."""
         transformers = _transformers()
         self.source, self.device = str(source), device
-        with mapped((OSError, ValueError, KeyError, TypeError), WeightsError, f"{source}: no CLIP-like model"):
+        with mapped(
+            (OSError, ValueError, KeyError, TypeError), WeightsError, f"{source}: no CLIP-like model"
+        ):
             self.model = transformers.AutoModel.from_pretrained(self.source).eval().to(device)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(self.source)
             self.processor = transformers.AutoImageProcessor.from_pretrained(self.source, use_fast=False)
@@ -128,7 +134,9 @@ class ClipTowers:
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Unit vectors of texts, N x D."""
-        tokens = self.tokenizer([clean(text) for text in texts], padding=True, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(
+            [clean(text) for text in texts], padding=True, truncation=True, return_tensors="pt"
+        )
         return self._vectors(self.model.get_text_features, tokens)
 
     def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> Array:
@@ -148,10 +156,11 @@ class ClipTowers:
 def fetch_minilm(
     folder: Path | None = None, url: str = PUBLISHED, remotes: Mapping[str, tuple[str, int]] = REMOTES
 ) -> Path:
-    """The folder of the sentence encoder; files that are not there yet are fetched from `url`, whole and checked.
+    """The folder of the sentence encoder; files that are not there yet are fetched from `url`, whole and
+    checked.
 
-    `remotes`: SHA-256 and bytes of each file. Raises DownloadError if they cannot be fetched or ANYMASK_OFFLINE is
-    set, StorageError if they cannot be written.
+    `remotes`: SHA-256 and bytes of each file. Raises DownloadError if they cannot be fetched or
+    ANYMASK_OFFLINE is set, StorageError if they cannot be written.
     """
     from anymask.settings import get_settings
 
@@ -171,7 +180,7 @@ def _transformers() -> Any:
         import torch  # noqa: F401
         import transformers
     except ImportError as error:
-        raise MissingExtra("CLIP-like towers need `pip install transformers torch`") from error
+        raise MissingExtra("CLIP-like towers need `pip install anymask[clip]`") from error
     return transformers
 
 

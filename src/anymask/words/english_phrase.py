@@ -2,68 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
+from anymask.words.lexicon import lexicon
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.vocabulary import Vocabulary
 
-COLOURS: Mapping[str, Colour] = {
-    **{name: cast(Colour, name) for name in (
-        "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")},
-    "gray": "grey", "violet": "purple", "crimson": "red", "scarlet": "red", "navy": "blue", "golden": "yellow",
-    "silver": "grey", "beige": "brown", "lilac": "purple", "turquoise": "blue", "cyan": "blue", "magenta": "pink",
-    "maroon": "red", "reddish": "red", "bluish": "blue", "greenish": "green", "yellowish": "yellow",
-}  # fmt: skip
-SIZES: Mapping[str, Size] = {
-    "large": "large", "big": "large", "huge": "large", "giant": "large", "great": "large", "small": "small",
-    "little": "small", "tiny": "small", "tall": "tall", "wide": "wide", "narrow": "narrow", "short": "short",
-}  # fmt: skip
-MOST: Mapping[str, Size] = {
-    "largest": "large", "biggest": "large", "smallest": "small", "littlest": "small", "tiniest": "small",
-    "tallest": "tall", "highest": "tall", "widest": "wide", "narrowest": "narrow", "shortest": "short",
-}  # fmt: skip
-OUTERMOST: Mapping[str, Place] = {
-    "leftmost": "left", "rightmost": "right", "topmost": "top", "uppermost": "top", "bottommost": "bottom",
-    "lowest": "bottom", "lowermost": "bottom",
-}  # fmt: skip
-PLACES: Mapping[str, Place] = {
-    "left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom",
-    "middle": "middle", "center": "middle", "centre": "middle", "central": "middle", "left-hand": "left",
-    "right-hand": "right",
-}  # fmt: skip
-NUMBERS = {
-    name: number for number, name in enumerate(
-        "one two three four five six seven eight nine ten eleven twelve".split(), 1)
-} | {"both": 2, "couple": 2}  # fmt: skip
-ORDINALS = {
-    name: number for number, name in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
-} | {"1st": 1, "2nd": 2, "3rd": 3} | {f"{n}th": n for n in range(4, 21)}  # fmt: skip
-FILLERS = frozenset(
-    "the a an all every each any some please find show segment select cut out me my of is are there this that these those"
-    " colored coloured colour color in on at to and or".split()
-)  # fmt: skip
-NEGATIONS = ("not", "no", "without", "except", "but")
-AROUND_PLACES = frozenset("in on at to the of from far side half part corner image photo picture frame hand".split())
-# The noun is before these; what follows describes it by other things.
-RELATIONS = frozenset(
-    "with without in on under above below behind near next beside by between against over inside wearing holding riding"
-    " sitting standing lying carrying eating playing walking running that who which whose from at of"
-    .split()
-)  # fmt: skip
-GROUPS = frozenset(
-    "group groups pair pairs piece pieces slice slices bunch bunches pile row kind type lot number set couple".split()
-)
-
-
+LEXICON = lexicon("en")
+COLOURS: Mapping[str, Colour] = LEXICON["colour"]
+SIZES: Mapping[str, Size] = LEXICON["size"]
+MOST: Mapping[str, Size] = LEXICON["most"]
+OUTERMOST: Mapping[str, Place] = LEXICON["outermost"]
+PLACES: Mapping[str, Place] = LEXICON["place"]
+NUMBERS: Mapping[str, int] = LEXICON["number"]
+ORDINALS: Mapping[str, int] = LEXICON["ordinal"]
+FILLERS, NEGATIONS = LEXICON["filler"].keys(), LEXICON["negation"].keys()
+AROUND_PLACES = LEXICON["around a place"].keys()
+RELATIONS = LEXICON["relation"].keys()  # the noun is before these; what follows describes it by other things
+GROUPS = LEXICON["group"].keys()
+NOUNS_TOO = LEXICON["noun too"].keys()  # "an orange", "a top", but not "a red"
 MAX_NUMBER = 1000
+NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
 
 def is_attributed(text: str, known: Vocabulary) -> bool:
-    """Whether a known noun of several words is rather a noun with a size or a place ("big cat", "left hand")."""
+    """Whether a known noun is rather one with a size or a place ("big cat", "left hand"), or none ("red")."""
     first, _, rest = text.partition(" ")
-    return bool(rest) and (first in SIZES or first in PLACES) and known.find(rest, guess=False) is not None
+    if not rest:
+        return _is_attribute(text) and text not in NOUNS_TOO
+    noun = known.find(rest, guess=False) if first in SIZES or first in PLACES or first in COLOURS else None
+    return noun is not None and not (first in COLOURS and _is_kind(text, noun.row, known))
+
+
+def _is_kind(text: str, row: int, known: Vocabulary) -> bool:
+    """Whether "black bear" is a kind of bear, or famous, as "red panda" is; a "blue flag" is no flag."""
+    compound = known.find(text, guess=False)
+    return compound is not None and (
+        compound.row in known.descendants(row) or compound.row in known.imagenet_rows
+    )
 
 
 def read(text: str, known: Vocabulary) -> Parts:
@@ -75,7 +52,7 @@ def read(text: str, known: Vocabulary) -> Parts:
     words = _of_groups(_places(words, parts), parts)
     head, tail = _split(words, known)
     start, end = _noun_span(head, known)
-    parts.noun = " ".join(head[start:end]) or text
+    parts.noun = " ".join(head[start:end])
     parts.context = (*head[:start], *head[end:], *tail)
     for word in (*head[:start], *head[end:]):
         _attribute(word, parts)
@@ -94,6 +71,8 @@ def _places(words: Sequence[str], parts: Parts) -> list[str]:
             end += 1
         found = [PLACES[word] for word in words[at:end] if word in PLACES]
         if found and words[at] in AROUND_PLACES - {"the", "of"}:
+            if end < len(words) and "of" in words[at:end] and "from" not in words[at:end]:
+                return [*left, *words[at:]]  # "on the left of the cat" says where by another thing
             if "from" in words[at:end]:
                 parts.order = Order(_ordinal(left), found[-1])
             else:
@@ -108,10 +87,16 @@ def _places(words: Sequence[str], parts: Parts) -> list[str]:
 def _ordinal(words: list[str]) -> int:
     """The ordinal said before "from the left", taken out of the words; 1 without one."""
     for at, word in enumerate(words):
-        if word in ORDINALS:
+        if number := _nth(word):
             del words[at]
-            return ORDINALS[word]
+            return number
     return 1
+
+
+def _nth(word: str) -> int | None:
+    """2 for "second", 12 for "12th"; None for what is no ordinal."""
+    digits = NTH.fullmatch(word)
+    return max(1, int(digits[1])) if digits else ORDINALS.get(word)
 
 
 def _of_groups(words: list[str], parts: Parts) -> list[str]:
@@ -125,9 +110,11 @@ def _of_groups(words: list[str], parts: Parts) -> list[str]:
 
 
 def _split(words: list[str], known: Vocabulary) -> tuple[list[str], list[str]]:
-    """What comes before a word such as "with" or "wearing", and the rest. "glass of water" stays whole if known."""
+    """What comes before a word such as "with" or "wearing", and the rest. "glass of water" stays whole if
+    known.
+    """
     for at, word in enumerate(words):
-        if at and word in RELATIONS and not set(words[:at]) <= FILLERS | set(NUMBERS):
+        if at and (word in RELATIONS or word in NEGATIONS) and not set(words[:at]) <= FILLERS | set(NUMBERS):
             whole = next((n for n in range(len(words), at + 1, -1) if _is_known(words[:n], known)), None)
             return (words, []) if whole == len(words) else (words[:at], words[at:])
     return words, []
@@ -141,20 +128,22 @@ def _is_known(words: Sequence[str], known: Vocabulary) -> bool:
 def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
     """Where the noun is: the longest known name that ends at the last word which is no attribute."""
     ends = [n for n in range(len(words), 0, -1) if not _is_attribute(words[n - 1])]
-    ends = ends or list(range(len(words), 0, -1))
+    ends = ends or [n for n in range(len(words), 0, -1) if words[n - 1] in NOUNS_TOO]
     for end in ends:
         for start in range(end):
             name = " ".join(words[start:end])
-            if known.find(name, guess=False) and not is_attributed(name, known) and words[start] not in FILLERS:
+            if (
+                known.find(name, guess=False)
+                and not is_attributed(name, known)
+                and words[start] not in FILLERS
+            ):
                 return start, end
-    spans = [(start, end) for end in ends[:1] for start in range(end) if not _is_attribute(words[start])]
-    guessed = (span for span in spans if known.find(" ".join(words[span[0] : span[1]])))
-    return next(guessed, spans[0] if spans else (0, len(words)))
+    return next(((n, end) for end in ends[:1] for n in range(end) if not _is_attribute(words[n])), (0, 0))
 
 
 def _is_attribute(word: str) -> bool:
-    tables = (COLOURS, SIZES, MOST, OUTERMOST, PLACES, NUMBERS, ORDINALS)
-    return word in FILLERS or word.isdecimal() or any(word in table for table in tables)
+    tables = (FILLERS, COLOURS, SIZES, MOST, OUTERMOST, PLACES, NUMBERS)
+    return word.isdecimal() or _nth(word) is not None or any(word in table for table in tables)
 
 
 def _attribute(word: str, parts: Parts) -> None:
@@ -168,8 +157,8 @@ def _attribute(word: str, parts: Parts) -> None:
         parts.size = SIZES[word]
     elif word in OUTERMOST:
         parts.order = Order(1, OUTERMOST[word])
-    elif word in ORDINALS:
-        parts.order = Order(ORDINALS[word], parts.order.by if parts.order else "left")
+    elif number := _nth(word):
+        parts.order = Order(number, parts.order.by if parts.order else "left")
     elif word in PLACES:
         parts.places.append(PLACES[word])
     elif word in NUMBERS or word.isdecimal() and 1 <= int(word) <= MAX_NUMBER:

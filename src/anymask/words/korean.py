@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from anymask.words.lexicon import lexicon
+
 TABLE = Path(__file__).resolve().parent / "tables" / "korean.tsv"
 # Longest first. What remains must be a noun of the table, so that "고양이" keeps its end.
-PARTICLES = (
-    "에게서", "으로는", "이라는", "들에게", "들이랑", "에서", "에게", "에는", "으로", "하고", "이랑", "이나", "처럼", "보다",
-    "까지", "부터", "들은", "들이", "들을", "들의", "들과", "들도", "들", "은", "는", "이", "가", "을", "를", "의", "에", "와",
-    "과", "도", "만", "로", "랑", "나", "님", "요",
-)  # fmt: skip
+PARTICLES = tuple(lexicon("ko")["particle"])
 FIRST, LAST = 0xAC00, 0xD7A3  # the syllables of Unicode
 VOWELS, ENDS = 21, 28  # of a syllable
 

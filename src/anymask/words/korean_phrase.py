@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from anymask.words.korean import stems
+from anymask.words.lexicon import lexicon
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.vocabulary import Vocabulary
 
-
-def _table(text: str) -> dict[str, Any]:
-    """ "red: 빨간 빨강; blue: 파란" as a table from each Korean word."""
-    pairs = (line.split(":") for line in text.split(";"))
-    return {word: name.strip() for name, words in pairs for word in words.split()}
-
-
-COLOURS: Mapping[str, Colour] = _table(
-    "black: 검은 검정 검정색 검은색 까만 까만색; white: 흰 흰색 하얀 하얀색 하양 백색; grey: 회색 잿빛 은색;"
-    "red: 빨간 빨강 빨간색 붉은 붉은색 새빨간 적색; orange: 주황 주황색 주홍색 오렌지색;"
-    "yellow: 노란 노랑 노란색 샛노란 황색 금색; green: 초록 초록색 녹색 연두색; purple: 보라 보라색 자주색;"
-    "blue: 파란 파랑 파란색 푸른 푸른색 새파란 하늘색 남색 청색; pink: 분홍 분홍색 핑크 핑크색; brown: 갈색 밤색 고동색 베이지색"
-)
-SIZES: Mapping[str, Size] = _table(
-    "large: 큰 커다란 거대한 대형; small: 작은 조그만 조그마한 자그마한 소형; tall: 키큰 높은; short: 낮은;"
-    "wide: 넓은; narrow: 좁은"
-)
-PLACES: Mapping[str, Place] = _table(
-    "left: 왼쪽 왼편 좌측 왼; right: 오른쪽 오른편 우측 오른; top: 위쪽 위 윗쪽 상단 위편; bottom: 아래쪽 아래 밑 하단 아랫쪽;"
-    "middle: 가운데 중앙 중간 한가운데"
-)
-MOST = frozenset("가장 제일 맨 젤".split())
-NUMBERS = {
-    word: number for number, words in enumerate(
-        ("한 하나", "두 둘", "세 셋 석", "네 넷 넉", "다섯", "여섯", "일곱", "여덟", "아홉", "열"), 1)
-    for word in words.split()
-}  # fmt: skip
-COUNTERS = frozenset(
-    "마리 개 명 대 권 장 송이 그루 잔 병 켤레 벌 척 채 자루 쌍 분 인 조각 그릇 통 포기 알 줄 접시 사람 곳 점 기 량 필 갑 봉지 상자 판"
-    .split()
-)  # fmt: skip
-FIRST = ("첫", "첫번째", "첫째")
-FILLERS = frozenset(
-    "모든 모두 전부 다 저 이 그 있는 것 거 보이는 찾아줘 찾아 보여줘 골라줘 선택해줘 잘라줘 사진 그림 화면 이미지 색 색깔의 색의 그리고 와 과 에 의 쪽 쪽의 모양"
-    .split()
-)  # fmt: skip
-NEGATIONS = frozenset("말고 아닌 아니라 제외 제외하고 제외한 빼고 뺀 없는 아닌것".split())
-OBJECTS = ("을", "를", "에", "에서", "과", "와", "위에", "옆에", "앞에", "뒤에", "이", "가")
-PIECES = re.compile(r"(\d+|[^\d\s]+)")
+LEXICON = lexicon("ko")
+COLOURS: Mapping[str, Colour] = LEXICON["colour"]
+SIZES: Mapping[str, Size] = LEXICON["size"]
+PLACES: Mapping[str, Place] = LEXICON["place"]
+NUMBERS: Mapping[str, int] = LEXICON["number"]
+COUNTERS, MOST, FIRST = LEXICON["counter"].keys(), LEXICON["most"].keys(), LEXICON["first"].keys()
+FILLERS, NEGATIONS = LEXICON["filler"].keys(), LEXICON["negation"].keys()
+OBJECTS, SUBJECTS = tuple(LEXICON["object"]), ("이", "가")
 COUNTED = re.compile(rf"({'|'.join(NUMBERS)}|\d+)({'|'.join(sorted(COUNTERS, key=len, reverse=True))})")
 NTH = re.compile(rf"({'|'.join(NUMBERS)}|첫|\d+)번째")
 
@@ -59,7 +28,7 @@ def read(text: str, known: Vocabulary) -> Parts:
     words = _joined(text.replace(",", " ").split())
     words = _orders(_numbers([word for word in words if not _negates(word, parts)], parts), parts)
     start, end = _noun_span(words, known)
-    parts.noun = " ".join(words[start:end]) or text
+    parts.noun = " ".join(words[start:end])
     before, after = _described(words[:start], parts), words[end:]
     parts.context = (*words[:start], *words[end:], *parts.context)
     for word in (*before, *after):
@@ -93,7 +62,7 @@ def _numbers(words: list[str], parts: Parts) -> list[str]:
             found = next((m for form in (text, *stems(text)) if (m := COUNTED.fullmatch(form))), None)
             if found:
                 parts.number = _number(found[1])
-                is_alone = at + taken == len(words) and not left  # "두 개" is two dogs
+                is_alone = at + taken == len(words) and all(map(_is_attribute, left))  # "두 개" is two dogs
                 left += [found[2]] if is_alone else []
                 parts.context = (*parts.context, found[2])
                 break
@@ -112,29 +81,39 @@ def _number(text: str) -> int | None:
 def _orders(words: list[str], parts: Parts) -> list[str]:
     """Take "왼쪽에서 두번째", "맨 왼쪽", "가장 큰", "두번째로 큰" out."""
     left: list[str] = []
-    nth = 1
-    place: Place | None = None
+    nth: int | None = None
+    side: Place | None = None
     is_most = False
     for word in words:
-        forms = (word, *stems(word))
-        ordinal = next((m for form in forms if (m := NTH.fullmatch(form))), None)
-        if ordinal or word in FIRST:
-            nth = 1 if word in FIRST or ordinal and ordinal[1] == "첫" else NUMBERS.get(ordinal[1]) or int(ordinal[1])  # type: ignore[index]
-            parts.order = Order(max(nth, 1), place or "left")
+        by = _size_or_place(word)
+        if (number := _nth(word)) is not None:
+            nth = number
+            parts.order = Order(nth, side or "left")
         elif word in MOST:
             is_most = True
-        elif is_most or (parts.order and not place and any(form in SIZES for form in forms)):
-            by = next((SIZES.get(form) or PLACES.get(form) for form in forms if form in SIZES or form in PLACES), None)
-            if by is None:
-                left.append(word)
-            else:
-                parts.order = Order(max(nth, 1), by)
+        elif by and (is_most or (nth and not side and by in SIZES.values())):
+            parts.order = Order(nth or 1, by)
             is_most = False
         elif word.endswith("에서") and word.removesuffix("에서") in PLACES:
-            place = PLACES[word.removesuffix("에서")]
+            side = PLACES[word.removesuffix("에서")]
         else:
             left.append(word)
     return left
+
+
+def _nth(word: str) -> int | None:
+    """1 for "첫번째", 3 for "세번째"; None for what is no ordinal."""
+    if word in FIRST:
+        return 1
+    found = next((m for form in (word, *stems(word)) if (m := NTH.fullmatch(form))), None)
+    if found is None:
+        return None
+    return 1 if found[1] in FIRST else max(1, NUMBERS.get(found[1]) or int(found[1]))
+
+
+def _size_or_place(word: str) -> Size | Place | None:
+    forms = (word, *stems(word))
+    return next((SIZES.get(f) or PLACES.get(f) for f in forms if f in SIZES or f in PLACES), None)
 
 
 def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
@@ -148,7 +127,7 @@ def _noun_span(words: Sequence[str], known: Vocabulary) -> tuple[int, int]:
                 if known.find(name, guess=False) and not (end - start > 1 and _is_attribute(words[start])):
                     return start, end
     rest = [n for n, word in enumerate(words) if not _is_attribute(word)]
-    return (rest[-1], rest[-1] + 1) if rest else (0, len(words))
+    return (rest[-1], rest[-1] + 1) if rest else (0, 0)
 
 
 def _is_attribute(word: str) -> bool:
@@ -159,11 +138,19 @@ def _is_attribute(word: str) -> bool:
 def _described(words: Sequence[str], parts: Parts) -> list[str]:
     """What is said of the noun itself; "빨간 모자를 쓴" is about a hat and goes to what is not understood."""
     for at in range(len(words) - 1, 0, -1):
-        is_other = not _is_attribute(words[at]) and not _is_attribute(words[at - 1])
-        if is_other and words[at - 1].endswith(OBJECTS):
+        if not _is_attribute(words[at - 1]) and _describes(words[at - 1], words[at]):
             parts.ignored.append(" ".join(words[: at + 1]))
             return list(words[at + 1 :])
     return list(words)
+
+
+def _describes(other: str, word: str) -> bool:
+    """Whether a word goes with the noun before it: "모자를 쓴", "눈이 큰", "탁자 위의"."""
+    forms = (word, *stems(word))
+    if any(form in PLACES for form in forms):
+        return True
+    is_size = any(form in SIZES for form in forms)
+    return other.endswith(SUBJECTS if is_size else OBJECTS) and (is_size or not _is_attribute(word))
 
 
 def _attribute(word: str, parts: Parts) -> None:

@@ -15,7 +15,9 @@ SIZES: tuple[Size, ...] = get_args(Size)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The `number`th (from 1) along `by`: a side ("left": from the left), "middle", or a size ("large": largest)."""
+    """The `number`th (from 1) along `by`: a side ("left": from the left), "middle", or a size ("large":
+    largest).
+    """
 
     number: int
     by: Place | Size

@@ -1,7 +1,7 @@
 """What a phrase asks for: a noun, and what pixels can decide (colour, size, place, order, number).
 
-"the two largest red cars on the left" is a car, red, large, on the left, two of them. Words that no pixel decides
-are kept as not understood, to be told: never dropped in silence.
+"the two largest red cars on the left" is a car, red, large, on the left, two of them. Words that no pixel
+decides are kept as not understood, to be told: never dropped in silence.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.errors import BadPrompt
 from anymask.words import english_phrase, korean, korean_phrase
 from anymask.words.parts import Colour, Order, Parts, Place, Size
 from anymask.words.text import clean, foreign_script, quoted
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 class Phrase:
     """A phrase, read.
 
-    `noun`: what it was taken for. `colours`: all of which the thing must have. `size`: relative to the others.
-    `places`: where its centre is; two name a corner. `order`: only the nth by a side or a size. `number`: at most so
-    many. `negated`: what is not wanted. `understood`, `not_understood`: what to tell whoever asked. `vector_D`: of a noun
-    that is not in the vocabulary, by an encoder.
+    `noun`: what it was taken for. `colours`: all of which the thing must have. `size`: relative to the
+    others. `places`: where its centre is; two name a corner. `order`: only the nth by a side or a size.
+    `number`: at most so many. `negated`: what is not wanted. `understood`, `not_understood`: what to tell
+    whoever asked. `vector_D`: of a noun that is not in the vocabulary, by an encoder.
     """
 
     text: str
@@ -49,13 +50,12 @@ class Phrase:
         return bool(self.colours or self.size or self.places or self.order or self.number)
 
 
-def understand(
-    text: str, vocabulary: Vocabulary | None = None, encoder: TextEncoder | None = None
-) -> Phrase:
+def understand(text: str, vocabulary: Vocabulary | None = None, encoder: TextEncoder | None = None) -> Phrase:
     """Read a phrase in English or Korean, such as "two red cars on the left" or "왼쪽에서 두 번째 사람".
 
-    `vocabulary`: the packaged one by default. `encoder`: takes English nouns that are not in it. Raises BadPrompt for an empty or too long phrase, control characters,
-    and a noun that nobody knows (the message names the nearest that are known).
+    `vocabulary`: the packaged one by default. `encoder`: takes English nouns that are not in it. Raises
+    BadPrompt for an empty or too long phrase, control characters, and a noun that nobody knows (the message
+    names the nearest that are known).
     """
     known = vocabulary or default_vocabulary()
     whole = clean(text)
@@ -64,9 +64,16 @@ def understand(
         return Phrase(whole, as_it_is, understood=_told(as_it_is, Parts()))
     read = korean_phrase.read if korean.is_korean(whole) else english_phrase.read
     parts = read(whole, known)
+    if not parts.noun:
+        raise BadPrompt(f'no noun in {quoted(whole)}; expected one, as in "red car" or "왼쪽 사람"')
     vector_D = None
     noun = known.find(parts.noun, parts.context)
-    if noun is None and encoder is not None and foreign_script(parts.noun) is None and not korean.is_korean(whole):
+    if (
+        noun is None
+        and encoder is not None
+        and foreign_script(parts.noun) is None
+        and not korean.is_korean(whole)
+    ):
         vector_D = encoder.encode([parts.noun])[0]
         noun = _encoded(parts.noun, vector_D, known)
     noun = noun or known.resolve(parts.noun, parts.context)
@@ -81,7 +88,8 @@ def _encoded(noun: str, vector_D: NDArray[np.float32], known: Vocabulary) -> Res
     """A noun outside the vocabulary, with the word that is nearest to it."""
     cosines_W = known.vectors_WD @ vector_D
     row = int(np.argmax(cosines_W))
-    note = f"{quoted(noun)} is not in the vocabulary; the nearest word is {known.names[row]} ({cosines_W[row]:.2f})"
+    nearest = f"{known.names[row]} ({cosines_W[row]:.2f})"
+    note = f"{quoted(noun)} is not in the vocabulary; the nearest word is {nearest}"
     return Resolved(noun, noun, row, "encoded", (), note)
 
 

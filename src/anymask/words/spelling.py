@@ -16,7 +16,9 @@ LOOKED_AT = 200  # names compared in full for a message
 
 
 def variants(name: str) -> list[str]:
-    """The name, and as it is spelled on the other side of the Atlantic or with other joints ("tea-pot", "tea pot")."""
+    """The name, and as it is spelled on the other side of the Atlantic or with other joints ("tea-pot", "tea
+    pot").
+    """
     words = name.split(" ")
     swapped = " ".join(_spellings().get(word, word) for word in words)
     possessive = " ".join(word.removesuffix("'s") for word in words)
@@ -71,7 +73,7 @@ class Speller:
         slips = 1 if len(text) < LONG else 2
         apart_N = self._apart(text)
         found = []
-        for row in np.flatnonzero(apart_N <= 2 * slips):
+        for row in np.flatnonzero(apart_N <= 2 * slips).tolist():
             distance = edit_distance(text, self.names[row], slips)
             if distance <= slips and self.names[row][0] == text[0]:
                 found.append((self.names[row], distance))
@@ -80,9 +82,13 @@ class Speller:
 
     def nearest(self, text: str, count: int) -> list[str]:
         """The names most like a text, best first."""
-        candidates = np.argsort(self._apart(text), kind="stable")[:LOOKED_AT]
-        names = [self.names[row] for row in candidates]
-        return sorted(names, key=lambda name: (edit_distance(text, name, 99), len(name), name))[:count]
+        rows = np.argsort(self._apart(text), kind="stable")[:LOOKED_AT].tolist()
+        return [self.names[row] for row in sorted(rows, key=lambda row: self._unlike(text, row))][:count]
+
+    def _unlike(self, text: str, row: int) -> tuple[int, bool, int]:
+        """Slips, then another first letter, then less everyday."""
+        name = self.names[row]
+        return edit_distance(text, name, 99), name[0] != text[0], row
 
     def _apart(self, text: str) -> NDArray[np.int64]:
         """A lower bound of twice the slips: how many letters differ."""

@@ -30,16 +30,14 @@ def clean(text: str) -> str:
     words = " ".join(visible.casefold().split()).strip(" .,;:!?\"'·…。、")
     words = unicodedata.normalize("NFC", words)
     if not words:
-        raise BadPrompt("the phrase is empty; expected a noun such as \"dog\" or \"red car\"")
+        raise BadPrompt('the phrase is empty; expected a noun such as "dog" or "red car"')
     return words
 
 
 def _is_invisible(character: str) -> bool:
     """Formats (zero width, directions), variation selectors and skin tones of emoji."""
     code = ord(character)
-    return (
-        unicodedata.category(character) == "Cf" or 0xFE00 <= code <= 0xFE0F or 0x1F3FB <= code <= 0x1F3FF
-    )
+    return unicodedata.category(character) == "Cf" or 0xFE00 <= code <= 0xFE0F or 0x1F3FB <= code <= 0x1F3FF
 
 
 def quoted(text: str) -> str:

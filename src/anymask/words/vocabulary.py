@@ -1,7 +1,8 @@
 """The nouns that words as prompts know: names, vectors, and which lies under which.
 
-A row is one meaning of a noun ("mouse" the device, "mouse (rodent)"). `resolve` finds the row that a person means
-and tells how it did; a guess is never silent. Made by `recipes/vocabulary.py`; the card is `weights/words.json`.
+A row is one meaning of a noun ("mouse" the device, "mouse (rodent)"). `resolve` finds the row that a person
+means and tells how it did; a guess is never silent. Made by `recipes/vocabulary.py`; the card is
+`weights/words.json`.
 
 Legend: W words, D numbers of a word's vector (128), S numbers of the sentence encoder (384), N texts.
 """
@@ -16,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from anymask.errors import BadPrompt, WeightsError, mapped
@@ -33,9 +35,9 @@ How = Literal["exact", "alias", "plural", "korean", "emoji", "guess", "encoded"]
 class Resolved:
     """What a noun was taken for.
 
-    `asked`: the noun as it was read. `name`, `row`: the word of the vocabulary. `how`: "exact", "alias" (another
-    name of it), "plural", "korean", "emoji", "guess" (corrected spelling) or "encoded" (not in the vocabulary: `row` is
-    the nearest word to what an encoder made of it). `others`: other meanings of what was
+    `asked`: the noun as it was read. `name`, `row`: the word of the vocabulary. `how`: "exact", "alias"
+    (another name of it), "plural", "korean", "emoji", "guess" (corrected spelling) or "encoded" (not in the
+    vocabulary: `row` is the nearest word to what an encoder made of it). `others`: other meanings of what was
     asked. `note`: what to tell whoever asked, or "".
     """
 
@@ -48,11 +50,14 @@ class Resolved:
 
 
 class Vocabulary:
-    """Names, vectors and kinds of the nouns in a folder of `words.safetensors`, `words.tsv`, `words.plurals.tsv`."""
+    """Names, vectors and kinds of the nouns in a folder of `words.safetensors`, `words.tsv`,
+    `words.plurals.tsv`.
+    """
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Raises WeightsError if a file is missing or damaged."""
-        with mapped((OSError, ValueError, KeyError, IndexError), WeightsError, f"{folder}: no vocabulary"):
+        damaged = (OSError, ValueError, KeyError, IndexError, SafetensorError)
+        with mapped(damaged, WeightsError, f"{folder}: no vocabulary"):
             self.folder = folder
             rows = _table(folder / "words.tsv")
             arrays = load_file(folder / "words.safetensors")
@@ -60,7 +65,7 @@ class Vocabulary:
             self.mean_S: NDArray[np.float32] = arrays["mean_S"]
             self.projection_SD: NDArray[np.float32] = arrays["projection_SD"]
             self.imagenet_rows: NDArray[np.int32] = arrays["imagenet_rows"]
-            self.plurals = dict(tuple(line) for line in _table(folder / "words.plurals.tsv"))
+            self.plurals = {plural: name for plural, name in _table(folder / "words.plurals.tsv")}
         if len(self.small_WD) != len(rows):
             raise WeightsError(f"{folder}: words.tsv has {len(rows)} rows, the vectors {len(self.small_WD)}")
         self.names = tuple(row[0] for row in rows)
@@ -72,7 +77,7 @@ class Vocabulary:
     def vectors_WD(self) -> NDArray[np.float32]:
         """Unit vectors of all words."""
         vectors = self.small_WD.astype(np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
     def project(self, sentences_NS: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors of the sentence encoder as unit vectors of the word space, N x D."""
@@ -82,7 +87,7 @@ class Vocabulary:
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
-        """The row of each name and alias, in lower case. A name that several words share is the first one's."""
+        """The row of each name and alias, in lower case."""
         aliases = {
             alias.lower(): row for row, known in enumerate(self.aliases) for alias in known if alias[0] != "~"
         }
@@ -156,7 +161,9 @@ class Vocabulary:
         asked = clean(text)
         script = foreign_script(asked)
         if script:
-            raise BadPrompt(f"unknown word: {quoted(asked)} ({script}); nouns are known in English and Korean")
+            raise BadPrompt(
+                f"unknown word: {quoted(asked)} ({script}); nouns are known in English and Korean"
+            )
         raise BadPrompt(f"unknown word: {quoted(asked)}; nearest known: {', '.join(self.nearest(asked))}")
 
     def find(self, text: str, context: Sequence[str] = (), guess: bool = True) -> Resolved | None:
@@ -191,7 +198,8 @@ class Vocabulary:
                 own = self.names[row].lower()
                 is_plural = self.plurals.get(asked) == own or own in spelling.singulars(asked)
                 return row, "exact" if own == asked else "plural" if is_plural else "alias"
-        for name in (self.plurals.get(asked), *spelling.singulars(asked), *spelling.plurals(asked)):
+        irregular = [self.plurals[asked]] if asked in self.plurals else []
+        for name in (*irregular, *spelling.singulars(asked), *spelling.plurals(asked)):
             if name in self.rows:
                 return self.rows[name], "plural"
         return None
@@ -215,12 +223,12 @@ class Vocabulary:
 
     @cached_property
     def _speller(self) -> spelling.Speller:
-        return spelling.Speller(list(self.rows))
+        return spelling.Speller(sorted(self.rows, key=self.rows.__getitem__))
 
     @cached_property
     def emoji(self) -> Mapping[str, str]:
         """Emoji that stand for nouns, and their English names."""
-        return dict(tuple(line) for line in _table(TABLES / "emoji.tsv"))
+        return {symbol: name for symbol, name in _table(TABLES / "emoji.tsv")}
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
-"""Text as a prompt, learned without texts: an aligned encoder's embedding of each masked object is the first prompt.
+"""Text as a prompt, learned without texts: an aligned encoder's embedding of each masked object is the first
+prompt.
 
-In use the embedding of a text takes its place: the encoder puts both into one space. Afterwards corrections by clicks
-follow, as for any other first prompt.
+In use the embedding of a text takes its place: the encoder puts both into one space. Afterwards corrections
+by clicks follow, as for any other first prompt.
 
 Source: Segment Anything, section 7.5 and appendix D.5, "Zero-Shot Text-to-Mask".
 
