@@ -2,9 +2,9 @@
 
     python recipes/words.py DATA OUT --model src/anymask/weights/lite.json
 
-DATA: the folder with train/train-*.tar, train/duts-*.tar and train/duts_names.json. OUT: folder of the run; what
-is cached there is not worked out again. With --model the files are written beside that model, else beside a
-copy of its card in OUT. `--without FILE`: names (a JSON list) that are not learned, to measure such words.
+DATA: the folder with train/train-*.tar, train/duts-*.tar and train/duts_names.json. OUT: folder of the run;
+what is cached there is not worked out again. With --model the files are written beside that model, else
+beside a copy of its card in OUT. `--without FILE`: names (a JSON list) that are not learned, to measure them.
 """
 
 from __future__ import annotations
@@ -126,7 +126,6 @@ def main() -> None:
     examples = without(
         examples_of(records, cache, duts, vocabulary),
         held_out,
-        [records[i].key for i in held_out],
         [known_name(name, vocabulary) for name in left_out],
     )
     parts = train_naming(examples, vocabulary)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from anymask.networks.lite_trunk import TAP_CHANNELS, LiteTrunk, fold_batch_norm
 
-REDUCED, CONTEXT, HIDDEN, DENSE_HIDDEN, WORD = 384, 64, 512, 256, 128
+REDUCED, NEAR, CONTEXT, HIDDEN, WORD = 384, 128, 64, 512, 128
 TOP = 1280  # channels before the classifier
 CLASSES = 1000
 CHANNELS = (TAP_CHANNELS[2], TAP_CHANNELS[3], TOP)  # strides 8, 16 and 32
@@ -75,22 +75,29 @@ class Reduction(nn.Module):
 
 
 class DenseHead(nn.Module):
-    """What each cell shows, as unit vectors in the space of words; each cell sees its neighbours."""
+    """What each cell shows, as unit vectors in the space of words: from the cell, the mean of those around it
+    and that of the photo. All layers work on one cell, so a batch may hold cells of many photos.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(REDUCED, DENSE_HIDDEN, 1)
-        self.whole = nn.Conv2d(CONTEXT, DENSE_HIDDEN, 1, bias=False)
-        self.around = nn.Conv2d(DENSE_HIDDEN, DENSE_HIDDEN, 5, padding=2, groups=DENSE_HIDDEN)
-        self.middle = nn.Conv2d(DENSE_HIDDEN, DENSE_HIDDEN, 1)
-        self.leave = nn.Conv2d(DENSE_HIDDEN, WORD, 1)
+        self.enter = nn.Conv2d(REDUCED, HIDDEN, 1)
+        self.near = nn.Conv2d(NEAR, HIDDEN, 1, bias=False)
+        self.whole = nn.Conv2d(CONTEXT, HIDDEN, 1, bias=False)
+        self.middle = nn.Conv2d(HIDDEN, HIDDEN, 1)
+        self.leave = nn.Conv2d(HIDDEN, WORD, 1)
         self.dropout = nn.Dropout(0.1)
 
-    def forward(self, features_BChw: Tensor, context_BC11: Tensor) -> Tensor:
-        x = F.relu(self.enter(features_BChw) + self.whole(context_BC11))
-        x = x + F.relu(self.around(x))
+    def forward(self, own_BChw: Tensor, near_BChw: Tensor, whole_BC11: Tensor) -> Tensor:
+        x = self.dropout(F.relu(self.enter(own_BChw) + self.near(near_BChw) + self.whole(whole_BC11)))
         x = self.dropout(F.relu(self.middle(x)))
         return F.normalize(self.leave(x), dim=1)
+
+
+def surroundings(features_BChw: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of the 5 x 5 cells around each, and of all cells; some of the components."""
+    near = F.avg_pool2d(features_BChw[:, :NEAR], 5, 1, 2, count_include_pad=False)
+    return near, features_BChw[:, :CONTEXT].mean((2, 3), keepdim=True)
 
 
 class RegionHead(nn.Module):
@@ -120,5 +127,5 @@ class NamingNetwork(nn.Module):
         """(B, C, h, w), (B, D, h, w) unit vectors, (B, K, h / 2, w / 2)."""
         maps = self.trunk(image_B3HW)
         features = self.reduction(*maps)
-        context = features.mean((2, 3), keepdim=True)[:, :CONTEXT]
-        return features, self.dense(features, context), self.trunk.classifier(maps[2])
+        dense = self.dense(features, *surroundings(features))
+        return features, dense, self.trunk.classifier(maps[2])

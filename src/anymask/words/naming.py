@@ -27,6 +27,7 @@ from anymask.core.mask import Mask
 from anymask.core.resample import Floats, Pixels, normalise_and_pad
 from anymask.core.spec import NAMING_MEAN, NAMING_MULTIPLE, NAMING_SIZE, NAMING_STD
 from anymask.errors import BadOption, WeightsError, mapped
+from anymask.hub.card import NAMING_PARTS, ModelFiles, check_files
 from anymask.words.regions import box_weights, mask_weights, pooled
 
 TRAINED, IMAGENET = "trained", "imagenet"
@@ -115,6 +116,8 @@ class NamingModel:
         """Raises BadOption when the model has no such parts, WeightsError for damaged ones."""
         if graph is None or table is None:
             raise BadOption("words: this model has no <stem>.names.onnx; the default model, lite, has one")
+        if ModelFiles.of(table).card.is_file():
+            check_files(table, NAMING_PARTS)
         self.table = NamingTable.read(table)
         self._graph, self._threads = graph, threads
 

@@ -10,12 +10,12 @@ Legend: K boxes, R regions, M masks, C channels of features, H W image pixels, h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.candidates import Candidates
 from anymask.core.mask import Mask, iou_matrix
@@ -28,6 +28,7 @@ from anymask.words.regions import STRIDE
 MAX_BOXES, MIN_BOX_SCORE = 60, 0.03
 DECODED = 12  # boxes that are decoded for a word, at most
 LIKELY = 0.2  # relative to the best box: those below are not decoded
+INSIDE = 0.8  # of a box's area, to lie in another
 SAME_IOU = 0.6  # of two masks, above which the better one stays
 HEAT, LIKE = "heat", "like"
 UNKNOWN = "unknown"
@@ -89,15 +90,15 @@ class WordSearch:
     def _box_regions(self) -> RegionVectors:
         return self.namer.regions_of_boxes(self.features, self.boxes.boxes_xyxy_K4)
 
-    def find(self, query: Query) -> Found:
-        """Instances of a word, and whether there are any."""
+    def find(self, query: Query, box_xyxy: ArrayLike | None = None) -> Found:
+        """Instances of a word, and whether there are any. With a box only what lies in it is looked at."""
         scorer = self.namer.scorer_of(query)
-        chosen = self._best_boxes(query)
+        chosen = self._best_boxes(query, box_xyxy)
         masks = self._masks(chosen)
         scores_R = self._mask_scores(chosen, query)
         presence = self._presence(query, scores_R, scorer)
         found = self._instances(masks, scores_R, query.word, scorer)
-        heat = self._heat_mask(query, scores_R, found)
+        heat = self._heat_mask(query, scores_R, found) if box_xyxy is None else None
         threshold = self.namer.table.fact(f"{scorer}_threshold")
         return Found(
             query.word,
@@ -123,12 +124,36 @@ class WordSearch:
         best = float(scores_R.max(initial=0.0))
         return Found(name, best >= threshold, best, threshold, found, LIKE)
 
-    def _best_boxes(self, query: Query) -> NDArray[np.intp]:
+    def rank(self, candidates: Candidates, query: Query) -> Candidates:
+        """Candidates of another prompt, as a click, by their chance to be what the word names times their
+        probability; these sum to what they did.
+        """
+        regions = self.namer.regions_of_masks(self.features, [one.mask for one in candidates])
+        weights = self.namer.score_regions(regions, query) * candidates.probability
+        known = float(candidates.probability.sum())
+        probability = np.asarray(weights / max(float(weights.sum()), 1e-12) * known, np.float32)
+        return replace(candidates, probability=probability).by_probability()
+
+    def without(self, found: Found, query: Query) -> Found:
+        """The masks that are not rather what another word names."""
+        if not found.masks:
+            return found
+        regions = self.namer.regions_of_masks(self.features, [one.mask for one in found.masks])
+        other_M = self.namer.score_regions(regions, query)
+        kept = tuple(m for m, other in zip(found.masks, other_M.tolist(), strict=True) if m.score >= other)
+        return replace(found, masks=kept, present=found.present and bool(kept))
+
+    def _best_boxes(self, query: Query, box_xyxy: ArrayLike | None) -> NDArray[np.intp]:
         """The boxes that are worth a mask, best first."""
         if not len(self.boxes):
             return np.zeros(0, np.intp)
         scores_K = self.namer.score_regions(self._box_regions, query) * self.boxes.scores_K**0.5
+        if box_xyxy is not None:
+            scores_K = scores_K * (inside_share(self.boxes.boxes_xyxy_K4, box_xyxy) >= INSIDE)
         order = np.argsort(-scores_K, kind="stable")[:DECODED]
+        order = order[scores_K[order] > 0]
+        if not len(order):
+            return order
         return order[scores_K[order] >= LIKELY * scores_K[order[0]]]
 
     def _masks(self, chosen: NDArray[np.intp]) -> list[Mask]:
@@ -206,6 +231,14 @@ class WordSearch:
             step = neighbours(heat_hw.shape[axis], shown, slice(0, image))
             lines = np.ascontiguousarray(lines_between(np.ascontiguousarray(lines), step).T)
         return lines
+
+
+def inside_share(boxes_xyxy_K4: NDArray[np.float64], box_xyxy: ArrayLike) -> NDArray[np.float64]:
+    """(K,): the share of each box's area that lies in another."""
+    low, high = np.split(np.asarray(box_xyxy, np.float64), 2)
+    common = np.minimum(boxes_xyxy_K4[:, 2:], high) - np.maximum(boxes_xyxy_K4[:, :2], low)
+    area = (boxes_xyxy_K4[:, 2:] - boxes_xyxy_K4[:, :2]).prod(1)
+    return np.asarray(common.clip(0).prod(1) / np.maximum(area, 1e-9))
 
 
 def kept_masks(masks: Sequence[Mask], scores_R: Floats) -> list[int]:

@@ -21,10 +21,13 @@ from anymask.training.words.cache import read_features, read_proposals
 from anymask.words.regions import box_weights, mask_weights, pooled
 
 NONE = ""  # the name of a region that shows no named thing
+UNLABELLED = "?"  # ... of a cell that shows none, but perhaps stuff
+MOSTLY, LITTLE = 0.5, 0.02  # share of a cell that a name covers
+CELLS_OF_NAME, CELLS_OF_NONE = 24, 48  # of a photo that are used
 SAME, APART = 0.5, 0.3  # IoU with an annotated mask: is it / is nothing annotated
 MAX_REGIONS = 60  # annotated masks of a photo that are used
 MIN_AREA = 16
-DUTS = "duts-tr"
+DUTS, COMPLETE = "duts-tr", "coco"  # one thing a photo is labelled; all things of 80 kinds are
 
 Floats = NDArray[np.float32]
 Named = tuple[Mask, str]
@@ -106,29 +109,44 @@ def _proposed(record: Record, cache: Path, named: Sequence[Named]) -> Iterator[N
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DenseExample:
-    """Shares of each cell: `names` (n,) and `shares_nhw`; `rest_hw` is what nobody named, which
-    `rest_known` says to show no named thing or stuff. `inside_hw`: cells of the photo, not of its padding.
+class Cells:
+    """Cells of feature maps. `own_EC`, `near_EC`, `whole_EC`: of the cell, around it, of the photo. Half
+    precision. A cell of UNLABELLED shows no named thing, but it may show stuff.
     """
 
-    key: str
-    names: tuple[str, ...]
-    shares_nhw: Floats
-    rest_hw: Floats
-    rest_known: bool
-    inside_hw: Floats
+    own_EC: NDArray[np.float16]
+    near_EC: NDArray[np.float16]
+    whole_EC: NDArray[np.float16]
+    names_E: NDArray[np.str_]
+    photo_E: NDArray[np.int64]
+
+    def only(self, chosen_E: NDArray[np.bool_]) -> Cells:
+        parts = (self.own_EC, self.near_EC, self.whole_EC, self.names_E, self.photo_E)
+        return Cells(*(part[chosen_E] for part in parts))
 
 
-def dense_example(record: Record, cells_hw: tuple[int, int], named: Sequence[Named]) -> DenseExample:
-    """The names of a photo's cells, by the share of the cell that each covers."""
+def labelled_cells(
+    record: Record, cells_hw: tuple[int, int], named: Sequence[Named], rng: np.random.Generator
+) -> tuple[NDArray[np.intp], list[str]]:
+    """Some cells of each name, mostly covered by it, and some that nothing covers where all is labelled."""
     frame = ResizeLongest(record.size_hw, NAMING_SIZE)
-    names = tuple(sorted({name for _, name in named}))
+    names = sorted({name for _, name in named})
     shares = np.zeros((len(names), *cells_hw), np.float32)
     for weights, (_, name) in zip(mask_weights([m for m, _ in named], frame, cells_hw), named, strict=True):
         row = names.index(name)
         shares[row] = np.maximum(shares[row], weights)
-    height, width = record.size_hw
-    inside = box_weights([[0, 0, width, height]], frame, cells_hw)[0]
-    rest = (inside - shares.sum(0)).clip(0)
-    semantic = any(one.semantic for one in record.annotations)
-    return DenseExample(record.key, names, shares, rest, semantic or record.source != "coco", inside)
+    flat, chosen, labels = shares.reshape(len(names), -1), list[int](), list[str]()
+    main_P = flat.argmax(0)
+    for row, name in enumerate(names):
+        mine = np.flatnonzero((main_P == row) & (flat[row] >= min(MOSTLY, flat[row].max())) & (flat[row] > 0))
+        mine = rng.choice(mine, min(len(mine), CELLS_OF_NAME), replace=False)
+        chosen, labels = chosen + mine.tolist(), labels + [name] * len(mine)
+    if record.source == COMPLETE:
+        height, width = record.size_hw
+        inside_P = box_weights([[0, 0, width, height]], frame, cells_hw)[0].ravel()
+        empty = np.flatnonzero((inside_P > MOSTLY) & (flat.max(0, initial=0.0) < LITTLE))
+        empty = rng.choice(empty, min(len(empty), CELLS_OF_NONE), replace=False)
+        semantic = any(one.semantic for one in record.annotations)
+        chosen += empty.tolist()
+        labels += [NONE if semantic else UNLABELLED] * len(empty)
+    return np.array(chosen, np.intp), labels

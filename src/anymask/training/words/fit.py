@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.networks.naming import CONTEXT, REDUCED, WORD, DenseHead, RegionHead
-from anymask.training.words.examples import NONE, DenseExample, Regions
+from anymask.training.words.examples import NONE, UNLABELLED, Cells, Regions
 
 log = logging.getLogger(__name__)
 
 NEVER = -1e4  # added to the logit of a name that must not compete
-STUFF_WORDS = 0.5  # of a name's annotations, those that are semantic: above it is stuff
+NONE_WEIGHT = 2.0  # how much more often than that examples of none are drawn
 SAMPLING_POWER = -0.6  # of a name's count: rare names are drawn more often than they occur
 
 
@@ -37,7 +38,7 @@ class Components:
         return (features_EF - self.mean_F) @ self.components_FC
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Names:
     """The names to learn: `vectors_ND` of unit length, `competes_NN` False for related names."""
 
@@ -50,7 +51,7 @@ class Names:
         """The number of names for "none of them"."""
         return len(self.names) if name == NONE else self.names.index(name)
 
-    @property
+    @cached_property
     def masked_NN(self) -> Tensor:
         """To add to logits, by the name that is right; a last row for none. Nothing masks itself."""
         masked = torch.where(self.competes_NN, 0.0, NEVER)
@@ -86,115 +87,83 @@ def region_components(regions: Regions, components: Components) -> tuple[Tensor,
     return masks, boxes, whole[:, :CONTEXT]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What the heads are asked: the number of the right name, or that of none, for each example.
+    `unlabelled_E`: it may be stuff as well as none.
+    """
+
+    right_E: Tensor
+    unlabelled_E: Tensor
+    weights_E: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, labels_E: Sequence[str], names: Names) -> Target:
+        unlabelled = np.array([label == UNLABELLED for label in labels_E])
+        right = np.array([names.index(NONE if label == UNLABELLED else label) for label in labels_E])
+        weights = np.bincount(right, minlength=len(names.names) + 1).astype(float)[right] ** SAMPLING_POWER
+        weights[right == len(names.names)] *= NONE_WEIGHT
+        return cls(torch.from_numpy(right), torch.from_numpy(unlabelled), weights / weights.sum())
+
+    def draws(self, schedule: Schedule) -> list[Tensor]:
+        """Rows of examples, for each step."""
+        steps = int(schedule.epochs * len(self.right_E) / schedule.batch)
+        rng = np.random.default_rng(schedule.seed)
+        drawn = rng.choice(len(self.right_E), (steps, schedule.batch), p=self.weights_E)
+        return [torch.from_numpy(row) for row in drawn]
+
+
 def fit_region_head(
     regions: Regions, components: Components, names: Names, scale: float, none: int, schedule: Schedule
 ) -> tuple[RegionHead, Tensor]:
     """The head and its vectors for "none of the names", (none, D)."""
     torch.manual_seed(schedule.seed)
     masks, boxes, whole = region_components(regions, components)
-    labels = np.array([names.index(name) for name in regions.names_E.tolist()])
-    weights = np.bincount(labels, minlength=len(names.names) + 1).astype(float)[labels] ** SAMPLING_POWER
-    weights[labels == len(names.names)] *= 2
-    head, masked = RegionHead(), names.masked_NN
-    nothing = nn.Parameter(F.normalize(torch.randn(none, WORD), dim=-1) / 2)
-    target = torch.from_numpy(labels)
+    head, nothing, target = RegionHead(), none_vectors(none), Target.of(regions.names_E.tolist(), names)
 
     def loss_of(rows: Tensor) -> Tensor:
         by_box = torch.rand(len(rows), 1) < 0.5
         context = whole[rows] * (torch.rand(len(rows), 1) < 0.5)
         vectors = head(torch.where(by_box, boxes[rows], masks[rows]), context)
-        named = scale * vectors @ names.vectors_ND.T + masked[target[rows]]
-        unnamed = torch.logsumexp(scale * vectors @ nothing.T, 1, keepdim=True)
-        return F.cross_entropy(torch.cat([named, unnamed], 1), target[rows])
+        return naming_loss(vectors, rows, target, names, nothing, scale)
 
-    draws = np.random.default_rng(schedule.seed).choice(
-        len(labels), (int(schedule.epochs * len(labels) / schedule.batch), schedule.batch),
-        p=weights / weights.sum(),
-    )  # fmt: skip
-    descend(head, nothing, [torch.from_numpy(row) for row in draws], loss_of, schedule)
+    descend(head, nothing, target.draws(schedule), loss_of, schedule)
     return head.eval(), nothing.detach()
 
 
 def fit_dense_head(
-    examples: Sequence[DenseExample], features: Callable[[str], Tensor], names: Names, scale: float,
-    none: int, schedule: Schedule,
-) -> tuple[DenseHead, Tensor]:  # fmt: skip
-    """The head and its vectors for "none". `features(key)`: (C, h, w), reduced."""
+    cells: Cells, names: Names, scale: float, none: int, schedule: Schedule
+) -> tuple[DenseHead, Tensor]:
+    """As `fit_region_head`, on cells."""
     torch.manual_seed(schedule.seed)
-    head, masked = DenseHead(), names.masked_NN
-    nothing = nn.Parameter(F.normalize(torch.randn(none, WORD), dim=-1) / 2)
-    weights_N = dense_weights(examples, names)
+    own, near, whole = (torch.from_numpy(part) for part in (cells.own_EC, cells.near_EC, cells.whole_EC))
+    head, nothing, target = DenseHead(), none_vectors(none), Target.of(cells.names_E.tolist(), names)
 
-    def loss_of_photo(example: DenseExample) -> Tensor:
-        map_1Chw = features(example.key)[None]
-        context = map_1Chw.mean((2, 3), keepdim=True)[:, :CONTEXT] * float(torch.rand(()) < 0.7)
-        mirrored = bool(torch.rand(()) < 0.5)
-        vectors = head(map_1Chw.flip(3) if mirrored else map_1Chw, context)
-        vectors = vectors.flip(3) if mirrored else vectors
-        return dense_loss(vectors[0].flatten(1).T, example, names, masked, nothing, scale, weights_N)
+    def loss_of(rows: Tensor) -> Tensor:
+        context = whole[rows].float() * (torch.rand(len(rows), 1) < 0.7)
+        parts = (part[:, :, None, None] for part in (own[rows].float(), near[rows].float(), context))
+        return naming_loss(head(*parts)[:, :, 0, 0], rows, target, names, nothing, scale)
 
-    def loss_of(chosen: Tensor) -> Tensor:
-        return torch.stack([loss_of_photo(examples[i]) for i in chosen.tolist()]).mean()
-
-    chance = photo_weights(examples)
-    count = int(schedule.epochs * len(examples) / schedule.batch)
-    draws = np.random.default_rng(schedule.seed).choice(len(examples), (count, schedule.batch), p=chance)
-    descend(head, nothing, [torch.from_numpy(row) for row in draws], loss_of, schedule)
+    descend(head, nothing, target.draws(schedule), loss_of, schedule)
     return head.eval(), nothing.detach()
 
 
-def dense_loss(
-    vectors_PD: Tensor, example: DenseExample, names: Names, masked_NN: Tensor, nothing: Tensor,
-    scale: float, weights_N: Tensor,
-) -> Tensor:  # fmt: skip
-    """Cross-entropy of each cell with the shares of its names. Where the photo's stuff is not annotated, a
-    cell without a name may show stuff as well as none.
-    """
-    index = torch.tensor([names.index(name) for name in example.names], dtype=torch.long)
-    shares_Pn = torch.from_numpy(example.shares_nhw).flatten(1).T
-    rest_P = torch.from_numpy(example.rest_hw).flatten()
-    named_PN = scale * vectors_PD @ names.vectors_ND.T
-    none_P = torch.logsumexp(scale * vectors_PD @ nothing.T, 1)
-    loss, total = named_PN.new_zeros(()), named_PN.new_zeros(())
-    for column, name in enumerate(index.tolist()):
-        cells = shares_Pn[:, column] > 0.05
-        if not cells.any():
-            continue
-        logits = torch.cat([named_PN[cells] + masked_NN[name], none_P[cells, None]], 1)
-        share = shares_Pn[cells, column] * weights_N[name]
-        loss = loss + (share * (torch.logsumexp(logits, 1) - logits[:, name])).sum()
-        total = total + share.sum()
-    cells = rest_P > 0.05
-    if cells.any():
-        logits = torch.cat([named_PN[cells], none_P[cells, None]], 1)
-        allowed = logits[:, -1:]
-        if not example.rest_known:
-            allowed = torch.cat([allowed, logits[:, :-1][:, names.stuff_N]], 1)
-        share = rest_P[cells] * weights_N[-1]
-        loss = loss + (share * (torch.logsumexp(logits, 1) - torch.logsumexp(allowed, 1))).sum()
-        total = total + share.sum()
-    return loss / total.clamp(min=1e-6)
+def none_vectors(count: int) -> nn.Parameter:
+    return nn.Parameter(F.normalize(torch.randn(count, WORD), dim=-1) / 2)
 
 
-def dense_weights(examples: Sequence[DenseExample], names: Names) -> Tensor:
-    """Of each name and of none: names on few cells count more, but not without limit."""
-    cells = np.ones(len(names.names) + 1)
-    for example in examples:
-        for name, shares in zip(example.names, example.shares_nhw, strict=True):
-            cells[names.index(name)] += shares.sum()
-        cells[-1] += example.rest_hw.sum()
-    weights = (cells / np.median(cells)) ** -0.5
-    return torch.from_numpy(weights.clip(0.1, 3.0).astype(np.float32))
-
-
-def photo_weights(examples: Sequence[DenseExample]) -> NDArray[np.float64]:
-    """Photos with rare names are drawn more often."""
-    counts: dict[str, int] = {}
-    for example in examples:
-        for name in example.names:
-            counts[name] = counts.get(name, 0) + 1
-    rarity = np.array([max((counts[n] ** SAMPLING_POWER for n in e.names), default=0.05) for e in examples])
-    return np.asarray(rarity / rarity.sum())
+def naming_loss(
+    vectors_BD: Tensor, rows: Tensor, target: Target, names: Names, nothing: Tensor, scale: float
+) -> Tensor:
+    """Cross-entropy over all names and none."""
+    right = target.right_E[rows]
+    named = scale * vectors_BD @ names.vectors_ND.T + names.masked_NN[right]
+    none = torch.logsumexp(scale * vectors_BD @ nothing.T, 1, keepdim=True)
+    logits = torch.cat([named, none], 1)
+    gained = logits.gather(1, right[:, None])[:, 0]
+    stuff = torch.where(target.unlabelled_E[rows, None] & names.stuff_N, named, -torch.inf)
+    gained = torch.logaddexp(gained, torch.logsumexp(stuff, 1))
+    return (torch.logsumexp(logits, 1) - gained).mean()
 
 
 def descend(

@@ -15,18 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from anymask.data.record import Record
 from anymask.export.naming import NamingParts
-from anymask.networks.naming import NamingNetwork
+from anymask.networks.naming import NamingNetwork, surroundings
 from anymask.training.words.cache import imagenet_trunk, read_features
 from anymask.training.words.examples import (
+    COMPLETE,
     DUTS,
     NONE,
-    DenseExample,
+    UNLABELLED,
+    Cells,
+    Named,
     Regions,
-    dense_example,
+    labelled_cells,
     named_masks,
     regions_of,
 )
@@ -41,9 +43,8 @@ from anymask.training.words.fit import (
 from anymask.words.vocabulary import Vocabulary
 
 SCALE, NONE_VECTORS = 12.0, 12
-REGIONS, DENSE = Schedule(epochs=9, batch=512), Schedule(epochs=6, batch=8)
-DENSE_SOURCES = ("coco", "food", "facade", "balloon", "aerial-roofs", DUTS)  # where cells can be told
-DUTS_SHARE = 3  # one in so many DUTS photos trains the dense head
+REGIONS, DENSE = Schedule(epochs=9, batch=512), Schedule(epochs=6, batch=1024)
+DENSE_SOURCES = (COMPLETE, "food", "facade", "coco-person", DUTS)  # where cells can be told
 FACTS = {
     "scale": SCALE, "dense_scale": SCALE, "class_scale": 12.0, "trained_instance": 0.25,
     "imagenet_instance": 0.2, "heat_over_region": 4.0, "heat_cut": 0.05, "like_threshold": 0.6,
@@ -53,14 +54,11 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Of all photos. `reduced`: (C, h, w) in half precision, by the key of the photo. `semantic`: names of
-    stuff.
-    """
+    """Of all photos. `semantic`: names of stuff."""
 
     regions: Regions
     components: Components
-    reduced: Mapping[str, Tensor]
-    dense: Sequence[DenseExample]
+    cells: Cells
     semantic: frozenset[str]
 
 
@@ -78,34 +76,43 @@ def vocabulary_names(
 def examples_of(
     records: Sequence[Record], cache: Path, duts: Mapping[str, Mapping[str, object]], vocabulary: Vocabulary
 ) -> Examples:
-    """Read the cached features of all photos that have some."""
-    records = [record for record in records if (cache / f"{record.key}.npz").is_file()]
+    """From the cached features of all photos."""
     found = regions_of(records, cache, duts)
     regions = replace(found, names_E=np.array([known_name(n, vocabulary) for n in found.names_E.tolist()]))
     components = principal_components(regions.masks_EF)
-    reduced: dict[str, Tensor] = {}
-    dense: list[DenseExample] = []
-    for record in records:
-        named = [(mask, known_name(name, vocabulary)) for mask, name in named_masks(record, duts)]
-        if named and trains_dense(record):
-            map_Fhw = read_features(cache, record.key)
-            cells_hw = map_Fhw.shape[1], map_Fhw.shape[2]
-            small = components(map_Fhw.flatten(1).T).T
-            reduced[record.key] = small.unflatten(1, cells_hw).half()
-            dense.append(dense_example(record, cells_hw, named))
-    return Examples(regions, components, reduced, dense, stuff_names(records, vocabulary))
+    named = [
+        [(mask, known_name(name, vocabulary)) for mask, name in named_masks(record, duts)]
+        for record in records
+    ]
+    cells = cells_of(records, named, cache, components)
+    return Examples(regions, components, cells, stuff_names(records, vocabulary))
+
+
+def cells_of(
+    records: Sequence[Record], named: Sequence[Sequence[Named]], cache: Path, components: Components
+) -> Cells:
+    """Some cells of every photo that can tell what they show."""
+    rng, rows = np.random.default_rng(0), []
+    for number, record in enumerate(records):
+        if not named[number] or record.source not in DENSE_SOURCES:
+            continue
+        map_Fhw = read_features(cache, record.key)
+        cells_hw = map_Fhw.shape[1], map_Fhw.shape[2]
+        chosen, labels = labelled_cells(record, cells_hw, named[number], rng)
+        own_1Chw = components(map_Fhw.flatten(1).T).T.unflatten(1, cells_hw)[None]
+        near_1Chw, whole_1C11 = surroundings(own_1Chw)
+        own, near = (one[0].flatten(1).T[chosen].half().numpy() for one in (own_1Chw, near_1Chw))
+        whole = whole_1C11[0, :, 0].T.half().numpy().repeat(len(chosen), 0)
+        rows.append((own, near, whole, labels, number))
+    parts = (np.concatenate([row[i] for row in rows]) for i in range(3))
+    labels_E = np.array([label for row in rows for label in row[3]])
+    return Cells(*parts, labels_E, np.repeat([row[4] for row in rows], [len(row[3]) for row in rows]))
 
 
 def known_name(name: str, vocabulary: Vocabulary) -> str:
     """As the vocabulary calls it; a name that it does not know stays."""
     row = None if name == NONE else vocabulary.row(name)
     return name if row is None else vocabulary.names[row]
-
-
-def trains_dense(record: Record) -> bool:
-    if record.source == DUTS:
-        return sum(record.key.encode()) % DUTS_SHARE == 0
-    return record.source in DENSE_SOURCES
 
 
 def stuff_names(records: Sequence[Record], vocabulary: Vocabulary) -> frozenset[str]:
@@ -120,46 +127,33 @@ def stuff_names(records: Sequence[Record], vocabulary: Vocabulary) -> frozenset[
     return frozenset(name for name in count if 2 * joined[name] > count[name])
 
 
-def without(examples: Examples, photos: Sequence[int], keys: Sequence[str], names: Sequence[str]) -> Examples:
-    """Some photos (their numbers and keys) and some names left out."""
-    regions = examples.regions
-    kept_E = ~np.isin(regions.photo_E, list(photos)) & ~np.isin(regions.names_E, list(names))
-    dense = [_unnamed(example, names) for example in examples.dense if example.key not in keys]
-    return replace(examples, regions=regions.only(kept_E), dense=dense)
-
-
-def _unnamed(example: DenseExample, names: Sequence[str]) -> DenseExample:
-    """Cells of those names say nothing."""
-    kept = [row for row, name in enumerate(example.names) if name not in names]
-    if len(kept) == len(example.names):
-        return example
-    return replace(
-        example, names=tuple(example.names[row] for row in kept), shares_nhw=example.shares_nhw[kept]
+def without(examples: Examples, photos: Sequence[int], names: Sequence[str]) -> Examples:
+    """Some photos, by their numbers, and some names left out."""
+    regions, cells = examples.regions, examples.cells
+    kept = (
+        ~np.isin(one.photo_E, list(photos)) & ~np.isin(one.names_E, list(names)) for one in (regions, cells)
     )
+    return replace(examples, regions=regions.only(next(kept)), cells=cells.only(next(kept)))
 
 
 def names_to_learn(examples: Examples, vocabulary: Vocabulary) -> Names:
     """All names of the examples. Raises KeyError for one that the vocabulary lacks."""
-    names = sorted(
-        {*examples.regions.names_E.tolist(), *(n for e in examples.dense for n in e.names)} - {NONE}
-    )
+    found = {*examples.regions.names_E.tolist(), *examples.cells.names_E.tolist()}
+    names = sorted(found - {NONE, UNLABELLED})
     rows = [vocabulary.rows[name.lower()] for name in names]
     related = [vocabulary.related(row) for row in rows]
     competes = np.array([[other not in kin for other in rows] for kin in related])
     stuff = torch.tensor([name in examples.semantic for name in names])
     vectors = torch.from_numpy(vocabulary.vectors_WD[rows])
-    return Names(tuple(names), vectors, torch.from_numpy(competes), stuff)
+    return Names(tuple(names), vectors, torch.from_numpy(competes & competes.T), stuff)
 
 
 def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> NamingParts:
     """Both heads, on one core in minutes."""
-    names = names_to_learn(examples, vocabulary)
-    regions, components = examples.regions, examples.components
-    schedules = replace(REGIONS, seed=seed), replace(DENSE, seed=seed)
-    head, none = fit_region_head(regions, components, names, SCALE, NONE_VECTORS, schedules[0])
-    dense, dense_none = fit_dense_head(
-        examples.dense, lambda key: examples.reduced[key].float(), names, SCALE, NONE_VECTORS, schedules[1]
-    )
+    names, components = names_to_learn(examples, vocabulary), examples.components
+    options = (names, SCALE, NONE_VECTORS)
+    head, none = fit_region_head(examples.regions, components, *options, replace(REGIONS, seed=seed))
+    dense, dense_none = fit_dense_head(examples.cells, *options, replace(DENSE, seed=seed))
     network = NamingNetwork()
     network.trunk, network.dense = imagenet_trunk(), dense
     network.reduction.set_components(components.mean_F, components.components_FC)
