@@ -200,11 +200,9 @@ class EncodedImage:
         """
         return self._words.find(text, without=without, box=box, refine=self._redraws(refine))
 
-    def find_like(
-        self, *exemplars: Floats, box: ArrayLike | None = None, refine: bool | None = None
-    ) -> PhraseAnswer:
+    def find_like(self, *exemplars: Floats, refine: bool | None = None) -> PhraseAnswer:
         """Every instance of what exemplars show, in this image or in others: see `exemplar`."""
-        return self._words.find_like(exemplars, box=box, refine=self._redraws(refine))
+        return self._words.find_like(exemplars, refine=self._redraws(refine))
 
     def exemplar(self, mask: Mask | Candidates | None = None, *, box: ArrayLike | None = None) -> Floats:
         """What a mask or a box shows, as a vector for `find_like`. Raises BadPrompt."""

@@ -24,7 +24,6 @@ from anymask.words.query import query_of_row
 from anymask.words.search import HEAT, SAME_IOU, Found, ImageParts, NamedMask, WordSearch, name_masks
 from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
-INSIDE = 0.8  # share of a mask that must lie in a box that is searched
 SAME_ANSWER = 0.9  # IoU of two candidates, above which they are the same
 
 Answer = Callable[[Sequence[Prompt]], list[Candidates]]
@@ -84,32 +83,28 @@ class PhotoWords:
             raise BadPrompt(
                 f"text: {text!r} says what is not wanted; expected what is, too: a word or a point"
             )
-        found = self.search.find(self._query(phrase))
-        masks = found.masks if found.present else ()
-        told: list[str] = []
-        if box is not None:
-            masks = self._within(masks, box)
+        found, told = self.search.find(self._query(phrase), self._checked(box)), list[str]()
+        present, masks = found.present, found.masks if found.present else ()
         for word in without:
-            left = self._left_out(masks, understand(word, self.vocabulary))
-            told += [f"without {word}: {len(masks) - len(left)} removed"] if len(left) < len(masks) else []
-            masks = left
+            left = self.search.without(found, self._query(understand(word, self.vocabulary)))
+            told += (
+                [f"without {word}: {len(masks) - len(left.masks)} of {len(masks)} left out"] if masks else []
+            )
+            found, masks = left, left.masks if present else ()
         if masks and phrase.has_attributes:
             masks, more = self._with_attributes(masks, phrase)
             told += more
         if refine:
             masks = tuple(self._redrawn(one) for one in masks)
         return PhraseAnswer(
-            phrase, masks, found.present, found.presence, found.threshold, found.scorer,
+            phrase, masks, present, found.presence, found.threshold, found.scorer,
             phrase.understood, phrase.not_understood, tuple(told),
         )  # fmt: skip
 
-    def find_like(
-        self, exemplars: Sequence[Floats], *, box: ArrayLike | None = None, refine: bool = True
-    ) -> PhraseAnswer:
+    def find_like(self, exemplars: Sequence[Floats], *, refine: bool = True) -> PhraseAnswer:
         """Every instance of what the exemplars show; see `exemplar`."""
         found = self.search.find_like(exemplars)
-        masks = found.masks if box is None else self._within(found.masks, box)
-        masks = tuple(self._redrawn(one) for one in masks) if refine else masks
+        masks = tuple(self._redrawn(one) for one in found.masks) if refine else found.masks
         return PhraseAnswer(None, masks, found.present, found.presence, found.threshold, found.scorer)
 
     def exemplar(self, mask: Mask) -> Floats:
@@ -139,7 +134,7 @@ class PhotoWords:
         assert prompt.text is not None
         phrase = understand(prompt.text, self.vocabulary)
         query = self._query(phrase)
-        more = [] if phrase.negated else self._instances_at(prompt, self.search.find(query))
+        more = [] if phrase.negated else self._instances_at(prompt, self.search.find(query, prompt.box_xyxy))
         answer = joined(answer, more)
         regions = self.namer.regions_of_masks(self.search.features, [one.mask for one in answer])
         fits_M = self.namer.score_regions(regions, query)
@@ -148,21 +143,9 @@ class PhotoWords:
     def _query(self, phrase: Phrase) -> Query:
         return query_of_row(phrase.noun.row, self.vocabulary)
 
-    def _within(self, masks: Sequence[NamedMask], box: ArrayLike) -> tuple[NamedMask, ...]:
-        checked = Prompt.of(box=box).check(self.parts.size_hw).box_xyxy
-        x0, y0, x1, y1 = np.asarray(checked).round().astype(int)
-        window = np.zeros(self.parts.size_hw, bool)
-        window[y0:y1, x0:x1] = True
-        inside = Mask.from_array(window)
-        return tuple(one for one in masks if (one.mask & inside).area >= INSIDE * one.mask.area)
-
-    def _left_out(self, masks: Sequence[NamedMask], phrase: Phrase) -> tuple[NamedMask, ...]:
-        """Those that the word names better than what they were found by."""
-        if not masks:
-            return ()
-        regions = self.namer.regions_of_masks(self.search.features, [one.mask for one in masks])
-        against = self.namer.score_regions(regions, self._query(phrase))
-        return tuple(one for one, score in zip(masks, against, strict=True) if score < one.score)
+    def _checked(self, box: ArrayLike | None) -> ArrayLike | None:
+        """Raises BadPrompt."""
+        return None if box is None else Prompt.of(box=box).check(self.parts.size_hw).box_xyxy
 
     def _with_attributes(
         self, masks: Sequence[NamedMask], phrase: Phrase
@@ -185,7 +168,6 @@ class PhotoWords:
             return []
         inside = prompt.points_xy[prompt.labels == 1]
         masks = [one for one in found.masks if one.scorer != HEAT and _holds(one.mask, inside)]
-        masks = masks if prompt.box_xyxy is None else [*self._within(masks, prompt.box_xyxy)]
         boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks]
         prompts = [replace(prompt, box_xyxy=box, text=None) for box in boxes]
         return (self.refined or self.parts.segment_batch)(prompts) if prompts else []
