@@ -48,8 +48,8 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
 
 
 # 17,000 and 3,000 before the programs of others: ten more annotation formats (`data`), the submodules of
-# `compat`; then the data engine (`store`, `engine`).
-MAX_LINES, MAX_PACKAGE = 29_500, 6_200
+# `compat`; 29,500 with the data engine (`store`, `engine`); then words and the server of the studio (`web`).
+MAX_LINES, MAX_PACKAGE = 39_000, 6_200
 
 
 def test_the_code_stays_small() -> None:
@@ -84,6 +84,8 @@ def libraries(*extras: str) -> set[str]:
         ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
         ("engine+studio", "web.app, web.launch"),
+        ("clip", "words.encoders"),
+        ("text", "words.bert, words.encoders"),
         ("tiff", "images.tiff"),
         ("torch", "backends.torch, hub.weights, compat"),
         ("train", "training.recipes"),

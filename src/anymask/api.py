@@ -23,6 +23,7 @@ from anymask.automatic.probability import MaskProbability
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import AnswerStep, Candidates
 from anymask.core.embedding import Embedding
+from anymask.core.mask import Mask
 from anymask.core.progress import Progress
 from anymask.core.prompt import Prompt
 from anymask.core.resample import Floats, Pixels
@@ -32,6 +33,8 @@ from anymask.predict.detectors import DetectedBoxes
 from anymask.predict.encoding import Encoding
 from anymask.predict.loaded import LoadedModel, model_facts
 from anymask.predict.refine import Refinement
+from anymask.words.naming import NamingModel
+from anymask.words.photo_words import PhotoWords, PhraseAnswer
 
 
 def load(name: str = "lite", *, backend: str = "auto", threads: int = 0) -> Model:
@@ -103,6 +106,11 @@ class Model(LoadedModel):
         """
         return self.attach(Embedding.load(Path(path)), photo)
 
+    @cached_property
+    def namer(self) -> NamingModel:
+        """What tells words from pixels. Raises BadOption for a model without names."""
+        return NamingModel(self.names_path, self.names_table_path, self.threads)
+
     def _check_maker(self, embedding: Embedding) -> None:
         name, fingerprint = embedding.model, embedding.fingerprint
         if name != self.name or (fingerprint and self.fingerprint and fingerprint != self.fingerprint):
@@ -160,7 +168,8 @@ class EncodedImage:
 
         `points`: x, y in pixels of the image (the first centre is 0.5, 0.5). `labels`: 1 inside, 0 outside;
         all 1 unless given. `box`: x0, y0, x1, y1. `mask`: an earlier answer, its low-resolution logits, or
-        a Mask or bool array of the size of the image. `text`: no model takes one yet. Raises BadPrompt.
+        a Mask or bool array of the size of the image. `text`: a word that
+        says which of them is meant, beside a point, box or mask; alone see `find`. Raises BadPrompt.
         """
         return self.segment_batch([Prompt.of(points, labels, box, mask, text)])[0]
 
@@ -169,7 +178,44 @@ class EncodedImage:
 
         Raises BadPrompt that says which prompt is wrong.
         """
-        return (self._refinement or self._encoding).segment_batch(prompts)
+        asked = [p if p.text is None else self._words.beside(p) for p in prompts]
+        answers = (self._refinement or self._encoding).segment_batch(asked)
+        pairs = zip(prompts, answers, strict=True)
+        return [a if p.text is None else self._words.choose(a, p) for p, a in pairs]
+
+    def find(
+        self,
+        text: str,
+        *,
+        without: Sequence[str] = (),
+        box: ArrayLike | None = None,
+        refine: bool | None = None,
+    ) -> PhraseAnswer:
+        """Text prompt: every instance of what a phrase names, best first; none where it is not there.
+
+        `text`: a noun in English or Korean, with a colour, size, place, order or number if need be: "the two
+        red cars on the left". `without`: words whose things are left out. `box`: x0, y0, x1, y1: search only
+        in it. `refine`: outlines in a second pass; None: as the model's card says. Raises BadPrompt for a
+        word that nobody knows, BadOption for a model without names.
+        """
+        return self._words.find(text, without=without, box=box, refine=self._redraws(refine))
+
+    def find_like(self, *exemplars: Floats, refine: bool | None = None) -> PhraseAnswer:
+        """Every instance of what exemplars show, in this image or in others: see `exemplar`."""
+        return self._words.find_like(exemplars, refine=self._redraws(refine))
+
+    def exemplar(self, mask: Mask | Candidates | None = None, *, box: ArrayLike | None = None) -> Floats:
+        """What a mask or a box shows, as a vector for `find_like`. Raises BadPrompt."""
+        if mask is None:
+            mask = self.segment(box=box)
+        return self._words.exemplar(mask if isinstance(mask, Mask) else mask.best.mask)
+
+    def names(self, masks: Sequence[Mask]) -> list[tuple[str, float]]:
+        """A name for each mask with its probability; "unknown" where none is likely enough.
+
+        Raises BadOption for a model without names.
+        """
+        return self._words.names(masks)
 
     def segment_steps(
         self,
@@ -236,6 +282,16 @@ class EncodedImage:
     @cached_property
     def _refinement(self) -> Refinement | None:
         return None if self.pixels_HW3 is None else Refinement(self._encoding, self.pixels_HW3)
+
+    @cached_property
+    def _words(self) -> PhotoWords:
+        if self.pixels_HW3 is None:
+            raise BadOption("words: expected an image that keeps its photo: encode(photo, refine=True)")
+        refined = None if self._refinement is None else self._refinement.segment_batch
+        return PhotoWords(self._encoding, self.model.namer, self.pixels_HW3, refined)
+
+    def _redraws(self, refine: bool | None) -> bool:
+        return self.model.refines if refine is None else refine
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is encoded on demand."""

@@ -34,10 +34,10 @@ PALETTE: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A mask to draw, the prompt it answers and a short text beside it (empty for none)."""
+    """A mask to draw, the prompt it answers, if any, and a short text beside it (empty for none)."""
 
     mask: Mask
-    prompt: Prompt
+    prompt: Prompt | None
     tag: str = ""
 
 
@@ -49,7 +49,8 @@ def overlay(pixels_HW3: np.ndarray, drawn: Sequence[Drawn]) -> Image.Image:
     for i in sorted(range(len(drawn)), key=lambda i: -drawn[i].mask.area):  # small masks over large ones
         canvas.paint(coverages[i], PALETTE[i % len(PALETTE)])
     for prompt in {id(d.prompt): d.prompt for d in drawn}.values():  # candidates of one prompt share it
-        canvas.mark(prompt)
+        if prompt is not None:
+            canvas.mark(prompt)
     for i, d in enumerate(drawn):
         if d.tag:
             canvas.write_tag(d, PALETTE[i % len(PALETTE)])
@@ -190,6 +191,9 @@ class Canvas:
     def _anchor(self, drawn: Drawn) -> tuple[float, float]:
         """Where the plate of a tag stands, its bottom left, in overlay pixels."""
         prompt = drawn.prompt
+        if prompt is None:
+            x0, y0 = drawn.mask.box_xyxy[:2]
+            return x0 * self.scale, y0 * self.scale
         if prompt.box_xyxy is None and len(prompt.points_xy):
             x, y = (float(v) * self.scale for v in prompt.points_xy[0])
             return x + self.unit, y - self.unit

@@ -8,13 +8,15 @@ by running it again, and leaves the same bytes as any other.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anymask.batch.local import answer, run_all
 from anymask.batch.run_folder import Journal, file_of, read_record, record_path, run_folder
@@ -25,6 +27,10 @@ from anymask.drawing import everything_overlay
 from anymask.errors import AnymaskError, BadInput, StorageError
 from anymask.files import write_atomically
 from anymask.images.reader import content_hash, read_image
+from anymask.words.mask_words import MaskWords
+
+if TYPE_CHECKING:
+    from anymask.api import Model
 
 OWN_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # of a photo's name; others end the run
 OVERLAY_QUALITY = 1  # zlib level: overlays are large and looked at once
@@ -41,6 +47,7 @@ class RunConfig:
     overlays: bool = False
     threads: int = 0
     box_xyxy: tuple[float, float, float, float] | None = None
+    words: MaskWords = MaskWords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,14 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "settings": asdict(settings),
         "overlays": config.overlays,
         "box": config.box_xyxy and list(config.box_xyxy),
+        **(_described_words(model, config.words) if config.words else {}),
     }
+
+
+def _described_words(model: Model, words: MaskWords) -> dict[str, Any]:
+    """Raises BadOption for a model without names."""
+    like = hashlib.sha256(json.dumps(words.exemplars).encode()).hexdigest() if words.exemplars else None
+    return {"names": words.names, "like": like, "bank": len(model.namer.names)}
 
 
 def _results(
@@ -197,22 +211,31 @@ class Annotator:
         changes = dict(self._config.changes)
         options: dict[str, Any] = {"box": self._config.box_xyxy, "progress": self._within}
         found = everything(self._model, pixels_HW3, self._config.preset, **options, **changes)
+        told: list[tuple[int, dict[str, Any]]] = [(i, {}) for i in range(len(found.masks))]
+        if self._config.words:
+            masks = [one.mask for one in found.masks]
+            told = self._config.words.told(self._model.namer, pixels_HW3, masks)
         if self._config.overlays:
             drawn = path.with_name(f"{path.stem}{OVERLAY_SUFFIX}")
             if os.path.realpath(drawn) in self._inputs:
                 raise BadInput(
                     f"{drawn} is a photo of this call and is not overwritten: choose another folder"
                 )
-            picture, buffer = everything_overlay(pixels_HW3, [one.mask for one in found.masks]), io.BytesIO()
+            kept = [found.masks[i].mask for i, _ in told]
+            picture, buffer = everything_overlay(pixels_HW3, kept), io.BytesIO()
             picture.save(buffer, "PNG", compress_level=OVERLAY_QUALITY)
             write_atomically(drawn, buffer.getvalue())
-        record = self._record(photo, found).encode("utf-8", "backslashreplace")  # for names that are no UTF-8
+        record = self._record(photo, found, told).encode(
+            "utf-8", "backslashreplace"
+        )  # for names that are no UTF-8
         write_atomically(path, record + b"\n")
-        return PhotoResult(photo, masks=len(found.masks), seconds=sum(found.seconds.values()), replaced=there)
+        return PhotoResult(photo, masks=len(told), seconds=sum(found.seconds.values()), replaced=there)
 
-    def _record(self, photo: Photo, found: Any) -> str:
+    def _record(self, photo: Photo, found: Any, told: Sequence[tuple[int, dict[str, Any]]]) -> str:
         image = image_fields(PurePosixPath(photo.name).name, found.size_hw, found.content_hash)
-        annotations = [automatic_fields(number, mask) for number, mask in enumerate(found.masks, 1)]
+        annotations = [
+            automatic_fields(number, found.masks[i]) | more for number, (i, more) in enumerate(told, 1)
+        ]
         facts = {"model": self._model.name, "preset": self._config.preset, "filtered_by": found.filtered_by}
         return record_json(image, annotations, **facts)
 

@@ -15,6 +15,7 @@ from anymask.cli.evaluate import evaluate
 from anymask.cli.everything import EVERYTHING_EXAMPLES, everything
 from anymask.cli.export import export
 from anymask.cli.models import models
+from anymask.cli.name import NAME_EXAMPLES, name
 from anymask.cli.project import project
 from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, complain, fill_closed_streams, say
 from anymask.cli.segment import EXAMPLES, segment
@@ -41,6 +42,7 @@ app.add_typer(engine, name="engine")
 app.command()(studio)
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
+app.command(epilog=NAME_EXAMPLES)(name)
 
 
 def _show_version(wanted: bool) -> None:

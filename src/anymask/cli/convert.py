@@ -28,6 +28,17 @@ anymask convert shard.tar dataset --to coco --images copy
 """
 
 
+Photos = Annotated[
+    str | None,
+    typer.Option(
+        "--images",
+        metavar="link|copy|none",
+        help="How photos get beside the annotations. Default: link where the format has them there. "
+        "Photos in a shard are always copied.",
+    ),
+]
+
+
 @dataclass(slots=True)
 class Count:
     """What has been converted."""
@@ -50,14 +61,7 @@ def convert(
             help="The format to read; auto looks, and asks if unsure.",
         ),
     ] = "auto",
-    images: Annotated[
-        str | None,
-        typer.Option(
-            metavar="link|copy|none",
-            help="How photos get beside the annotations. Default: link where the format has them there. "
-            "Photos in a shard are always copied.",
-        ),
-    ] = None,
+    images: Photos = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the photos lie, if not where SRC has them.")
     ] = None,
@@ -82,18 +86,18 @@ def convert(
     formats.find_format(to)
     name = formats.detect(source).name if from_ == "auto" else formats.find_format(from_, to_read=True).name
     contents = formats.read(source, notes, format_name=name, photo_folder=photos)
-    _prepare(source, target, {"source": str(source.resolve()), "from": name, "to": to})
+    prepare(source, target, {"source": str(source.resolve()), "from": name, "to": to})
     counted = replace(contents, records=_counted(contents, count))
     try:
         formats.write(counted, target, notes, format_name=to, photos=images)
     finally:
-        _report(notes)
+        report_notes(notes)
     say(_json(count, name, to, notes) if as_json else _text(count, name, to, target))
     if notes.failures:
         raise typer.Exit(1)
 
 
-def _prepare(source: Path, target: Path, call: dict[str, str]) -> None:
+def prepare(source: Path, target: Path, call: dict[str, str]) -> None:
     """Make the folder and say what is in it.
 
     Raises BadInput when it holds anything but what the same call wrote before, or lies in the source.
@@ -127,7 +131,7 @@ def _counted(contents: Contents, count: Count) -> Iterator[Any]:
         progress_line(min(count.photos, contents.total), contents.total)
 
 
-def _report(notes: Notes) -> None:
+def report_notes(notes: Notes) -> None:
     for where, message in notes.failures:
         complain(message if where in message else f"{where}: {message}")
     for line in notes.lines():

@@ -228,6 +228,39 @@ def calibration(
         write_picture(reliability_diagram(report["bins"], title), plot)
 
 
+@evaluate.command()
+def text(
+    data: Data,
+    model: ModelName = "lite",
+    backend: BackendName = "auto",
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Ask by other words, a JSON file: {"couch": ["sofa", "settee"], ...}; only these names.',
+        ),
+    ] = None,
+    held_out: HeldOut = None,
+    limit: Limit = None,
+    csv_path: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per photo and name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Words: is what is named found, and what is absent left alone?
+
+    Presence AUROC and recall over all names whose presence is known, IoU of all that is found with all that
+    is annotated, average precision of instances, and a control with the wrong names.
+    """
+    with needs_extra("eval"):
+        from anymask.evaluation import WordsUnderTest, evaluate_text, read_words
+    words = None if names is None else read_words(names)
+    tested = WordsUnderTest(_proposer(model, backend))
+    _run(
+        evaluate_text, photos_of(data, held_out), tested, as_json, words=words, limit=limit, csv_path=csv_path
+    )
+
+
 def write_picture(picture: Any, path: Path) -> None:
     """Raises StorageError."""
     try:

@@ -79,6 +79,20 @@ FormatName = Annotated[
 Processes = Annotated[
     int, typer.Option(metavar="N", min=0, help="0: one for each core with lite, one with larger models.")
 ]
+Names = Annotated[bool, typer.Option("--names", help="A name for each mask, or unknown.")]
+Like = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MASK",
+        help="Only masks that show what this one shows: an image, bright inside; several: all.",
+    ),
+]
+LikePhoto = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PHOTO", help="The photo that the masks of --like are of. Default: the first IMAGE."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
 
@@ -93,6 +107,9 @@ def everything(
     backend: BackendName = "auto",
     processes: Processes = 0,
     overlays: Overlays = None,
+    names: Names = False,
+    like: Like = None,
+    like_photo: LikePhoto = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
@@ -109,6 +126,7 @@ def everything(
     from anymask.batch.summary import text, write_summary
     from anymask.data.formats import find_format
     from anymask.data.photos import open_photos
+    from anymask.words.mask_words import MaskWords
 
     if format_name is not None:
         find_format(format_name)  # an unknown name is said before hours of work
@@ -124,7 +142,8 @@ def everything(
     changes = dict(map(parse_setting, settings or ()))
     changes |= {} if at_least is None else {"min_probability": at_least}
     settled, region = tuple(sorted(changes.items())), None if box is None else parse_box(box)
-    config = RunConfig(model, backend, preset, settled, drawn, _threads(processes), region)
+    words = MaskWords(names, exemplars(model, backend, like or (), like_photo or sources[0]))
+    config = RunConfig(model, backend, preset, settled, drawn, _threads(processes), region, words)
     state = annotate(photos, out, config, processes=processes, progress=live(time.monotonic()))
     _complain(state)
     bad = {failed.photo.key for failed in state.failed}
@@ -138,6 +157,25 @@ def everything(
     say_json(json.dumps(asdict(summary))) if as_json else say(f"{text(summary)}\n-> {out}{hint}")
     if state.failed or missing:
         raise typer.Exit(1 if missing else min(failed.exit_code for failed in state.failed))
+
+
+def exemplars(model: str, backend: str, masks: Sequence[Path], photo: Path) -> tuple[tuple[float, ...], ...]:
+    """What the masks show in the photo. Raises BadPrompt for a mask of another size."""
+    from anymask.api import load
+    from anymask.cli.parsing import read_mask
+    from anymask.core.mask import Mask
+    from anymask.errors import BadPrompt
+
+    if not masks:
+        return ()
+    image = load(model, backend=backend).encode(photo, refine=True)
+    read = [Mask.from_array(read_mask(path)) for path in masks]
+    for path, one in zip(masks, read, strict=True):
+        if one.size_hw != image.size_hw:
+            raise BadPrompt(
+                f"--like {path}: expected a mask of the size of {photo}; or name its photo: --like-photo"
+            )
+    return tuple(tuple(image.exemplar(one).tolist()) for one in read)
 
 
 HINT = "\nmost probable first; --at-least 0.5 keeps those that are more likely right than wrong"

@@ -62,8 +62,17 @@ def _numbers(parts: Sequence[str], where: str) -> list[float]:
     return numbers
 
 
-def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | None) -> list[Prompt]:
-    """One prompt per box; the points and the mask belong to the only box, or make a prompt without a box.
+def only_box(boxes: Sequence[str]) -> Box | None:
+    """The box that words are looked for in. Raises BadPrompt for several."""
+    if len(boxes) > 1:
+        raise BadPrompt(f"--text goes with one --box at most, got {len(boxes)} boxes")
+    return parse_box(boxes[0]) if boxes else None
+
+
+def make_prompts(
+    points: Sequence[str], boxes: Sequence[str], mask_path: Path | None, texts: Sequence[str] = ()
+) -> list[Prompt]:
+    """One prompt per box; the points, the mask and a text belong to the only box, or make a prompt without.
 
     Raises BadPrompt when there is nothing to go by, or when points or a mask come with several boxes.
     """
@@ -71,7 +80,11 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
 
     parsed, parsed_boxes = [parse_point(p) for p in points], [parse_box(b) for b in boxes]
     if not (parsed or parsed_boxes or mask_path):
-        raise BadPrompt("what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE")
+        raise BadPrompt(
+            "what is meant? give --point X,Y or --box X0,Y0,X1,Y1 or --mask FILE or --text PHRASE"
+        )
+    if len(texts) > 1:
+        raise BadPrompt(f"--text goes once with points or a mask, got {len(texts)}")
     if len(parsed_boxes) > 1 and (parsed or mask_path):
         raise BadPrompt(f"points and a mask go with one box at most, got {len(parsed_boxes)} boxes")
     if parsed and not (parsed_boxes or mask_path or any(p.label for p in parsed)):
@@ -80,7 +93,8 @@ def make_prompts(points: Sequence[str], boxes: Sequence[str], mask_path: Path | 
     xy = [(p.x, p.y) for p in parsed] or None
     labels = [p.label for p in parsed] or None
     boxes_or_none: list[Box | None] = [*parsed_boxes] or [None]
-    return [Prompt.of(points=xy, labels=labels, box=box, mask=mask) for box in boxes_or_none]
+    text = texts[0] if texts else None
+    return [Prompt.of(points=xy, labels=labels, box=box, mask=mask, text=text) for box in boxes_or_none]
 
 
 def read_mask(path: Path) -> np.ndarray:

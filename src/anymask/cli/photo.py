@@ -31,6 +31,26 @@ class Answer:
     prompt: Prompt
 
 
+class FileWriter:
+    """Writes the files of a photo into `folder`; None: nowhere. `inputs` are never overwritten.
+
+    Raises StorageError when the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path | None, inputs: Iterable[Path]) -> None:
+        self.folder, self._inputs = make_folder(folder) if folder else None, list(inputs)
+
+    def write(self, contents: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
+        """All files or, where one would replace an input, none."""
+        if self.folder is None:
+            return
+        made = [(self.folder / name, make) for name, make in contents]
+        for file_path, _ in made:
+            check_not_an_input(file_path, self._inputs)
+        for file_path, make in made:
+            write_atomically(file_path, make())
+
+
 class PhotoSegmenter:
     """Answers the same prompts about one photo after the other. `folder` None: writes nothing.
 
@@ -41,8 +61,8 @@ class PhotoSegmenter:
     def __init__(
         self, prompts: Sequence[Prompt], *, inputs: Iterable[Path], folder: Path | None, all_candidates: bool
     ) -> None:
-        self._prompts, self._inputs, self._all = list(prompts), list(inputs), all_candidates
-        self._folder = make_folder(folder) if folder else None
+        self._prompts, self._all = list(prompts), all_candidates
+        self._files = FileWriter(folder, inputs)
 
     def segment(self, model: Model, path: Path, name: str, refine: bool | None) -> tuple[str, str]:
         """Read, encode, answer, write; returns the summary and the record as text. Raises AnymaskError."""
@@ -53,9 +73,9 @@ class PhotoSegmenter:
         answers = self._answers(image)
         decoded = time.perf_counter()
         seconds = {"encode": round(encoded - started, 4), "decode": round(decoded - encoded, 4)}
-        names = mask_names(name, len(answers)) if self._folder else []
+        names = mask_names(name, len(answers)) if self._files.folder else []
         record = make_record(path, image, answers, names, model=model.name, seconds=seconds)
-        self._write(files(name, pixels_HW3, answers, names, record))
+        self._files.write(files(name, pixels_HW3, answers, names, record))
         return self._summary(path, name, pixels_HW3, answers), record
 
     def _answers(self, image: EncodedImage) -> list[Answer]:
@@ -64,25 +84,15 @@ class PhotoSegmenter:
         answers = [Answer(candidate, rank, prompt) for prompt, many in ranked for rank, candidate in many]
         return [a for a in answers if self._all or a.rank == 1]
 
-    def _write(self, contents: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
-        """All files or, where one would replace an input, none."""
-        if self._folder is None:
-            return
-        made = [(self._folder / name, make) for name, make in contents]
-        for file_path, _ in made:
-            check_not_an_input(file_path, self._inputs)
-        for file_path, make in made:
-            write_atomically(file_path, make())
-
     def _summary(self, path: Path, name: str, pixels_HW3: np.ndarray, answers: Sequence[Answer]) -> str:
         height, width = pixels_HW3.shape[:2]
         lines = [f"{path}  {width} x {height}"]
         for i, answer in enumerate(answers, 1):
             rank = f"candidate {answer.rank}, " if self._all else ""
             lines.append(f"  mask {i}: {rank}{describe(answer, width * height)}")
-        if self._folder is not None:
+        if self._files.folder is not None:
             lines.append(
-                f"  -> {self._folder / name}.overlay.png, .mask{'-*' * (len(answers) > 1)}.png, .json"
+                f"  -> {self._files.folder / name}.overlay.png, .mask{'-*' * (len(answers) > 1)}.png, .json"
             )
         return "\n".join(lines)
 

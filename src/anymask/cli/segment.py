@@ -17,6 +17,7 @@ EXAMPLES = """\b
 anymask segment photo.jpg --point 480,300
 anymask segment photo.jpg --box 20,40,300,260 --point 90,80,- --out masks
 anymask segment *.jpg --point 480,300 --candidates
+anymask segment photo.jpg --text "two red cars on the left"
 """
 DEFAULT_FOLDER = Path("anymask-out")
 
@@ -44,6 +45,15 @@ MaskFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A rough mask to start from: an image like the photo, bright inside."),
 ]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text",
+        metavar="PHRASE",
+        help="What is meant, in English or Korean: every instance of it gets a mask, with --box only those "
+        'in the box; "not a car" leaves out what others found. With a point: which thing there is meant.',
+    ),
+]
 AllCandidates = Annotated[
     bool, typer.Option("--candidates", help="All candidates of a prompt, side by side, not only the best.")
 ]
@@ -67,6 +77,7 @@ def segment(
     point: PointTexts = None,
     box: BoxTexts = None,
     mask: MaskFile = None,
+    text: Texts = None,
     model: ModelName = "lite",
     backend: BackendName = "auto",
     refine: Refine = None,
@@ -74,7 +85,7 @@ def segment(
     out: OutFolder = None,
     json: JsonLines = False,
 ) -> None:
-    """Segment photos from points, boxes or masks.
+    """Segment photos from points, boxes, masks or words.
 
     Coordinates are pixels of the photo as it is shown, after its EXIF rotation: x to the right, y down, the
     centre of the first pixel is 0.5,0.5. The best mask of every prompt is written; one point alone is
@@ -82,14 +93,18 @@ def segment(
     are done; the exit code is then 1, or 2 when the call itself was wrong.
     """
     from anymask.api import load
-    from anymask.cli.parsing import make_prompts
+    from anymask.cli.parsing import make_prompts, only_box
     from anymask.cli.photo import PhotoSegmenter
+    from anymask.cli.photo_words import PhotoFinder
 
-    prompts = make_prompts(point or (), box or (), mask)
     folder = out or (None if json else DEFAULT_FOLDER)
-    segmenter = PhotoSegmenter(
-        prompts, inputs=[*images, *([mask] if mask else [])], folder=folder, all_candidates=candidates
-    )
+    inputs = [*images, *([mask] if mask else [])]
+    segmenter: PhotoSegmenter | PhotoFinder
+    if text and not (point or mask):
+        segmenter = PhotoFinder(text, box=only_box(box or ()), inputs=inputs, folder=folder)
+    else:
+        prompts = make_prompts(point or (), box or (), mask, text or ())
+        segmenter = PhotoSegmenter(prompts, inputs=inputs, folder=folder, all_candidates=candidates)
     failures = Failures()
     opened = load(model, backend=backend)
     for path, name in zip(images, output_names(images), strict=True):

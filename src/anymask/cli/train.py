@@ -18,7 +18,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="lite|stage2|train_accelerator|boxes|edges|finetune|sam_paper|smoke",
+            metavar="lite|stage2|train_accelerator|boxes|edges|finetune|sam_paper|text_paper|smoke",
             help="Network, data weights and hyperparameters; see docs/how-to/train.md.",
         ),
     ],

@@ -52,3 +52,9 @@ class ModelSpec:
         names = ("mean", "std", "embedding_names")
         tuples: dict[str, Any] = {name: tuple(fields[name]) for name in names if name in fields}
         return cls(**{**fields, **tuples})
+
+
+# What the naming model is shown, whatever model it is beside: pixels of a photo's longest side, what both
+# sides are padded to a multiple of, and how they are normalised.
+NAMING_SIZE, NAMING_MULTIPLE = 512, 32
+NAMING_MEAN, NAMING_STD = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)

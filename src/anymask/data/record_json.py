@@ -11,6 +11,7 @@ from typing import Any
 
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import Candidate
+from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
 from anymask.data.record import annotation_of
 from anymask.files import utf8_name
@@ -57,6 +58,14 @@ def automatic_fields(number: int, found: AutomaticMask) -> JsonObject:
     )
 
 
+def named_fields(
+    number: int, mask: Mask, name: str, score: float, *, scorer: str, text: str | None = None
+) -> JsonObject:
+    """One mask that a word found, or that was named; `text`: what was asked. See `words/search.py`."""
+    asked = {} if text is None else {"prompts": [{"text": text}]}
+    return annotation_of(number, mask, category=name, score=rounded(score, 4), scorer=scorer, **asked)
+
+
 def prompt_fields(prompt: Prompt) -> JsonObject:
     """The parts a prompt has. Of a mask only that there was one."""
     fields: JsonObject = {}
@@ -66,6 +75,8 @@ def prompt_fields(prompt: Prompt) -> JsonObject:
         fields["box"] = [rounded(v) for v in prompt.box_xyxy]
     if prompt.mask is not None:
         fields["mask"] = True
+    if prompt.text is not None:
+        fields["text"] = prompt.text
     return fields
 
 

@@ -12,9 +12,11 @@ from anymask.evaluation.proposals import evaluate_proposals
 from anymask.evaluation.reliability import reliability_diagram
 from anymask.evaluation.report import describe
 from anymask.evaluation.temperature_scaling import summarise_with_fit
+from anymask.evaluation.text import evaluate_text, read_words
+from anymask.evaluation.words_under_test import WordsUnderTest
 
 __all__ = [
-    "BASELINES", "EDGE_BASELINES", "HeadEdges", "MaskEdges", "describe", "evaluate_boxes",
-    "evaluate_calibration", "evaluate_clicks", "evaluate_edges", "evaluate_proposals",
-    "reliability_diagram", "summarise_with_fit",
+    "BASELINES", "EDGE_BASELINES", "HeadEdges", "MaskEdges", "WordsUnderTest", "describe", "evaluate_boxes",
+    "evaluate_calibration", "evaluate_clicks", "evaluate_edges", "evaluate_proposals", "evaluate_text",
+    "read_words", "reliability_diagram", "summarise_with_fit",
 ]  # fmt: skip

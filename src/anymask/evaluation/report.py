@@ -110,6 +110,31 @@ def _calibration_lines(report: Report) -> list[str]:
     return [_head(report, "samples"), ece, *errors, *others, *reported, *_fit_lines(report)]
 
 
+def _text_lines(report: Report) -> list[str]:
+    head = f"{report['dataset']} · {report['model']} · {report['pairs']} named of {report['photos']} photos"
+    names = {
+        "presence_auroc": "presence, AUROC",
+        "presence_auroc_per_name": "  per name",
+        "recall": "recall, as decided",
+        "false_positive_rate": "  false positives",
+        "uiou_class": "union IoU, per class",
+        "uiou_pairs": "  per pair",
+        "uiou_decided": "  absent counts as 0",
+        "shuffled_uiou_pairs": "  asked a wrong name",
+        "ap50": "AP at IoU 0.5",
+        "f1_50_present": "F1 at IoU 0.5",
+        "top1_on_thing": "best mask on it",
+    }
+    rates = [
+        _line(f"recall at {float(rate):.0%} false", recall, report["ci"]["recall_at_fpr"][rate])
+        for rate, recall in report["recall_at_fpr"].items()
+    ]
+    means = _means(report, names)
+    first, later = (report[f"seconds_{which}"] or 0.0 for which in ("first", "later"))
+    speed = f"{first * 1000:.0f} ms for the first phrase of a photo, {later * 1000:.0f} ms for each later one"
+    return [head, *means[:2], *rates, *means[2:], speed]
+
+
 def _fit_lines(report: Report) -> list[str]:
     if not (fit := report.get("fit")):
         return []
@@ -139,5 +164,6 @@ _LINES: dict[str, Callable[[Report], list[str]]] = {
     "ar_at": _proposal_lines,
     "ods": _edge_lines,
     "ece": _calibration_lines,
+    "uiou_pairs": _text_lines,
 }
 """By a key that only this protocol's report has."""

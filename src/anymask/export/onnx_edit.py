@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import onnxscript.optimizer
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -70,13 +72,40 @@ def link_weights(model: ir.Model, weights: Path) -> None:
 
 def store_half(graph: ir.Graph, value: ir.Value, half: Any) -> None:
     """Replace one initializer by a tensor in half precision with a cast to float32."""
-    name, shape = str(value.name), half.shape
-    half.name = f"{name}.half"
-    stored = ir.Value(name=half.name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=half)
+    name = str(value.name)
+    wide, widen = _widened(graph, name, "half", half, ir.DataType.FLOAT16)
+    _replace(graph, name, value, wide, [widen])
+
+
+def store_int8(graph: ir.Graph, value: ir.Value, integers: np.ndarray, scale: np.ndarray) -> None:
+    """Replace one initializer by 8-bit integers, cast to float32 and multiplied by scales that are stored in
+    half precision. A runtime folds this when it loads the graph.
+    """
+    name = str(value.name)
+    wide, widen = _widened(graph, name, "int8", ir.tensor(integers), ir.DataType.INT8)
+    factor, widen_scale = _widened(graph, name, "scale", ir.tensor(scale), ir.DataType.FLOAT16)
+    product = ir.Node("", "Mul", [wide, factor])
+    scaled = product.outputs[0]
+    scaled.name, scaled.shape = f"{name}.scaled", wide.shape
+    scaled.type = ir.TensorType(ir.DataType.FLOAT)
+    _replace(graph, name, value, scaled, [widen, widen_scale, product])
+
+
+def _widened(
+    graph: ir.Graph, name: str, suffix: str, tensor: Any, kind: ir.DataType
+) -> tuple[ir.Value, ir.Node]:
+    """A new initializer `<name>.<suffix>`, as float32."""
+    tensor.name = f"{name}.{suffix}"
+    stored = ir.Value(name=tensor.name, shape=tensor.shape, type=ir.TensorType(kind), const_value=tensor)
+    graph.initializers[tensor.name] = stored
     widen = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
     wide = widen.outputs[0]
-    wide.name, wide.shape, wide.type = f"{name}.wide", shape, ir.TensorType(ir.DataType.FLOAT)
-    ir.convenience.replace_all_uses_with(value, wide)
+    wide.name = f"{tensor.name}.wide" if suffix != "half" else f"{name}.wide"
+    wide.shape, wide.type = tensor.shape, ir.TensorType(ir.DataType.FLOAT)
+    return wide, widen
+
+
+def _replace(graph: ir.Graph, name: str, value: ir.Value, by: ir.Value, nodes: Sequence[ir.Node]) -> None:
+    ir.convenience.replace_all_uses_with(value, by)
     del graph.initializers[name]
-    graph.initializers[half.name] = stored
-    graph.insert_before(graph[0], widen)
+    graph.insert_before(graph[0], nodes)

@@ -3,14 +3,15 @@
 A model is a card `<stem>.json` with `<stem>.safetensors` beside it, and usually the graphs
 `<stem>.encoder.onnx` and `<stem>.decoder.onnx`, which may read their weights from it. Some have a third,
 `<stem>.points.onnx`: the decoder for prompts without masks, who share more of its work; some heads with
-weights of their own: `<stem>.boxes.onnx` (box proposals) and `<stem>.edges.onnx` (edge detection).
+weights of their own: `<stem>.boxes.onnx` (box proposals), `<stem>.edges.onnx` (edge detection) and
+`<stem>.names.onnx` with `<stem>.names.safetensors` (names of things, for words as prompts).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from anymask.files import sha256_of, write_atomically
 HOW_ASKED = ("refine", "postprocess")  # facts on a card: a second pass, steps of every answer
 TEMPERATURE_FACT = "temperature"  # on a card: for temperature scaling of the probabilities
 SUFFIXES = (
-    ".json", ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".safetensors",
+    ".json", ".encoder.onnx", ".decoder.onnx", ".points.onnx", ".boxes.onnx", ".edges.onnx", ".names.onnx",
+    ".names.safetensors", ".safetensors",
 )  # fmt: skip
-PARTS = ("encoder", "decoder", "points", "boxes", "edges", "weights")
-HEAD_PARTS = ("boxes", "edges")
+PARTS = ("encoder", "decoder", "points", "boxes", "edges", "names", "names_table", "weights")
+NAMING_PARTS = ("names", "names_table")
+HEAD_PARTS = ("boxes", "edges", *NAMING_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class ModelFiles:
     points: Path
     boxes: Path
     edges: Path
+    names: Path
+    names_table: Path
     weights: Path
 
     @classmethod
@@ -100,11 +105,11 @@ def read_card(path: Path) -> Card:
         raise WeightsError(f"cannot read the card {card}: {type(error).__name__} {error}") from error
 
 
-def check_files(path: Path) -> None:
+def check_files(path: Path, parts: Sequence[str] = PARTS) -> None:
     """Compare the files of a model with the hashes on its card. Raises WeightsError for a damaged one."""
     card = read_card(path)
     for part, file in ModelFiles.of(path).parts():
-        expected = card.sha256(part)
+        expected = card.sha256(part) if part in parts else ""
         if expected and sha256_of(file) != expected:
             raise WeightsError(f"{file} is damaged: its SHA-256 is not the one on its card")
 

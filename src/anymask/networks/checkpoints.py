@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from anymask.errors import StorageError, WeightsError, mapped
 from anymask.files import writing_atomically
 from anymask.networks.presets import build
+from anymask.networks.sam import Sam
 from anymask.networks.segmenter import Segmenter
 from anymask.networks.transformers_names import from_transformers_state, is_transformers_state
 
@@ -28,6 +29,7 @@ State = dict[str, Tensor]
 PICKLE_MAGIC = (b"PK\x03\x04", b"\x80")  # a zip archive of pickles, a bare pickle
 UNUSED = ("image_encoder.head.", "image_encoder.norm_head.")  # MobileSAM's classifier
 POS_EMBED = "image_encoder.pos_embed"
+TEXT = "prompt_encoder.text_projection.weight"  # of the recipe text_paper
 VIT_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
 LISTED_KEYS = 3
 
@@ -95,6 +97,8 @@ def build_with(state: State, name: str, path: Path) -> Segmenter:
     """A network in evaluation mode that has exactly these weights, in the network's own precision."""
     with torch.device("meta"):  # no random weights, no memory: every tensor is about to be replaced
         model = build(name)
+        if TEXT in state and isinstance(model, Sam):
+            model.prompt_encoder.add_text(state[TEXT].shape[-1])
     assert isinstance(model, nn.Module)
     expected = model.state_dict()
     check_keys(expected, state, name, path)

@@ -7,6 +7,7 @@ Legend: B images, P prompts, N points, C channels, S input size, m low-res mask 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from anymask.core.spec import ModelSpec
@@ -36,13 +37,17 @@ class Sam(nn.Module):
         labels_PN: Tensor,
         masks_P1mm: Tensor | None = None,
         has_mask_P: Tensor | None = None,
+        text_PTD: Tensor | None = None,
     ) -> Decoded:
-        """Decode P prompts; points are pixel indices, box corners are points labelled 2 and 3.
+        """Decode P prompts; points are pixel indices, box corners are points labelled 2 and 3. `text_PTD`:
+        tokens of a text or image, where the weights know them (recipe `text_paper`).
 
         The embedding's batch is 1 (shared by all prompts) or P. Without masks the decoder shares the image
         among the prompts until the first of them has changed it.
         """
         sparse_PNC = self.prompt_encoder.embed_points(points_PN2, labels_PN)
+        if text_PTD is not None:
+            sparse_PNC = torch.cat([sparse_PNC, self.prompt_encoder.embed_text(text_PTD)], dim=1)
         if masks_P1mm is None or has_mask_P is None:
             dense_QChw = self.prompt_encoder.no_mask(1)
         else:

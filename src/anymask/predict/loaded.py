@@ -29,6 +29,7 @@ class LoadedModel:
     every answer, see `pipeline.POSTPROCESS`. `refines`: the model is at its best with a second pass, see
     `refine`. `temperature`: see `apply_temperature`. `automatic`: thresholds and probabilities of automatic
     masks that were calibrated for these weights. `box_path`, `edge_path`: graphs of the detectors.
+    `names_path`, `names_table_path`: of the naming model, see `words/naming.py`.
     `opened_as`: name, backend and threads with which the same model is opened elsewhere.
     """
 
@@ -40,6 +41,8 @@ class LoadedModel:
     automatic: Mapping[str, Any] = field(default_factory=dict)
     box_path: Path | None = None
     edge_path: Path | None = None
+    names_path: Path | None = None
+    names_table_path: Path | None = None
     threads: int = 1
     opened_as: tuple[str, str, int] | None = None
 
@@ -103,6 +106,8 @@ def card_facts(path: Path) -> dict[str, Any]:
         **_told_by(read_card(path)),
         "box_path": heads.get("boxes"),
         "edge_path": heads.get("edges"),
+        "names_path": heads.get("names"),
+        "names_table_path": heads.get("names_table"),
     }
 
 

@@ -21,7 +21,9 @@ from anymask.training.task import Task
 from anymask.training.tasks.boxes import BOXES
 from anymask.training.tasks.clicks import CLICKS
 from anymask.training.tasks.edges import EDGES
+from anymask.training.tasks.text import Towers, prepare_for_text, text_task
 from anymask.training.weights import imagenet_weights, starting_weights
+from anymask.words.encoders import ClipTowers
 
 # Sampling weights: photos of one salient object teach the first click, those with many teach boxes and parts.
 LITE_WEIGHTS = {
@@ -151,21 +153,37 @@ def sam_paper() -> tuple[nn.Module, TrainConfig]:
     return build("sam_vit_b"), config  # type: ignore[return-value]
 
 
+def text_paper(start: str | Path = "sam_vit_b") -> tuple[nn.Module, TrainConfig]:
+    """Text as a prompt, as in the paper (appendix D.5): trained with the image embeddings of masked objects
+    by an encoder of images and texts (`text_encoder`), used with those of texts. Needs accelerators.
+    """
+    config = sam_paper()[1]
+    return starting_weights(start), replace(config, steps=60_000, lr=1e-4, trunk_lr=1e-5)
+
+
 RECIPES = {
     "lite": lite, "stage2": stage2, "train_accelerator": train_accelerator, "boxes": boxes, "edges": edges,
-    "finetune": finetune, "sam_paper": sam_paper, "smoke": smoke,
+    "finetune": finetune, "sam_paper": sam_paper,
+    "text_paper": text_paper, "smoke": smoke,
 }  # fmt: skip
-FROM_WEIGHTS = ("stage2", "train_accelerator", "boxes", "edges", "finetune")
+FROM_WEIGHTS = ("stage2", "train_accelerator", "boxes", "edges", "finetune", "text_paper")
 MINIMAL = TrainConfig(steps=1, phases=(Phase(1.0, 32, 1, 1),))
 TASKS: Mapping[str, Task] = {"boxes": BOXES, "edges": EDGES}  # all others: CLICKS
 
 
 def run_recipe(
-    name: str, data: Iterable[DataPath], out: str | Path, *, device: str = "auto", **overrides: Any
+    name: str,
+    data: Iterable[DataPath],
+    out: str | Path,
+    *,
+    device: str = "auto",
+    text_encoder: str | Path | Towers | None = None,
+    **overrides: Any,
 ) -> Path:
     """Train by a named recipe, or resume where `out` holds a state; `overrides` replace fields of its
     TrainConfig (of its objective those that a mapping names), `weights_from` is what a recipe of FROM_WEIGHTS
-    starts from. Raises BadOption for an unknown recipe or field and for a wrong value.
+    starts from. `text_encoder`: of text_paper, a CLIP-like model's folder, or an object that encodes images
+    and texts. Raises BadOption for an unknown recipe or field and for a wrong value.
     """
     if name not in RECIPES:
         raise BadOption(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
@@ -183,7 +201,17 @@ def run_recipe(
     torch.manual_seed(given.seed)
     model, config = RECIPES[name](start) if start else RECIPES[name]()  # type: ignore[call-arg]
     task = TASKS.get(name, CLICKS)
+    if name == "text_paper":
+        towers = towers_of(text_encoder)
+        model, task = prepare_for_text(model, towers), text_task(towers)
     return train(model, records, changed(config, overrides), Path(out), device, task)
+
+
+def towers_of(given: str | Path | Towers | None) -> Towers:
+    """The encoder of images and texts. Raises BadOption without one, WeightsError for another folder."""
+    if given is None:
+        raise BadOption("text_paper: give text_encoder, the folder of a CLIP-like model")
+    return ClipTowers(given) if isinstance(given, str | Path) else given
 
 
 def changed(config: Any, overrides: Mapping[str, Any]) -> Any:

@@ -1,0 +1,197 @@
+"""Words on one photo: instances of a phrase, names of masks, a word beside a click.
+
+Legend: M candidates, R regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from anymask.core.candidates import Candidates
+from anymask.core.mask import Mask
+from anymask.core.prompt import Prompt
+from anymask.core.resample import Floats, Pixels
+from anymask.errors import BadPrompt
+from anymask.words import attributes
+from anymask.words.naming import NamingModel, Query
+from anymask.words.phrase import Phrase, understand
+from anymask.words.query import query_of_row
+from anymask.words.search import HEAT, SAME_IOU, Found, ImageParts, NamedMask, WordSearch, name_masks
+from anymask.words.vocabulary import Vocabulary, default_vocabulary
+
+SAME_ANSWER = 0.9  # IoU of two candidates, above which they are the same
+
+Answer = Callable[[Sequence[Prompt]], list[Candidates]]
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseAnswer:
+    """What a phrase names in a photo.
+
+    `masks`: best first; empty when it is not there, or when none of those that are has the attributes.
+    `present`: whether the noun is there: `presence` (0..1) reaches `threshold`, which one in twenty absent
+    words does. `scorer`: "trained" or "imagenet", see `naming`; "like" for an exemplar. `understood`,
+    `not_understood`: parts of the phrase. `told`: what attributes and words to leave out did to the masks.
+    """
+
+    phrase: Phrase | None
+    masks: tuple[NamedMask, ...]
+    present: bool
+    presence: float
+    threshold: float
+    scorer: str
+    understood: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoWords:
+    """A photo that words can be asked about. `parts` answers in one pass, `refined` as the model is best."""
+
+    parts: ImageParts
+    namer: NamingModel
+    pixels_HW3: Pixels
+    refined: Answer | None = None
+
+    @cached_property
+    def search(self) -> WordSearch:
+        return WordSearch(self.parts, self.namer, self.namer.look(self.pixels_HW3))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return default_vocabulary()
+
+    def find(
+        self,
+        text: str,
+        *,
+        without: Sequence[str] = (),
+        box: ArrayLike | None = None,
+        refine: bool = True,
+    ) -> PhraseAnswer:
+        """Every instance of what `text` names. `without`: words whose things are left out. `box`: x0, y0, x1,
+        y1: search only in it. `refine`: outlines in a second pass, where the model has one. Raises BadPrompt.
+        """
+        phrase = understand(text, self.vocabulary)
+        if phrase.negated:
+            raise BadPrompt(
+                f"text: {text!r} says what is not wanted; expected what is, too: a word or a point"
+            )
+        found, told = self.search.find(self._query(phrase), self._checked(box)), list[str]()
+        present, masks = found.present, found.masks if found.present else ()
+        for word in without:
+            left = self.search.without(found, self._query(understand(word, self.vocabulary)))
+            told += (
+                [f"without {word}: {len(masks) - len(left.masks)} of {len(masks)} left out"] if masks else []
+            )
+            found, masks = left, left.masks if present else ()
+        if masks and phrase.has_attributes:
+            masks, more = self._with_attributes(masks, phrase)
+            told += more
+        if refine:
+            masks = tuple(self._redrawn(one) for one in masks)
+        return PhraseAnswer(
+            phrase, masks, present, found.presence, found.threshold, found.scorer,
+            phrase.understood, phrase.not_understood, tuple(told),
+        )  # fmt: skip
+
+    def find_like(self, exemplars: Sequence[Floats], *, refine: bool = True) -> PhraseAnswer:
+        """Every instance of what the exemplars show; see `exemplar`."""
+        found = self.search.find_like(exemplars)
+        masks = tuple(self._redrawn(one) for one in found.masks) if refine else found.masks
+        return PhraseAnswer(None, masks, found.present, found.presence, found.threshold, found.scorer)
+
+    def exemplar(self, mask: Mask) -> Floats:
+        """What a mask shows, to be looked for in this photo and in others."""
+        return self.namer.exemplar(self.search.features, mask)
+
+    def names(self, masks: Sequence[Mask]) -> list[tuple[str, float]]:
+        """A name for each mask with its probability; "unknown" where none is likely enough."""
+        return name_masks(self.namer, self.search.features, masks)
+
+    def beside(self, prompt: Prompt) -> Prompt:
+        """The prompt without its words. Raises BadPrompt when nothing is left, and for an unknown word."""
+        assert prompt.text is not None
+        understand(prompt.text, self.vocabulary)
+        if not len(prompt.points_xy) and prompt.box_xyxy is None and prompt.mask is None:
+            raise BadPrompt(
+                f"text: expected a point, box or mask beside it; find({prompt.text!r}) gives every instance"
+            )
+        return replace(prompt, text=None)
+
+    def choose(self, answer: Candidates, prompt: Prompt) -> Candidates:
+        """The candidates of a prompt in the order that its words give them.
+
+        An instance of the word under the click is a candidate too: the word says which scale is meant. Their
+        probabilities are as likely as before, times how likely each is called so.
+        """
+        assert prompt.text is not None
+        phrase = understand(prompt.text, self.vocabulary)
+        query = self._query(phrase)
+        more = [] if phrase.negated else self._instances_at(prompt, self.search.find(query, prompt.box_xyxy))
+        answer = joined(answer, more)
+        regions = self.namer.regions_of_masks(self.search.features, [one.mask for one in answer])
+        fits_M = self.namer.score_regions(regions, query)
+        return reweighted(answer, 1 - fits_M if phrase.negated else fits_M)
+
+    def _query(self, phrase: Phrase) -> Query:
+        return query_of_row(phrase.noun.row, self.vocabulary)
+
+    def _checked(self, box: ArrayLike | None) -> ArrayLike | None:
+        """Raises BadPrompt."""
+        return None if box is None else Prompt.of(box=box).check(self.parts.size_hw).box_xyxy
+
+    def _with_attributes(
+        self, masks: Sequence[NamedMask], phrase: Phrase
+    ) -> tuple[tuple[NamedMask, ...], list[str]]:
+        scores = [one.score for one in masks]
+        applied = attributes.apply(phrase, [one.mask for one in masks], scores, self.pixels_HW3)
+        kept = zip(applied.kept, applied.scores, strict=True)
+        return tuple(replace(masks[i], score=score) for i, score in kept), list(applied.told)
+
+    def _redrawn(self, one: NamedMask) -> NamedMask:
+        """In a second pass; as it was where that takes it for something else."""
+        if self.refined is None or one.scorer == HEAT:
+            return one
+        mask = self.refined([Prompt.of(box=one.mask.box_xyxy)])[0].best.mask
+        return replace(one, mask=mask) if mask.iou(one.mask) >= SAME_IOU else one
+
+    def _instances_at(self, prompt: Prompt, found: Found) -> list[Candidates]:
+        """Answers to the boxes of instances that hold the clicks and lie in the box."""
+        if not found.present or prompt.mask is not None:
+            return []
+        inside = prompt.points_xy[prompt.labels == 1]
+        masks = [one for one in found.masks if one.scorer != HEAT and _holds(one.mask, inside)]
+        boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks]
+        prompts = [replace(prompt, box_xyxy=box, text=None) for box in boxes]
+        return (self.refined or self.parts.segment_batch)(prompts) if prompts else []
+
+
+def _holds(mask: Mask, points_xy: Floats) -> bool:
+    inside_HW = mask.to_array()
+    height, width = inside_HW.shape
+    return all(inside_HW[min(int(y), height - 1), min(int(x), width - 1)] for x, y in points_xy)
+
+
+def joined(first: Candidates, more: Sequence[Candidates]) -> Candidates:
+    """The candidates, and the best of each further answer that is none of them; as likely as the first."""
+    found, masks = list(first), [one.mask for one in first]
+    for answer in more:
+        if all(answer.best.mask.iou(mask) < SAME_ANSWER for mask in masks):
+            found.append(replace(answer.best, probability=first.best.probability))
+            masks.append(answer.best.mask)
+    return Candidates.of(found, first.none_probability)
+
+
+def reweighted(answer: Candidates, fits_M: Floats) -> Candidates:
+    """By how well each fits, best first; what does not fit goes to none of them."""
+    total = sum(one.probability for one in answer) + answer.none_probability
+    chances = [one.probability / total * float(fit) for one, fit in zip(answer, fits_M, strict=True)]
+    found = [replace(one, probability=chance) for one, chance in zip(answer, chances, strict=True)]
+    return Candidates.of(found, max(0.0, 1 - sum(chances))).by_probability()
