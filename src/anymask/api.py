@@ -10,7 +10,7 @@ The only file that sees prediction, refinement and automatic masks at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from anymask.automatic.generator import everything, everything_encoded
 from anymask.automatic.probability import MaskProbability
 from anymask.core.automatic_mask import AutomaticMask
-from anymask.core.candidates import Candidates
+from anymask.core.candidates import AnswerStep, Candidates
 from anymask.core.embedding import Embedding
 from anymask.core.progress import Progress
 from anymask.core.prompt import Prompt
@@ -170,6 +170,26 @@ class EncodedImage:
         Raises BadPrompt that says which prompt is wrong.
         """
         return (self._refinement or self._encoding).segment_batch(prompts)
+
+    def segment_steps(
+        self,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: Any = None,
+        text: str | None = None,
+    ) -> Iterator[AnswerStep]:
+        """The answer of `segment` step by step, for a screen: something to show long before it is complete.
+
+        `look`: one pass, the coarse candidates. `best`: the most probable of them refined. `alternatives`:
+        all of them, what `segment` returns; not where there is only one. Each step is worked out when it is
+        asked for, so stopping early saves the rest. The candidate of `best` is among the alternatives bit for
+        bit, nearly always as their first. An image that is not refined answers with `look` alone. Raises
+        BadPrompt at once.
+        """
+        prompt = Prompt.of(points, labels, box, mask, text)
+        return (self._refinement or self._encoding).segment_steps(prompt)
 
     def everything(
         self,

@@ -44,7 +44,7 @@ NOTHING = Recipe(
 def run(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("engine")
     data, fixed = write_data_set(folder / "data", range(6)), write_data_set(folder / "fixed", range(50, 52))
-    plan = Plan(rounds=(1, 1), photos=(2, 2), people=2)
+    plan = Plan(rounds=(1, 1), photos=(2, 2), people=2, remember=(fixed,))
     report = simulate(data, fixed, folder / "out", NOTHING, plan)
     with Project.open(folder / "out" / "project", read_only=True) as project:
         yield report, project, folder
@@ -54,6 +54,8 @@ def test_every_stage_is_reported(run) -> None:
     report, _, folder = run
     assert [(row["stage"], row["photos"]) for row in report["rounds"]] == [("manual", 2), ("semi", 2)]
     assert report["automatic"]["photos"] == 2
+    assert report["before"] == report["after"] == {"iou_click_1": 0.5}  # nothing was learned
+    assert report["forgetting"] == {"fixed": {"before": 0.5, "after": 0.5, "lost": 0.0}}
     assert json.loads((folder / "out" / "report.json").read_text()) == report
 
 

@@ -17,6 +17,7 @@ from anymask.cli.models import models
 from anymask.cli.project import project
 from anymask.cli.reporting import DEBUG_VARIABLE, Verbs, complain, fill_closed_streams, say
 from anymask.cli.segment import EXAMPLES, segment
+from anymask.cli.studio import studio
 from anymask.cli.train import train
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command()(train)
 app.add_typer(models)
 app.add_typer(project, name="project")
 app.add_typer(engine, name="engine")
+app.command()(studio)
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
 

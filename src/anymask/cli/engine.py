@@ -27,6 +27,10 @@ def simulate(
     first: Annotated[
         int | None, typer.Option(metavar="N", help="Only so many photos are ever annotated.")
     ] = None,
+    remember: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SET", help="Photos of another kind with ground truth: what is forgotten?"),
+    ] = None,
     people: Annotated[int, typer.Option(help="In the simulated crew.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the crew and of the choice of photos.")] = 0,
     quick: Annotated[bool, typer.Option(help="Few rounds, few photos: minutes.")] = False,
@@ -43,12 +47,15 @@ def simulate(
     with needs_extra("train"):
         from anymask.engine.recipe import default_recipe
     import json
+    from dataclasses import replace
 
     from anymask.files import write_atomically
 
-    plan = Plan(rounds_of(rounds), rounds_of(photos), people, first, seed=seed)
+    plan = Plan(
+        rounds_of(rounds), rounds_of(photos), people, first, remember=tuple(remember or ()), seed=seed
+    )
     if quick:
-        plan = Plan((2, 1), (4, 4), people, first, automatic=4, seed=seed)
+        plan = replace(plan, rounds=(2, 1), photos=(4, 4), automatic=4)
     report = run(data, fixed, out, default_recipe(quick=quick), plan, say)
     with Project.open(out / "project", read_only=True) as project:
         write_simulation_page(project, report, out / "report.html")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,18 @@ class Candidates(ArrayValue):
     def __repr__(self) -> str:
         each = ", ".join(f"{probability:.3f}" for probability in self.probability)
         return f"Candidates(probability=[{each}], none_probability={self.none_probability:.3f})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnswerStep:
+    """One step on the way to the answer to a prompt. `is_final`: its masks do not change any more.
+
+    `look`: all candidates of one pass. `best`: the best of them, refined. `alternatives`: the whole answer.
+    """
+
+    name: Literal["look", "best", "alternatives"]
+    candidates: Candidates
+    is_final: bool
 
 
 def apply_temperature(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -161,6 +161,11 @@ class Mask:
         held = [piece for piece in pieces if piece[y, x]]
         return Mask(held[0] if held else _library().zeros(self.size_hw))
 
+    def components(self) -> list[Mask]:
+        """Its 8-connected components, the largest first."""
+        pieces = [Mask(piece) for piece in self._rle.connected_components(connectivity=8)]
+        return sorted(pieces, key=lambda piece: -piece.area)
+
     def placed(self, size_hw: tuple[int, int], offset_xy: tuple[int, int]) -> Mask:
         """This mask of a crop as a mask of the whole image; `offset_xy`: where the crop's corner lies.
 

@@ -63,3 +63,9 @@ def told(names: Sequence[str], gains: dict[str, Estimate]) -> str:
         f"{name} {gains[name].value:+.3f} [{gains[name].low:+.3f}, {gains[name].high:+.3f}]" for name in names
     )
     return ", ".join(shown)
+
+
+def decide(before: dict[str, Any], after: dict[str, Any], forgotten: float | None) -> Decision:
+    """The same for measurements as JSON, whose `scores` are those of `RoundScores`."""
+    scores = [RoundScores.from_dict(one["scores"]) for one in (before, after)]
+    return promote(*scores, forgotten=forgotten)

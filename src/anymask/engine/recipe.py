@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from anymask.api import load
+from anymask.core.progress import Progress
 from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
-from anymask.engine.promotion import Decision, promote
-from anymask.engine.round_scores import RoundScores
+from anymask.engine.promotion import decide
+from anymask.engine.round_evaluation import RoundProtocol
 from anymask.engine.round_training import train_round
-from anymask.engine.rounds import Recipe, Trained
+from anymask.engine.rounds import Evaluator, Recipe, Trained
 
 
-def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Recipe:
+def default_recipe(
+    *, quick: bool = False, minutes: float | None = None, progress: Progress | None = None
+) -> Recipe:
     """`quick`: rounds of about a minute. `minutes`: of training in a round; by default what was found best.
+    `progress`: of the steps of the training.
 
     Raises BadOption.
     """
@@ -24,21 +28,21 @@ def default_recipe(*, quick: bool = False, minutes: float | None = None) -> Reci
     if minutes is not None:
         settings = settings.within(minutes)
     protocol = round_evaluation.QUICK if quick else round_evaluation.FULL
-    measured: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+    measured: dict[tuple[str, tuple[str, ...], RoundProtocol], dict[str, Any]] = {}
 
     def train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
-        made = train_round(records, base, out, replace(settings, seed=seed))
+        made = train_round(records, base, out, replace(settings, seed=seed), progress=progress)
         return Trained(made.card, made.forgotten)
 
-    def evaluate(model: str, records: RecordSource) -> dict[str, Any]:
-        key = (model, tuple(records.keys))
-        if key not in measured:
-            scores = round_evaluation.evaluate_round(load(model), records, protocol)
-            measured[key] = {"metrics": scores.report(), "scores": scores.to_dict()}
-        return measured[key]
+    def evaluator(protocol: RoundProtocol) -> Evaluator:
+        def evaluate(model: str, records: RecordSource) -> dict[str, Any]:
+            key = (model, tuple(records.keys), protocol)
+            if key not in measured:
+                scores = round_evaluation.evaluate_round(load(model), records, protocol)
+                measured[key] = {"metrics": scores.report(), "scores": scores.to_dict()}
+            return measured[key]
 
-    def decide(before: dict[str, Any], after: dict[str, Any], forgotten: float | None) -> Decision:
-        scores = [RoundScores.from_dict(one["scores"]) for one in (before, after)]
-        return promote(*scores, forgotten=forgotten)
+        return evaluate
 
-    return Recipe(train, evaluate, decide)
+    overall, clicks = replace(protocol, automatic=protocol.photos), replace(protocol, masks=8, automatic=0)
+    return Recipe(train, evaluator(protocol), decide, evaluator(overall), evaluator(clicks))

@@ -37,6 +37,11 @@ CURVES = (  # of a round's report: key, title
 
 def write_status_page(project: Project, status: Status, path: Path) -> None:
     """A page of the project as it is. Raises StorageError."""
+    write_atomically(path, status_page(project, status).encode())
+
+
+def status_page(project: Project, status: Status) -> str:
+    """The same as text."""
     counts = status.images
     cards = {
         "photos": counts["images"],
@@ -57,7 +62,7 @@ def write_status_page(project: Project, status: Status, path: Path) -> None:
         + _section("People", _table(["name", "task", "done", "each"], people))
         + _section("Masks", f"<main>{_pictures(project)}</main>")
     )
-    _write(path, project.folder.resolve().name, f"The model of now: {status.model}", cards, body)
+    return _page(project.folder.resolve().name, f"The model of now: {status.model}", cards, body)
 
 
 def write_simulation_page(project: Project, report: Mapping[str, Any], path: Path) -> None:
@@ -78,10 +83,20 @@ def write_simulation_page(project: Project, report: Mapping[str, Any], path: Pat
         _section("Over the rounds", f'<div class="plots">{_curves(rounds)}</div>')
         + "<p>Hollow: a round whose model was not promoted. Broken line: where stage 2 begins.</p>"
         + _section("Each round", _table([name.replace("_", " ") for name in columns], rows))
+        + _forgetting(report.get("forgetting", {}))
         + _section("Before and after", f"<main>{_before_and_after(project)}</main>")
     )
     lead = "A simulated crew annotates, the model is trained on it, the next masks are better."
-    _write(path, "The data engine, simulated", lead, cards, body)
+    write_atomically(path, _page("The data engine, simulated", lead, cards, body).encode())
+
+
+def _forgetting(sets: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [[name, *(f"{one[key]:.3f}" for key in ("before", "after", "lost"))] for name, one in sets.items()]
+    return (
+        _section("First clicks on other photos", _table(["photos", "before", "after", "lost"], rows))
+        if rows
+        else ""
+    )
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str | None:
@@ -171,13 +186,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f"<table><tr>{heading}</tr>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
 
 
-def _write(path: Path, title: str, lead: str, cards: Mapping[str, Any], body: str) -> None:
+def _page(title: str, lead: str, cards: Mapping[str, Any], body: str) -> str:
     shown = "".join(
         f"<div><b>{escape(str(value))}</b><span>{escape(name)}</span></div>"
         for name, value in cards.items()
         if value is not None
     )
-    page = Template(PAGE.read_text("utf-8")).substitute(
+    return Template(PAGE.read_text("utf-8")).substitute(
         title=escape(title), lead=escape(lead), cards=shown, body=body
     )
-    write_atomically(path, page.encode())

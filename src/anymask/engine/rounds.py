@@ -56,11 +56,17 @@ class Decider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a project trains its rounds."""
+    """How a project trains its rounds.
+
+    `measure`: on more photos than each round can afford, before the first and after the last. `remember`: of
+    photos of another kind, clicks and boxes only.
+    """
 
     train: Trainer
     evaluate: Evaluator
     decide: Decider
+    measure: Evaluator | None = None
+    remember: Evaluator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +102,23 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     files = [one for one in trained.path.parent.glob(f"{trained.path.stem}*") if one.is_file()]
     identity = digest_of(*sorted(map(sha256_of, files)))
     place = os.path.relpath(trained.path, project.folder)
-    version = ModelVersion(identity, out.name, place, begun, number, _told(after))
+    version = ModelVersion(identity, out.name, place, begun, number, metrics_of(after))
     registry.add_model(project.database, version)
     if decision.promoted:
         registry.promote(project.database, identity, "engine", decision.why)
     state = "promoted" if decision.promoted else "kept"
-    metrics = {"before": _told(before), "after": _told(after), "photos": len(records)}
+    metrics = {"before": metrics_of(before), "after": metrics_of(after), "photos": len(records)}
     if trained.forgotten is not None:
         metrics["forgotten"] = trained.forgotten
     registry.end_round(
         project.database, number, state=state, after=identity, why=decision.why, metrics=metrics
     )
     masks = sum(len(one.annotations) for one in records)
-    told = _told(before), _told(after)
+    told = metrics_of(before), metrics_of(after)
     return Outcome(number, decision.promoted, decision.why, len(records), masks, *told, trained.forgotten)
 
 
-def _told(measured: dict[str, Any]) -> dict[str, Any]:
+def metrics_of(measured: dict[str, Any]) -> dict[str, Any]:
     """Without what only `decide` needs."""
     return dict(measured.get("metrics", measured))
 

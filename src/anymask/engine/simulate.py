@@ -22,7 +22,7 @@ from anymask.data.sources import RecordSource, open_records
 from anymask.engine.crew import Annotator, Habits, run_crew
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
-from anymask.engine.rounds import Recipe, fixed_records, run_round
+from anymask.engine.rounds import Recipe, fixed_records, metrics_of, run_round
 from anymask.engine.stages import (
     AssistedManual,
     FullyAutomatic,
@@ -45,7 +45,8 @@ class Plan:
     """`rounds`: of stage 1 and of stage 2. `photos`: annotated in a round of each. `people`: in the crew.
 
     `first`: photos that are ever annotated, None for all that the rounds ask for. `automatic`: photos of
-    stage 3, None for all that nobody annotated.
+    stage 3, None for all that nobody annotated. `remember`: photos of other kinds with ground truth, on which
+    the last model is compared with the first.
     """
 
     rounds: tuple[int, int] = (6, 5)
@@ -53,6 +54,7 @@ class Plan:
     people: int = 3
     first: int | None = None
     automatic: int | None = None
+    remember: tuple[Path, ...] = ()
     audited: int = 8
     seed: int = 0
     habits: Habits = field(default_factory=Habits)
@@ -74,12 +76,10 @@ def simulate(
         for number, stage in enumerate(["manual"] * plan.rounds[0] + ["semi"] * plan.rounds[1], 1):
             row = _round(project, recipe, plan, crew, truth, number, stage)
             report["rounds"].append(row)
-            report.setdefault("before", row.pop("before"))
-            report["after"] = row.pop("after") if row["promoted"] else report.get("after", report["before"])
-            row.pop("after", None)
             say(_line(row))
             _write(out, {**report, "seconds": time.monotonic() - started})
-        report["automatic"] = _automatic(project, plan, truth)
+        report |= _overall(project, recipe, plan)
+        report["automatic"] |= _automatic(project, plan, truth)
         report["seconds"] = round(time.monotonic() - started, 1)
         _write(out, report)
     return report
@@ -148,8 +148,6 @@ def _round(
         "forgotten": outcome.forgotten,
         "promoted": outcome.promoted,
         "why": outcome.why,
-        "before": outcome.before,
-        "after": outcome.after,
     }
 
 
@@ -172,6 +170,19 @@ def _next_photos(
         count = min(count, max(0, plan.first - taken))
     rng = np.random.default_rng([plan.seed, 1_000 + number])
     return sorted(int(one) for one in rng.permutation(free)[:count])
+
+
+def _overall(project: Project, recipe: Recipe, plan: Plan) -> dict[str, Any]:
+    """The first and the last model on all fixed photos, and on photos of other kinds."""
+    models, fixed = (project.config.model, project.model), fixed_records(project)
+    measure, remember = recipe.measure or recipe.evaluate, recipe.remember or recipe.evaluate
+    before, after = (metrics_of(measure(model, fixed)) for model in models)
+    forgetting = {}
+    for path in plan.remember:
+        told = [metrics_of(remember(model, open_records(path)))["iou_click_1"] for model in models]
+        forgetting[path.stem] = {"before": told[0], "after": told[1], "lost": round(told[0] - told[1], 5)}
+    automatic = {name: after.get(name) for name in ("ar_at_100", "precision_at_75")}
+    return {"before": before, "after": after, "forgetting": forgetting, "automatic": automatic}
 
 
 def _automatic(project: Project, plan: Plan, truth: Mapping[int, Sequence[Mask]]) -> dict[str, Any]:

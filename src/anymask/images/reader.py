@@ -86,6 +86,11 @@ def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int | None
         return height, width
 
 
+def image_format(head: bytes, name: str = "image bytes") -> str:
+    """Of a file by its first 16 bytes: Jpeg, Png, WebP, Gif, Bmp or Tiff. Raises BadImage."""
+    return _format(head, name)
+
+
 def content_hash(pixels_HW3: Pixels) -> str:
     """SHA-256 of shape and pixels, hexadecimal: the same for the same image, whatever file it came from."""
     digest = hashlib.sha256(repr(pixels_HW3.shape).encode())

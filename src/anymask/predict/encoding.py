@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anymask.core.candidates import Candidates
+from anymask.core.candidates import AnswerStep, Candidates
 from anymask.core.embedding import Embedding
 from anymask.core.frames import ResizeLongest, redraw
 from anymask.core.prompt import LowResLogits, Prompt
@@ -61,6 +61,10 @@ class Encoding:
                 answer = candidates(decoded, row, checked[index].is_ambiguous, self.frame, temperature)
                 answers[index] = self.postprocess(answer, checked[index])
         return [answers[i] for i in range(len(checked))]
+
+    def segment_steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
+        """One pass is the whole answer. Raises BadPrompt at once."""
+        return iter([AnswerStep("look", self.segment_batch([prompt])[0], True)])
 
     def postprocess(self, answer: Candidates, prompt: Prompt) -> Candidates:
         """After the steps that the model's card lists."""

@@ -9,7 +9,7 @@ Legend: H W image pixels, h w low-resolution pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anymask.core.boxes import box_iou
-from anymask.core.candidates import THRESHOLD, Candidate, Candidates
+from anymask.core.candidates import THRESHOLD, AnswerStep, Candidate, Candidates
 from anymask.core.frames import Edges, Window, around, redraw
 from anymask.core.prompt import ImageMask, LowResLogits, Prompt
 from anymask.core.resample import Floats, Pixels
@@ -55,6 +55,19 @@ class Refinement:
         first = iter(self.whole.segment_batch([p for p in checked if not p.is_mask_alone]))
         return [self._mask_refined(p) if p.is_mask_alone else self._refined(p, next(first)) for p in checked]
 
+    def segment_steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
+        """The answer step by step; work that nobody asks for is not done. Raises BadPrompt at once."""
+        (checked,) = self.whole.check([prompt])
+        return self._steps(checked)
+
+    def _steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
+        if prompt.is_mask_alone:
+            yield AnswerStep("best", self._mask_refined(prompt), True)
+            return
+        first = self.whole.segment_batch([prompt])[0]
+        yield AnswerStep("look", first, False)
+        yield from self._refined_steps(prompt, first)
+
     def detect_edges(self) -> Floats:
         """Edges averaged with those of the mirrored photo: noise, unlike an edge, changes sides.
 
@@ -67,8 +80,14 @@ class Refinement:
         return edges_HW
 
     def _refined(self, prompt: Prompt, first: Candidates) -> Candidates:
-        """Every candidate predicted again. IoU and probability stay those of the first pass: the second is
-        given a mask and would score how well that is redrawn.
+        *_, last = self._refined_steps(prompt, first)
+        return last.candidates
+
+    def _refined_steps(self, prompt: Prompt, first: Candidates) -> Iterator[AnswerStep]:
+        """The most probable candidate predicted again, then all of them where there are more.
+
+        IoU and probability stay those of the first pass: the second is given a mask and would score how well
+        that is redrawn.
         """
         windows = _windows_of(prompt)
 
@@ -81,10 +100,17 @@ class Refinement:
             best = self._second_pass(prompt, candidate, window).best
             return replace(best, iou=candidate.iou, probability=candidate.probability)
 
-        if not (prompt.is_ambiguous and merge_near_duplicates in self.whole.model.postprocess):
-            return Candidates.of([refine(candidate) for candidate in first], first.none_probability)
-        variants = self.whole.postprocess(threshold_variants(first), prompt)
-        return diversify_candidates(first, variants, refine)
+        def rest(candidate: Candidate) -> Candidate:
+            return best if candidate is first.best else refine(candidate)
+
+        best = refine(first.best)
+        yield AnswerStep("best", Candidates.of([best], first.none_probability), True)
+        if prompt.is_ambiguous and merge_near_duplicates in self.whole.model.postprocess:
+            variants = self.whole.postprocess(threshold_variants(first), prompt)
+            yield AnswerStep("alternatives", diversify_candidates(first, variants, rest), True)
+        elif len(first) > 1:
+            every = Candidates.of([rest(one) for one in first], first.none_probability)
+            yield AnswerStep("alternatives", every, True)
 
     def _mask_refined(self, prompt: Prompt) -> Candidates:
         """A mask and nothing else needs no first pass."""

@@ -24,7 +24,10 @@ from anymask.store.values import (
     stored_mask,
 )
 
-__all__ = ["branches_of", "each_image", "masks_of", "revision_of", "save", "save_in", "stored_mask", "verify"]
+__all__ = [
+    "branches_of", "each_image", "history_of", "masks_of", "revision_of", "save", "save_in", "stored_mask",
+    "verify",
+]  # fmt: skip
 
 PAGE = 500  # images whose masks are read at once
 
@@ -211,6 +214,17 @@ def masks_of(database: Database, image_id: int, layer: int = 0) -> list[StoredMa
         size_hw = _image_size(connection, image_id)
         rows = connection.execute(_current([image_id], layer)).all()
     return [stored_mask(row, size_hw) for row in rows]
+
+
+def history_of(
+    database: Database, image_id: int, uids: Sequence[str], layer: int = 0
+) -> dict[str, StoredMask]:
+    """Masks by their uids, also those that were removed. Raises BadInput for an unknown image."""
+    query = select(mask_rows).where(mask_rows.c.image_id == image_id, mask_rows.c.layer == layer)
+    with database.read() as connection:
+        size_hw = _image_size(connection, image_id)
+        rows = connection.execute(query.where(mask_rows.c.uid.in_(uids))).all()
+    return {row.uid: stored_mask(row, size_hw) for row in rows}
 
 
 def _current(image_ids: Sequence[int], layer: int) -> AnySelect:

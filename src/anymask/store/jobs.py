@@ -166,10 +166,16 @@ def _own(connection: Connection, job: Job) -> AnyRow:
     return row
 
 
-def list_jobs(database: Database, *, limit: int = 100) -> list[AnyRow]:
-    """The newest first."""
+def find(database: Database, job_id: int) -> AnyRow | None:
     with database.read() as connection:
-        return list(connection.execute(select(jobs).order_by(jobs.c.id.desc()).limit(limit)))
+        return connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+
+
+def list_jobs(database: Database, *, limit: int = 100, kinds: Sequence[str] | None = None) -> list[AnyRow]:
+    """The newest first."""
+    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    with database.read() as connection:
+        return list(connection.execute(query if kinds is None else query.where(jobs.c.kind.in_(kinds))))
 
 
 def counts(database: Database) -> dict[str, int]:

@@ -80,9 +80,12 @@ def current_model(database: Database) -> ModelVersion | None:
     return None if found is None else model_version(database, found)
 
 
-def promote(database: Database, model_id: str, author: str, why: str) -> None:
-    """From now on the project uses this model; rolling back is promoting an older one. Raises BadInput."""
-    model_version(database, model_id)
+def promote(database: Database, model_id: str | None, author: str, why: str) -> None:
+    """From now on the project uses this model; rolling back is promoting an older one. None: the one that the
+    project began with. Raises BadInput.
+    """
+    if model_id is not None:
+        model_id = model_version(database, model_id).id
 
     def work(connection: Connection) -> None:
         set_in(connection, CURRENT, model_id)

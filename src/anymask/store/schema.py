@@ -40,9 +40,23 @@ settings = Table(
 users = Table(
     "users",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
     Column("role", String(16), nullable=False),  # admin, reviewer, annotator
-    Column("created", Float, nullable=False),
+    Column("password_hash", Text),  # None: nobody can sign in with a password
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("at", Float, nullable=False),
+)
+
+sessions = Table(  # what lets somebody in: of a browser, a program, or an invitation
+    "sessions",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),  # the token itself is nowhere
+    Column("user", String(64), ForeignKey("users.name"), nullable=False, index=True),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("kind", String(16), nullable=False),  # session, token, invite
+    Column("label", Text),  # for its owner, to tell one from another
 )
 
 images = Table(

@@ -1,0 +1,1 @@
+"""The studio: the data engine of one project over HTTP, for a browser. Needs the extra `studio`."""
