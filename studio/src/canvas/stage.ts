@@ -46,7 +46,8 @@ export class Stage {
 
   private size: Size = { width: 1, height: 1 };
   private ratio = 1;
-  private inset = { left: 0, right: 0, top: 0, bottom: 0 };
+  /** Room for the panels around a photo that is shown whole. */
+  inset = { left: 0, right: 0, top: 0, bottom: 0 };
   private readonly snapshot = document.createElement("canvas");
   private snapshotView: View | null = null;
   private cost = 0;
@@ -76,10 +77,9 @@ export class Stage {
   }
 
   /** A photo with the source of its accepted masks. */
-  open(photo: Photo, source: Source, inset = this.inset): void {
+  open(photo: Photo, source: Source): void {
     this.photo = photo;
     this.tiles = new OverlayTiles(photo.width, photo.height, source);
-    this.inset = inset;
     this.clear();
     this.fit();
   }
@@ -216,7 +216,7 @@ export class Stage {
     if (isEmpty(region)) return true;
     this.photo.draw(context, region, this.view.scale * this.ratio);
     context.globalAlpha = this.opacity;
-    context.imageSmoothingEnabled = this.view.scale * this.ratio < 2;
+    context.imageSmoothingEnabled = this.view.scale * this.ratio < 4;
     const complete = this.opacity <= 0 || this.tiles.draw(context, region, this.view.scale * this.ratio, started + BUDGET_MS);
     context.globalAlpha = 1;
     if (complete) {
@@ -244,7 +244,7 @@ export class Stage {
     const context = this.context(this.middle);
     if (!this.shape) return;
     const { canvas, box } = this.shape;
-    context.imageSmoothingEnabled = this.view.scale < 3;
+    context.imageSmoothingEnabled = this.view.scale * this.ratio < 4;
     context.drawImage(canvas, box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0);
   }
 
@@ -276,7 +276,7 @@ function shapeOf(mask: Mask, colour: Colour): Shape {
 }
 
 function stroke(context: CanvasRenderingContext2D, path: Path2D, width: number, colour: string, halo: number): void {
-  context.lineCap = "square";
+  context.lineJoin = "round";
   context.lineWidth = halo;
   context.strokeStyle = "rgb(0 0 0 / .45)";
   context.stroke(path);
