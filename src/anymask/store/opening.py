@@ -44,6 +44,8 @@ def open_image(
     def work(connection: Connection) -> Lease:
         now = database.clock()
         row = _task(connection, image_id) or _made(connection, image_id, now)
+        if user in _blind_to(connection, row):
+            raise Forbidden("you annotate this photo already, without seeing what others do")
         if row.user != user and row.state == "leased" and row.lease_until >= now:
             raise Held(row.user, row.lease_until)
         if row.wanted not in (None, user):
@@ -66,6 +68,27 @@ def _task(connection: Connection, image_id: int) -> AnyRow | None:
         .limit(1)
     )
     return connection.execute(query.with_for_update()).first()
+
+
+def _blind_to(connection: Connection, row: AnyRow) -> set[str]:
+    """Who works on other slots of the same image."""
+    query = select(tasks.c.user).where(
+        tasks.c.image_id == row.image_id,
+        tasks.c.kind == "annotate",
+        tasks.c.slot != row.slot,
+        tasks.c.state.in_(("leased", "done")),
+    )
+    return set(connection.execute(query).scalars())
+
+
+def check_may_see(database: Database, image_id: int, layer: int, user: str) -> None:
+    """Of an image that several annotate blind, each sees their own layer only. Raises Forbidden."""
+    query = select(tasks.c.slot, tasks.c.user).where(tasks.c.image_id == image_id, tasks.c.kind == "annotate")
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    blind = any(row.slot > 0 for row in rows)
+    if blind and not any((row.slot, row.user) == (layer, user) for row in rows):
+        raise Forbidden("this photo is annotated by several people who do not see each other's masks")
 
 
 def _made(connection: Connection, image_id: int, now: float) -> AnyRow:

@@ -18,6 +18,7 @@ from anymask.web import (
     routes_project,
     routes_prompts,
     routes_session,
+    routes_team,
     routes_work,
 )
 from anymask.web.errors import Refused, add_error_handlers
@@ -28,7 +29,9 @@ from anymask.web.studio import Studio
 STATIC = Path(__file__).with_name("static")
 ASSETS = "assets/"  # names with a hash of the content
 FOR_EVER = "public, max-age=31536000, immutable"
-ROUTERS = (routes_session, routes_project, routes_images, routes_work, routes_prompts, routes_jobs)
+ROUTERS = (
+    routes_session, routes_project, routes_images, routes_work, routes_prompts, routes_jobs, routes_team,
+)  # fmt: skip
 
 
 def create_app(studio: Studio, places: Places, *, static: Path = STATIC) -> FastAPI:

@@ -15,11 +15,13 @@ from anymask.engine.project import CONFIG, Project
 from anymask.errors import BadInput, StorageError, mapped
 from anymask.web.app import create_app
 from anymask.web.inference import Inference
-from anymask.web.people import OnePerson
+from anymask.web.people import OnePerson, People
 from anymask.web.security import Places
 from anymask.web.studio import Studio
 
 LOOPBACK = "127.0.0.1"
+PORT = 8642  # the same each time: a browser keeps settings by host and port
+SECRETS = "studio-secrets"  # in the folder of the project
 PROJECT_FOLDER = ".anymask"  # of a folder of photos that is no project itself
 KEEP_ALIVE_S = 30
 CONNECTIONS = 500
@@ -30,11 +32,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`port`: 0 takes a free one."""
+    """`port`: another one where it is taken, unless it was asked for (`exact_port`). `team`: people sign in.
+    `public_url`: where a proxy with TLS answers for it.
+    """
 
     folder: Path
-    port: int = 0
+    port: int = PORT
+    exact_port: bool = False
     browser: bool = True
+    team: bool = False
+    public_url: str | None = None
 
 
 def open_project(folder: Path, say: Say) -> Project:
@@ -54,21 +61,37 @@ def open_project(folder: Path, say: Say) -> Project:
 
 
 def launch(asked: Launch, say: Say) -> None:
-    """Serve until interrupted."""
-    with open_project(asked.folder, say) as project, _listening(asked.port) as listener:
+    """Serve until interrupted. Raises BadInput, StorageError."""
+    with open_project(asked.folder, say) as project, _listening(asked) as listener:
         port = listener.getsockname()[1]
-        people = OnePerson(port)
-        studio = Studio(asked.folder.resolve().name, project, people, Inference(project.model))
-        app = create_app(studio, Places.of_loopback(port))
-        link = f"http://{LOOPBACK}:{port}/?token={people.token}"
-        say(f"studio of {asked.folder}: {link}")
+        places = Places.of_loopback(port)
+        if asked.public_url:
+            places = places.and_public(asked.public_url)
+        people, link = _people(asked, project, port)
+        name = asked.folder.resolve().name
+        studio = Studio(name, project, people, Inference(project.model))
+        say(f"{name}: {link}")
         say("stop with Ctrl-C; everything is saved already")
         if asked.browser:
             webbrowser.open(link)
-        server(app).run(sockets=[listener])
+        server(create_app(studio, places), behind_proxy=asked.public_url is not None).run(sockets=[listener])
 
 
-def server(app: object) -> uvicorn.Server:
+def _people(asked: Launch, project: Project, port: int) -> tuple[People, str]:
+    """And the link to begin with."""
+    local = f"http://{LOOPBACK}:{port}"
+    if not asked.team:
+        one = OnePerson.kept(port, project.folder / SECRETS)
+        return one, f"{local}/?token={one.token}"
+    from anymask.web.accounts import Accounts, first_invitation
+
+    code = first_invitation(project)
+    place = (asked.public_url or local).rstrip("/")
+    accounts = Accounts(project, secure=asked.public_url is not None)
+    return accounts, f"{place}/invitation?code={code}" if code else f"{place}/"
+
+
+def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
     """With limits, and without a log of requests: their addresses may hold the token."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -78,17 +101,22 @@ def server(app: object) -> uvicorn.Server:
         timeout_keep_alive=KEEP_ALIVE_S,
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=CLOSING_S,
-        proxy_headers=False,
+        proxy_headers=behind_proxy,
         lifespan="on",
     )
     return uvicorn.Server(config)
 
 
 @contextlib.contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _listening(asked: Launch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with mapped((OSError, OverflowError), StorageError, f"cannot listen on port {port}"):
-            listener.bind((LOOPBACK, port))
+        with mapped(OSError, StorageError, f"cannot listen on port {asked.port}"):
+            try:
+                listener.bind((LOOPBACK, asked.port))
+            except OSError:
+                if asked.exact_port:
+                    raise
+                listener.bind((LOOPBACK, 0))
             listener.listen(128)
         yield listener

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import os
 import secrets
+from pathlib import Path
 from typing import Protocol
 
 from starlette.datastructures import Headers
 
+from anymask.errors import StorageError, mapped
 from anymask.store.users import User
 
 ME = User(0, "me", "admin", False, 0.0)
@@ -43,10 +47,28 @@ class OnePerson:
 
     mode = "single"
 
-    def __init__(self, port: int, token: str | None = None) -> None:
+    def __init__(self, port: int, token: str | None = None, session: str | None = None) -> None:
         self.cookie = f"anymask_session_{port}"
         self.token = token or secrets.token_urlsafe(24)
-        self.session = secrets.token_urlsafe(24)
+        self.session = session or secrets.token_urlsafe(24)
+
+    @classmethod
+    def kept(cls, port: int, path: Path) -> OnePerson:
+        """With secrets of a file that only its owner can read, so that a page survives a restart.
+
+        Raises StorageError.
+        """
+        with mapped(OSError, StorageError, f"cannot keep secrets in {path}"):
+            with contextlib.suppress(FileExistsError):
+                number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with open(number, "w", encoding="ascii") as file:
+                    file.write(f"{secrets.token_urlsafe(24)}\n{secrets.token_urlsafe(24)}\n")
+            path.chmod(0o600)
+            found = path.read_text("ascii").split()
+        if len(found) != 2 or min(map(len, found)) < 24:
+            path.unlink()
+            return cls.kept(port, path)
+        return cls(port, *found)
 
     async def who(self, headers: Headers) -> User | None:
         given = secret_of(headers, self.cookie) or ""

@@ -12,7 +12,7 @@ from anymask.engine.operations import Operation
 from anymask.errors import AnymaskError
 from anymask.store import images, tasks
 from anymask.store.annotations import masks_of, revision_of
-from anymask.store.opening import lease_of, left, note_of, open_image
+from anymask.store.opening import check_may_see, lease_of, left, note_of, open_image
 from anymask.store.tasks import Lease
 from anymask.store.users import User
 from anymask.store.values import Saved, StaleWrite
@@ -25,6 +25,7 @@ from anymask.web.schemas import (
     Holding,
     Id,
     Key,
+    Layer,
     NextTask,
     Nothing,
     Reviewing,
@@ -123,10 +124,14 @@ def review(task_id: Id, asked: Reviewing, studio: TheStudio, me: Me) -> None:
 
 
 @router.get("/images/{image_id}/masks", response_model=None)
-def masks(image_id: Id, request: Request, studio: TheStudio, layer: Id = 0) -> dict[str, Any] | Response:
+def masks(
+    image_id: Id, request: Request, studio: TheStudio, me: Me, layer: Layer = 0
+) -> dict[str, Any] | Response:
     """As bytes, or as JSON for who asks for that; see `bytes_of_masks`."""
     database = studio.project.database
     row = images.image(database, image_id)
+    if me.role == "annotator":
+        check_may_see(database, image_id, layer, me.name)
     revision = revision_of(database, image_id, layer)
     found = masks_of(database, image_id, layer)
     if "application/json" in request.headers.get("accept", ""):

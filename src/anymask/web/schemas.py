@@ -19,6 +19,7 @@ MAX_BATCH = 200  # actions of one request
 MAX_CLASSES = 1_000
 Id = Annotated[int, Path(ge=0, le=MAX_ID)]
 After = Annotated[int, Query(ge=0, le=MAX_ID)]
+Layer = Annotated[int, Query(ge=0, le=1_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Token = Annotated[int, Field(ge=0, le=MAX_ID)]
 Key = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=64)]

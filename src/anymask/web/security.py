@@ -38,7 +38,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MEGABYTE = 1 << 20
 MAX_BODY = 10 * MEGABYTE
 MAX_UPLOAD = 1_024 * MEGABYTE
-UPLOADS = (f"{API}/images", f"{API}/jobs/import")
+UPLOADS = (("POST", f"{API}/images"), ("POST", f"{API}/jobs/import"))
 ANYBODY = "anybody"  # also who has not signed in
 RANK = {ANYBODY: 0, "annotator": 1, "reviewer": 2, "admin": 3}
 ROLE_OF: dict[tuple[str, str], str] = {
@@ -151,7 +151,8 @@ class Guard:
         try:
             self._check(scope)
             await self._identify(scope)
-            limit = MAX_UPLOAD if scope["path"] in UPLOADS else MAX_BODY
+            _check_type(scope)
+            limit = MAX_UPLOAD if (scope["method"], scope["path"]) in UPLOADS else MAX_BODY
             _check_length(scope, limit)
             await self.app(scope, _limited(receive, limit), sending)
         except Refused as error:
@@ -169,20 +170,25 @@ class Guard:
             raise Refused(403, "this comes from a page that is not the studio's", "bad_origin")
         if origin is None and site not in (None, "same-origin", "none"):
             raise Refused(403, "this comes from a page that is not the studio's", "bad_origin")
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        expected = "multipart/form-data" if scope["path"] in UPLOADS else "application/json"
-        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        if has_body and kind != expected:
-            raise Refused(415, f"expected a body of {expected}, got {kind[:80] or 'none named'}")
 
     async def _identify(self, scope: Scope) -> None:
-        if not scope["path"].startswith("/api/"):
+        if not scope["path"].startswith(("/api/", "/metrics")):
             return
         user = await scope["app"].state.studio.people.who(Headers(scope=scope))
         state: dict[str, Any] = scope.setdefault("state", {})
         state["user"] = user
         if user is None and not _is_open(scope["method"], scope["path"]):
             raise Refused(401, "sign in first")
+
+
+def _check_type(scope: Scope) -> None:
+    """JSON, but for uploads: what a form of another site can send is none of both, or has its Origin."""
+    headers = Headers(scope=scope)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    expected = "multipart/form-data" if (scope["method"], scope["path"]) in UPLOADS else "application/json"
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if has_body and kind != expected and scope["method"] not in SAFE:
+        raise Refused(415, f"expected a body of {expected}, got {kind[:80] or 'none named'}")
 
 
 def _is_open(method: str, path: str) -> bool:

@@ -1,0 +1,254 @@
+"""A team: invitations, signing in, who may do what, who sees what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+argon2 = pytest.importorskip("argon2")
+from fastapi.testclient import TestClient
+from studio_client import API, HOST, PORT, Annotator, add, error_of, new_uid
+
+from anymask.engine.project import Project
+from anymask.store import sessions, tasks, users
+from anymask.web.accounts import Accounts, first_invitation, invitation
+from anymask.web.app import create_app
+from anymask.web.inference import Inference
+from anymask.web.security import RANK, ROLE_OF, UPLOADS, Places
+from anymask.web.studio import Studio
+
+PASSWORD = "correct horse battery"
+QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+@pytest.fixture
+def team(project: Project) -> Iterator[TestClient]:
+    people = Accounts(project, secure=False, hasher=QUICK)
+    studio = Studio("disks", project, people, Inference(project.model, workers=2))
+    app = create_app(studio, Places.of_loopback(PORT))
+    with TestClient(app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False) as client:
+        yield client
+
+
+def member(team: TestClient, project: Project, name: str, role: str) -> TestClient:
+    """Somebody of the team, signed in, in a browser of their own."""
+    code = invitation(project, name, role, "admin")
+    browser = TestClient(team.app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False)
+    answer = browser.post(f"{API}/invitations/accept", json={"code": code, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return browser
+
+
+def sign_in(client: TestClient, name: str, password: str = PASSWORD) -> Any:
+    return client.post(f"{API}/session", json={"name": name, "password": password})
+
+
+def test_the_first_admin_invites_the_others(team: TestClient, project: Project) -> None:
+    code = first_invitation(project)
+    accepted = team.post(f"{API}/invitations/accept", json={"code": code, "password": PASSWORD})
+    assert accepted.json() == {"mode": "team", "user": {"name": "admin", "role": "admin"}}
+    assert first_invitation(project) is None
+    invited = team.post(f"{API}/invitations", json={"name": "bob", "role": "annotator"}).json()
+    bob = TestClient(team.app, base_url=HOST, headers={"Origin": HOST})
+    sent = {"code": invited["code"], "password": PASSWORD}
+    assert bob.post(f"{API}/invitations/accept", json=sent).json()["user"]["role"] == "annotator"
+    assert bob.post(f"{API}/invitations/accept", json=sent).status_code == 401, "it works once"
+    assert [one["name"] for one in team.get(f"{API}/users").json()["users"]] == ["admin", "bob"]
+
+
+def test_someone_signs_in_and_out(team: TestClient, project: Project) -> None:
+    member(team, project, "ada", "annotator")
+    assert team.get(f"{API}/session").json() == {"mode": "team", "user": None}
+    answer = sign_in(team, "ada")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower()
+    assert team.get(f"{API}/project").status_code == 200
+    stolen = dict(team.cookies)
+    assert team.delete(f"{API}/session").status_code == 204
+    team.cookies.update(stolen)
+    assert team.get(f"{API}/project").status_code == 401, "the session itself has ended"
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody", "' OR 1=1 --"])
+def test_a_wrong_password_and_an_unknown_name_look_the_same(
+    team: TestClient, project: Project, name: str
+) -> None:
+    member(team, project, "ada", "annotator")
+    error = error_of(sign_in(team, name, "wrong password"))
+    assert error["code"] == "wrong_password" and error["message"].startswith("this name and password")
+
+
+def test_guessing_passwords_is_slowed_down(team: TestClient, project: Project) -> None:
+    member(team, project, "ada", "annotator")
+    codes = [sign_in(team, "ada", f"guess {number}").status_code for number in range(12)]
+    assert codes.count(401) <= 5 and codes[-1] == 429
+    assert sign_in(team, "ada").status_code == 429, "also for the right one"
+
+
+def test_a_short_password_is_refused(team: TestClient, project: Project) -> None:
+    code = first_invitation(project)
+    answer = team.post(f"{API}/invitations/accept", json={"code": code, "password": "short"})
+    assert answer.status_code == 422
+    assert "short" not in answer.text, "what was typed is not echoed"
+
+
+def every_route(client: TestClient) -> list[tuple[str, str]]:
+    paths = client.app.openapi()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
+
+
+ROLES = ("anonymous", "annotator", "reviewer", "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_use_what_the_table_says(team: TestClient, project: Project, role: str) -> None:
+    """Every route, as every role: allowed or not, whatever else is wrong with the request."""
+    client = team if role == "anonymous" else member(team, project, role, role)
+    rank = RANK["anybody"] if role == "anonymous" else RANK[role]
+    for method, path in every_route(team):
+        needed = ROLE_OF[method, path.removeprefix(API)]
+        url = path
+        for name in ("image_id", "task_id", "job_id", "level", "column", "row"):
+            url = url.replace(f"{{{name}}}", "999")
+        url = url.replace("{model_id}", "none").replace("{name}", "none").replace("{token_id}", "0" * 16)
+        if (method, path) in (("GET", f"{API}/events"), ("DELETE", f"{API}/session")):
+            continue  # endless; ends this very session
+        sent: dict[str, Any] = {"json": {}} if method in ("POST", "PATCH") else {}
+        if (method, path) in UPLOADS:
+            sent = {"files": {"nothing": b""}}
+        answer = client.request(method, url, **sent)
+        refused = answer.status_code in (401, 403) and error_of(answer)["code"] in ("signed_out", "forbidden")
+        assert refused == (rank < RANK[needed]), (role, method, path, answer.status_code, answer.text[:200])
+        assert answer.status_code < 500, (role, method, path, answer.text[:300])
+
+
+def test_a_person_who_was_shut_out_is_out_at_once(team: TestClient, project: Project) -> None:
+    admin = member(team, project, "root", "admin")
+    ada = member(team, project, "ada", "annotator")
+    assert ada.get(f"{API}/project").status_code == 200
+    assert admin.patch(f"{API}/users/ada", json={"active": False}).json()["active"] is False
+    assert ada.get(f"{API}/project").status_code == 401
+    assert error_of(sign_in(ada, "ada"))["code"] == "wrong_password"
+
+
+def test_a_role_that_was_taken_away_is_gone_at_once(team: TestClient, project: Project) -> None:
+    root = member(team, project, "root", "admin")
+    eve = member(team, project, "eve", "admin")
+    root.patch(f"{API}/users/eve", json={"role": "annotator"})
+    assert eve.get(f"{API}/users").status_code == 403
+    assert error_of(root.patch(f"{API}/users/root", json={"role": "annotator"}))["message"]
+
+
+def test_nobody_raises_their_own_role(team: TestClient, project: Project) -> None:
+    """CVE-2026-23526 of another tool."""
+    ada = member(team, project, "ada", "reviewer")
+    assert ada.patch(f"{API}/users/ada", json={"role": "admin"}).status_code == 403
+    assert ada.post(f"{API}/invitations", json={"name": "x", "role": "admin"}).status_code == 403
+    assert users.find_user(project.database, "ada").role == "reviewer"
+
+
+def test_a_session_ends_after_a_while(team: TestClient, project: Project) -> None:
+    ada = member(team, project, "ada", "annotator")
+    now = project.database.clock()
+    project.database.clock._last[0] = now + sessions.IDLE_S["session"] + 1
+    assert ada.get(f"{API}/project").status_code == 401
+
+
+def test_a_program_has_a_token_of_its_own(team: TestClient, project: Project) -> None:
+    ada = member(team, project, "ada", "annotator")
+    secret = ada.post(f"{API}/tokens", json={"label": "script"}).json()["secret"]
+    program = TestClient(team.app, base_url=HOST, headers={"Authorization": f"Bearer {secret}"})
+    assert program.get(f"{API}/session").json()["user"]["name"] == "ada"
+    (told,) = ada.get(f"{API}/tokens").json()["tokens"]
+    assert told["label"] == "script" and secret not in str(told)
+    bob = member(team, project, "bob", "annotator")
+    assert bob.delete(f"{API}/tokens/{told['id']}").status_code == 400, "it is not his"
+    assert ada.delete(f"{API}/tokens/{told['id']}").status_code == 204
+    assert program.get(f"{API}/project").status_code == 401
+
+
+def test_an_invitation_is_no_session(team: TestClient, project: Project) -> None:
+    code = invitation(project, "ada", "annotator", "admin")
+    assert team.get(f"{API}/project", headers={"Authorization": f"Bearer {code}"}).status_code == 401
+
+
+def test_two_people_share_the_queue(team: TestClient, project: Project) -> None:
+    tasks.add_tasks(project.database, [1, 2])
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    bob = Annotator(member(team, project, "bob", "annotator"))
+    first, second = ada.next(), bob.next()
+    assert first is not None and second is not None
+    assert first["image"]["id"] != second["image"]["id"]
+    assert error_of(bob.post(f"/images/{ada.image_id}/open", {}))["detail"]["by"] == "ada"
+    bob.work["lease"] = dict(ada.work["lease"])
+    bob.work["image"] = ada.work["image"]
+    assert error_of(bob.save(add()))["code"] == "forbidden"
+    assert ada.save(add()).status_code == 200
+
+
+def test_a_reviewer_returns_work_to_its_author(team: TestClient, project: Project) -> None:
+    tasks.add_tasks(project.database, [1])
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    ada.next()
+    ada.save(add())
+    ada.submit()
+    tasks.add_tasks(project.database, [1], kind="review")
+    assert ada.next() is None, "nobody reviews their own work"
+    rita = Annotator(member(team, project, "rita", "reviewer"))
+    assert rita.next(kinds=["review"])["lease"]["kind"] == "review"
+    held = rita.held
+    answer = rita.post(f"/tasks/{held['task']}/review", {"token": held["token"], "verdict": "returned"})
+    assert answer.status_code == 400, "with a reason only"
+    body = {"token": held["token"], "verdict": "returned", "reason": "the left edge"}
+    assert rita.post(f"/tasks/{held['task']}/review", body).status_code == 204
+    assert ada.next()["lease"]["note"] == "the left edge"
+
+
+def test_blind_annotators_do_not_see_each_other(team: TestClient, project: Project) -> None:
+    tasks.add_tasks(project.database, [1], slots=2)
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    bob = Annotator(member(team, project, "bob", "annotator"))
+    ada.next(), bob.next()
+    assert (ada.image_id, bob.image_id) == (1, 1)
+    ada.save(add(1))
+    assert bob.masks() == [] and len(ada.masks()) == 1
+    mine, theirs = ada.work["lease"]["layer"], bob.work["lease"]["layer"]
+    assert error_of(bob.get(f"/images/1/masks?layer={mine}"))["code"] == "forbidden"
+    assert error_of(ada.get(f"/images/1/masks?layer={theirs}"))["code"] == "forbidden"
+    assert bob.post("/images/1/open", {}).status_code in (403, 409)
+
+
+def test_an_annotator_does_not_take_over_what_another_finished(team: TestClient, project: Project) -> None:
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    ada.open(1)
+    ada.save(add())
+    ada.submit()
+    bob = Annotator(member(team, project, "bob", "annotator"))
+    assert error_of(bob.post("/images/1/open", {}))["code"] == "forbidden"
+    rita = Annotator(member(team, project, "rita", "reviewer"))
+    assert rita.post("/images/1/open", {}).status_code == 200
+
+
+def test_who_wrote_what_is_who_was_signed_in(team: TestClient, project: Project) -> None:
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    ada.open(1)
+    mask = add()["mask"]
+    answer = ada.post(
+        "/images/1/actions",
+        {"lease": ada.held, "operations": [{"op": "add", "mask": {**mask, "author": "bob"}}]},
+        **{"Idempotency-Key": new_uid(), "If-Match": "0"},
+    )
+    assert answer.status_code == 422
+    ada.save({"op": "add", "mask": mask})
+    assert ada.masks()[0]["author"] == "ada"
+
+
+def test_secrets_are_not_in_the_store(team: TestClient, project: Project) -> None:
+    ada = member(team, project, "ada", "annotator")
+    secret = next(iter(ada.cookies.values()))
+    content = b"".join(path.read_bytes() for path in project.folder.glob("store.db*"))
+    assert secret.encode() not in content and PASSWORD.encode() not in content
+    hashed = sessions.password_hash_of(project.database, "ada")
+    assert hashed is not None and hashed.startswith("$argon2id$")
