@@ -44,7 +44,7 @@ export async function send(path: string, ask: Ask = {}): Promise<Response> {
   }
   if (response.ok) return response;
   const fault = await faultOf(response);
-  if (response.status === 401 && path !== "/session") hooks.signedOut();
+  if (fault.code === "signed_out" && path !== "/session") hooks.signedOut();
   throw new ApiError(response.status, fault);
 }
 

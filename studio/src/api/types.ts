@@ -209,7 +209,7 @@ export interface Stats {
   readonly masks_per_image: number | null;
   readonly seconds_per_mask: Readonly<Record<string, number | null>>;
   readonly masks_by_stage: Readonly<Record<string, number>>;
-  readonly masks_by_day: readonly { readonly day: string; readonly masks: number }[];
+  readonly saves_by_day: readonly { readonly day: string; readonly saves: number }[];
 }
 
 export interface Person {

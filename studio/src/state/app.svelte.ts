@@ -184,6 +184,8 @@ class App {
 }
 
 function routeOf(hash: string): Route {
+  // An invitation is a link that somebody was sent; everything else is behind the #.
+  if (location.pathname === "/invitation") return { screen: "join", id: new URLSearchParams(location.search).get("code") };
   const [, screen, id] = hash.replace(/^#/, "").split("/");
   const known = SCREENS.find((one) => one === screen) ?? "gallery";
   return { screen: known, id: id ? decodeURIComponent(id) : null };

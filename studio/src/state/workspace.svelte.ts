@@ -411,7 +411,8 @@ export class Workspace {
   confirm(keys: Iterable<string> = this.selected): void {
     const items = this.chosen(keys).filter(isCalm);
     if (!items.length || this.readOnly) return;
-    this.replaceEach(items, "accept", (item, uid) => ({ op: "accept", uid: this.document.uidOf(item.key), new_uid: uid }), { stage: "semi" });
+    const operation = (item: Item, uid: string): Op => ({ op: "accept", uid: this.document.uidOf(item.key), new_uid: uid });
+    this.replaceEach(items, "accept", operation, { stage: "semi", verdict: "right" });
   }
 
   private replaceEach(items: readonly Item[], name: string, operation: (item: Item, uid: string) => Op, facts: Partial<Item>): void {
@@ -636,7 +637,7 @@ export class Workspace {
 
 /** Put there by a model and not looked at by anybody. */
 export function isCalm(item: Item): boolean {
-  return item.stage === "prefilled" || item.stage === "automatic";
+  return (item.stage === "prefilled" || item.stage === "automatic") && item.verdict !== "right";
 }
 
 function alike(a: Mask, b: Mask): boolean {
