@@ -138,6 +138,7 @@ export interface NewMask {
   readonly uid: string;
   readonly rle: Rle;
   readonly category: string | null;
+  readonly stage?: "manual" | "semi";
   readonly seconds?: number;
   readonly model?: string | null;
   readonly probability?: number | null;

@@ -137,9 +137,18 @@ export class Prompting {
       done();
       if (this.running === running) {
         this.busy = false;
+        this.dropQuick();
         this.changed();
       }
     }
+  }
+
+  /** An answer that ended with the best one alone: the quick looks beside it cannot be kept. */
+  private dropQuick(): void {
+    const final = this.candidates.filter((one) => one.final);
+    if (!final.length || final.length === this.candidates.length) return;
+    this.chosen = Math.max(0, final.indexOf(this.current!));
+    this.candidates = final;
   }
 
   /** The server forgot the candidate: its pixels are sent instead. */

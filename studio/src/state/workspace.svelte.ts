@@ -1,7 +1,7 @@
 // One photo on the screen with everything that is done to it. Tools call this; components show it.
 
 import { ApiError, get, lines, masksOf, newUid, picture, post, urls } from "../api/client";
-import type { EverythingLine, Lease, MaskFacts, NewMask, Op, PhotoInfo, StoredMask, Work } from "../api/types";
+import type { EverythingLine, Lease, NewMask, Op, PhotoInfo, StoredMask, Work } from "../api/types";
 import { CALM, LIVE, colourOf, parseColour } from "../canvas/colours";
 import { Photo } from "../canvas/photo";
 import type { Colour, Painted } from "../canvas/raster";
@@ -376,14 +376,21 @@ export class Workspace {
   }
 
   private fresh(mask: Mask, more: Partial<NewMask>): NewMask {
-    return { uid: newUid(), rle: rleOf(mask), category: this.category, seconds: this.time.takeMask(), ...more };
+    return {
+      uid: newUid(),
+      rle: rleOf(mask),
+      category: this.category,
+      stage: this.stageOfMine,
+      seconds: this.time.takeMask(),
+      ...more,
+    };
   }
 
   private get me(): string {
     return app.session?.user?.name ?? "";
   }
 
-  private get stageOfMine(): MaskFacts["stage"] {
+  private get stageOfMine(): "manual" | "semi" {
     return this.semi ? "semi" : "manual";
   }
 
@@ -594,7 +601,7 @@ export class Workspace {
     if (!masks.length) return app.tell(t("copy.none"));
     const operations: Op[] = [];
     const adds = masks.map((one) => {
-      const fresh: NewMask = { uid: newUid(), rle: one.rle, category: one.category };
+      const fresh: NewMask = { uid: newUid(), rle: one.rle, category: one.category, stage: this.stageOfMine };
       operations.push({ op: "add", mask: fresh });
       return itemOf(fresh, fromStored(one).mask, this.stageOfMine, this.me);
     });
