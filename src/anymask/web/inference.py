@@ -153,8 +153,8 @@ class Inference:
     def _encode(self, key: Key, pixels: Callable[[], Pixels]) -> EncodedImage:
         image = self.model.encode(pixels())
         embedding = sum(array.nbytes for array in image.embedding.arrays.values())
-        pixels = 0 if image.pixels_HW3 is None else image.pixels_HW3.nbytes
-        self._encoded.put(key, image, pixels + WINDOWS * embedding)
+        photo = 0 if image.pixels_HW3 is None else image.pixels_HW3.nbytes
+        self._encoded.put(key, image, photo + WINDOWS * embedding)
         return image
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from anymask.data.listing import is_photo
 from anymask.engine.project import CONFIG, Project
 from anymask.errors import BadInput, StorageError, mapped
 from anymask.web.app import create_app
@@ -47,13 +48,15 @@ class Launch:
 def open_project(folder: Path, say: Say) -> Project:
     """The project in a folder; of a folder of photos the one that is kept in it, made at the first time.
 
-    Photos that are new in the folder are added. Raises BadInput, StorageError.
+    Photos that are new in the folder are added; an empty one waits for uploads. Raises BadInput, StorageError.
     """
     if (folder / CONFIG).is_file():
         return Project.open(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of photos or a project")
-    project, added = Project.init(folder / PROJECT_FOLDER, [folder])
+    names = [path for path in folder.rglob("*") if PROJECT_FOLDER not in path.parts]
+    holds_photos = any(is_photo(path.name) or path.suffix == ".tar" for path in names)
+    project, added = Project.init(folder / PROJECT_FOLDER, [folder] if holds_photos else [])
     say(f"{folder}: {added.new} photos added, {added.known} known")
     for source, why in added.failures[:10]:
         say(f"passed over {source}: {why}")
@@ -109,7 +112,8 @@ def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def _listening(asked: Launch) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    # Named as TCP: else asyncio does not turn off Nagle's algorithm, and many answers wait 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with mapped(OSError, StorageError, f"cannot listen on port {asked.port}"):
             try:

@@ -11,13 +11,14 @@ from fastapi.responses import FileResponse
 
 from anymask.data.formats import find_format
 from anymask.engine.background import SENT, archive_of, job_row, list_jobs, upload_of
+from anymask.engine.operations import Line
 from anymask.engine.uploads import clean_name
 from anymask.errors import BadInput
 from anymask.files import make_folder, writing_atomically
 from anymask.store.database import AnyRow
 from anymask.store.users import User
 from anymask.web.errors import Refused
-from anymask.web.schemas import Exporting, Filling, Id, Limit, Line, Training
+from anymask.web.schemas import Exporting, Filling, Id, Limit, Training
 from anymask.web.studio import Studio, job_told, studio_of, user_of
 
 PIECE = 1 << 20
