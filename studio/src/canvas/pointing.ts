@@ -78,6 +78,7 @@ export class Pointing {
   private pressed(event: PointerEvent): void {
     if (event.pointerType === "pen") this.penSeen = event.timeStamp;
     if (event.pointerType === "touch" && event.timeStamp - this.penSeen < 1500) return; // the palm of a hand that holds a pen
+    this.element.dataset.by = "pointer"; // no ring of focus for who has just pointed at it
     this.element.focus({ preventScroll: true });
     this.element.setPointerCapture(event.pointerId);
     const at = this.place(event);

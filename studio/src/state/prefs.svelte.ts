@@ -16,7 +16,7 @@ const NAME = "anymask-studio";
 
 function read(): Kept {
   const language: Language = navigator.language.toLowerCase().startsWith("ko") ? "ko" : "en";
-  const fresh: Kept = { theme: "system", language, opacity: 0.55, brush: 24, outlines: false, panel: true };
+  const fresh: Kept = { theme: "system", language, opacity: 0.55, brush: 24, outlines: false, panel: window.innerWidth > 1000 };
   try {
     const kept = JSON.parse(localStorage.getItem(NAME) ?? "{}") as Partial<Kept>;
     return { ...fresh, ...kept };
