@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
-pytest.importorskip("pytest_playwright")
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from studio_browser import RunningStudio, Visit
 
 import anymask.web
@@ -39,8 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, Any]:
-    return {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """As a private window: nothing of an earlier test is in it."""
+    opened = browser.new_context(locale="en-US")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +72,6 @@ def running(photos: Path) -> Iterator[RunningStudio]:
 @pytest.fixture
 def visit(running: RunningStudio, context: BrowserContext) -> Iterator[Visit]:
     """A fresh browser that has opened the link; fails afterwards when the page complained about itself."""
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     made = Visit(page, running)
     made.open_link()

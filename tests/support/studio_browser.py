@@ -98,7 +98,7 @@ class Visit:
         self.go(f"annotate/{self.photo(name)}")
         shown = self.page.get_by_role("application", name=f"Photo {name}")
         expect(shown).to_be_visible()
-        expect(self.page.get_by_title(name)).to_be_visible()
+        expect(shown).to_have_attribute("data-open", "true")
         return shown
 
     def click(self, x: float, y: float, **options: Any) -> None:

@@ -48,6 +48,7 @@ function run<T>(db: IDBDatabase, mode: IDBTransactionMode, act: (store: IDBObjec
 export class SaveQueue {
   private db: Promise<IDBDatabase>;
   private readonly revisions = new Map<number, number>();
+  private known = 0;
   private busy = false;
   private paused = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -73,6 +74,7 @@ export class SaveQueue {
   /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
   async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
     const waiting: Waiting = { ...action, key: newUid(), base: null };
+    this.outcome.state("saving", (this.known += 1));
     await run(await this.db, "readwrite", (store) => store.add(waiting));
     void this.flush();
   }
@@ -86,6 +88,7 @@ export class SaveQueue {
       for (;;) {
         const all = await this.pending();
         const [first] = all;
+        this.known = all.length;
         if (!first) return this.outcome.state("idle", 0);
         this.outcome.state("saving", all.length);
         if (!(await this.sendOne(first))) {

@@ -42,7 +42,8 @@ export class Workspace {
   accepting = $state(false);
   readOnly = $state(false);
   scale = $state(1);
-  held = $state<string | null>(null);
+  /** The photo is on the screen. */
+  opened = $state(false);
   proposals = $state.raw<readonly Proposal[] | null>(null);
   searching = $state.raw<{ done: number; total: number } | null>(null);
   threshold = $state(0.5);
@@ -91,6 +92,7 @@ export class Workspace {
     if (this.closed) return;
     this.showPhoto(bitmap);
     this.refresh();
+    this.opened = true;
     if (work) this.renewal = setInterval(() => void this.renew(), 60_000);
   }
 
