@@ -37,7 +37,7 @@ afterEach(() => vi.unstubAllGlobals());
 function queue(more: Partial<ConstructorParameters<typeof SaveQueue>[0]> = {}): { queue: SaveQueue; states: [Sending, number][]; name: string } {
   const states: [Sending, number][] = [];
   const name = `test${++names}`;
-  const made = new SaveQueue({ saved: () => {}, stale: () => null, lost: () => {}, state: (state, n) => states.push([state, n]), ...more }, name);
+  const made = new SaveQueue({ saved: () => {}, stale: () => null, reopen: async () => null, lost: () => {}, state: (state, n) => states.push([state, n]), ...more }, name);
   made.opened(1, 5);
   return { queue: made, states, name };
 }
@@ -72,7 +72,7 @@ describe("saves", () => {
     const first = queue();
     first.queue.pause();
     await put(first.queue, "a");
-    const again = new SaveQueue({ saved: () => {}, stale: () => null, lost: () => {}, state: () => {} }, first.name);
+    const again = new SaveQueue({ saved: () => {}, stale: () => null, reopen: async () => null, lost: () => {}, state: () => {} }, first.name);
     expect(await again.pending()).toHaveLength(1);
     again.opened(1, 5);
     await again.flush();
@@ -98,6 +98,15 @@ describe("saves", () => {
     await settled(q);
     expect(lost).toEqual(["lease_lost"]);
     expect(calls.at(-1)!.uid).toBe("b");
+  });
+
+  it("whose lease ran out are sent again when the photo can be had again", async () => {
+    const { queue: q } = queue({ reopen: async () => ({ lease: { task: 3, token: 8 }, revision: 7 }) });
+    answers = [() => refused(409, "lease_lost")];
+    await q.put({ image: 1, layer: 0, lease: { task: 3, token: 7 }, operations: [{ op: "delete", uid: "a" }] });
+    await settled(q);
+    expect(calls.map((call) => call.base)).toEqual(['"5"', '"7"']);
+    expect(calls[0]!.key).not.toBe(calls[1]!.key);
   });
 
   it("wait for somebody who has to sign in again", async () => {

@@ -35,7 +35,7 @@ export class Pointing {
   private button = 0;
   private corners: Point[] = [];
   private longPress: ReturnType<typeof setTimeout> | undefined;
-  private penSeen = 0;
+  private penSeen = -Infinity;
   private readonly stop = new AbortController();
 
   constructor(

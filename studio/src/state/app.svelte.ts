@@ -1,9 +1,9 @@
 // What every screen knows: who is here, which project, where we are, what is being saved, what was said.
 
 import { ApiError, get, hooks, post, urls } from "../api/client";
-import type { Job, PhotoInfo, Project, Session, StoredMask, Op } from "../api/types";
+import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
-import { SaveQueue, type Sending } from "./queue";
+import { SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
 const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
@@ -39,6 +39,7 @@ class App {
   help = $state(false);
   /** The screen that shows a photo answers what others did to it. */
   onStale: Map<number, StaleHandler> = new Map();
+  onReopened: Map<number, (work: Work) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
   readonly queue: SaveQueue;
   private events: EventSource | null = null;
@@ -53,6 +54,7 @@ class App {
     this.queue = new SaveQueue({
       saved: () => (this.everSaved = true),
       stale: (image, revision, masks, operations) => this.onStale.get(image)?.(revision, masks, operations) ?? null,
+      reopen: (waiting) => this.reopen(waiting),
       lost: (_, error) => this.tell(t("save.lost", { why: error.message }), "error"),
       state: (state, waiting) => (this.saving = { state, waiting }),
     });
@@ -150,6 +152,20 @@ class App {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return;
     this.tell(error.status === 0 ? t("offline.short") : error.message, "error");
+  }
+
+  /** Takes the photo again for what waits to be saved: where nobody else can have changed it, or nobody has. */
+  private async reopen(waiting: Waiting): Promise<{ lease: Waiting["lease"]; revision: number } | null> {
+    try {
+      const work = await post<Work>(`/images/${waiting.image}/open`);
+      const { lease, revision } = work;
+      this.onReopened.get(waiting.image)?.(work);
+      if (this.session?.mode !== "single" && revision !== waiting.base) return null;
+      return { lease: { task: lease.task, token: lease.token }, revision };
+    } catch (error) {
+      if (error instanceof ApiError) return null;
+      throw error;
+    }
   }
 
   async signOut(): Promise<void> {

@@ -206,7 +206,7 @@ export class Hands implements Target {
     hide: (work) => work.hide(),
     "hide-all": (work) => work.hideAll(!work.allHidden),
     lock: (work) => work.lock(),
-    merge: (work) => work.merge(),
+    merge: (work) => work.unite(),
     split: (work) => work.split(),
     outlines: () => (prefs.outlines = !prefs.outlines),
     fainter: () => (prefs.opacity = Math.max(0, Math.round(prefs.opacity * 10 - 1) / 10)),

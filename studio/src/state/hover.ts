@@ -46,7 +46,10 @@ export class Hover {
       this.waiting(notReady);
       const preview = response.status === 200 ? await previewOf(response) : null;
       if (seq === this.seq && !this.closed && preview) this.show(preview);
-      if (notReady) await new Promise((resolve) => setTimeout(resolve, 250));
+      if (notReady) {
+        await new Promise((resolve) => setTimeout(resolve, 250));
+        if (seq === this.seq) this.wanted ??= { x, y }; // still there: asked again
+      }
     } catch {
       // A preview is a help, not a promise: the click itself tells what is wrong.
       await new Promise((resolve) => setTimeout(resolve, 500));

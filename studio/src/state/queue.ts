@@ -20,6 +20,8 @@ export interface Outcome {
   saved: (image: number, revision: number) => void;
   /** Somebody else changed the photo; gives the revision to send it again on, or null when it no longer applies. */
   stale: (image: number, revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+  /** The lease went elsewhere: one to send it again with, or null when somebody else has the photo now. */
+  reopen: (waiting: Waiting) => Promise<{ lease: Waiting["lease"]; revision: number } | null>;
   lost: (image: number, error: ApiError) => void;
   state: (state: Sending, waiting: number) => void;
 }
@@ -64,6 +66,10 @@ export class SaveQueue {
   /** The revision of a photo that the server told when it was opened. */
   opened(image: number, revision: number): void {
     this.revisions.set(image, revision);
+  }
+
+  revisionOf(image: number): number {
+    return this.revisions.get(image) ?? 0;
   }
 
   async pending(image?: number): Promise<Waiting[]> {
@@ -140,6 +146,14 @@ export class SaveQueue {
       this.revisions.set(waiting.image, revision);
       if (base !== null) {
         await this.rewrite({ ...waiting, key: newUid(), base });
+        return true;
+      }
+    }
+    if (error.code === "lease_lost" && waiting.lease) {
+      const again = await this.outcome.reopen(waiting);
+      if (again) {
+        this.revisions.set(waiting.image, again.revision);
+        await this.rewrite({ ...waiting, key: newUid(), base: again.revision, lease: again.lease });
         return true;
       }
     }

@@ -82,6 +82,10 @@ export class Workspace {
     this.prompting.changed = () => this.showLive();
     this.prompting.failed = (error) => app.fail(error);
     app.onStale.set(image.id, (revision, masks, operations) => this.merged(revision, masks, operations));
+    app.onReopened.set(image.id, (work) => {
+      this.lease = work.lease;
+      if (work.masks) this.merge(work.masks, []);
+    });
     app.onImage.add(this.others);
   }
 
@@ -138,6 +142,7 @@ export class Workspace {
     this.prompting.cancel();
     this.hover.close();
     app.onStale.delete(this.image.id);
+    app.onReopened.delete(this.image.id);
     app.onImage.delete(this.others);
     this.stage.clear();
   }
@@ -154,10 +159,21 @@ export class Workspace {
     }
   }
 
-  private others = (id: number, _: number, by: string): void => {
-    if (id !== this.image.id || by === app.session?.user?.name) return;
-    app.tell(t("others.changed", { by }));
+  private others = (id: number, revision: number, by: string): void => {
+    if (id !== this.image.id || revision <= app.queue.revisionOf(id) || app.saving.waiting > 0) return;
+    if (by !== app.session?.user?.name) app.tell(t("others.changed", { by }));
+    void this.reloadMasks();
   };
+
+  /** What others, or this person in another window, did to the photo. */
+  private async reloadMasks(): Promise<void> {
+    const { width, height } = this.image;
+    const { revision, masks } = await masksOf(this.image.id, this.lease?.layer ?? 0);
+    if (app.saving.waiting > 0 || this.closed) return; // ours is on its way: it is merged when it arrives
+    app.queue.opened(this.image.id, revision);
+    this.document.load(masks.map((one) => ({ facts: one, mask: maskFromRuns(one.runs, width, height) })));
+    this.refresh();
+  }
 
   // ---- what is painted
 
@@ -257,13 +273,18 @@ export class Workspace {
   private merged(revision: number, masks: readonly StoredMask[], operations: readonly Op[]): number | null {
     const there = new Set(masks.map((one) => one.uid));
     const needed = operations.flatMap(uidsOf);
-    const mine = new Set(this.document.items.map((item) => this.document.uidOf(item.key)));
-    const theirs = masks.filter((one) => !mine.has(one.uid) && !needed.includes(one.uid));
-    if (theirs.length) this.document.load([...theirs.map(fromStored), ...this.document.items.map((item) => ({ facts: { ...item, uid: this.document.uidOf(item.key) }, mask: item.mask }))]);
-    this.refresh();
+    this.merge(masks, needed);
     if (!needed.every((uid) => there.has(uid))) return null;
     app.tell(t("others.merged"));
     return revision;
+  }
+
+  /** Takes in masks that are not here; what is here stays, it may be on its way. `except`: what we just changed. */
+  private merge(masks: readonly StoredMask[], except: readonly string[]): void {
+    const mine = this.document.items.map((item) => ({ facts: { ...item, uid: this.document.uidOf(item.key) }, mask: item.mask }));
+    const known = new Set([...mine.map(({ facts }) => facts.uid), ...except]);
+    this.document.load([...mine, ...masks.filter((one) => !known.has(one.uid)).map(fromStored)]);
+    this.refresh();
   }
 
   undo(): void {
@@ -437,7 +458,7 @@ export class Workspace {
     this.showFocus();
   }
 
-  merge(): void {
+  unite(): void {
     const items = this.chosen();
     if (items.length < 2 || this.readOnly) return;
     const mask = union(items.map((item) => item.mask));
