@@ -15,10 +15,16 @@ SKIP ?= $(if $(CI),-m "not huge",$(QUICK))
 TESTS ?=
 
 help:  ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.core  ## segment the example photos with a point, a box and everything there is
 	ANYMASK=$(BIN)/anymask examples/demo.sh demo-out
+	@if $(BIN)/python -c 'import torch, cv2, sqlalchemy' 2> /dev/null; \
+	then ANYMASK=$(BIN)/anymask examples/demo-engine.sh demo-out; \
+	else echo "The data engine trains, which needs PyTorch: make demo-engine installs it and runs five minutes of it"; fi
+
+demo-engine: $(VENV)/.engine  ## a simulated crew and the model make each other better on photos of nuclei, five minutes
+	ANYMASK=$(BIN)/anymask examples/demo-engine.sh demo-out
 
 test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)
 	$(BIN)/pytest -n 2 $(SKIP) $(TESTS)
@@ -67,6 +73,11 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+$(VENV)/.engine: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[engine,train,eval]"
+	@touch $(VENV)/.core $@
+
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
@@ -74,4 +85,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-deps segment-anything==1.0 mobilesam-mirror==1.0.0
 	@touch $(VENV)/.core $@
 
-.PHONY: help demo test lowest readers lint fix bench docs clean
+.PHONY: help demo demo-engine test lowest readers lint fix bench docs clean

@@ -11,7 +11,7 @@ show() { echo "\$ anymask $*"; "${ANYMASK:-anymask}" "$@"; echo; }
 show segment "$photos/raccoon.jpg" --point 590,460 --candidates --out "$out/one-click"
 show segment "$photos/raccoon.jpg" --point 590,460 --point 150,250 --out "$out/two-clicks"
 show segment "$photos/city.jpg" --box 300,65,455,406 --out "$out/box"
-show everything "$photos" --out "$out/everything"
+show everything "$photos"/*.jpg --out "$out/everything"
 show edges "$photos"/*.jpg --out "$out/edges"
 
 echo "Overlays:"

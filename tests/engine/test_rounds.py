@@ -8,48 +8,18 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from engine_scenes import disks, write_data_set
+from engine_scenes import FakeRecipe, disks, write_data_set
 
 from anymask.data import formats
 from anymask.data.record import PARTIAL, Blob, Record, annotation_of
-from anymask.data.sources import RecordSource
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
-from anymask.engine.promotion import Decision
-from anymask.engine.rounds import Recipe, Trained, fixed_records, read_snapshot, run_round, take_snapshot
+from anymask.engine.rounds import fixed_records, read_snapshot, run_round, take_snapshot
 from anymask.errors import BadInput
 from anymask.store import registry
 from anymask.store.annotations import masks_of, save
 from anymask.store.images import list_images
 from anymask.store.values import Action, StoredMask
-
-
-class Fake:
-    """A recipe whose models are files that hold their score."""
-
-    def __init__(self, *scores: float) -> None:
-        self.scores = list(scores)
-        self.seen: list[list[str]] = []
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe(self._train, self._evaluate, self._decide)
-
-    def _train(self, records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
-        self.seen.append(records.keys)
-        if not self.scores:
-            raise KeyboardInterrupt
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "model.onnx").write_text(str(self.scores.pop(0)))
-        return Trained(out / "model.onnx")
-
-    def _evaluate(self, model: str, records: RecordSource) -> dict[str, float]:
-        assert len(records)
-        return {"iou_click_1": float(Path(model).read_text()) if "round" in model else 0.5}
-
-    def _decide(self, before: dict[str, float], after: dict[str, float], forgotten: float | None) -> Decision:
-        better = after["iou_click_1"] > before["iou_click_1"]
-        return Decision(better, "better" if better else "worse")
 
 
 @pytest.fixture
@@ -62,7 +32,7 @@ def project(tmp_path: Path):
 
 
 def test_the_fixed_part_is_never_trained_on(project: Project) -> None:
-    fake = Fake(0.7)
+    fake = FakeRecipe(0.7)
     outcome = run_round(project, fake.recipe)
     assert not set(fake.seen[0]) & set(fixed_records(project).keys)
     assert len(fake.seen[0]) + len(fixed_records(project)) == 6
@@ -70,7 +40,7 @@ def test_the_fixed_part_is_never_trained_on(project: Project) -> None:
 
 
 def test_a_better_model_is_promoted_and_a_worse_one_kept(project: Project) -> None:
-    fake = Fake(0.7, 0.6)
+    fake = FakeRecipe(0.7, 0.6)
     assert run_round(project, fake.recipe).promoted
     assert Path(project.model).read_text() == "0.7"
     assert not run_round(project, fake.recipe).promoted
@@ -79,7 +49,7 @@ def test_a_better_model_is_promoted_and_a_worse_one_kept(project: Project) -> No
 
 
 def test_an_older_model_can_be_promoted_again(project: Project) -> None:
-    fake = Fake(0.7, 0.8)
+    fake = FakeRecipe(0.7, 0.8)
     run_round(project, fake.recipe)
     run_round(project, fake.recipe)
     older = registry.list_models(project.database)[0]
@@ -88,7 +58,7 @@ def test_an_older_model_can_be_promoted_again(project: Project) -> None:
 
 
 def test_a_round_that_was_stopped_goes_on_with_its_snapshot(project: Project) -> None:
-    fake = Fake()
+    fake = FakeRecipe()
     with pytest.raises(KeyboardInterrupt):
         run_round(project, fake.recipe)
     fake.scores = [0.9]
@@ -100,14 +70,14 @@ def test_a_snapshot_is_named_after_its_content(project: Project) -> None:
     first = take_snapshot(project)
     content = first.read_bytes()
     assert take_snapshot(project) == first and first.read_bytes() == content
-    assert len(read_snapshot(first)) == 5
+    assert len(read_snapshot(project, first)) == 5
 
 
 def test_a_round_without_masks_is_refused(tmp_path: Path) -> None:
     data = write_data_set(tmp_path / "data", range(3))
     opened, _ = Project.init(tmp_path / "empty", [data])
     with opened, pytest.raises(BadInput, match="fixed part"):
-        run_round(opened, Fake(0.7).recipe)
+        run_round(opened, FakeRecipe(0.7).recipe)
 
 
 def test_photos_of_stage_1_are_marked_as_annotated_in_part(tmp_path: Path) -> None:
@@ -119,7 +89,7 @@ def test_photos_of_stage_1_are_marked_as_annotated_in_part(tmp_path: Path) -> No
         first = masks_of(project.database, row.id)[0]
         again = StoredMask("by-hand", first.mask, author="ada", stage="manual", parent=first.uid)
         save(project.database, Action(row.id, row.revision, "key", "ada", (again,), (first.uid,)))
-        records = read_snapshot(take_snapshot(project))
+        records = read_snapshot(project, take_snapshot(project))
     partial = [one.key for one in records if one.fields.get(PARTIAL)]
     assert partial == [Path(row.name).stem]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import threading
@@ -10,14 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import MetaData
 from store_facts import mask, save
 
 from anymask.errors import BadInput
-from anymask.store import jobs, registry, tasks
+from anymask.store import archive, images, jobs, migrations, registry, tasks, users
 from anymask.store.annotations import verify
-from anymask.store.backup import SEAL, _seal_of, backup, content_hash, restore, verify_backup
+from anymask.store.archive import SEAL, seal_of
+from anymask.store.backup import _covered, _lines, _tables, backup, content_hash, restore, verify_backup
 from anymask.store.blobs import open_blobs
-from anymask.store.database import Database
+from anymask.store.database import Database, _engine
+from anymask.store.schema import sessions
 
 
 def fill(database: Database) -> None:
@@ -132,10 +136,92 @@ def sealed(path: Path, entries: list[tuple[str, bytes]]) -> Path:
             archive.writestr(name, content)
         archive.comment = b"0" * SEAL
     with path.open("r+b") as file:
-        seal = _seal_of(file, file.seek(0, 2) - SEAL)
+        seal = seal_of(file, file.seek(0, 2) - SEAL)
         file.seek(-SEAL, 2)
         file.write(seal.encode())
     return path
+
+
+def older(path: Path, url: str, schema: str) -> Path:
+    """A backup as the version of that schema made it."""
+    engine = _engine(url)
+    with engine.begin() as connection:
+        migrations.go_on(connection, schema)
+        found = MetaData()
+        found.reflect(connection)
+        rows = [{"hash": "a" * 64, "name": "a.png", "path": "/a.png", "height": 64, "width": 64}]
+        connection.execute(found.tables["images"].insert(), [{**rows[0], "fixed": True, "state": "new"}])
+        content = hashlib.sha256()
+        with archive.writing(path) as writer:
+            for name, table in sorted(_tables(found).items()):
+                writer.add(f"tables/{name}.jsonl", _covered(content, name, _lines(connection, table)))
+            writer.finish({"content": content.hexdigest(), "schema": schema})
+    engine.dispose()
+    return path
+
+
+@pytest.mark.parametrize("schema", ["0001", "0002"])
+def test_a_backup_of_an_older_version_is_brought_up_to_date(
+    empty_url: str, schema: str, tmp_path: Path
+) -> None:
+    made = older(tmp_path / "older.zip", f"sqlite:///{tmp_path / 'older.db'}", schema)
+    with Database.open(empty_url) as database:
+        assert restore(made, database).schema == schema
+        assert images.find_image(database, "a.png").fixed is True
+        assert users.add_user(database, "ann").id == 1
+        save(database, "after")
+    with Database.open(empty_url) as database:
+        assert verify(database) == []
+
+
+def test_a_backup_of_a_newer_version_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    path = tmp_path / "newer.zip"
+    with archive.writing(path) as writer:
+        writer.finish({"content": "", "schema": "9999"})
+    with Database.open(sqlite_url) as database, pytest.raises(BadInput, match="newer anymask.*9999"):
+        restore(path, database)
+
+
+def test_who_is_signed_in_is_no_part_of_a_backup(tmp_path: Path, sqlite_url: str) -> None:
+    with Database.open(sqlite_url) as database:
+        users.add_user(database, "ann", "admin")
+        before = content_hash(database)
+        row = {"token_sha256": "a" * 64, "user": "ann", "created_at": 1, "expires_at": 2, "kind": "token"}
+        database.write(lambda connection: connection.execute(sessions.insert().values(**row)))
+        assert content_hash(database) == before
+        made = backup(database, None, tmp_path / "backup.zip")
+    assert made.rows["users"] == 1 and "sessions" not in made.rows
+
+
+def test_files_come_back_where_they_were(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "a").write_bytes(b"weights" * 1000)
+    with Database.open(sqlite_url) as database:
+        made = backup(
+            database,
+            None,
+            tmp_path / "b.zip",
+            files_of=lambda _: [("models/round-01/한 a.onnx", tmp_path / "a")],
+        )
+        with pytest.raises(BadInput, match="a place for them"):
+            restore(tmp_path / "b.zip", database)
+        restore(tmp_path / "b.zip", database, folder=tmp_path / "out")
+    assert made.files == 1
+    assert (tmp_path / "out" / "models" / "round-01" / "한 a.onnx").read_bytes() == b"weights" * 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/x", "a//b", ".x", "a/.x", "c:x", "a\\b", "x.", "", "a\1"]
+)
+def test_no_file_leads_out_of_the_folder(name: str, tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    with Database.open(sqlite_url) as database:
+        with pytest.raises(BadInput, match="of this name"):
+            backup(database, None, tmp_path / "b.zip", files_of=lambda _: [(name, tmp_path / "a")])
+        assert not (tmp_path / "b.zip").exists()
+        with pytest.raises(BadInput, match="alone"):
+            hostile = sealed(tmp_path / "hostile.zip", [(f"files/{name}", b"x")])
+            restore(hostile, database, folder=tmp_path / "out" / "in")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -153,6 +239,7 @@ def sealed(path: Path, entries: list[tuple[str, bytes]]) -> Path:
         [("manifest.json", json.dumps({"format": 99, "entries": {}}).encode())],
         [("manifest.json", b'{"format": 1, "content": "", "entries": {}}')],
         [("tables/users.jsonl", bytes(64 << 20))],
+        [("files/models/x", b""), ("files/Models/x", b"")],
         [],
     ],
     ids=[
@@ -167,6 +254,7 @@ def sealed(path: Path, entries: list[tuple[str, bytes]]) -> Path:
         "newer",
         "empty",
         "bomb",
+        "same but for case",
         "nil",
     ],
 )

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from studio_client import API, Annotator, error_of
 
+from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import TILE, levels_of, rendition, tile
 from anymask.web.studio import Studio
 
@@ -98,3 +99,29 @@ def test_tiles_make_up_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rendition_is_at_most_so_large() -> None:
     shown = Image.open(io.BytesIO(rendition(np.zeros((300, 1_200, 3), np.uint8), 320)))
     assert shown.size == (320, 80)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_reduced_while_it_is_decoded(orientation: int) -> None:
+    y, x = np.mgrid[:1_200, :1_600]
+    photo = np.stack([x // 7, y // 5, (x + y) // 12], axis=2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with io.BytesIO() as file:
+        Image.fromarray(photo).save(file, "JPEG", quality=95, exif=exif)
+        content = file.getvalue()
+    small = read_reduced(content, 320)
+    whole = Image.fromarray(read_image(content))
+    assert max(small.shape) == 400 and (small.shape[0] > small.shape[1]) == (orientation == 6)
+    expected = np.asarray(whole.reduce(4))
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+def test_a_reduced_photo_obeys_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anymask.errors import BadImage
+
+    monkeypatch.setattr("anymask.images.reader._default_limit", lambda: 1_000)
+    with io.BytesIO() as file:
+        Image.new("RGB", (100, 100)).save(file, "JPEG")
+        with pytest.raises(BadImage, match="at most"):
+            read_reduced(file.getvalue(), 10)

@@ -44,9 +44,9 @@ def test_only_this_machine_is_listened_to(photos: Path) -> None:
 @pytest.mark.slow
 def test_a_page_that_stays_open_goes_on_after_a_restart(photos: Path) -> None:
     with StudioProcess(photos) as first:
-        browser = httpx.Client(base_url=first.url)
-        browser.get("/", params={"token": first.link.partition("token=")[2]})
-        cookies, port = dict(browser.cookies), first.port
+        with httpx.Client(base_url=first.url) as browser:
+            browser.get("/", params={"token": first.link.partition("token=")[2]})
+            cookies, port = dict(browser.cookies), first.port
         first.kill()
     with StudioProcess(photos, port=port) as again:
         assert httpx.get(f"{again.url}/api/v1/project", cookies=cookies).status_code == 200
@@ -81,7 +81,6 @@ def test_kill_minus_nine_loses_nothing_that_was_acknowledged(photos: Path) -> No
 
 def keep_saving(studio: StudioProcess, work: dict, acknowledged: list[str]) -> None:
     base, number = work["revision"], len(acknowledged)
-    client = httpx.Client(base_url=studio.client.base_url, headers=studio.client.headers, timeout=10)
     held = {"task": work["lease"]["task"], "token": work["lease"]["token"]}
     path = f"/images/{work['image']['id']}/actions"
     while True:
@@ -89,8 +88,10 @@ def keep_saving(studio: StudioProcess, work: dict, acknowledged: list[str]) -> N
         operation = add(number)
         uid = operation["mask"]["uid"]
         headers = {"Idempotency-Key": uid, "If-Match": f'"{base}"'}
+        body = {"lease": held, "operations": [operation]}
         try:
-            answer = client.post(path, json={"lease": held, "operations": [operation]}, headers=headers)
+            while (answer := studio.client.post(path, json=body, headers=headers)).status_code == 429:
+                time.sleep(0.05)
         except httpx.TransportError:
             return
         assert answer.status_code == 200, answer.text
@@ -102,6 +103,47 @@ def keep_saving(studio: StudioProcess, work: dict, acknowledged: list[str]) -> N
 def test_a_second_studio_on_the_same_folder_says_why_not(photos: Path) -> None:
     with StudioProcess(photos), pytest.raises(AssertionError, match="in use by another process"):
         StudioProcess(photos)
+
+
+@pytest.mark.slow
+def test_events_come_while_others_work(photos: Path) -> None:
+    with StudioProcess(photos) as studio:
+        seen: list[str] = []
+        hello = threading.Event()
+
+        def listen() -> None:
+            with studio.client.stream("GET", "/events", timeout=20) as answer:
+                assert answer.headers["content-type"].startswith("text/event-stream")
+                for line in answer.iter_lines():
+                    seen.append(line)
+                    hello.set()
+                    if line.startswith("data:"):
+                        return
+
+        page = threading.Thread(target=listen)
+        page.start()
+        assert hello.wait(10)
+        work = studio.open(1)
+        assert studio.save(work, 0, "k", add()).status_code == 200
+        page.join(20)
+        assert "event: image" in seen and '"revision": 1' in seen[-1]
+
+
+@pytest.mark.slow
+def test_the_queue_is_full_at_the_first_start(photos: Path) -> None:
+    """One photo for evaluation comes first: without one nothing can be measured."""
+    with StudioProcess(photos) as studio:
+        answer = studio.client.post("/tasks/next", json={}).json()
+        assert answer["work"]["image"]["fixed"] and answer["left"]["annotate"] == 3
+
+
+def test_answers_do_not_wait_for_nagle() -> None:
+    import socket
+
+    from anymask.web.launch import Launch, _listening
+
+    with _listening(Launch(Path())) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_prefilled_mask_is_accepted(ada: Annotator, studio: Studio) -> None:
     mask = StoredMask("p", square(1), None, "", "prefilled", 0, "ab", 0.9)
     save(studio.project.database, Action(1, 0, "prefill", "model:disk", (mask,)))
     ada.open(1)
-    assert ada.work["masks"][0]["stage"] == "prefilled"
+    assert ada.work["masks"][0]["stage"] == "prefilled" and ada.work["stage"] == "semi"
     ada.save({"op": "accept", "uid": "p", "new_uid": "mine"})
     (found,) = masks_of(studio.project.database, 1)
     assert (found.stage, found.author, found.probability, found.parent) == ("semi", "me", 0.9, "p")
@@ -264,3 +264,20 @@ def test_a_mask_of_another_size_is_refused(ada: Annotator) -> None:
     wrong = {"op": "add", "mask": {"uid": new_uid(), "rle": {"size": [5, 5], "counts": "0I"}}}
     answer = ada.save(wrong)
     assert answer.status_code == 400
+
+
+def test_a_share_of_the_photos_goes_to_a_reviewer(ada: Annotator, studio: Studio) -> None:
+    assert ada.client.patch("/api/v1/project/settings", json={"review_share": 1.0}).status_code == 200
+    ada.open(1)
+    ada.save(add())
+    assert ada.work["stage"] == "manual"
+    ada.submit()
+    assert tasks.counts(studio.project.database)["review"] == {"open": 1}
+    assert ada.next(kinds=["review"]) is None, "nobody reviews their own work"
+
+
+def test_photos_that_were_dropped_wait_in_the_queue(ada: Annotator) -> None:
+    from test_web_jobs import png
+
+    ada.client.post("/api/v1/images", files=[("files", ("a.png", png(1), "image/png"))])
+    assert ada.post("/tasks/next", {}).json()["left"]["annotate"] == 5

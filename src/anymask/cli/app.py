@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from anymask.cli import project_backup, project_jobs  # noqa: F401 - they add commands
 from anymask.cli.convert import CONVERT_EXAMPLES, convert
 from anymask.cli.edges import edges
 from anymask.cli.engine import engine

@@ -11,6 +11,13 @@ from anymask.cli.reporting import needs_extra, say
 
 engine = typer.Typer(help="The data engine, without people.", no_args_is_help=True)
 
+TOLD = {
+    "iou_click_1": "IoU after one click",
+    "iou_box": "IoU of a box",
+    "ar_at_100": "AR@100 of automatic masks",
+    "precision_at_75": "precision of automatic masks",
+}
+
 
 @engine.callback()
 def engine_root() -> None:
@@ -22,8 +29,14 @@ def simulate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Photos with ground truth, for the crew.")],
     fixed: Annotated[Path, typer.Option(metavar="VAL", help="Others with ground truth, to measure on.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
-    rounds: Annotated[str, typer.Option(metavar="N,M", help="Of stage 1 and of stage 2.")] = "6,5",
-    photos: Annotated[str, typer.Option(metavar="N,M", help="Annotated in a round of each.")] = "8,12",
+    rounds: Annotated[
+        str | None,
+        typer.Option(metavar="N,M", help="Of stage 1 and of stage 2; default: 6,5, of quick ones 2,1."),
+    ] = None,
+    photos: Annotated[
+        str | None,
+        typer.Option(metavar="N,M", help="Annotated in a round of each; default: 8,12, of quick ones 4,4."),
+    ] = None,
     first: Annotated[
         int | None, typer.Option(metavar="N", help="Only so many photos are ever annotated.")
     ] = None,
@@ -47,18 +60,24 @@ def simulate(
     with needs_extra("train"):
         from anymask.engine.recipe import default_recipe
     import json
-    from dataclasses import replace
 
     from anymask.files import write_atomically
 
     plan = Plan(
-        rounds_of(rounds), rounds_of(photos), people, first, remember=tuple(remember or ()), seed=seed
+        rounds_of(rounds or ("2,1" if quick else "6,5")),
+        rounds_of(photos or ("4,4" if quick else "8,12")),
+        people,
+        first,
+        automatic=4 if quick else None,
+        remember=tuple(remember or ()),
+        seed=seed,
     )
-    if quick:
-        plan = replace(plan, rounds=(2, 1), photos=(4, 4), automatic=4)
     report = run(data, fixed, out, default_recipe(quick=quick), plan, say)
     with Project.open(out / "project", read_only=True) as project:
         write_simulation_page(project, report, out / "report.html")
     if json_ is not None:
         write_atomically(json_, (json.dumps(report, indent=2) + "\n").encode())
+    for name, what in TOLD.items():
+        if name in report["before"] and name in report["after"]:
+            say(f"{what:<32} {report['before'][name]:.2f} -> {report['after'][name]:.2f}")
     say(f"{report['seconds'] / 60:.1f} minutes; {out / 'report.html'}")

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 project = typer.Typer(help="A data engine: photos, masks, people, rounds of training.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the project.")]
+BASE = "base"  # the model that a project began with
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @contextmanager
-def _open(folder: Path, *, read_only: bool = False) -> Iterator[Project]:
+def open_project(folder: Path, *, read_only: bool = False) -> Iterator[Project]:
     with needs_extra("engine"):
         from anymask.engine.project import Project
 
@@ -57,47 +58,10 @@ def init(
         from anymask.store.images import counts as count_images
 
         counts = count_images(opened.database)
-    _report(added.failures)
+    report(added.failures)
     known = f", {added.known} known already" if added.known else ""
     say(f"{folder}: {added.new} photos added{known}; {counts['fixed']} of {counts['images']} for evaluation")
     if added.failures:
-        raise typer.Exit(1)
-
-
-@project.command()
-def prefill(
-    folder: Folder,
-    at_least: Annotated[
-        float, typer.Option("--at-least", metavar="P", help="Minimum probability of a mask, 0..1.")
-    ] = 0.5,
-) -> None:
-    """Confident masks for every photo that nobody has annotated (stage 2)."""
-    _fill(folder, "prefilled", at_least)
-
-
-@project.command()
-def annotate(
-    folder: Folder,
-    at_least: Annotated[
-        float, typer.Option("--at-least", metavar="P", help="Minimum probability of a mask, 0..1.")
-    ] = 0.5,
-) -> None:
-    """Automatic masks for every photo that nobody has annotated, with the model of now (stage 3)."""
-    _fill(folder, "automatic", at_least)
-
-
-def _fill(folder: Path, stage: str, at_least: float) -> None:
-    from anymask.errors import BadOption
-
-    if not 0 <= at_least <= 1:
-        raise BadOption(f"--at-least: expected a probability of 0 to 1, got {at_least:g}")
-    with _open(folder) as opened:
-        from anymask.engine.prefill import prefill as run
-
-        done = run(opened, stage=stage, min_probability=at_least, progress=progress_line)
-    _report(done.failures)
-    say(f"{done.masks} masks on {done.photos} photos")
-    if done.failures:
         raise typer.Exit(1)
 
 
@@ -114,7 +78,7 @@ def import_(
     from anymask.data import formats
 
     notes = formats.Notes()
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.engine.exchange import import_annotations
 
         try:
@@ -141,7 +105,7 @@ def export(
 
     notes = formats.Notes()
     target = target or folder / f"export-{to}"
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.engine.exchange import export_annotations
 
         masks = export_annotations(
@@ -152,47 +116,35 @@ def export(
 
 
 @project.command()
-def train(
-    folder: Folder,
-    quick: Annotated[bool, typer.Option(help="A minute of training instead of several.")] = False,
-) -> None:
-    """One round: snapshot, train, evaluate on the fixed part, promote or say why not."""
-    with needs_extra("train"), _open(folder) as opened:
-        from anymask.engine.recipe import default_recipe
-        from anymask.engine.rounds import run_round
-
-        done = run_round(opened, default_recipe(quick=quick))
-    outcome = "promoted" if done.promoted else "kept, the model before it stays"
-    say(f"round {done.number}: trained on {done.masks} masks of {done.photos} photos; {outcome}: {done.why}")
-
-
-@project.command()
 def models(folder: Folder) -> None:
     """The models of the rounds; the promoted one is marked."""
-    with _open(folder, read_only=True) as opened:
-        from anymask.store.registry import current_model, list_models
+    with open_project(folder, read_only=True) as opened:
+        from anymask.store.registry import list_models
 
-        current = current_model(opened.database)
-        mark = " " if current else "*"
-        say(f"{mark} {'-':<12} {opened.config.model}")
+        current = opened.version
+        say(f"{'*' if current is None else ' '} {BASE:<12} {opened.config.model}")
         for one in list_models(opened.database):
-            mark = "*" if current and current.id == one.id else " "
-            say(f"{mark} {one.id[:12]} {one.name}")
+            say(f"{'*' if current == one.id else ' '} {one.id[:12]} {one.name}")
 
 
 @project.command()
 def promote(
     folder: Folder,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The beginning of its id; see models.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help=f"The beginning of its id, see models; {BASE}: the one it began with."
+        ),
+    ],
     why: Annotated[str, typer.Option(help="For the log.")] = "by hand",
 ) -> None:
     """Use another model of the project from now on; also to roll back."""
-    with _open(folder) as opened:
+    with open_project(folder) as opened:
         from anymask.store import registry
 
-        version = registry.model_version(opened.database, model)
-        registry.promote(opened.database, version.id, "user", why)
-    say(f"promoted {version.name}")
+        version = None if model in (BASE, "-") else registry.model_version(opened.database, model)
+        registry.promote(opened.database, version.id if version else None, "user", why)
+        say(f"promoted {opened.config.model if version is None else version.name}")
 
 
 @project.command()
@@ -205,7 +157,7 @@ def status(
     metrics: Annotated[bool, typer.Option(help="Print numbers for Prometheus.")] = False,
 ) -> None:
     """Photos, masks, people, rounds."""
-    with _open(folder, read_only=True) as opened:
+    with open_project(folder, read_only=True) as opened:
         found = _status(opened)
         if html is not None:
             from anymask.engine.report import write_status_page
@@ -222,20 +174,14 @@ def status(
 @project.command()
 def verify(folder: Folder) -> None:
     """Replay every event and compare it with the masks of now; look for every photo."""
-    from anymask.errors import AnymaskError
-
-    with _open(folder, read_only=True) as opened:
-        from anymask.store.annotations import each_image
+    with open_project(folder, read_only=True) as opened:
         from anymask.store.annotations import verify as replay
+        from anymask.store.images import counts
 
         problems = replay(opened.database)
-        photos = 0
-        for image, _ in each_image(opened.database):
-            photos += 1
-            try:
-                opened.photo(image)
-            except AnymaskError as error:
-                problems.append(f"{image.name}: {error}")
+        gone = opened.missing()
+        problems += [f"{image.name}: its photo is missing or has changed: {image.path}" for image in gone]
+        photos = counts(opened.database)["images"]
     for line in problems:
         complain(line)
     if problems:
@@ -246,7 +192,7 @@ def verify(folder: Folder) -> None:
 @project.command(name="log")
 def log_(folder: Folder) -> None:
     """What happened, a line each."""
-    with _open(folder, read_only=True) as opened:
+    with open_project(folder, read_only=True) as opened:
         from anymask.store.registry import read_log
 
         for row in read_log(opened.database):
@@ -287,12 +233,12 @@ def _person(one: Any) -> str:
     return f"{one.name:<10} {one.tasks} x {one.kind}, {one.seconds / one.tasks:.0f} s each"
 
 
-def _report(failures: tuple[tuple[str, str], ...]) -> None:
+def report(failures: tuple[tuple[str, str], ...]) -> None:
     for where, why in failures:
         complain(why if where in why else f"{where}: {why}")
 
 
 def _report_notes(notes: Notes) -> None:
-    _report(tuple(notes.failures))
+    report(tuple(notes.failures))
     for line in notes.lines():
         complain(line)

@@ -21,10 +21,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from anymask.api import load
 from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
+from anymask.engine.prefill import KIND as MASKS
 from anymask.engine.prefill import prefill
 from anymask.engine.project import Project
+from anymask.engine.queueing import queue_audit
 from anymask.engine.unpack import pack, unpack
 from anymask.errors import AnymaskError, BadInput
 from anymask.files import make_folder
@@ -196,12 +199,24 @@ def list_jobs(project: Project, limit: int) -> list[AnyRow]:
 
 
 def _prefill(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
-    done = prefill(project, stage=body["stage"], min_probability=body["min_probability"], progress=report)
-    return {
-        "photos": done.photos,
-        "masks": done.masks,
-        "failures": [list(one) for one in done.failures[:MAX_FAILURES]],
-    }
+    """On one core: people click meanwhile."""
+    model = load(project.model, threads=1)
+    try:
+        done = prefill(
+            project,
+            stage=body["stage"],
+            min_probability=body["min_probability"],
+            model=model,
+            progress=report,
+        )
+    except Cancelled:
+        if report.is_cancelled:
+            jobs.drop_queued(project.database, MASKS)
+        raise
+    if body["stage"] == "automatic":
+        queue_audit(project)
+    failures = [list(one) for one in done.failures[:MAX_FAILURES]]
+    return {"photos": done.photos, "masks": done.masks, "failures": failures}
 
 
 def _train(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:

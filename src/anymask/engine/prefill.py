@@ -6,33 +6,32 @@ killed goes on where it was and does nothing twice.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from anymask.api import Model, load
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.mask import Mask, iou_matrix
-from anymask.engine.project import Progress, Project
-from anymask.errors import AnymaskError, BadOption
+from anymask.core.progress import Progress
+from anymask.engine.project import Project
+from anymask.engine.working import do_jobs
+from anymask.errors import AnymaskError, BadInput, BadOption
 from anymask.store import jobs
 from anymask.store.annotations import masks_of, revision_of, save_in
 from anymask.store.images import image as image_row
 from anymask.store.images import set_state
 from anymask.store.jobs import Job
 from anymask.store.schema import images
-from anymask.store.values import Action, LostLease, StaleWrite, StoredMask, digest_of
+from anymask.store.values import Action, StaleWrite, StoredMask, digest_of
 
 KIND = "masks"
 STAGES = ("prefilled", "automatic")
+FREE = ("new", *STAGES)  # states of photos that nobody has annotated
 SAME = 0.5  # IoU from which a mask is one that a person has drawn already
-HEARTBEAT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def queue_masks(
     *,
     stage: str,
     min_probability: float,
-    states: Sequence[str] | None = None,
+    states: Sequence[str] | None = FREE,
     image_ids: Sequence[int] | None = None,
 ) -> int:
     """A job for each photo that is not for evaluation; returns how many there are. Raises BadOption."""
@@ -63,9 +62,16 @@ def queue_masks(
         query = query.where(images.c.id.in_(image_ids))
     with project.database.read() as connection:
         rows = connection.execute(query).all()
+    version = project.version
     for row in rows:
         key = f"{KIND}:{row.hash}:{model.fingerprint}:{stage}:{min_probability:g}"
-        body = {"image": row.id, "stage": stage, "min_probability": min_probability}
+        body = {
+            "image": row.id,
+            "stage": stage,
+            "min_probability": min_probability,
+            "model": version,
+            "fingerprint": model.fingerprint,
+        }
         jobs.put(project.database, KIND, key, body)
     return len(rows)
 
@@ -75,7 +81,7 @@ def prefill(
     *,
     stage: str = "prefilled",
     min_probability: float = 0.5,
-    states: Sequence[str] | None = ("new", "prefilled", "automatic"),
+    states: Sequence[str] | None = FREE,
     image_ids: Sequence[int] | None = None,
     model: Model | None = None,
     progress: Progress | None = None,
@@ -86,50 +92,36 @@ def prefill(
         project, model, stage=stage, min_probability=min_probability, states=states, image_ids=image_ids
     )
     done, masks, failures = 0, 0, []
-    for job, outcome in work(project, model):
+    for job, outcome in do_jobs(project, {KIND: Masks(model)}):
         done += 1
-        if isinstance(outcome, int):
-            masks += outcome
-        else:
+        if isinstance(outcome, AnymaskError):
             failures.append((job.key, str(outcome)))
+        else:
+            masks += int(outcome["masks"])
         if progress is not None:
             progress(min(done, total), total)
     return Prefilled(done - len(failures), masks, tuple(failures))
 
 
-def work(project: Project, model: Model) -> Iterator[tuple[Job, int | AnymaskError]]:
-    """Do jobs until none is left: each with its number of masks, or its error."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"[:64]
-    while (job := jobs.take(project.database, worker, kinds=[KIND])) is not None:
-        try:
-            with heartbeat(project, job):
-                masks = _masks_of_image(project, model, job)
-            yield job, masks
-        except LostLease:
-            continue
-        except AnymaskError as error:
-            jobs.fail(project.database, job, str(error), again=False)
-            yield job, error
+class Masks:
+    """Does the jobs: keeps the model of the last one."""
+
+    def __init__(self, model: Model | None = None) -> None:
+        self._model = model
+
+    def __call__(self, project: Project, job: Job, progress: Progress) -> dict[str, Any]:
+        self._model = model_of(project, job, self._model)
+        return {"masks": _masks_of_image(project, self._model, job)}
 
 
-@contextlib.contextmanager
-def heartbeat(project: Project, job: Job) -> Iterator[Callable[[], bool]]:
-    """Keeps the lease while the block runs; the value says whether the job is to be cancelled."""
-    stop, cancelled = threading.Event(), threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(HEARTBEAT_S):
-            with contextlib.suppress(AnymaskError):
-                if jobs.heartbeat(project.database, job):
-                    cancelled.set()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield cancelled.is_set
-    finally:
-        stop.set()
-        thread.join()
+def model_of(project: Project, job: Job, known: Model | None) -> Model:
+    """The model that a job was queued for, `known` if it is that. Raises BadInput when it is gone."""
+    wanted = job.body["fingerprint"]
+    if known is None or known.fingerprint != wanted:
+        known = load(project.model_of(job.body["model"]))
+    if known.fingerprint != wanted:
+        raise BadInput("the model of this job is not there any more")
+    return known
 
 
 def _masks_of_image(project: Project, model: Model, job: Job) -> int:
@@ -137,11 +129,11 @@ def _masks_of_image(project: Project, model: Model, job: Job) -> int:
     image = image_row(project.database, image_id)
     pixels = project.photo(image).read()
     found = model.everything(pixels, min_probability=job.body["min_probability"])
+    revision = revision_of(project.database, image_id)  # first: what is read after it is no older
     current = masks_of(project.database, image_id)
     replaced = tuple(one.uid for one in current if one.stage in STAGES)
     kept = [one.mask for one in current if one.stage not in STAGES]
     adds = tuple(_stored(one, stage, model, job) for one in new_masks(found, kept))
-    revision = revision_of(project.database, image_id)
     key = digest_of("masks", job.key, str(revision))
     action = Action(image_id, revision, key, f"model:{model.name}"[:64], adds, replaced)
 
@@ -149,7 +141,7 @@ def _masks_of_image(project: Project, model: Model, job: Job) -> int:
         outcome = save_in(connection, action, project.database.clock())
         if isinstance(outcome, StaleWrite):  # somebody drew meanwhile: the job is done again
             raise outcome
-        if image.state in ("new", "prefilled", "automatic"):
+        if image.state in FREE:
             set_state(connection, image_id, stage)
         jobs.finish_in(connection, job, {"masks": len(adds)}, project.database.clock())
 

@@ -21,7 +21,7 @@ from anymask.data.photos import Photo, open_photos
 from anymask.data.record import Blob, Record
 from anymask.errors import BadImage, BadInput, StorageError, mapped
 from anymask.files import make_folder, sha256_of, write_atomically
-from anymask.store import images, registry
+from anymask.store import images, jobs, registry
 from anymask.store.annotations import each_image
 from anymask.store.database import AnyRow, Clock, Database
 from anymask.store.images import NewImage
@@ -43,6 +43,9 @@ class Config:
     model: str = "lite"
     schema: int = SCHEMA
 
+    def to_json(self) -> bytes:
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
@@ -57,7 +60,7 @@ class Project:
     """An open project. Close it, or use it in a `with` statement."""
 
     def __init__(self, folder: Path, config: Config, database: Database) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.config = config
         self.database = database
 
@@ -85,8 +88,8 @@ class Project:
             places = tuple(str(path.resolve()) for path in photos)
             make_folder(folder)
             config = Config(places, database, model)
-            opened = Database.open(database or _sqlite_url(folder))
-            write_atomically(folder / CONFIG, (json.dumps(asdict(config), indent=2) + "\n").encode())
+            opened = Database.open(database or sqlite_url(folder))
+            write_atomically(folder / CONFIG, config.to_json())
             project = cls(folder, config, opened)
             registry.note(opened, "project", "made", model=model)
         try:
@@ -98,9 +101,12 @@ class Project:
     @classmethod
     def open(cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> Project:
         """Raises BadInput for what is no project, StorageError when another process has it."""
-        config = _read_config(folder)
-        url = config.database or _sqlite_url(folder)
-        return cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
+        config = read_config(folder)
+        url = config.database or sqlite_url(folder)
+        project = cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
+        if project.database.is_sqlite and not read_only:
+            jobs.release(project.database)  # of a process that was killed: this one is alone now
+        return project
 
     def add_photos(
         self,
@@ -134,35 +140,69 @@ class Project:
         digest = hashlib.sha256(content).hexdigest()
         path = photo.blob.path.resolve()
         if copy or photo.blob.length is not None:  # members of a shard are no files of their own
-            path = self.folder / "photos" / f"{digest}{Path(photo.name).suffix.lower()}"
-            if not path.exists():
-                write_atomically(path, content)
-        return NewImage(digest, photo.name, str(path), size_of(Blob(path)))
+            path = (
+                Path("photos") / f"{digest}{Path(photo.name).suffix.lower()}"
+            )  # in the folder, which may move
+            if not (self.folder / path).exists():
+                write_atomically(self.folder / path, content)
+        return NewImage(digest, photo.name, path.as_posix(), size_of(Blob(self.folder / path)))
+
+    def place(self, image: AnyRow) -> Path:
+        """Where the file of an image was when it was added: outside of the folder, or a copy in it."""
+        return self.folder / str(image.path)
 
     def photo(self, image: AnyRow) -> Blob:
         """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
-        path = Path(image.path)
+        path = self.place(image)
         if path.is_file() and sha256_of(path) == image.hash:
             return Blob(path)
-        for folder in map(Path, self.config.photos):
-            for other in sorted(folder.rglob(f"*{path.suffix}")) if folder.is_dir() else ():
-                if other.is_file() and sha256_of(other) == image.hash:
-                    return Blob(other)
+        for other in self._elsewhere(path.suffix):
+            if sha256_of(other) == image.hash:
+                return Blob(other)
         changed = "has changed since it was added" if path.is_file() else "is not there any more"
         raise BadInput(f"{path} {changed}: put the photo back or add its new folder to the project")
+
+    def _elsewhere(self, suffix: str) -> Iterator[Path]:
+        """Files of this kind in the folders of photos."""
+        for folder in map(Path, self.config.photos):
+            for other in sorted(folder.rglob(f"*{suffix}")) if folder.is_dir() else ():
+                if other.is_file():
+                    yield other
+
+    def missing(self) -> list[AnyRow]:
+        """Images whose photo is neither where it was nor, by its hash, in the folders of photos."""
+        gone = [
+            image
+            for image in images.each(self.database)
+            if not (self.place(image).is_file() and sha256_of(self.place(image)) == image.hash)
+        ]
+        suffixes = {Path(image.path).suffix for image in gone}
+        there = {sha256_of(other) for suffix in suffixes for other in self._elsewhere(suffix)}
+        return [image for image in gone if image.hash not in there]
 
     def records(self, *, fixed: bool | None = None, stages: Sequence[str] | None = None) -> Iterator[Record]:
         """Every image with its masks, in the shape of SA-1B. `stages`: only masks of these."""
         for image, masks in each_image(self.database):
             if fixed is None or bool(image.fixed) == fixed:
                 kept = masks if stages is None else [one for one in masks if one.stage in stages]
-                yield record_of(image, kept)
+                yield record_of(image, kept, self.place(image))
 
     @property
     def model(self) -> str:
         """What `anymask.load` takes for the model of now."""
+        return self.model_of(self.version)
+
+    @property
+    def version(self) -> str | None:
+        """The id of the model of now; None for the one that the project began with."""
         current = registry.current_model(self.database)
-        return self.config.model if current is None else str(self.folder / current.path)
+        return None if current is None else current.id
+
+    def model_of(self, version: str | None) -> str:
+        """What `anymask.load` takes for a model by its id. Raises BadInput."""
+        if version is None:
+            return self.config.model
+        return str(self.folder / registry.model_version(self.database, version).path)
 
     def close(self) -> None:
         self.database.close()
@@ -174,7 +214,7 @@ class Project:
         self.close()
 
 
-def record_of(image: AnyRow, masks: Sequence[StoredMask]) -> Record:
+def record_of(image: AnyRow, masks: Sequence[StoredMask], photo: Path) -> Record:
     """An image of the store as a record that formats are written from."""
     fields = {
         "image": {
@@ -185,7 +225,7 @@ def record_of(image: AnyRow, masks: Sequence[StoredMask]) -> Record:
         },
         "annotations": [_annotation(number, one) for number, one in enumerate(masks, 1)],
     }
-    return Record(str(Path(image.name).with_suffix("")), fields, Blob(Path(image.path)))
+    return Record(str(Path(image.name).with_suffix("")), fields, Blob(photo))
 
 
 def _annotation(number: int, one: StoredMask) -> dict[str, Any]:
@@ -211,15 +251,15 @@ def _with_fixed(new: Sequence[NewImage], fixed: bool | None, share: float) -> li
     return [replace(one, fixed=one.hash in chosen) for one in new]
 
 
-def _sqlite_url(folder: Path) -> str:
+def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder.resolve() / 'store.db'}"
 
 
-def _read_config(folder: Path) -> Config:
+def read_config(folder: Path) -> Config:
     path = folder / CONFIG
     if not path.is_file():
         raise BadInput(f"{folder} is no project: expected {CONFIG} in it; anymask project init makes one")
-    with mapped((OSError, ValueError), BadInput, f"{path} is damaged"):
+    with mapped((OSError, ValueError, KeyError, TypeError), BadInput, f"{path} is damaged"):
         found = json.loads(path.read_text("utf-8"))
         if found["schema"] > SCHEMA:
             raise BadInput(f"{path} is of a newer anymask: update anymask")

@@ -72,6 +72,9 @@ def write_simulation_page(project: Project, report: Mapping[str, Any], path: Pat
     cards = {
         "IoU of one click": _change(before, after, "iou_click_1"),
         "IoU of a box": _change(before, after, "iou_box"),
+        "seconds a mask, same photos": _change(
+            before.get("trial", {}), after.get("trial", {}), "seconds_per_mask"
+        ),
         "AR@100, automatic": _change(before, after, "ar_at_100"),
         "automatic masks right at 0.75": _number(automatic.get("share_right_75")),
         "minutes": round(report.get("seconds", 0) / 60, 1),

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from anymask.data.record import PARTIAL, Blob, Record
+from anymask.data.record import PARTIAL, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
 from anymask.engine.promotion import Decision
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
-from anymask.store import registry
+from anymask.store import images, registry
 from anymask.store.annotations import each_image
+from anymask.store.database import AnyRow
 from anymask.store.registry import ModelVersion
 from anymask.store.values import canonical, digest_of
 
@@ -88,13 +89,8 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     fixed = fixed_records(project)
     if not len(fixed):
         raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")
-    path = _running_snapshot(project) or take_snapshot(project)
-    records = read_snapshot(path)
-    number = _number(project)
-    base = project.model
-    current = registry.current_model(project.database)
-    begun = current.id if current else None
-    registry.begin_round(project.database, number, stage, path.stem, begun)
+    number, path, begun = _begun(project, stage)
+    records, base = read_snapshot(project, path), project.model_of(begun)
     out = project.folder / "models" / f"round-{number:02d}"
     trained = recipe.train(records, base, out, seed=number)
     before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained.path), fixed)
@@ -123,19 +119,26 @@ def metrics_of(measured: dict[str, Any]) -> dict[str, Any]:
     return dict(measured.get("metrics", measured))
 
 
-def _number(project: Project) -> int:
-    rounds = registry.list_rounds(project.database)
-    running = [one.number for one in rounds if one.state == "running"]
-    return int(running[0]) if running else max((int(one.number) for one in rounds), default=0) + 1
-
-
-def _running_snapshot(project: Project) -> Path | None:
-    """Of a round that was stopped."""
-    for one in registry.list_rounds(project.database):
+def _begun(project: Project, stage: str) -> tuple[int, Path, str | None]:
+    """The round that was stopped, else a new one: its number, its snapshot and the model it trains from."""
+    known = registry.list_rounds(project.database)
+    for one in known:
         path = _snapshot_path(project, one.snapshot)
-        if one.state == "running" and path.exists():
-            return path
-    return None
+        if one.state == "running" and path.is_file():
+            return one.number, path, one.before
+        if one.state == "running":
+            why = "its snapshot is missing"
+            registry.end_round(project.database, one.number, state="failed", after=None, why=why, metrics={})
+    path, version = take_snapshot(project), project.version
+    number = max((int(one.number) for one in known), default=0) + 1
+    registry.begin_round(project.database, number, stage, path.stem, version)
+    return number, path, version
+
+
+def next_number(known: Sequence[AnyRow]) -> int:
+    """Of the round that is running, else of the next one."""
+    running = [int(one.number) for one in known if one.state == "running"]
+    return running[0] if running else max((int(one.number) for one in known), default=0) + 1
 
 
 def _snapshot_path(project: Project, digest: str) -> Path:
@@ -151,13 +154,11 @@ def take_snapshot(project: Project) -> Path:
     for image, masks in each_image(project.database):
         if image.fixed or not any(one.stage in DRAWN for one in masks):
             continue
-        record = record_of(image, masks)
-        blob = project.photo(image)
+        record = record_of(image, masks, project.place(image))
         # In stage 1 people stop before everything is drawn: what has no mask there need not be background.
         partial = {PARTIAL: True} if any(one.stage == "manual" for one in masks) else {}
         fields = {**record.fields, **partial}
-        line = {"key": record.key, "photo": str(blob.path), "hash": image.hash, "fields": fields}
-        lines.append(canonical(line))
+        lines.append(canonical({"key": record.key, "hash": image.hash, "fields": fields}))
     if not lines:
         raise BadInput("expected masks that people made, on photos outside of the fixed part; found none")
     path = _snapshot_path(project, digest_of(*lines))
@@ -165,12 +166,13 @@ def take_snapshot(project: Project) -> Path:
     return path
 
 
-def read_snapshot(path: Path) -> RecordSource:
-    """Raises BadInput."""
+def read_snapshot(project: Project, path: Path) -> RecordSource:
+    """With the photos of the project, wherever they are now. Raises BadInput."""
+    known = {image.hash: image for image in images.each(project.database)}
     with mapped((OSError, ValueError, KeyError), BadInput, f"{path} is damaged"):
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        entries = [(row["key"], Blob(Path(row["photo"])), row["fields"]) for row in rows]
-    return RecordSource(path.stem, entries)
+        found = [(row["key"], known[row["hash"]], row["fields"]) for row in rows]
+    return RecordSource(path.stem, [(key, project.photo(image), fields) for key, image, fields in found])
 
 
 def fixed_records(project: Project) -> RecordSource:

@@ -12,6 +12,8 @@ from anymask.store import images, jobs, registry, tasks
 from anymask.store.annotations import masks_of
 from anymask.store.database import AnyRow
 
+COMPARED = 10  # photos whose masks are matched for the agreement: a page waits for it
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -83,10 +85,10 @@ def _round(row: AnyRow) -> Round:
 def agreement(project: Project) -> float | None:
     """Mean IoU of matched masks of people who annotated the same photo, blind; an unmatched mask counts 0.
 
-    None where no photo was annotated twice.
+    Of the last COMPARED photos that were annotated twice or more; None where there is none.
     """
     scores: list[float] = []
-    for image_id, count in tasks.overlapping(project.database):
+    for image_id, count in tasks.overlapping(project.database, limit=COMPARED):
         layers = [[one.mask for one in masks_of(project.database, image_id, n)] for n in range(count)]
         scores += [_matched(layers[0], other) for other in layers[1:] if layers[0] or other]
     return sum(scores) / len(scores) if scores else None

@@ -73,15 +73,15 @@ def _taken(project: Project, upload: Upload, names: dict[str, str]) -> NewImage:
     suffix = SUFFIXES[image_format(content[:16], name)]
     size_hw = image_size(content)
     digest = hashlib.sha256(content).hexdigest()
-    path = project.folder / "photos" / f"{digest}{suffix}"
-    if not path.exists():
-        write_atomically(path, content)
+    path = f"photos/{digest}{suffix}"  # in the folder, which may move
+    if not (project.folder / path).exists():
+        write_atomically(project.folder / path, content)
     if names.get(name, digest) != digest:  # another photo is called so
         stem = PurePosixPath(name).stem
         name = f"{stem}-{digest[:8]}{PurePosixPath(name).suffix}"
     names[name] = digest
     fixed = int(digest[:8], 16) / 2**32 < FIXED_SHARE
-    return NewImage(digest, name, str(path.resolve()), size_hw, fixed)
+    return NewImage(digest, name, path, size_hw, fixed)
 
 
 def clean_name(name: str) -> str:

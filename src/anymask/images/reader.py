@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import math
 import os
 import re
 import warnings
@@ -64,6 +65,20 @@ def read_image(source: Any, *, max_pixels: int | None = None) -> Pixels:
         return _from_array(np.asarray(source), limit)
     expected = "a path, bytes, a file object, a PIL image or an array"
     raise BadImage(f"image: expected {expected}, got {type(source).__name__}")
+
+
+def read_reduced(content: bytes, side: int) -> Pixels:
+    """The image of a file, reduced while it is decoded where its format can (JPEG: by 2, 4 or 8), so that a
+    large photo is shown soon; the longer side stays at least `side`. Raises BadImage.
+    """
+    if _format(content[:16], "image bytes") != "Jpeg":
+        return read_image(content)
+    with io.BytesIO(content) as file:
+        image = _open(file, "image bytes", "Jpeg")
+        _check_size(image.size, "image bytes", _default_limit())
+        scale = min(1.0, side / max(image.size))
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+        return _from_pillow(image, "image bytes", _default_limit())
 
 
 def read_over_black(path: str | os.PathLike[str]) -> Pixels:

@@ -1,39 +1,36 @@
-"""Backups of a project: one zip that SQLite and PostgreSQL both write and read.
+"""Backups of a project: one archive that SQLite and PostgreSQL both write and read.
 
-`tables/NAME.jsonl` (a row a line, in the order of the primary key), `blobs/HASH`, `manifest.json` (SHA-256 of
-each). The last 64 bytes are the SHA-256 of everything before: whatever is missing or changed shows.
+`tables/NAME.jsonl` (a row a line, in the order of the primary key), `blobs/HASH`, `files/...` of the folder
+of the project. One of an older version is restored as it was and then brought up to date.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from sqlalchemy import Connection, Table, collate, func, insert, select, text
+from sqlalchemy import Connection, MetaData, Table, collate, func, insert, select, text
 from sqlalchemy.types import String
 
-from anymask.errors import BadInput, mapped
-from anymask.files import check_regular, writing_atomically
-from anymask.store.blobs import DIGEST, BlobStore
+from anymask.errors import BadInput
+from anymask.files import writing_atomically
+from anymask.store import archive, migrations
+from anymask.store.archive import MAX_BYTES, Archive
+from anymask.store.blobs import BlobStore
 from anymask.store.database import Database
-from anymask.store.schema import metadata
+from anymask.store.schema import metadata, sessions
 from anymask.store.values import canonical
 
-FORMAT = 1
-SEAL = 64  # bytes at the end: SHA-256 in hexadecimal digits
-CHUNK = 1 << 20
 ROWS = 1000  # read or written at once
 MAX_LINE = 1 << 28
-MAX_RATIO = 200  # of an entry of more than MAX_UNCHECKED bytes
-MAX_UNCHECKED = 10 << 20
-MAX_BYTES = 1 << 40
-TABLES = {table.name: table for table in metadata.sorted_tables}  # those that others refer to first
+LEFT_OUT = (migrations.VERSION, sessions.name)  # who is signed in now is no part of a project
+
+Tables = dict[str, Table]
+FilesOf = Callable[[Connection], Iterable[tuple[str, Path | bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,58 +39,39 @@ class Backup:
 
     content: str
     seal: str
+    schema: str
     rows: dict[str, int]
     blobs: int
+    files: int
 
 
-def backup(database: Database, blobs: BlobStore | None, target: Path) -> Backup:
+def backup(
+    database: Database, blobs: BlobStore | None, target: Path, *, files_of: FilesOf | None = None
+) -> Backup:
     """Write a backup of one state of the project while others go on working; memory stays small.
 
+    `files_of`: names the files that this state of the database speaks of, with their places or contents.
     Raises BadInput when `target` is there already, StorageError.
     """
-    if target.exists():
-        raise BadInput(f"{target} is there already: backups are not overwritten")
-    with writing_atomically(target) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            manifest = _write_entries(archive, database, blobs)
-            archive.comment = b"0" * SEAL
-        seal = _seal_of(file, file.seek(0, 2) - SEAL)
-        file.seek(-SEAL, 2)
-        file.write(seal.encode())
-        file.flush()
-    return _summary(manifest, seal)
+    with archive.writing(target) as writer:
+        content = hashlib.sha256()
+        with database.read() as connection:
+            for name, table in sorted(_tables().items()):
+                writer.add(f"tables/{name}.jsonl", _covered(content, name, _lines(connection, table)))
+            files = list(files_of(connection)) if files_of is not None else []
+        # After the tables: nothing that these name is missing.
+        for name, one in files:
+            pieces = [one] if isinstance(one, bytes) else archive.pieces_of(one)
+            writer.add(f"files/{name}", pieces, compressed=False)
+        for digest in blobs.each() if blobs is not None else ():
+            writer.add(f"blobs/{digest}", [blobs.get(digest)], compressed=False)  # type: ignore[union-attr]
+        manifest = writer.finish({"content": content.hexdigest(), "schema": migrations.newest()})
+    return _summary(manifest, writer.seal)
 
 
-def _write_entries(archive: zipfile.ZipFile, database: Database, blobs: BlobStore | None) -> dict[str, Any]:
-    entries: dict[str, dict[str, Any]] = {}
-    content = hashlib.sha256()
-    with database.read() as connection:
-        for name, table in sorted(TABLES.items()):
-            lines = _covered(content, name, _lines(connection, table))
-            entries[f"tables/{name}.jsonl"] = _write_entry(archive, f"tables/{name}.jsonl", lines)
-    for digest in (
-        blobs.each() if blobs is not None else ()
-    ):  # after the tables: none that these name is missing
-        name = f"blobs/{digest}"
-        entries[name] = _write_entry(archive, name, [blobs.get(digest)], zipfile.ZIP_STORED)  # type: ignore[union-attr]
-    manifest = {"format": FORMAT, "content": content.hexdigest(), "entries": entries}
-    archive.writestr("manifest.json", canonical(manifest))
-    return manifest
-
-
-def _write_entry(
-    archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], method: int = zipfile.ZIP_DEFLATED
-) -> dict[str, Any]:
-    digest, size, count = hashlib.sha256(), 0, 0
-    info = zipfile.ZipInfo(name)
-    info.compress_type = method
-    with archive.open(info, "w", force_zip64=True) as file:
-        for piece in pieces:
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
-            count += 1
-    return {"sha256": digest.hexdigest(), "bytes": size, "pieces": count}
+def _tables(found: MetaData = metadata) -> Tables:
+    """By name, those that others refer to first."""
+    return {table.name: table for table in found.sorted_tables if table.name not in LEFT_OUT}
 
 
 def _lines(connection: Connection, table: Table) -> Iterator[bytes]:
@@ -118,12 +96,12 @@ def _covered(content: Any, name: str, lines: Iterator[bytes]) -> Iterator[bytes]
 def content_hash(database: Database) -> str:
     """SHA-256 over every row of every table in one order: equal for equal projects, whatever keeps them."""
     with database.read() as connection:
-        return _content_hash(connection)
+        return _content_hash(connection, _tables())
 
 
-def _content_hash(connection: Connection) -> str:
+def _content_hash(connection: Connection, tables: Tables) -> str:
     content = hashlib.sha256()
-    for name, table in sorted(TABLES.items()):
+    for name, table in sorted(tables.items()):
         for _ in _covered(content, name, _lines(connection, table)):
             pass
     return content.hexdigest()
@@ -131,41 +109,69 @@ def _content_hash(connection: Connection) -> str:
 
 def verify_backup(file: Path, *, max_bytes: int = MAX_BYTES) -> Backup:
     """Read every byte and check it. Raises BadInput for a backup that is incomplete, damaged or hostile."""
-    with _opened(file, max_bytes) as (archive, manifest, seal):
-        for name, entry in manifest["entries"].items():
-            for _ in _checked_pieces(archive, name, entry):
+    with Archive(file, max_bytes) as opened:
+        _check_schema(opened)
+        for name in opened.manifest["entries"]:
+            for _ in opened.pieces(name):
                 pass
-    return _summary(manifest, seal)
+        return _summary(opened.manifest, opened.seal)
 
 
 def restore(
-    file: Path, database: Database, blobs: BlobStore | None = None, *, max_bytes: int = MAX_BYTES
+    file: Path,
+    database: Database,
+    blobs: BlobStore | None = None,
+    *,
+    folder: Path | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Backup:
     """Into an empty project, all or nothing; its content hash is compared before it is committed.
 
-    Raises BadInput for a bad backup or a project that is not empty, StorageError.
+    `folder`: for the files, an empty one. Raises BadInput for a bad backup or a project that is not empty,
+    StorageError.
     """
     found = verify_backup(file, max_bytes=max_bytes)
-    with _opened(file, max_bytes) as (archive, manifest, _):
-        names = [name for name in manifest["entries"] if name.startswith("blobs/")]
-        if names and blobs is None:
-            raise BadInput(f"the backup has {len(names)} blobs: expected a place for them")
-        for name in names:
-            blobs.put(b"".join(_checked_pieces(archive, name, manifest["entries"][name])))  # type: ignore[union-attr]
-        database.write(lambda connection: _restore_tables(connection, archive, manifest))
+    if (found.blobs and blobs is None) or (found.files and folder is None):
+        raise BadInput(f"the backup has {found.blobs + found.files} files: expected a place for them")
+    with Archive(file, max_bytes) as opened:
+        for name in opened.names("blobs"):
+            blobs.put(b"".join(opened.pieces(name)))  # type: ignore[union-attr]
+        for name in opened.names("files"):
+            with writing_atomically(folder / name.removeprefix("files/")) as target:  # type: ignore[operator]
+                target.writelines(opened.pieces(name))
+        database.write(lambda connection: _restore_tables(connection, opened))
     return found
 
 
-def _restore_tables(connection: Connection, archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
-    for name, table in TABLES.items():
+def _check_schema(opened: Archive) -> None:
+    schema = opened.manifest.get("schema")
+    if not migrations.is_known(schema):
+        here = migrations.newest()
+        raise BadInput(f"backup: made by a newer anymask (schema {schema}, here {here}): update anymask")
+    there = {name.removeprefix("tables/").removesuffix(".jsonl") for name in opened.names("tables")}
+    if schema == migrations.newest() and there != set(_tables()):
+        raise BadInput(f"backup: expected the tables {', '.join(_tables())}, got {', '.join(sorted(there))}")
+
+
+def _restore_tables(connection: Connection, opened: Archive) -> None:
+    for name, table in _tables().items():
         if connection.execute(select(text("1")).select_from(table).limit(1)).first() is not None:
             raise BadInput(f"expected an empty project to restore into: it has {name} already")
-    for name, table in TABLES.items():
-        entry = f"tables/{name}.jsonl"
-        if entry in manifest["entries"]:
-            _restore_rows(connection, table, _checked_pieces(archive, entry, manifest["entries"][entry]))
-    if _content_hash(connection) != manifest["content"]:
+    tables = _tables()
+    older = opened.manifest["schema"] != migrations.newest()
+    if older:
+        migrations.begin_at(connection, opened.manifest["schema"])
+        reflected = MetaData()
+        reflected.reflect(connection)
+        tables = _tables(reflected)
+    for name, table in tables.items():
+        if f"tables/{name}.jsonl" not in opened.manifest["entries"]:
+            raise BadInput(f"backup: {name} is missing")
+        _restore_rows(connection, table, opened.pieces(f"tables/{name}.jsonl"))
+    if _content_hash(connection, tables) != opened.manifest["content"]:
         raise BadInput("the restored project is not the one that was backed up")
+    if older:
+        migrations.go_on(connection)
 
 
 def _restore_rows(connection: Connection, table: Table, pieces: Iterator[bytes]) -> None:
@@ -192,7 +198,7 @@ def _row(table: Table, line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise BadInput(f"backup: a line of {table.name} is not JSON") from None
     if not isinstance(row, dict) or row.keys() != set(table.c.keys()):
-        raise BadInput(f"backup: a row of {table.name} has other columns: made by another version of anymask")
+        raise BadInput(f"backup: a row of {table.name} has other columns than its schema")
     return row
 
 
@@ -207,103 +213,6 @@ def _split(pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise BadInput("backup: the last line of a table is incomplete")
 
 
-class _opened:
-    """The archive, its manifest and its seal; every check that needs no content is done."""
-
-    def __init__(self, file: Path, max_bytes: int) -> None:
-        self._path, self._max_bytes = file, max_bytes
-
-    def __enter__(self) -> tuple[zipfile.ZipFile, dict[str, Any], str]:
-        check_regular(self._path)
-        with mapped(OSError, BadInput, f"cannot read {self._path}"):
-            self._file = self._path.open("rb")
-        try:
-            seal = self._sealed()
-            with mapped(
-                (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError),
-                BadInput,
-                f"{self._path} is no backup",
-            ):
-                self._archive = zipfile.ZipFile(self._file)
-            _check_names(self._archive.infolist(), self._max_bytes)
-            return self._archive, _manifest(self._archive), seal
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _sealed(self) -> str:
-        size = self._file.seek(0, 2) - SEAL
-        self._file.seek(max(size, 0))
-        seal = self._file.read(SEAL).decode("ascii", "replace")
-        if size <= 0 or _seal_of(self._file, size) != seal:
-            raise BadInput(f"{self._path} is incomplete or damaged: its checksum does not agree")
-        return seal
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _seal_of(file: IO[bytes], size: int) -> str:
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (chunk := file.read(min(CHUNK, size))):
-        digest.update(chunk)
-        size -= len(chunk)
-    return digest.hexdigest()
-
-
-def _check_names(infos: list[zipfile.ZipInfo], max_bytes: int) -> None:
-    """Names are of a closed list, so none can lead out of a folder: nothing is extracted by name either."""
-    names = [info.filename for info in infos]
-    if len(set(names)) < len(names):
-        raise BadInput("backup: an entry is there twice")
-    for info in infos:
-        kind, _, rest = info.filename.partition("/")
-        known = (
-            info.orig_filename == info.filename == "manifest.json"
-            or (kind == "tables" and rest.removesuffix(".jsonl") in TABLES and rest.endswith(".jsonl"))
-            or (kind == "blobs" and DIGEST.fullmatch(rest) is not None)
-        )
-        if not known or info.flag_bits & 1:
-            raise BadInput(f"backup: expected tables and blobs alone, got {info.filename[:80]!r}")
-        if info.file_size > max(MAX_UNCHECKED, MAX_RATIO * info.compress_size):
-            raise BadInput(f"backup: {info.filename} would become {info.file_size} bytes: refused as a bomb")
-    if sum(info.file_size for info in infos) > max_bytes:
-        raise BadInput(f"backup: expected at most {max_bytes} bytes in all")
-
-
-def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
-    failed = (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RecursionError, RuntimeError)
-    with mapped(failed, BadInput, "backup: no manifest that can be read"):
-        manifest = json.loads(archive.read("manifest.json"))
-        if manifest["format"] != FORMAT:
-            raise BadInput(f"backup: expected format {FORMAT}, got {manifest['format']}: update anymask")
-        listed = set(manifest["entries"])
-    if listed != set(archive.namelist()) - {"manifest.json"}:
-        raise BadInput("backup: its manifest names other entries than it has")
-    for name, entry in manifest["entries"].items():
-        if name.startswith("blobs/") and entry["sha256"] != name.removeprefix("blobs/"):
-            raise BadInput(f"backup: {name} is not of that SHA-256")
-    missing = {f"tables/{name}.jsonl" for name in TABLES} - listed
-    if missing:
-        raise BadInput(f"backup: {min(missing)} is missing")
-    return dict(manifest)
-
-
-def _checked_pieces(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> Iterator[bytes]:
-    digest, size = hashlib.sha256(), 0
-    failed = (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError)
-    with mapped((*failed, zlib.error), BadInput, f"backup: {name} is damaged"), archive.open(name) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            if size > entry["bytes"]:
-                break
-            yield chunk
-    if size != entry["bytes"] or digest.hexdigest() != entry["sha256"]:
-        raise BadInput(f"backup: {name} is damaged: its checksum does not agree")
-
-
 def _summary(manifest: dict[str, Any], seal: str) -> Backup:
     entries = manifest["entries"]
     rows = {
@@ -311,4 +220,5 @@ def _summary(manifest: dict[str, Any], seal: str) -> Backup:
         for name, entry in entries.items()
         if name.startswith("tables/")
     }
-    return Backup(manifest["content"], seal, rows, sum(name.startswith("blobs/") for name in entries))
+    blobs, files = (sum(name.startswith(kind) for name in entries) for kind in ("blobs/", "files/"))
+    return Backup(manifest["content"], seal, manifest["schema"], rows, blobs, files)

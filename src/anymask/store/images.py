@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from anymask.errors import BadInput
 from anymask.store.database import AnyRow, AnySelect, Database
 from anymask.store.schema import images, layers
 
+PAGE = 1000  # images that are read at once
 STATES = ("new", "prefilled", "annotated", "skipped", "automatic")
 
 
@@ -81,6 +82,19 @@ def image(database: Database, image_id: int) -> AnyRow:
     if row is None:
         raise BadInput(f"expected an image of the project, got number {image_id}")
     return row
+
+
+def each(database: Database) -> Iterator[AnyRow]:
+    """Every image, by number; a page in memory at a time."""
+    last = -1
+    while True:
+        query = select(images).where(images.c.id > last).order_by(images.c.id).limit(PAGE)
+        with database.read() as connection:
+            page = connection.execute(query).all()
+        if not page:
+            return
+        yield from page
+        last = page[-1].id
 
 
 def list_images(

@@ -36,9 +36,20 @@ class Job:
 
 
 def put(
-    database: Database, kind: str, key: str, body: dict[str, Any], *, total: int = 1, priority: float = 0.0
+    database: Database,
+    kind: str,
+    key: str,
+    body: dict[str, Any],
+    *,
+    total: int = 1,
+    priority: float = 0.0,
+    again: bool = False,
 ) -> int:
-    """Queue a unit of work and return its id. The same key is the same job, queued again if it failed."""
+    """Queue a unit of work and return its id. The same key is the same job, queued again if it failed.
+
+    `again`: also if it is done.
+    """
+    over = ("failed", "cancelled", "done") if again else ("failed", "cancelled")
 
     def work(connection: Connection) -> int:
         row = connection.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.key == key)).first()
@@ -55,9 +66,9 @@ def put(
             connection.execute(insert(jobs).values(**values))
             row = connection.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.key == key)).one()
             return int(row.id)
-        if row.state in ("failed", "cancelled"):
-            again = {"state": "queued", "tries": 0, "cancel": False, "message": None, "finished": None}
-            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**again))
+        if row.state in over:
+            anew = {"state": "queued", "tries": 0, "cancel": False, "message": None, "finished": None}
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**anew))
         return int(row.id)
 
     return database.write(work)
@@ -117,12 +128,14 @@ def heartbeat(
 
 
 def finish(database: Database, job: Job, result: dict[str, Any]) -> None:
-    """Done, with its result. Raises LostLease."""
+    """Done, with its result. Said again, nothing happens. Raises LostLease."""
     database.write(lambda connection: finish_in(connection, job, result, database.clock()))
 
 
 def finish_in(connection: Connection, job: Job, result: dict[str, Any], now: float) -> None:
     """The same in the transaction that saves what the job made."""
+    if _is_done(connection, job):
+        return
     row = _own(connection, job)
     values = {"state": "done", "done": row.total, "result": canonical(result), "finished": now}
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values, lease_until=None))
@@ -159,11 +172,37 @@ def cancel(database: Database, job_id: int) -> None:
     database.write(work)
 
 
+def _is_done(connection: Connection, job: Job) -> bool:
+    own = select(jobs.c.id).where(jobs.c.id == job.id, jobs.c.token == job.token, jobs.c.state == "done")
+    return connection.execute(own).first() is not None
+
+
 def _own(connection: Connection, job: Job) -> AnyRow:
     row = connection.execute(select(jobs).where(jobs.c.id == job.id).with_for_update()).first()
     if row is None or row.token != job.token or row.state != "running":
         raise LostLease(f"job {job.id} went to another worker or is over")
     return row
+
+
+def is_any_left(database: Database, kinds: Sequence[str]) -> bool:
+    """Queued, or in some worker's hands."""
+    left = select(jobs.c.id).where(jobs.c.kind.in_(kinds), jobs.c.state.in_(("queued", "running")))
+    with database.read() as connection:
+        return connection.execute(left.limit(1)).first() is not None
+
+
+def release(database: Database) -> int:
+    """Queue what is running again: for who knows that no other process is at work."""
+    running = update(jobs).where(jobs.c.state == "running")
+    values = {"state": "queued", "lease_until": None}
+    return database.write(lambda connection: connection.execute(running.values(**values)).rowcount)
+
+
+def drop_queued(database: Database, kind: str) -> int:
+    """Cancel what waits; returns how many."""
+    waiting = update(jobs).where(jobs.c.kind == kind, jobs.c.state == "queued")
+    values = {"state": "cancelled", "finished": database.clock()}
+    return database.write(lambda connection: connection.execute(waiting.values(**values)).rowcount)
 
 
 def find(database: Database, job_id: int) -> AnyRow | None:

@@ -95,10 +95,7 @@ def promote(database: Database, model_id: str | None, author: str, why: str) -> 
 
 
 def begin_round(database: Database, number: int, stage: str, snapshot: str, before: str | None) -> None:
-    """A round that was stopped begins again under its number."""
-
     def work(connection: Connection) -> None:
-        connection.execute(delete(rounds).where(rounds.c.number == number, rounds.c.state == "running"))
         values = {"stage": stage, "state": "running", "snapshot": snapshot, "before": before, "metrics": "{}"}
         connection.execute(insert(rounds).values(number=number, started=database.clock(), **values))
 

@@ -312,10 +312,19 @@ def people(database: Database) -> list[AnyRow]:
         return list(connection.execute(query))
 
 
-def overlapping(database: Database) -> list[tuple[int, int]]:
-    """Images that several people annotated without seeing each other, and how many."""
-    done = and_(tasks.c.kind == "annotate", tasks.c.state == "done")
-    query = select(tasks.c.image_id, func.count().label("n")).where(done).group_by(tasks.c.image_id)
+def overlapping(database: Database, *, limit: int) -> list[tuple[int, int]]:
+    """Images that several people annotated without seeing each other, the last first, and how many people."""
+    other = tasks.alias("other")
+    several = (
+        select(other.c.id)
+        .where(other.c.image_id == tasks.c.image_id, other.c.kind == "annotate", other.c.slot > 0)
+        .where(other.c.round == tasks.c.round, other.c.state == "done")
+    )
+    first = and_(tasks.c.kind == "annotate", tasks.c.state == "done", tasks.c.slot == 0)
+    query = select(tasks.c.image_id).where(first, several.exists()).order_by(tasks.c.id.desc()).limit(limit)
     with database.read() as connection:
-        rows = connection.execute(query.having(func.count() > 1)).all()
-    return [(row.image_id, row.n) for row in rows]
+        found = list(connection.execute(query).scalars())
+        done = and_(tasks.c.image_id.in_(found), tasks.c.kind == "annotate", tasks.c.state == "done")
+        number = select(tasks.c.image_id, func.count(tasks.c.slot.distinct())).where(done)
+        people = {row[0]: int(row[1]) for row in connection.execute(number.group_by(tasks.c.image_id))}
+    return [(image_id, people[image_id]) for image_id in dict.fromkeys(found)]

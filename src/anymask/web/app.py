@@ -82,7 +82,9 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
 
 def _add_page(app: FastAPI, studio: Studio, static: Path) -> None:
     files = {
-        path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()
+        path.relative_to(static).as_posix(): path
+        for path in static.rglob("*")
+        if path.is_file() and not path.is_symlink()
     }  # a closed list: no path of a request reaches the file system
 
     @app.get("/{path:path}", include_in_schema=False)

@@ -13,6 +13,7 @@ import uvicorn
 
 from anymask.data.listing import is_photo
 from anymask.engine.project import CONFIG, Project
+from anymask.engine.queueing import queue_photos
 from anymask.errors import BadInput, StorageError, mapped
 from anymask.web.app import create_app
 from anymask.web.inference import Inference
@@ -48,7 +49,8 @@ class Launch:
 def open_project(folder: Path, say: Say) -> Project:
     """The project in a folder; of a folder of photos the one that is kept in it, made at the first time.
 
-    Photos that are new in the folder are added; an empty one waits for uploads. Raises BadInput, StorageError.
+    Photos that are new in the folder are added; an empty one waits for uploads. Raises
+    BadInput, StorageError.
     """
     if (folder / CONFIG).is_file():
         return Project.open(folder)
@@ -71,6 +73,7 @@ def launch(asked: Launch, say: Say) -> None:
         if asked.public_url:
             places = places.and_public(asked.public_url)
         people, link = _people(asked, project, port)
+        queue_photos(project)
         name = asked.folder.resolve().name
         studio = Studio(name, project, people, Inference(project.model))
         say(f"{name}: {link}")

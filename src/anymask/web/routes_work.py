@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from anymask.engine.editing import action_of
 from anymask.engine.operations import Operation
+from anymask.engine.queueing import finish, stage_of
 from anymask.errors import AnymaskError
 from anymask.store import images, tasks
 from anymask.store.annotations import masks_of, revision_of
@@ -71,7 +72,7 @@ def work_told(studio: Studio, lease: Lease, me: User) -> dict[str, Any]:
         "lease": lease_told(studio, lease),
         "image": image_told(row),
         "revision": lease.revision,
-        "stage": studio.settings().stage,
+        "stage": stage_of(lease, row, masks),
         "masks": [whole_mask_told(one) for one in masks] if len(masks) <= MAX_IN_JSON else None,
         "embedding": studio.inference.state(row.hash),
     }
@@ -111,7 +112,7 @@ def skip(task_id: Id, asked: Skipping, studio: TheStudio, me: Me) -> None:
 def submit(task_id: Id, asked: Submitting, studio: TheStudio, me: Me) -> None:
     """Done."""
     lease = lease_of(studio.project.database, task_id, asked.token, me.name)
-    tasks.submit(studio.project.database, lease, seconds=asked.seconds)
+    finish(studio.project, lease, asked.seconds, studio.settings().review_share)
     studio.image_changed(lease.image_id, lease.revision, me.name)
 
 

@@ -40,11 +40,11 @@ class ClassOfMasks(Checked):
 
 
 class Settings(Checked):
-    """Of the studio, for everybody."""
+    """Of the studio, for everybody. `review_share`: of annotated photos, that a second person looks at."""
 
     classes: Annotated[list[ClassOfMasks], Field(max_length=MAX_CLASSES)] = []
     min_probability: Share = 0.5
-    stage: Literal["manual", "semi", "automatic"] = "manual"
+    review_share: Share = 0.0
     notes: Text = ""
 
 
@@ -53,7 +53,7 @@ class SettingsChange(Checked):
 
     classes: Annotated[list[ClassOfMasks], Field(max_length=MAX_CLASSES)] | None = None
     min_probability: Share | None = None
-    stage: Literal["manual", "semi", "automatic"] | None = None
+    review_share: Share | None = None
     notes: Text | None = None
 
 

@@ -16,7 +16,7 @@ from anymask.core.resample import Pixels
 from anymask.data.record import Blob
 from anymask.engine.background import Background
 from anymask.engine.project import Project
-from anymask.images.reader import read_image
+from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
 from anymask.store import images, registry
 from anymask.store.database import AnyRow
@@ -98,7 +98,16 @@ class Photos:
         side = SIDES[size]
         if side is None or max(image.height, image.width) <= side:
             size = "full"
-        return self._made((image.hash, size), lambda: rendition(self.pixels(image), SIDES[size]))
+        return self._made(
+            (image.hash, size), lambda: rendition(self._reduced(image, SIDES[size]), SIDES[size])
+        )
+
+    def _reduced(self, image: AnyRow, side: int | None) -> Pixels:
+        """A large photo is first painted long before all of it is decoded."""
+        kept = self._pixels.get(image.hash)
+        if kept is None and side is not None and max(image.height, image.width) >= 2 * side:
+            return read_reduced(self._project.photo(image).read(), side)
+        return self.pixels(image) if kept is None else kept
 
     def tile(self, image: AnyRow, level: int, column: int, row: int) -> bytes:
         """Raises BadInput for one that is not there."""
