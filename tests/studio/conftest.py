@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
+pytest.importorskip("axe_playwright_python")
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from studio_browser import RunningStudio, Visit
 
