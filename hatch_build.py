@@ -1,4 +1,4 @@
-"""Builds the page of the studio into wheels and source distributions, where it is not built yet and npm is there."""
+"""Builds the page of the studio into wheels and sdists, where it is not built yet and npm is there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StudioPage(BuildHookInterface):  # type: ignore[misc]  # hatchling is not 
         source, npm = root / "studio", shutil.which("npm")
         if npm is None or not (source / "package.json").is_file():
             self.app.display_warning(
-                f"The page of the studio is not in this build: {PAGE} is absent and there is no npm to build it. "
+                f"The page of the studio is not in this build: {PAGE} is absent, and so is npm. "
                 "`anymask studio` will say so. Install Node 20.19 or newer and build again."
             )
             return

@@ -1,4 +1,4 @@
-"""A real studio in its own process, and a real browser on it. Skipped without Chromium or without the built page."""
+"""A real studio in its own process, and a real browser on it. Skipped without Chromium or the built page."""
 
 from __future__ import annotations
 

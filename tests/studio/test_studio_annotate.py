@@ -39,7 +39,8 @@ def test_the_mask_follows_the_pointer_before_any_click(visit: Visit) -> None:
     visit.page.wait_for_function(
         """() => {
             const canvas = document.querySelectorAll("[role=application] canvas")[1];
-            return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((one) => one > 0);
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return data.some((one) => one > 0);
         }"""
     )
 

@@ -16,7 +16,7 @@ def draw(visit: Visit, x: int, y: int) -> None:
     page.keyboard.press("Enter")
 
 
-def test_what_is_drawn_offline_is_sent_once_when_the_line_is_back(visit: Visit, context: BrowserContext) -> None:
+def test_what_is_drawn_offline_is_sent_when_the_line_is_back(visit: Visit, context: BrowserContext) -> None:
     visit.annotate("rocket.jpg")
     before = len(visit.masks("rocket.jpg"))
     visit.expects_failures = True
@@ -41,7 +41,7 @@ def test_a_server_that_stops_and_starts_again_gets_everything(visit: Visit) -> N
     assert len(visit.masks("cat.jpg")) == before + 1
 
 
-def test_work_of_a_page_that_was_closed_offline_is_sent_by_the_next(visit: Visit, context: BrowserContext) -> None:
+def test_work_of_a_page_closed_offline_is_sent_by_the_next(visit: Visit, context: BrowserContext) -> None:
     visit.annotate("city.jpg")
     before = len(visit.masks("city.jpg"))
     visit.expects_failures = True

@@ -62,7 +62,10 @@ def test_every_screen_is_drawn(
     folder.mkdir(parents=True, exist_ok=True)
     kind = f"{language[:2]}-{scheme}-{'wide' if size is WIDE else 'narrow'}"
     context = browser.new_context(
-        locale=language, color_scheme=scheme, viewport=size, reduced_motion="reduce"  # type: ignore[arg-type]
+        locale=language,
+        color_scheme=scheme,
+        viewport=size,
+        reduced_motion="reduce",  # type: ignore[arg-type]
     )
     try:
         visit = Visit(context.new_page(), running)

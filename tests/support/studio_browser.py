@@ -40,8 +40,9 @@ class RunningStudio:
     def start(self) -> None:
         command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
         with self._log.open("wb") as log:
+            command += ["--port", str(self.port)]
             self._process = subprocess.Popen(
-                [*command, "--port", str(self.port)], stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+                command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until:
@@ -61,7 +62,7 @@ class RunningStudio:
 
 
 class Visit:
-    """One browser page on a studio. `complaints`: errors of the page, violations of its security policy too."""
+    """One browser page on a studio. `complaints`: its errors, violations of the security policy too."""
 
     def __init__(self, page: Page, studio: RunningStudio) -> None:
         self.page = page
@@ -89,7 +90,8 @@ class Visit:
     def masks(self, name: str) -> list[dict[str, Any]]:
         """What the server has on disk."""
         url = f"{self.studio.address}/api/v1/images/{self.photo(name)}/masks"
-        found: list[dict[str, Any]] = self.page.request.get(url, headers={"Accept": "application/json"}).json()["masks"]
+        answer = self.page.request.get(url, headers={"Accept": "application/json"})
+        found: list[dict[str, Any]] = answer.json()["masks"]
         return found
 
     def go(self, screen: str) -> None:
@@ -121,7 +123,8 @@ class Visit:
         expect(self.page.locator("[data-state=idle]").first).to_be_visible()
 
     def in_list(self, count: int) -> None:
-        expect(self.page.get_by_role("complementary", name="Masks").get_by_role("listitem")).to_have_count(count)
+        panel = self.page.get_by_role("complementary", name="Masks")
+        expect(panel.get_by_role("listitem")).to_have_count(count)
 
     def painted(self, canvas: int) -> int:
         """Pixels that are not clear on the photo (0), the mask in the making (1) or the marks (2)."""
