@@ -23,7 +23,8 @@ export interface ClassName {
 export interface Settings {
   readonly classes: readonly ClassName[];
   readonly min_probability: number;
-  readonly stage: "manual" | "semi" | "automatic";
+  /** Of photos that are handed in, the share that waits for a reviewer. */
+  readonly review_share: number;
   readonly notes: string;
 }
 
@@ -89,7 +90,7 @@ export interface Work {
   readonly lease: Lease;
   readonly image: PhotoInfo;
   readonly revision: number;
-  readonly stage: "manual" | "semi" | "automatic";
+  readonly stage: "manual" | "semi" | "automatic" | "review";
   readonly masks: readonly StoredMask[] | null;
   readonly embedding: "ready" | "working";
 }
