@@ -37,14 +37,14 @@ def recipe_apart(quick: bool, progress: Callable[[str, int, int], None]) -> Reci
 
     def train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
         told = lambda done, total: progress("training", done, total)  # noqa: E731
-        found: Trained = _call(_train, (quick, records, base, out, seed), told)
+        found: Trained = run_apart(_train, (quick, records, base, out, seed), told)
         return found
 
     def evaluate(model: str, records: RecordSource) -> dict[str, Any]:
         key = (model, tuple(records.keys))
         if key not in measured:
             told = lambda done, total: progress("measuring", done, total)  # noqa: E731
-            measured[key] = _call(_evaluate, (quick, model, records), told)
+            measured[key] = run_apart(_evaluate, (quick, model, records), told)
         return measured[key]
 
     return Recipe(train, evaluate, decide)
@@ -64,7 +64,7 @@ def _evaluate(progress: Progress, quick: bool, model: str, records: RecordSource
     return default_recipe(quick=quick).evaluate(model, records)
 
 
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> Any:
+def run_apart(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> Any:
     """The function in a new process. Raises what it raised, and Failure when it was killed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
