@@ -2,7 +2,7 @@
 // Everything is drawn in one animation frame at most; while the view moves, a snapshot is moved instead of redrawing.
 
 import type { Point } from "../masks/bits";
-import { type Box, type Mask, isEmpty } from "../masks/rle";
+import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
 import { outlineOf } from "./outline";
 import type { Photo } from "./photo";
 import { type Preview, previewPixels } from "./preview";
@@ -50,6 +50,10 @@ export class Stage {
   inset = { left: 0, right: 0, top: 0, bottom: 0 };
   private readonly snapshot = document.createElement("canvas");
   private snapshotView: View | null = null;
+  /** The view of what the base canvas shows, when that is complete and up to date but for `damage`. */
+  private drawnView: View | null = null;
+  private damage: Box = NO_BOX;
+  private lastComplete = true;
   private cost = 0;
   private movedAt = -1e9;
   private dirty = { base: true, shape: true, top: true };
@@ -112,12 +116,13 @@ export class Stage {
   touch(box: Box): void {
     this.tiles?.touch(box);
     this.snapshotView = null;
+    this.damage = around(this.damage, box);
     this.redraw("base");
   }
 
   touchAll(): void {
     this.tiles?.touchAll();
-    this.snapshotView = null;
+    this.snapshotView = this.drawnView = null;
     this.redraw("base");
   }
 
@@ -135,7 +140,7 @@ export class Stage {
     this.live = NOTHING;
     this.showMask(null);
     this.focus(null);
-    this.snapshotView = null;
+    this.snapshotView = this.drawnView = null;
     this.redraw("base", "shape", "top");
   }
 
@@ -175,7 +180,7 @@ export class Stage {
       canvas.width = Math.round(this.size.width * this.ratio);
       canvas.height = Math.round(this.size.height * this.ratio);
     }
-    this.snapshotView = null;
+    this.snapshotView = this.drawnView = null;
     if (this.photo && before.width > 1) {
       const [dx, dy] = [(this.size.width - before.width) / 2, (this.size.height - before.height) / 2];
       this.look({ ...this.view, x: this.view.x + dx, y: this.view.y + dy }, true);
@@ -188,7 +193,7 @@ export class Stage {
     let again = false;
     if (this.dirty.base) {
       this.dirty.base = false;
-      if (moving && this.cost > DEAR_MS && this.snapshotView) {
+      if (moving && this.cost > DEAR_MS && this.hasSnapshot()) {
         this.blit();
         again = true;
       } else again = !this.drawBase();
@@ -208,28 +213,75 @@ export class Stage {
     return context;
   }
 
+  /** Draws photo and masks: all of it, or what changed since the same view was drawn. False: tiles are left to paint. */
   private drawBase(): boolean {
     const started = performance.now();
-    const context = this.context(this.base);
-    if (!this.photo || !this.tiles) return true;
-    const region = visible(this.view, this.photo, this.size);
+    const { photo, tiles, view } = this;
+    const changed = photo !== null && this.drawnView === view && !isEmpty(this.damage);
+    const part = changed ? grown(this.damage, 3 / view.scale + 64) : null;
+    const context = part ? this.base.getContext("2d")! : this.context(this.base);
+    if (!photo || !tiles) return true;
+    const seen = visible(view, photo, this.size);
+    const region = part ? intersect(seen, part) : seen;
+    this.damage = part ? this.damage : NO_BOX;
     if (isEmpty(region)) return true;
-    this.photo.draw(context, region, this.view.scale * this.ratio);
-    context.globalAlpha = this.opacity;
-    context.imageSmoothingEnabled = this.view.scale * this.ratio < 4;
-    const complete = this.opacity <= 0 || this.tiles.draw(context, region, this.view.scale * this.ratio, started + BUDGET_MS);
-    context.globalAlpha = 1;
-    if (complete) {
-      this.cost = performance.now() - started;
-      const copy = this.snapshot.getContext("2d")!;
-      copy.clearRect(0, 0, this.snapshot.width, this.snapshot.height);
-      copy.drawImage(this.base, 0, 0);
-      this.snapshotView = this.view;
+    context.save();
+    if (part) this.clip(context, region);
+    this.photoAndTiles(context, photo, tiles, region);
+    const complete = this.opacity <= 0 || this.lastComplete;
+    context.restore();
+    if (!complete) this.drawnView = part ? this.drawnView : null;
+    else {
+      if (!part) this.cost = performance.now() - started;
+      this.damage = NO_BOX;
+      this.drawnView = view;
     }
     return complete;
   }
 
+  private photoAndTiles(context: CanvasRenderingContext2D, photo: Photo, tiles: OverlayTiles, region: Box): void {
+    const scale = this.view.scale * this.ratio;
+    photo.draw(context, region, scale);
+    context.globalAlpha = this.opacity;
+    context.imageSmoothingEnabled = scale < 4;
+    this.lastComplete = this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
+    context.globalAlpha = 1;
+  }
+
+  /** Only whole device pixels inside of the region are drawn anew, so that no seam shows. */
+  private clip(context: CanvasRenderingContext2D, region: Box): void {
+    const from = toScreen(this.view, { x: region.x0, y: region.y0 });
+    const to = toScreen(this.view, { x: region.x1, y: region.y1 });
+    const at = (value: number): number => Math.round(value * this.ratio);
+    const { width, height } = this.size;
+    const photo = this.photo!;
+    const edge = (value: number, limit: number, inner: number): number => (value === limit ? 0 : inner);
+    const x0 = at(from.x) + edge(region.x0, 0, 2);
+    const y0 = at(from.y) + edge(region.y0, 0, 2);
+    const x1 = at(to.x) - edge(region.x1, photo.width, 2);
+    const y1 = at(to.y) - edge(region.y1, photo.height, 2);
+    const { scale, x, y } = this.view;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.beginPath();
+    const [left, top] = [Math.max(0, x0), Math.max(0, y0)];
+    context.rect(left, top, Math.min(at(width), x1) - left, Math.min(at(height), y1) - top);
+    context.clip();
+    context.setTransform(scale * this.ratio, 0, 0, scale * this.ratio, x * this.ratio, y * this.ratio);
+  }
+
+  /** The last complete drawing, copied when it is first moved. */
+  private hasSnapshot(): boolean {
+    if (this.snapshotView) return true;
+    if (!this.drawnView || !isEmpty(this.damage)) return false;
+    const copy = this.snapshot.getContext("2d")!;
+    copy.clearRect(0, 0, this.snapshot.width, this.snapshot.height);
+    copy.drawImage(this.base, 0, 0);
+    this.snapshotView = this.drawnView;
+    return true;
+  }
+
   private blit(): void {
+    this.drawnView = null;
     const context = this.base.getContext("2d")!;
     const from = this.snapshotView!;
     const factor = this.view.scale / from.scale;
@@ -260,6 +312,10 @@ export class Stage {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     drawLive(context, this.view, this.live);
   }
+}
+
+function grown(box: Box, by: number): Box {
+  return { x0: box.x0 - by, y0: box.y0 - by, x1: box.x1 + by, y1: box.y1 + by };
 }
 
 /** The picture of a mask, cropped to its box; large ones are reduced, a screen does not show more. */
