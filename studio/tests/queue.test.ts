@@ -1,0 +1,123 @@
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { SaveQueue, type Sending } from "../src/state/queue";
+
+interface Call {
+  readonly path: string;
+  readonly key: string;
+  readonly base: string;
+  readonly uid: string;
+}
+
+let calls: Call[] = [];
+let answers: ((call: Call) => Response | Error)[] = [];
+let revision = 5;
+let names = 0;
+
+const saved = (): Response => Response.json({ revision: ++revision, masks: 1, repeated: false });
+const refused = (status: number, code: string, detail: unknown = null): Response =>
+  Response.json({ error: { code, message: code, detail } }, { status });
+
+beforeEach(() => {
+  calls = [];
+  answers = [];
+  revision = 5;
+  vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+    const headers = init.headers as Record<string, string>;
+    const body = JSON.parse(init.body as string) as { operations: { uid: string }[] };
+    const call = { path, key: headers["Idempotency-Key"]!, base: headers["If-Match"]!, uid: body.operations[0]!.uid };
+    calls.push(call);
+    const answer = (answers.shift() ?? saved)(call);
+    if (answer instanceof Error) throw answer;
+    return answer;
+  });
+});
+afterEach(() => vi.unstubAllGlobals());
+
+function queue(more: Partial<ConstructorParameters<typeof SaveQueue>[0]> = {}): { queue: SaveQueue; states: [Sending, number][]; name: string } {
+  const states: [Sending, number][] = [];
+  const name = `test${++names}`;
+  const made = new SaveQueue({ saved: () => {}, stale: () => null, reopen: async () => null, lost: () => {}, state: (state, n) => states.push([state, n]), ...more }, name);
+  made.opened(1, 5);
+  return { queue: made, states, name };
+}
+const put = (to: SaveQueue, uid: string): Promise<void> =>
+  to.put({ image: 1, layer: 0, lease: null, operations: [{ op: "delete", uid }] });
+const settled = (of: SaveQueue): Promise<void> => vi.waitFor(async () => expect(await of.pending()).toHaveLength(0));
+
+describe("saves", () => {
+  it("go out in their order, each on the revision that the one before gave", async () => {
+    const { queue: q } = queue();
+    for (const uid of ["a", "b", "c"]) await put(q, uid);
+    await settled(q);
+    expect(calls.map((call) => [call.uid, call.base])).toEqual([["a", '"5"'], ["b", '"6"'], ["c", '"7"']]);
+    expect(new Set(calls.map((call) => call.key)).size).toBe(3);
+  });
+
+  it("wait while the server is away, and are sent again with the same key when it is back", async () => {
+    const { queue: q, states } = queue();
+    answers = [() => new TypeError("no network")];
+    await put(q, "a");
+    await vi.waitFor(() => expect(states.at(-1)).toEqual(["offline", 1]));
+    await put(q, "b");
+    await q.flush();
+    await settled(q);
+    const firsts = calls.filter((call) => call.uid === "a");
+    expect(firsts.length).toBeGreaterThan(1);
+    expect(new Set(firsts.map((call) => call.key + call.base)).size).toBe(1);
+    expect(calls.at(-1)!.uid).toBe("b");
+  });
+
+  it("survive a page that was closed", async () => {
+    const first = queue();
+    first.queue.pause();
+    await put(first.queue, "a");
+    const again = new SaveQueue({ saved: () => {}, stale: () => null, reopen: async () => null, lost: () => {}, state: () => {} }, first.name);
+    expect(await again.pending()).toHaveLength(1);
+    again.opened(1, 5);
+    await again.flush();
+    await settled(again);
+    expect(calls).toHaveLength(1);
+  });
+
+  it("on a photo that somebody changed are sent again on theirs, with a new key", async () => {
+    const { queue: q } = queue({ stale: (_, now) => now });
+    answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
+    await put(q, "a");
+    await settled(q);
+    expect(calls.map((call) => call.base)).toEqual(['"5"', '"9"']);
+    expect(calls[0]!.key).not.toBe(calls[1]!.key);
+  });
+
+  it("that no longer apply are told and do not hold up the next", async () => {
+    const lost: string[] = [];
+    const { queue: q } = queue({ lost: (_, error) => lost.push(error.code) });
+    answers = [() => refused(409, "lease_lost")];
+    await put(q, "a");
+    await put(q, "b");
+    await settled(q);
+    expect(lost).toEqual(["lease_lost"]);
+    expect(calls.at(-1)!.uid).toBe("b");
+  });
+
+  it("whose lease ran out are sent again when the photo can be had again", async () => {
+    const { queue: q } = queue({ reopen: async () => ({ lease: { task: 3, token: 8 }, revision: 7 }) });
+    answers = [() => refused(409, "lease_lost")];
+    await q.put({ image: 1, layer: 0, lease: { task: 3, token: 7 }, operations: [{ op: "delete", uid: "a" }] });
+    await settled(q);
+    expect(calls.map((call) => call.base)).toEqual(['"5"', '"7"']);
+    expect(calls[0]!.key).not.toBe(calls[1]!.key);
+  });
+
+  it("wait for somebody who has to sign in again", async () => {
+    const { queue: q } = queue();
+    answers = [() => refused(401, "signed_out")];
+    await put(q, "a");
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    q.pause();
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(await q.pending()).toHaveLength(1);
+    q.resume();
+    await settled(q);
+  });
+});

@@ -1,0 +1,84 @@
+"""Lines that break, servers that stop, sessions that end, two pages on one photo: no stroke is lost."""
+
+from __future__ import annotations
+
+from playwright.sync_api import BrowserContext, expect
+from studio_browser import Visit
+
+
+def draw(visit: Visit, x: int, y: int) -> None:
+    page = visit.page
+    page.keyboard.press("b")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 70, y + 10, steps=4)
+    page.mouse.up()
+    page.keyboard.press("Enter")
+
+
+def test_what_is_drawn_offline_is_sent_when_the_line_is_back(visit: Visit, context: BrowserContext) -> None:
+    visit.annotate("rocket.jpg")
+    before = len(visit.masks("rocket.jpg"))
+    visit.expects_failures = True
+    context.set_offline(True)
+    draw(visit, 400, 300)
+    draw(visit, 500, 400)
+    expect(visit.page.get_by_text("Offline, 2 waiting")).to_be_visible()
+    context.set_offline(False)
+    visit.saved()
+    assert len(visit.masks("rocket.jpg")) == before + 2
+
+
+def test_a_server_that_stops_and_starts_again_gets_everything(visit: Visit) -> None:
+    visit.annotate("cat.jpg")
+    before = len(visit.masks("cat.jpg"))
+    visit.expects_failures = True
+    visit.studio.stop()
+    draw(visit, 420, 500)
+    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
+    visit.studio.start()
+    visit.saved()
+    assert len(visit.masks("cat.jpg")) == before + 1
+
+
+def test_work_of_a_page_closed_offline_is_sent_by_the_next(visit: Visit, context: BrowserContext) -> None:
+    visit.annotate("city.jpg")
+    before = len(visit.masks("city.jpg"))
+    visit.expects_failures = True
+    context.set_offline(True)
+    draw(visit, 450, 450)
+    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
+    visit.page.close(run_before_unload=False)
+    context.set_offline(False)
+    again = Visit(context.new_page(), visit.studio)
+    again.open_link()
+    again.saved()
+    assert len(again.masks("city.jpg")) == before + 1
+
+
+def test_two_pages_on_one_photo_keep_the_masks_of_both(visit: Visit, context: BrowserContext) -> None:
+    other = Visit(context.new_page(), visit.studio)
+    other.open_link()
+    for one in (visit, other):
+        one.expects_failures = True  # the browser logs the 409 that is answered by sending again
+        one.annotate("coffee.jpg")
+    before = len(visit.masks("coffee.jpg"))
+    draw(visit, 300, 300)
+    visit.saved()
+    draw(other, 600, 600)
+    other.saved()
+    assert len(visit.masks("coffee.jpg")) == before + 2
+    other.in_list(before + 2)
+    assert other.complaints == []
+
+
+def test_a_session_that_ends_asks_for_the_link_and_goes_on(visit: Visit, context: BrowserContext) -> None:
+    visit.annotate("raccoon.jpg")
+    before = len(visit.masks("raccoon.jpg"))
+    visit.expects_failures = True
+    context.clear_cookies()
+    draw(visit, 500, 500)
+    expect(visit.page.get_by_role("heading", name="Open the link from the terminal")).to_be_visible()
+    visit.open_link()
+    visit.saved()
+    assert len(visit.masks("raccoon.jpg")) == before + 1

@@ -1,0 +1,162 @@
+"""Every screen: reached, free of accessibility violations, and drawn for people to look at."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+from studio_browser import RunningStudio, Visit
+
+SCREENS = ("gallery", "dashboard", "data", "jobs", "settings", "audit")
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1180}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def violations(visit: Visit) -> list[str]:
+    found = Axe().run(visit.page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_screen_shuts_anybody_out(running: RunningStudio, browser: Browser, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", viewport=WIDE)  # type: ignore[arg-type]
+    try:
+        visit = Visit(context.new_page(), running)
+        visit.open_link()
+        found: dict[str, list[str]] = {}
+        for screen in SCREENS:
+            visit.go(screen)
+            visit.page.wait_for_timeout(700)
+            found[screen] = violations(visit)
+        visit.annotate("coffee.jpg")
+        visit.click(0.42, 0.45)
+        expect(visit.candidates.first).to_be_visible()
+        visit.page.wait_for_timeout(700)
+        found["annotate"] = violations(visit)
+        visit.page.keyboard.press("Escape")
+        visit.page.keyboard.press("?")
+        expect(visit.page.get_by_role("dialog")).to_be_visible()
+        found["help"] = violations(visit)
+        visit.page.keyboard.press("Escape")
+        visit.page.get_by_role("button", name="Skip").click()
+        expect(visit.page.get_by_role("dialog")).to_be_visible()
+        found["skip"] = violations(visit)
+        assert {name: one for name, one in found.items() if one} == {}
+        assert visit.complaints == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("language", ["en-US", "ko-KR"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_screen_is_drawn(
+    running: RunningStudio, browser: Browser, language: str, scheme: str, size: dict[str, int], tmp_path: Path
+) -> None:
+    """Pictures go to the folder ANYMASK_SCREENSHOTS, if there is one."""
+    folder = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = f"{language[:2]}-{scheme}-{'wide' if size is WIDE else 'narrow'}"
+    context = browser.new_context(
+        locale=language,
+        color_scheme=scheme,
+        viewport=size,
+        reduced_motion="reduce",  # type: ignore[arg-type]
+    )
+    try:
+        visit = Visit(context.new_page(), running)
+        visit.page.goto(running.link)
+        for screen in SCREENS:
+            visit.go(screen)
+            visit.page.wait_for_timeout(900)
+            visit.page.screenshot(path=folder / f"{kind}-{screen}.png")
+            wide = visit.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= size["width"], f"{screen} is wider than the window"
+        visit.go(f"annotate/{visit.photo('raccoon.jpg')}")
+        visit.page.wait_for_timeout(1500)
+        visit.click(0.42, 0.45)
+        visit.page.get_by_role("radio").first.wait_for()
+        visit.page.wait_for_timeout(1500)
+        visit.page.screenshot(path=folder / f"{kind}-annotate.png")
+        visit.page.keyboard.press("Escape")
+        assert visit.complaints == []
+    finally:
+        context.close()
+
+
+def test_photos_are_added_and_what_is_none_is_told(visit: Visit, tmp_path: Path, examples: Path) -> None:
+    liar = tmp_path / "liar.jpg"
+    liar.write_bytes(b"<svg onload=alert(1)>")
+    visit.go("gallery")
+    chooser = visit.page.locator("input[type=file]")
+    chooser.set_input_files([liar, examples / "cat.jpg"])
+    expect(visit.page.get_by_text("liar.jpg", exact=False)).to_be_visible()
+    expect(visit.page.get_by_text("0 added, 1 known already")).to_be_visible()
+
+
+def test_masks_are_exported_and_downloaded(visit: Visit, tmp_path: Path) -> None:
+    visit.annotate("coffee.jpg")
+    visit.click(0.42, 0.45)
+    expect(visit.candidates.first).to_be_visible()
+    visit.keep()
+    visit.saved()
+    visit.go("data")
+    visit.page.get_by_label("Format").select_option("coco")
+    visit.page.get_by_role("button", name="Export").click()
+    link = visit.page.get_by_role("link", name="Download").first
+    expect(link).to_be_visible(timeout=60_000)
+    with visit.page.expect_download() as download:
+        link.click()
+    saved = tmp_path / "export.zip"
+    download.value.save_as(saved)
+    with zipfile.ZipFile(saved) as archive:
+        assert any(name.endswith(".json") for name in archive.namelist())
+
+
+def test_a_photo_is_handed_in_and_the_next_one_comes(visit: Visit) -> None:
+    visit.annotate("cat.jpg")
+    with visit.page.expect_request("**/submit"):
+        visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.get_by_role("application", name="Photo cat.jpg")).to_have_count(0)
+    visit.go("gallery")
+    expect(visit.page.get_by_role("link", name="cat.jpg, Done")).to_be_visible()
+
+
+def test_a_photo_is_skipped_with_a_reason(visit: Visit) -> None:
+    visit.annotate("rocket.jpg")
+    visit.page.keyboard.press("Control+Space")
+    visit.page.get_by_role("button", name="Too blurred").click()
+    expect(visit.page.get_by_role("dialog")).to_have_count(0)
+    visit.go("gallery")
+    expect(visit.page.get_by_role("link", name="rocket.jpg, Skipped")).to_be_visible()
+
+
+def test_classes_are_made_and_given_by_digit(visit: Visit) -> None:
+    visit.go("settings")
+    visit.page.get_by_role("button", name="Add a class").click()
+    visit.page.get_by_label("Name of class 1").fill("machine")
+    visit.page.get_by_role("button", name="Save").click()
+    expect(visit.page.get_by_text("Settings saved")).to_be_visible()
+    visit.annotate("city.jpg")
+    expect(visit.page.get_by_role("button", name="machine")).to_be_visible()
+    visit.page.keyboard.press("1")
+    visit.click(0.4, 0.5)
+    expect(visit.candidates.first).to_be_visible()
+    visit.keep()
+    visit.saved()
+    assert visit.masks("city.jpg")[-1]["category"] == "machine"
+
+
+def test_language_and_appearance_are_chosen_and_kept(visit: Visit) -> None:
+    visit.go("settings")
+    visit.page.get_by_text("한국어").click()
+    expect(visit.page.get_by_role("heading", name="설정")).to_be_visible()
+    visit.page.get_by_text("어둡게").click()
+    visit.page.reload()
+    expect(visit.page.get_by_role("heading", name="설정")).to_be_visible()
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert visit.page.evaluate("document.documentElement.lang") == "ko"
