@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,7 +82,17 @@ def simulate(
         write_simulation_page(project, report, out / "report.html")
     if json_ is not None:
         write_atomically(json_, (json.dumps(report, indent=2) + "\n").encode())
-    for name, what in TOLD.items():
-        if name in report["before"] and name in report["after"]:
-            say(f"{what:<32} {report['before'][name]:.2f} -> {report['after'][name]:.2f}")
+    _tell(report)
     say(f"{report['seconds'] / 60:.1f} minutes; {out / 'report.html'}")
+
+
+def _tell(report: dict[str, Any]) -> None:
+    before, after = report["before"], report["after"]
+    for name, what in TOLD.items():
+        if name in before and name in after:
+            say(f"{what:<32} {before[name]:.2f} -> {after[name]:.2f}")
+    seconds = before["trial"]["seconds_per_mask"], after["trial"]["seconds_per_mask"]
+    if None not in seconds:
+        say(f"{'seconds a mask, same photos':<32} {seconds[0]:.1f} -> {seconds[1]:.1f}")
+    for name, one in report["forgetting"].items():
+        say(f"{f'one click on {name}':<32} {one['before']:.3f} -> {one['after']:.3f}")

@@ -44,5 +44,8 @@ def default_recipe(
 
         return evaluate
 
-    overall, clicks = replace(protocol, automatic=protocol.photos), replace(protocol, masks=8, automatic=0)
+    overall, clicks = (
+        replace(protocol, automatic=8 if quick else protocol.photos),
+        replace(protocol, masks=8, automatic=0),
+    )
     return Recipe(train, evaluator(protocol), decide, evaluator(overall), evaluator(clicks))

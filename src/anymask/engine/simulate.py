@@ -32,7 +32,7 @@ from anymask.engine.stages import (
     spread,
     untouched,
 )
-from anymask.engine.time_trial import time_trial
+from anymask.engine.time_trial import PHOTOS, time_trial
 from anymask.errors import BadInput, BadOption, mapped
 from anymask.files import write_atomically
 from anymask.store import images
@@ -199,7 +199,7 @@ def _overall(project: Project, recipe: Recipe, plan: Plan) -> dict[str, Any]:
         told = [metrics_of(remember(model, open_records(path)))["iou_click_1"] for model in models]
         forgetting[path.stem] = {"before": told[0], "after": told[1], "lost": round(told[0] - told[1], 5)}
     for model, scores in zip(models, (before, after), strict=True):
-        scores["trial"] = time_trial(load(model), fixed)
+        scores["trial"] = time_trial(load(model), fixed, photos=plan.automatic or PHOTOS)
     automatic = {name: after.get(name) for name in ("ar_at_100", "precision_at_75")}
     return {"before": before, "after": after, "forgetting": forgetting, "automatic": automatic}
 
