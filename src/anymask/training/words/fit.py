@@ -114,9 +114,12 @@ class Target:
 
 
 def fit_region_head(
-    regions: Regions, components: Components, names: Names, scale: float, none: int, schedule: Schedule
-) -> tuple[RegionHead, Tensor]:
-    """The head and its vectors for "none of the names", (none, D)."""
+    regions: Regions, components: Components, names: Names, scale: float, none: int | Tensor,
+    schedule: Schedule,
+) -> tuple[RegionHead, Tensor]:  # fmt: skip
+    """The head and its vectors for "none of the names", (none, D). `none`: how many, or those of another
+    head, which then stay: the mean of the vectors of both heads can be compared with them.
+    """
     torch.manual_seed(schedule.seed)
     masks, boxes, whole = region_components(regions, components)
     head, nothing, target = RegionHead(), none_vectors(none), Target.of(regions.names_E.tolist(), names)
@@ -148,7 +151,10 @@ def fit_dense_head(
     return head.eval(), nothing.detach()
 
 
-def none_vectors(count: int) -> nn.Parameter:
+def none_vectors(count: int | Tensor) -> nn.Parameter:
+    """New ones, or given ones that are not learned."""
+    if isinstance(count, Tensor):
+        return nn.Parameter(count.clone(), requires_grad=False)
     return nn.Parameter(F.normalize(torch.randn(count, WORD), dim=-1) / 2)
 
 

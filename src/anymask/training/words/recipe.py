@@ -42,7 +42,7 @@ from anymask.training.words.fit import (
 )
 from anymask.words.vocabulary import Vocabulary
 
-SCALE, NONE_VECTORS = 12.0, 12
+SCALE, NONE_VECTORS, HEADS = 12.0, 12, 3
 REGIONS, DENSE = Schedule(epochs=9, batch=512), Schedule(epochs=6, batch=1024)
 DENSE_SOURCES = (COMPLETE, "food", "facade", "coco-person", DUTS)  # where cells can be told
 FACTS = {
@@ -153,6 +153,10 @@ def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> N
     names, components = names_to_learn(examples, vocabulary), examples.components
     options = (names, SCALE, NONE_VECTORS)
     head, none = fit_region_head(examples.regions, components, *options, replace(REGIONS, seed=seed))
+    heads = [head]
+    for other in range(1, HEADS):
+        schedule = replace(REGIONS, seed=seed + other)
+        heads.append(fit_region_head(examples.regions, components, names, SCALE, none, schedule)[0])
     dense, dense_none = fit_dense_head(examples.cells, *options, replace(DENSE, seed=seed))
     network = NamingNetwork()
     network.trunk, network.dense = imagenet_trunk(), dense
@@ -160,7 +164,7 @@ def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> N
     classes = torch.from_numpy(vocabulary.vectors_WD[vocabulary.imagenet_rows])
     kin = {name: related_names(names, row) for row, name in enumerate(names.names)}
     return NamingParts(
-        network, head, names.names, kin, names.vectors_ND, classes, none, dense_none, dict(FACTS)
+        network, heads, names.names, kin, names.vectors_ND, classes, none, dense_none, dict(FACTS)
     )
 
 
