@@ -150,7 +150,7 @@ class WordSearch:
         order = order[scores_K[order] > 0]
         if not len(order):
             return order
-        return order[scores_K[order] >= LIKELY * scores_K[order[0]]]
+        return np.asarray(order[scores_K[order] >= LIKELY * scores_K[order[0]]], np.intp)
 
     def _masks(self, chosen: NDArray[np.intp]) -> list[Mask]:
         """Of those boxes; decoded once."""

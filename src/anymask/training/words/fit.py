@@ -7,7 +7,7 @@ Legend: E examples, F features, C components, N names, n of a photo, D numbers o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -189,14 +189,8 @@ def descend(
     for step, chosen in enumerate(draws):
         loss = loss_of(chosen)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         cycle.step()
         if step % 100 == 0:
             log.info("step %d of %d: loss %.3f", step, len(draws), loss.item())
-
-
-def related_pairs(names: Sequence[str], related: Mapping[str, frozenset[str]]) -> NDArray[np.bool_]:
-    """(N, N): True where two names mean the same, more or less."""
-    pairs = np.array([[b in related.get(a, frozenset()) or a == b for b in names] for a in names], bool)
-    return pairs | pairs.T
