@@ -45,8 +45,8 @@ NAMED = (
     "ccp",
     "car-damage",
 )
-PROPOSED = ("coco", "food", "facade", "balloon")  # where a box without a name shows none
-AT_MOST = {"ccp": 405}  # photos of a source that are used
+PROPOSED = ("coco",)  # where a box without a name shows none
+AT_MOST = {"ccp": 210}  # photos of a source that are used
 HELD_OUT, HELD_OUT_SEED = 60, 5  # photos of coco for the thresholds
 FALSE_POSITIVES = 0.05  # of absent words that come through
 

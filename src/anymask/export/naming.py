@@ -31,12 +31,13 @@ SMALL = 1 << 12  # values of a tensor below which 8 bits save nothing
 
 @dataclass(frozen=True, slots=True)
 class NamingParts:
-    """What was trained. `names`: of the bank, `bank_vectors` (N, D). `related`: names that do not compete.
-    `class_vectors` (K, D): of the ImageNet classes. `facts`: calibrated constants.
+    """What was trained. `heads`: those whose vectors are averaged. `names`: of the bank, `bank_vectors`
+    (N, D). `related`: names that do not compete. `class_vectors` (K, D): of the ImageNet classes. `facts`:
+    calibrated constants.
     """
 
     network: NamingNetwork
-    head: RegionHead
+    heads: Sequence[RegionHead]
     names: Sequence[str]
     related: Mapping[str, Sequence[str]]
     bank_vectors: Tensor
@@ -106,8 +107,10 @@ def naming_tensors(parts: NamingParts) -> dict[str, Tensor]:
         "none_vectors": parts.none_vectors, "dense_none_vectors": parts.dense_none_vectors,
         "reduced": torch.tensor([float(REDUCED)]),
     }  # fmt: skip
-    assert parts.head.enter.in_features == REDUCED + CONTEXT
-    return {name: tensor.half() for name, tensor in {**parts.head.state_dict(), **own}.items()}
+    assert parts.heads[0].enter.in_features == REDUCED + CONTEXT
+    states = [head.state_dict() for head in parts.heads]
+    stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    return {name: tensor.half() for name, tensor in {**stacked, **own}.items()}
 
 
 def naming_metadata(parts: NamingParts) -> str:
@@ -116,8 +119,9 @@ def naming_metadata(parts: NamingParts) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def naming_modules(parts: NamingParts) -> tuple[nn.Module, nn.Module]:
+def naming_modules(parts: NamingParts) -> tuple[nn.Module, list[nn.Module]]:
     """The networks with the precision of the files, for parity."""
-    head = RegionHead().eval()
-    head.load_state_dict({name: tensor.half().float() for name, tensor in parts.head.state_dict().items()})
-    return as_stored(parts.network, True), head
+    heads = [copy.deepcopy(head).eval() for head in parts.heads]
+    for head in heads:
+        head.load_state_dict({name: tensor.half().float() for name, tensor in head.state_dict().items()})
+    return as_stored(parts.network, True), list[nn.Module](heads)

@@ -63,7 +63,8 @@ class Reduction(nn.Module):
 
     def forward(self, t8: Tensor, t16: Tensor, t32: Tensor) -> Tensor:
         coarse: Tensor = F.interpolate(self.coarse(t32), scale_factor=2.0, mode="bilinear")
-        return coarse + self.middle(t16) + self.fine(F.avg_pool2d(t8, 2))
+        reduced: Tensor = coarse + self.middle(t16) + self.fine(F.avg_pool2d(t8, 2))
+        return reduced
 
     def set_components(self, mean_F: Tensor, components_FC: Tensor) -> None:
         """`(features - mean) @ components`, as convolutions."""

@@ -31,6 +31,9 @@ from anymask.hub.card import NAMING_PARTS, ModelFiles, check_files
 from anymask.words.regions import box_weights, mask_weights, pooled
 
 TRAINED, IMAGENET = "trained", "imagenet"
+HEAD_TENSORS = tuple(
+    f"{layer}.{kind}" for layer in ("enter", "middle", "leave") for kind in ("weight", "bias")
+)
 SAME_WORD = 0.98  # cosine above which a word is a name of the bank
 
 
@@ -63,8 +66,9 @@ class NamingFeatures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionVectors:
-    """Regions in the space of words, both unit vectors. `learned_RD`: by the head. `classes_RD`: by ConSE.
-    `pooled_RC`: their features, to compare them with one another.
+    """Regions in the space of words. `learned_RD`: the mean of the unit vectors of some heads, so that logits
+    are the mean of theirs. `classes_RD`: by ConSE, unit vectors. `pooled_RC`: their features, to compare them
+    with one another.
     """
 
     learned_RD: Floats
@@ -143,7 +147,7 @@ class NamingModel:
     @property
     def _context_channels(self) -> int:
         tensors = self.table.tensors
-        return int(tensors["enter.weight"].shape[1]) - int(tensors["reduced"].item())
+        return int(tensors["enter.weight"].shape[2]) - int(tensors["reduced"].item())
 
     def regions_of_masks(self, features: NamingFeatures, masks: Sequence[Mask]) -> RegionVectors:
         return self._regions(features, mask_weights(masks, features.frame, features.cells_hw))
@@ -163,10 +167,19 @@ class NamingModel:
 
     def _learned(self, pooled_RC: Floats, context_C: Floats) -> Floats:
         tensors = self.table.tensors
-        x = np.concatenate([pooled_RC, np.tile(context_C, (len(pooled_RC), 1))], 1)
+        seen = np.concatenate([pooled_RC, np.tile(context_C, (len(pooled_RC), 1))], 1)
+        heads = [
+            self._of_head({name: tensors[name][head] for name in HEAD_TENSORS}, seen)
+            for head in range(len(tensors["enter.bias"]))
+        ]
+        return np.asarray(np.mean(heads, 0), np.float32)
+
+    @staticmethod
+    def _of_head(head: Mapping[str, Floats], seen_RC: Floats) -> Floats:
+        x = seen_RC
         for layer in ("enter", "middle"):
-            x = np.maximum(x @ tensors[f"{layer}.weight"].T + tensors[f"{layer}.bias"], 0)
-        return unit(x @ tensors["leave.weight"].T + tensors["leave.bias"])
+            x = np.maximum(x @ head[f"{layer}.weight"].T + head[f"{layer}.bias"], 0)
+        return unit(x @ head["leave.weight"].T + head["leave.bias"])
 
     def _by_classes(self, logits_RK: Floats) -> Floats:
         powers = np.exp(logits_RK - logits_RK.max(1, keepdims=True, initial=-np.inf))
@@ -183,8 +196,7 @@ class NamingModel:
         """(R,): how likely each region is called so, rather than any other name or none, 0..1."""
         if self.scorer_of(query) == TRAINED:
             return self._chance(regions.learned_RD, query, "none_vectors", self.table.fact("scale"))
-        likely = self._chance(regions.classes_RD, query, None, self.table.fact("class_scale"))
-        return np.asarray(likely * self._not_another(regions, query), np.float32)
+        return self._chance(regions.classes_RD, query, None, self.table.fact("class_scale"))
 
     def heat(self, features: NamingFeatures, query: Query) -> Floats:
         """(h, w): how likely each cell shows it, 0..1. Zeros for a word that the heads have not learned."""
@@ -222,12 +234,6 @@ class NamingModel:
         asked = np.exp(scale * (vectors_PD @ query.vector_D - 1))
         against = np.exp(scale * (vectors_PD @ np.concatenate(others).T - 1)).sum(1)
         return np.asarray(asked / (asked + against), np.float32)
-
-    def _not_another(self, regions: RegionVectors, query: Query) -> Floats:
-        """(R,): 1 less the chance of the most likely trained name that means something else."""
-        named_RN, _ = self.name_regions(regions)
-        known: Floats = named_RN[:, self._competitors(query)].max(1, initial=0.0)
-        return 1 - known
 
 
 def network_input(pixels_HW3: Pixels) -> tuple[ResizeLongest, Floats]:

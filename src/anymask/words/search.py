@@ -47,8 +47,8 @@ class ImageParts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NamedMask:
-    """A mask with the word it answers. `score`: how likely it is what was asked for, 0..1. `scorer`:
-    "trained", "imagenet", "heat" or "like".
+    """A mask with the word it answers. `score`: 0..1, the geometric mean of its own chance to be what was
+    asked for and of the presence of the word. `scorer`: "trained", "imagenet", "heat" or "like".
     """
 
     mask: Mask
@@ -100,14 +100,10 @@ class WordSearch:
         found = self._instances(masks, scores_R, query.word, scorer)
         heat = self._heat_mask(query, scores_R, found) if box_xyxy is None else None
         threshold = self.namer.table.fact(f"{scorer}_threshold")
-        return Found(
-            query.word,
-            presence >= threshold,
-            presence,
-            threshold,
-            (*found, *([heat] if heat else [])),
-            scorer,
-        )
+        shown = [*found, *([heat] if heat else [])]
+        scored = [replace(one, score=float(np.sqrt(one.score * presence))) for one in shown]
+        best_first = tuple(sorted(scored, key=lambda one: -one.score))
+        return Found(query.word, presence >= threshold, presence, threshold, best_first, scorer)
 
     def find_like(self, exemplars_C: Sequence[Floats], name: str = LIKE) -> Found:
         """Instances of what the exemplars show (see `NamingModel.exemplar`): the mean of their features."""
@@ -154,7 +150,7 @@ class WordSearch:
         order = order[scores_K[order] > 0]
         if not len(order):
             return order
-        return order[scores_K[order] >= LIKELY * scores_K[order[0]]]
+        return np.asarray(order[scores_K[order] >= LIKELY * scores_K[order[0]]], np.intp)
 
     def _masks(self, chosen: NDArray[np.intp]) -> list[Mask]:
         """Of those boxes; decoded once."""

@@ -43,7 +43,7 @@ def cache_features(records: Sequence[Record], folder: Path, progress: Progress |
         if not path.is_file():
             maps = trunk(torch.from_numpy(network_input(record.read_pixels())[1]))
             halves = {name: one[0].half().numpy() for name, one in zip(MAPS, maps, strict=True)}
-            np.savez(path, **halves)  # type: ignore[arg-type]
+            np.savez(path, **halves)
         if progress is not None:
             progress(number, len(records))
 

@@ -46,8 +46,8 @@ class Regions:
     photo_E: NDArray[np.int64]
 
     def only(self, chosen_E: NDArray[np.bool_]) -> Regions:
-        parts = (self.masks_EF, self.boxes_EF, self.whole_EF, self.names_E, self.photo_E)
-        return Regions(*(part[chosen_E] for part in parts))
+        masks, boxes, whole = (part[chosen_E] for part in (self.masks_EF, self.boxes_EF, self.whole_EF))
+        return Regions(masks, boxes, whole, self.names_E[chosen_E], self.photo_E[chosen_E])
 
 
 def duts_names(path: Path) -> dict[str, dict[str, list[str]]]:
@@ -85,9 +85,10 @@ def regions_of(
         inside = pooled(mask_weights([mask for mask, _ in named], frame, cells), map_Fhw)
         around = pooled(box_weights(boxes, frame, cells), map_Fhw)
         rows.append((inside, around, whole.repeat(len(named), 0), [name for _, name in named], number))
-    halves = (np.concatenate([row[i] for row in rows]).astype(np.float16) for i in range(3))
+    masks, by_box, wholes = (np.concatenate([row[i] for row in rows]).astype(np.float16) for i in range(3))
     names = np.array([name for row in rows for name in row[3]])
-    return Regions(*halves, names, np.repeat([row[4] for row in rows], [len(row[3]) for row in rows]))
+    photo_E = np.repeat([row[4] for row in rows], [len(row[3]) for row in rows])
+    return Regions(masks, by_box, wholes, names, photo_E)
 
 
 def _proposed(record: Record, cache: Path, named: Sequence[Named]) -> Iterator[Named]:
@@ -121,8 +122,8 @@ class Cells:
     photo_E: NDArray[np.int64]
 
     def only(self, chosen_E: NDArray[np.bool_]) -> Cells:
-        parts = (self.own_EC, self.near_EC, self.whole_EC, self.names_E, self.photo_E)
-        return Cells(*(part[chosen_E] for part in parts))
+        own, near, whole = (part[chosen_E] for part in (self.own_EC, self.near_EC, self.whole_EC))
+        return Cells(own, near, whole, self.names_E[chosen_E], self.photo_E[chosen_E])
 
 
 def labelled_cells(

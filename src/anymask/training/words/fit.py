@@ -7,7 +7,7 @@ Legend: E examples, F features, C components, N names, n of a photo, D numbers o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -114,9 +114,12 @@ class Target:
 
 
 def fit_region_head(
-    regions: Regions, components: Components, names: Names, scale: float, none: int, schedule: Schedule
-) -> tuple[RegionHead, Tensor]:
-    """The head and its vectors for "none of the names", (none, D)."""
+    regions: Regions, components: Components, names: Names, scale: float, none: int | Tensor,
+    schedule: Schedule,
+) -> tuple[RegionHead, Tensor]:  # fmt: skip
+    """The head and its vectors for "none of the names", (none, D). `none`: how many, or those of another
+    head, which then stay: the mean of the vectors of both heads can be compared with them.
+    """
     torch.manual_seed(schedule.seed)
     masks, boxes, whole = region_components(regions, components)
     head, nothing, target = RegionHead(), none_vectors(none), Target.of(regions.names_E.tolist(), names)
@@ -148,7 +151,10 @@ def fit_dense_head(
     return head.eval(), nothing.detach()
 
 
-def none_vectors(count: int) -> nn.Parameter:
+def none_vectors(count: int | Tensor) -> nn.Parameter:
+    """New ones, or given ones that are not learned."""
+    if isinstance(count, Tensor):
+        return nn.Parameter(count.clone(), requires_grad=False)
     return nn.Parameter(F.normalize(torch.randn(count, WORD), dim=-1) / 2)
 
 
@@ -183,14 +189,8 @@ def descend(
     for step, chosen in enumerate(draws):
         loss = loss_of(chosen)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         cycle.step()
         if step % 100 == 0:
             log.info("step %d of %d: loss %.3f", step, len(draws), loss.item())
-
-
-def related_pairs(names: Sequence[str], related: Mapping[str, frozenset[str]]) -> NDArray[np.bool_]:
-    """(N, N): True where two names mean the same, more or less."""
-    pairs = np.array([[b in related.get(a, frozenset()) or a == b for b in names] for a in names], bool)
-    return pairs | pairs.T

@@ -42,13 +42,13 @@ from anymask.training.words.fit import (
 )
 from anymask.words.vocabulary import Vocabulary
 
-SCALE, NONE_VECTORS = 12.0, 12
+SCALE, NONE_VECTORS, HEADS = 12.0, 12, 2
 REGIONS, DENSE = Schedule(epochs=9, batch=512), Schedule(epochs=6, batch=1024)
 DENSE_SOURCES = (COMPLETE, "food", "facade", "coco-person", DUTS)  # where cells can be told
 FACTS = {
     "scale": SCALE, "dense_scale": SCALE, "class_scale": 12.0, "trained_instance": 0.25,
     "imagenet_instance": 0.2, "heat_over_region": 4.0, "heat_cut": 0.05, "like_threshold": 0.6,
-    "name_threshold": 0.4, "trained_threshold": 0.2, "imagenet_threshold": 0.2,
+    "name_threshold": 0.3, "trained_threshold": 0.2, "imagenet_threshold": 0.2,
 }  # fmt: skip
 
 
@@ -104,9 +104,10 @@ def cells_of(
         own, near = (one[0].flatten(1).T[chosen].half().numpy() for one in (own_1Chw, near_1Chw))
         whole = whole_1C11[0, :, 0].T.half().numpy().repeat(len(chosen), 0)
         rows.append((own, near, whole, labels, number))
-    parts = (np.concatenate([row[i] for row in rows]) for i in range(3))
+    own_EC, near_EC, whole_EC = (np.concatenate([row[i] for row in rows]) for i in range(3))
     labels_E = np.array([label for row in rows for label in row[3]])
-    return Cells(*parts, labels_E, np.repeat([row[4] for row in rows], [len(row[3]) for row in rows]))
+    photo_E = np.repeat([row[4] for row in rows], [len(row[3]) for row in rows])
+    return Cells(own_EC, near_EC, whole_EC, labels_E, photo_E)
 
 
 def known_name(name: str, vocabulary: Vocabulary) -> str:
@@ -153,6 +154,10 @@ def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> N
     names, components = names_to_learn(examples, vocabulary), examples.components
     options = (names, SCALE, NONE_VECTORS)
     head, none = fit_region_head(examples.regions, components, *options, replace(REGIONS, seed=seed))
+    heads = [head]
+    for other in range(1, HEADS):
+        schedule = replace(REGIONS, seed=seed + other)
+        heads.append(fit_region_head(examples.regions, components, names, SCALE, none, schedule)[0])
     dense, dense_none = fit_dense_head(examples.cells, *options, replace(DENSE, seed=seed))
     network = NamingNetwork()
     network.trunk, network.dense = imagenet_trunk(), dense
@@ -160,7 +165,7 @@ def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> N
     classes = torch.from_numpy(vocabulary.vectors_WD[vocabulary.imagenet_rows])
     kin = {name: related_names(names, row) for row, name in enumerate(names.names)}
     return NamingParts(
-        network, head, names.names, kin, names.vectors_ND, classes, none, dense_none, dict(FACTS)
+        network, heads, names.names, kin, names.vectors_ND, classes, none, dense_none, dict(FACTS)
     )
 
 
