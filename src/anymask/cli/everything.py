@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -139,9 +139,7 @@ def everything(
     earlier = recorded(out, "overlays")  # a run goes on as it began, however many photos there are now
     usual = len(photos) <= OVERLAYS_UP_TO if earlier is None else bool(earlier)
     drawn = usual if overlays is None else overlays
-    changes = dict(map(parse_setting, settings or ()))
-    changes |= {} if at_least is None else {"min_probability": at_least}
-    settled, region = tuple(sorted(changes.items())), None if box is None else parse_box(box)
+    settled, region = _changes(settings or (), at_least), None if box is None else parse_box(box)
     words = MaskWords(names, exemplars(model, backend, like or (), like_photo or sources[0]))
     config = RunConfig(model, backend, preset, settled, drawn, _threads(processes), region, words)
     state = annotate(photos, out, config, processes=processes, progress=live(time.monotonic()))
@@ -157,6 +155,12 @@ def everything(
     say_json(json.dumps(asdict(summary))) if as_json else say(f"{text(summary)}\n-> {out}{hint}")
     if state.failed or missing:
         raise typer.Exit(1 if missing else min(failed.exit_code for failed in state.failed))
+
+
+def _changes(settings: Sequence[str], at_least: float | None) -> tuple[tuple[str, Any], ...]:
+    changes = dict(map(parse_setting, settings))
+    changes |= {} if at_least is None else {"min_probability": at_least}
+    return tuple(sorted(changes.items()))
 
 
 def exemplars(model: str, backend: str, masks: Sequence[Path], photo: Path) -> tuple[tuple[float, ...], ...]:
