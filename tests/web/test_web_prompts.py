@@ -246,3 +246,16 @@ def test_a_click_on_an_unreadable_photo_is_an_error_not_a_crash(ada: Annotator, 
     asked = {"client": "t", "seq": 1, "prompt": {"points": [[5, 5]]}}
     answer = ada.post("/images/1/prompt", asked)
     assert answer.status_code == 400
+
+
+def test_words_find_every_instance(eve: Annotator) -> None:
+    answer = eve.post("/images/1/find", {"client": "tab", "seq": 1, "text": "sleeping cat"}).json()
+    assert set(answer) == {"seq", "present", "presence", "understood", "not_understood", "model", "masks"}
+    assert answer["not_understood"] == ["sleeping"]
+    assert not answer["masks"] or answer["present"]
+
+
+def test_an_unknown_word_is_refused_with_the_nearest(eve: Annotator) -> None:
+    refused = eve.post("/images/1/find", {"client": "tab", "seq": 1, "text": "blorf"})
+    assert refused.status_code == 400
+    assert "nearest known" in refused.json()["error"]["message"]

@@ -135,7 +135,7 @@ def publish(base: BaseModel, state: State, box_head: BoxHead, facts: Mapping[str
     if places(ours.weights) != places(base.files.weights):
         raise WeightsError(f"{ours.weights}: its tensors lie elsewhere than those of {base.files.weights}")
     with mapped(OSError, StorageError, f"cannot write {out}"):
-        for part in ("encoder", "decoder", "edges"):
+        for part in ("encoder", "decoder", "edges", "names", "names_table"):
             if base.files.part(part).is_file():
                 shutil.copyfile(base.files.part(part), ours.part(part))
         write_box_head(base.files.boxes, box_head, ours.boxes)

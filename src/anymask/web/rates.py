@@ -48,6 +48,6 @@ class Rates:
 
 
 def _rate_of(method: str, route: str) -> Rate:
-    if route.endswith(("/prompt", "/preview", "/everything")):
+    if route.endswith(("/prompt", "/preview", "/everything", "/find")):
         return PROMPTS
     return SAVES if "/actions" in route else OTHER

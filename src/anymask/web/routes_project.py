@@ -36,7 +36,7 @@ def project(studio: TheStudio) -> dict[str, Any]:
         "model": {
             "id": START if current is None else current.id,
             "name": studio.project.config.model if current is None else current.name,
-            "words": False,
+            "words": studio.inference.model.names_path is not None,
         },
         "counts": images.counts(database),
         "settings": studio.settings().model_dump(mode="json"),

@@ -22,8 +22,9 @@ from anymask.store.users import User
 from anymask.web.errors import error_told
 from anymask.web.inference import preview_of, steps_of
 from anymask.web.routes_images import find
-from anymask.web.schemas import Asking, Encoding, EverythingRequest, Id, PromptRequest
+from anymask.web.schemas import Asking, Encoding, EverythingRequest, FindRequest, Id, PromptRequest
 from anymask.web.studio import Studio, studio_of, user_of
+from anymask.words.search import NamedMask
 
 NDJSON = "application/x-ndjson"
 PROGRESS_S = 0.2
@@ -152,6 +153,24 @@ async def everything(image_id: Id, asked: EverythingRequest, studio: TheStudio, 
     return StreamingResponse(_everything_lines(studio, asked, image, is_newest), media_type=NDJSON)
 
 
+@router.post("/images/{image_id}/find")
+async def find_words(image_id: Id, asked: FindRequest, studio: TheStudio, me: Me) -> dict[str, Any]:
+    """Every instance of what a phrase names, best first; whether it is there, and what was understood."""
+    row = await run_in_threadpool(find, studio, image_id)
+    image: EncodedImage = await asyncio.wrap_future(studio.encode(row))
+    work = studio.inference.submit_slow(lambda: image.find(asked.text, box=asked.box))
+    answer = await asyncio.wrap_future(work)
+    return {
+        "seq": asked.seq,
+        "present": answer.present,
+        "presence": round(answer.presence, 4),
+        "understood": [*answer.understood, *answer.told],
+        "not_understood": list(answer.not_understood),
+        "model": image.embedding.fingerprint,
+        "masks": [_named_told(number, one) for number, one in enumerate(answer.masks)],
+    }
+
+
 async def _everything_lines(
     studio: Studio, asked: EverythingRequest, image: EncodedImage, is_newest: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
@@ -197,6 +216,16 @@ def _automatic_told(number: int, one: AutomaticMask) -> dict[str, Any]:
         "box": list(one.mask.box_xyxy),
         "area": one.mask.area,
         "probability": round(float(one.probability), 6),
+    }
+
+
+def _named_told(number: int, one: NamedMask) -> dict[str, Any]:
+    return {
+        "id": f"w{number}",
+        "rle": one.mask.rle,
+        "box": list(one.mask.box_xyxy),
+        "area": one.mask.area,
+        "probability": round(one.score, 6),
     }
 
 

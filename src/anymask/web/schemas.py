@@ -156,6 +156,13 @@ class EverythingRequest(Checked):
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
 
 
+class FindRequest(Checked):
+    client: Line
+    seq: Annotated[int, Field(ge=0, le=2**53)]
+    text: Line
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
+
+
 class Filling(Checked):
     stage: Literal["prefilled", "automatic"] = "prefilled"
     min_probability: Share = 0.5

@@ -63,6 +63,7 @@ ROLE_OF: dict[tuple[str, str], str] = {
     ("POST", "/images/{image_id}/encode"): "annotator",
     ("GET", "/images/{image_id}/embedding"): "annotator",
     ("POST", "/images/{image_id}/everything"): "annotator",
+    ("POST", "/images/{image_id}/find"): "annotator",
     ("POST", "/tasks/next"): "annotator",
     ("POST", "/tasks/{task_id}/renew"): "annotator",
     ("POST", "/tasks/{task_id}/release"): "annotator",

@@ -135,6 +135,15 @@ export type EverythingLine =
   | { readonly step: "superseded"; readonly seq: number }
   | { readonly step: "error"; readonly error: Fault };
 
+export interface WordsAnswer {
+  readonly present: boolean;
+  readonly presence: number;
+  readonly understood: readonly string[];
+  readonly not_understood: readonly string[];
+  readonly model: string;
+  readonly masks: readonly Omit<Candidate, "iou">[];
+}
+
 export interface NewMask {
   readonly uid: string;
   readonly rle: Rle;

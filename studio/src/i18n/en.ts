@@ -105,6 +105,8 @@ export const en = {
   "class.search": "Find a class",
   "words.label": "Say what to find",
   "words.go": "Find",
+  "words.absent": "No {words} here",
+  "words.ignored": "Not understood, and left out: {words}",
   "skip.title": "Skip this photo",
   "skip.why": "Why?",
   "skip.blurred": "Too blurred",

@@ -107,6 +107,8 @@ export const ko: Words = {
   "class.search": "분류 찾기",
   "words.label": "찾을 대상을 말로 적기",
   "words.go": "찾기",
+  "words.absent": "여기에는 ‘{words}’ 없음",
+  "words.ignored": "이해하지 못해 뺀 말: {words}",
   "skip.title": "이 사진 건너뛰기",
   "skip.why": "이유",
   "skip.blurred": "너무 흐림",

@@ -19,12 +19,11 @@ interface Turn {
   readonly marks: readonly Mark[];
   readonly box: Box | null;
   readonly drawn: Mask | null;
-  readonly words: string;
   /** The candidate that this turn corrects. */
   readonly previous: Shown | null;
 }
 
-const EMPTY: Turn = { marks: [], box: null, drawn: null, words: "", previous: null };
+const EMPTY: Turn = { marks: [], box: null, drawn: null, previous: null };
 
 export interface Prompted {
   readonly shown: Shown;
@@ -73,10 +72,6 @@ export class Prompting {
   /** A drawn mask is shown to the model: what follows corrects it. */
   drawn(mask: Mask): void {
     this.next({ ...this.turn, drawn: mask, previous: null });
-  }
-
-  say(words: string): void {
-    this.next({ ...EMPTY, words });
   }
 
   /** Takes the last click or box back. */
@@ -203,7 +198,6 @@ function promptOf(turn: Turn): Prompt {
       : {}),
     ...(turn.box ? { box: [turn.box.x0, turn.box.y0, turn.box.x1, turn.box.y1] as const } : {}),
     ...(turn.previous ? { previous: turn.previous.id } : turn.drawn ? { mask: rleOf(turn.drawn) } : {}),
-    ...(turn.words ? { text: turn.words } : {}),
   };
 }
 

@@ -1,7 +1,7 @@
 // One photo on the screen with everything that is done to it. Tools call this; components show it.
 
 import { ApiError, get, lines, masksOf, newUid, picture, post, urls } from "../api/client";
-import type { EverythingLine, Lease, NewMask, Op, PhotoInfo, StoredMask, Work } from "../api/types";
+import type { EverythingLine, Lease, NewMask, Op, PhotoInfo, StoredMask, WordsAnswer, Work } from "../api/types";
 import { CALM, LIVE, colourOf, parseColour } from "../canvas/colours";
 import { Photo } from "../canvas/photo";
 import type { Colour, Painted } from "../canvas/raster";
@@ -323,10 +323,6 @@ export class Workspace {
     this.prompting.drag(box);
   }
 
-  say(words: string): void {
-    this.prompting.say(words);
-  }
-
   /** Makes what is there a drawing: the candidate, the one selected mask, or nothing. */
   startDraft(): void {
     if (this.drafting.live) return;
@@ -548,6 +544,7 @@ export class Workspace {
     this.everythingRun?.abort();
     const run = (this.everythingRun = new AbortController());
     this.searching = { done: 0, total: 0 };
+    this.threshold ||= 0.5; // words show all they found
     const body = { client, seq: Date.now() % 1e9, preset: "default", min_probability: 0.1, box: null };
     try {
       for await (const line of lines<EverythingLine>(`/images/${this.image.id}/everything`, body, run.signal)) {
@@ -562,7 +559,28 @@ export class Workspace {
     }
   }
 
-  private found(line: Extract<EverythingLine, { step: "done" }>): void {
+  /** Every instance of what was said, to be kept or dropped as those of everything. */
+  async find(text: string): Promise<void> {
+    if (this.readOnly) return;
+    this.cancel();
+    this.everythingRun?.abort();
+    const run = (this.everythingRun = new AbortController());
+    this.searching = { done: 0, total: 0 };
+    try {
+      const body = { client, seq: Date.now() % 1e9, text };
+      const answer = await post<WordsAnswer>(`/images/${this.image.id}/find`, body, { signal: run.signal });
+      if (answer.not_understood.length) app.tell(t("words.ignored", { words: answer.not_understood.join(", ") }));
+      if (!answer.masks.length) return app.tell(t("words.absent", { words: text }));
+      this.threshold = 0;
+      this.found(answer);
+    } catch (error) {
+      if (!run.signal.aborted) app.fail(error);
+    } finally {
+      this.searching = null;
+    }
+  }
+
+  private found(line: Pick<WordsAnswer, "model" | "masks">): void {
     this.model = line.model;
     const { width, height } = this.image;
     const known = this.items.map((item) => item.mask);
