@@ -172,6 +172,25 @@ def test_everything_is_found_sifted_by_probability_and_kept_at_once(visit: Visit
     assert len(visit.masks("coffee.jpg")) == before
 
 
+def test_a_thing_is_named_and_kept_and_what_is_absent_is_told(visit: Visit) -> None:
+    visit.annotate("cat.jpg")
+    before = len(visit.masks("cat.jpg"))
+    field = visit.page.get_by_role("textbox", name="Say what to find")
+    field.fill("bicycle")
+    field.press("Enter")
+    expect(visit.page.get_by_text("No bicycle here")).to_be_visible(timeout=60_000)
+    field.fill("고양이")
+    field.press("Enter")
+    keep = visit.page.get_by_role("button", name="Keep")
+    expect(keep).to_be_visible(timeout=60_000)
+    many = int(keep.inner_text().split()[-1])
+    keep.click()
+    visit.saved()
+    assert many > 0 and len(visit.masks("cat.jpg")) == before + many
+    visit.page.keyboard.press("Control+z")
+    visit.saved()
+
+
 def test_masks_are_selected_merged_split_hidden_and_deleted(visit: Visit) -> None:
     visit.annotate("city.jpg")
     page = visit.page
