@@ -178,10 +178,12 @@ class EncodedImage:
 
         Raises BadPrompt that says which prompt is wrong.
         """
-        asked = [p if p.text is None else self._words.beside(p) for p in prompts]
+        worded = [i for i, p in enumerate(prompts) if getattr(p, "text", None) is not None]
+        asked = [self._words.beside(p) if i in worded else p for i, p in enumerate(prompts)]
         answers = (self._refinement or self._encoding).segment_batch(asked)
-        pairs = zip(prompts, answers, strict=True)
-        return [a if p.text is None else self._words.choose(a, p) for p, a in pairs]
+        for i in worded:
+            answers[i] = self._words.choose(answers[i], prompts[i])
+        return answers
 
     def find(
         self,

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import anymask
-from anymask.api import EncodedImage, Model
+from anymask.api import EncodedImage, Model, load
 from anymask.backends.base import DecodedArrays
 from anymask.core.candidates import Candidates
 from anymask.core.frames import OUTSIDE
@@ -163,8 +163,11 @@ def test_an_embedding_that_cannot_be_read_or_kept_is_told(disk_image: EncodedIma
 
 
 def test_text_is_refused_in_words(disk_image: EncodedImage) -> None:
-    with pytest.raises(BadPrompt, match="text: disk takes points, a box or a mask, got 'a red car'"):
+    with pytest.raises(BadOption, match="words: expected an image that keeps its photo"):
         disk_image.segment(text="a red car")
+    with_photo = load("disk").encode(np.zeros((20, 30, 3), np.uint8), refine=True)
+    with pytest.raises(BadOption, match=r"this model has no <stem>\.names\.onnx"):
+        with_photo.segment(text="a red car")
 
 
 def test_a_wrong_prompt_of_a_batch_is_numbered(disk_image: EncodedImage) -> None:

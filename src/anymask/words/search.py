@@ -32,6 +32,8 @@ INSIDE = 0.8  # of a box's area, to lie in another
 SAME_IOU = 0.6  # of two masks, above which the better one stays
 HEAT, LIKE = "heat", "like"
 UNKNOWN = "unknown"
+PART = 0.85  # share of a mask that lies in another, of which it then is a part
+NEARLY = 0.97  # of the score of a part: a whole that has it takes its place
 
 
 class ImageParts(Protocol):
@@ -201,6 +203,7 @@ class WordSearch:
             return ()
         least = min(float(scores_R.max()), self.namer.table.fact(f"{scorer}_instance"))
         kept = [i for i in kept_masks(masks, scores_R) if scores_R[i] >= least]
+        kept = without_parts(masks, scores_R, kept)
         return tuple(NamedMask(masks[i], float(scores_R[i]), word, scorer) for i in kept)
 
     def _heat_mask(self, query: Query, scores_R: Floats, found: Sequence[NamedMask]) -> NamedMask | None:
@@ -245,6 +248,21 @@ def kept_masks(masks: Sequence[Mask], scores_R: Floats) -> list[int]:
         if not masks[i].is_empty and all(ious[i, k] <= SAME_IOU for k in kept):
             kept.append(i)
     return kept
+
+
+def without_parts(masks: Sequence[Mask], scores_R: Floats, kept: Sequence[int]) -> list[int]:
+    """Of the kept ones those that are no part of another, named nearly as surely: an eye is not a cat."""
+    return [
+        i
+        for i in kept
+        if not any(
+            i != k
+            and masks[k].area > masks[i].area
+            and scores_R[k] >= NEARLY * scores_R[i]
+            and (masks[i] & masks[k]).area >= PART * masks[i].area
+            for k in kept
+        )
+    ]
 
 
 def name_masks(
