@@ -24,9 +24,9 @@ demo: $(VENV)/.core  ## segment the example photos with a point, a box and every
 	ANYMASK=$(BIN)/anymask examples/demo.sh demo-out
 	@if $(BIN)/python -c 'import torch, cv2, sqlalchemy' 2> /dev/null; \
 	then ANYMASK=$(BIN)/anymask examples/demo-engine.sh demo-out; \
-	else echo "The data engine trains, which needs PyTorch: make demo-engine installs it and runs five minutes of it"; fi
+	else echo "The data engine trains, which needs PyTorch: make demo-engine installs it and runs it for some minutes"; fi
 
-demo-engine: $(VENV)/.engine  ## a simulated crew and the model make each other better on photos of nuclei, five minutes
+demo-engine: $(VENV)/.engine  ## a simulated crew and the model make each other better on photos of nuclei; minutes
 	ANYMASK=$(BIN)/anymask examples/demo-engine.sh demo-out
 
 test: $(VENV)/.dev  ## the tests, on two processes (CI=true: the slow ones too; TESTS=path for some)

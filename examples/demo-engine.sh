@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The data engine without people, in about five minutes: a simulated crew annotates four photos of cell nuclei, the model is
+# The data engine without people, in some minutes: a simulated crew annotates four photos of cell nuclei, the model is
 # trained on them twice, and annotates the rest alone. Prints the numbers before and after, and where the report is.
 #
 #   examples/demo-engine.sh OUT        ANYMASK: the command, when it is not on the path; needs anymask[engine,train,eval]

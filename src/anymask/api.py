@@ -168,8 +168,8 @@ class EncodedImage:
 
         `points`: x, y in pixels of the image (the first centre is 0.5, 0.5). `labels`: 1 inside, 0 outside;
         all 1 unless given. `box`: x0, y0, x1, y1. `mask`: an earlier answer, its low-resolution logits, or
-        a Mask or bool array of the size of the image. `text`: a word that
-        says which of them is meant, beside a point, box or mask; alone see `find`. Raises BadPrompt.
+        a Mask or bool array of the size of the image. `text`: a word that says which of them is meant, beside
+        a point, box or mask; alone see `find`. Raises BadPrompt.
         """
         return self.segment_batch([Prompt.of(points, labels, box, mask, text)])[0]
 
@@ -178,8 +178,10 @@ class EncodedImage:
 
         Raises BadPrompt that says which prompt is wrong.
         """
-        worded = [i for i, p in enumerate(prompts) if getattr(p, "text", None) is not None]
-        asked = [self._words.beside(p) if i in worded else p for i, p in enumerate(prompts)]
+        asked = list(prompts)
+        worded = [i for i, p in enumerate(asked) if isinstance(p, Prompt) and p.text is not None]
+        for i in worded:
+            asked[i] = self._words.beside(asked[i])
         answers = (self._refinement or self._encoding).segment_batch(asked)
         for i in worded:
             answers[i] = self._words.choose(answers[i], prompts[i])

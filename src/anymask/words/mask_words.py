@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from anymask.core.mask import Mask
 from anymask.core.resample import Pixels
-from anymask.words.naming import NamingModel, unit
+from anymask.words.naming import NamingModel, mean_exemplar
 from anymask.words.search import name_masks
 
 PLACES = 4  # of numbers in records
@@ -38,8 +36,8 @@ class MaskWords:
         fields: list[dict[str, Any]] = [{} for _ in masks]
         stays = [True] * len(masks)
         if self.exemplars and masks:
-            mean_C = unit(unit(np.asarray(self.exemplars, np.float32)).mean(0))
-            like = namer.similarity(namer.regions_of_masks(features, masks), mean_C)
+            exemplar_C = mean_exemplar(self.exemplars)
+            like = namer.similarity(namer.regions_of_masks(features, masks), exemplar_C)
             stays = (like >= namer.table.fact("like_threshold")).tolist()
             fields = [{"similarity": round(float(one), PLACES)} for one in like]
         if self.names:

@@ -244,6 +244,11 @@ def network_input(pixels_HW3: Pixels) -> tuple[ResizeLongest, Floats]:
     return frame, normalise_and_pad(small, NAMING_MEAN, NAMING_STD, (height, width))
 
 
+def mean_exemplar(exemplars_EC: Sequence[ArrayLike]) -> Floats:
+    """(C,): several exemplars as one for `NamingModel.similarity`; each counts alike, whatever its length."""
+    return np.asarray(unit(np.asarray(exemplars_EC, np.float32)).mean(0), np.float32)
+
+
 def unit(vectors: Floats) -> Floats:
     """Scaled to unit length along the last axis."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), np.float32)

@@ -22,7 +22,15 @@ from anymask.core.mask import Mask, iou_matrix
 from anymask.core.prompt import Prompt
 from anymask.core.resample import Floats, lines_between, neighbours
 from anymask.predict.detectors import DetectedBoxes
-from anymask.words.naming import IMAGENET, TRAINED, NamingFeatures, NamingModel, Query, RegionVectors
+from anymask.words.naming import (
+    IMAGENET,
+    TRAINED,
+    NamingFeatures,
+    NamingModel,
+    Query,
+    RegionVectors,
+    mean_exemplar,
+)
 from anymask.words.regions import STRIDE
 
 MAX_BOXES, MIN_BOX_SCORE = 60, 0.03
@@ -110,7 +118,7 @@ class WordSearch:
     def find_like(self, exemplars_C: Sequence[Floats], name: str = LIKE) -> Found:
         """Instances of what the exemplars show (see `NamingModel.exemplar`): the mean of their features."""
         chosen = np.arange(min(DECODED * 2, len(self.boxes)))
-        exemplar_C = np.mean([one / np.linalg.norm(one) for one in exemplars_C], 0).astype(np.float32)
+        exemplar_C = mean_exemplar(exemplars_C)
         if len(self.boxes):
             near_K = self.namer.similarity(self._box_regions, exemplar_C)
             chosen = np.argsort(-near_K, kind="stable")[: DECODED * 2]
