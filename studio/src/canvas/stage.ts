@@ -1,6 +1,7 @@
 // The three canvases of a photo: the photo with its masks, the mask that is being made, and lines and points on top.
 // Everything is drawn in one animation frame at most; while the view moves, a snapshot is moved instead of redrawing.
 
+import { type Moment, mark } from "../marks";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
 import { outlineOf } from "./outline";
@@ -63,6 +64,7 @@ export class Stage {
   private shapeColour: Colour = [255, 255, 255];
   private focusLine: Path2D | null = null;
   private seen: readonly Path2D[] = [];
+  private readonly coming = new Set<Moment>();
   private readonly watcher: ResizeObserver;
 
   constructor(
@@ -86,6 +88,7 @@ export class Stage {
     this.tiles = new OverlayTiles(photo.width, photo.height, source);
     this.clear();
     this.fit();
+    this.tell("photo");
   }
 
   get screen(): Size {
@@ -131,6 +134,11 @@ export class Stage {
     if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
   }
 
+  /** Marks a moment once it is drawn. */
+  tell(moment: Moment): void {
+    this.coming.add(moment);
+  }
+
   setLive(live: Partial<Live>): void {
     this.live = { ...this.live, ...live };
     this.redraw("top");
@@ -160,6 +168,7 @@ export class Stage {
       const canvas = new OffscreenCanvas(width, height);
       canvas.getContext("2d")!.putImageData(new ImageData(data, width, height), 0, 0);
       this.shape = { canvas, box: { x0: 0, y0: 0, x1: this.photo.width, y1: this.photo.height } };
+      this.tell("preview");
     }
     this.redraw("shape", "top");
   }
@@ -201,7 +210,17 @@ export class Stage {
     if (this.dirty.shape) this.drawShape();
     if (this.dirty.top) this.drawTop();
     this.dirty.shape = this.dirty.top = false;
+    this.markDrawn(!again);
     if (again) this.redraw("base");
+  }
+
+  private markDrawn(complete: boolean): void {
+    for (const moment of this.coming) {
+      if (moment === "photo" && !complete) continue;
+      this.coming.delete(moment);
+      mark(moment);
+    }
+    if (complete) mark("drawn");
   }
 
   private context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {

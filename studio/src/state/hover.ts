@@ -8,6 +8,7 @@ export class Hover {
   private wanted: Point | null = null;
   private busy = false;
   private seq = 0;
+  private static last = 0; // over all photos: the server answers the newest question of a page
   private closed = false;
 
   constructor(
@@ -24,7 +25,7 @@ export class Hover {
 
   leave(): void {
     this.wanted = null;
-    this.seq += 1;
+    this.seq = ++Hover.last;
     this.show(null);
   }
 
@@ -36,7 +37,7 @@ export class Hover {
   private async ask(): Promise<void> {
     if (this.busy || !this.wanted || this.closed) return;
     const { x, y } = this.wanted;
-    const seq = ++this.seq;
+    const seq = (this.seq = ++Hover.last);
     this.wanted = null;
     this.busy = true;
     try {

@@ -2,6 +2,7 @@
 
 import { ApiError, newUid, post } from "../api/client";
 import type { Op, Saved, StoredMask } from "../api/types";
+import { mark } from "../marks";
 
 export interface Waiting {
   readonly id?: number;
@@ -80,6 +81,7 @@ export class SaveQueue {
   /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
   async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
     const waiting: Waiting = { ...action, key: newUid(), base: null };
+    mark("kept");
     this.outcome.state("saving", (this.known += 1));
     await run(await this.db, "readwrite", (store) => store.add(waiting));
     void this.flush();
@@ -167,6 +169,7 @@ export class SaveQueue {
     this.revisions.set(waiting.image, revision);
     await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
     this.outcome.saved(waiting.image, revision);
+    mark("saved");
   }
 
   private async rewrite(waiting: Waiting): Promise<void> {

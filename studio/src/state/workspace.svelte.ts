@@ -15,7 +15,7 @@ import { type Change, type Item, MaskDocument, fromStored, itemOf, rleOf } from 
 import { Drafting } from "./drafting.svelte";
 import { Hover } from "./hover";
 import { prefs } from "./prefs.svelte";
-import { Prompting } from "./prompting.svelte";
+import { Prompting, type Shown } from "./prompting.svelte";
 
 export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "select" | "pan";
 
@@ -59,6 +59,7 @@ export class Workspace {
   private everythingRun: AbortController | null = null;
   private renewal: ReturnType<typeof setInterval> | undefined;
   private sorted: readonly Item[] | null = null;
+  private told: Shown | null = null;
   private editing: Item | null = null;
   private closed = false;
   private semi = false;
@@ -210,8 +211,11 @@ export class Workspace {
   showLive(): void {
     const { current, turn, candidates, chosen } = this.prompting;
     if (this.drafting.live) this.stage.showMask(this.drafting.mask, this.liveColour());
-    else if (current) this.stage.showMask(current.mask, this.liveColour());
-    else if (!this.prompting.live) this.stage.showMask(null);
+    else if (current) {
+      this.stage.showMask(current.mask, this.liveColour());
+      if (current !== this.told) this.stage.tell(current.final ? "refined" : "look");
+      this.told = current;
+    } else if (!this.prompting.live) this.stage.showMask(null);
     this.stage.setLive({ marks: turn.marks, box: turn.box });
     if (current && !this.drafting.live) {
       app.say(
