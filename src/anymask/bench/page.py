@@ -93,25 +93,25 @@ def measure_many(sources: list[Path], folder: Path, masks: int, runs: int, say: 
     write_resized(sources[0], folder / "many" / "many.jpg", MANY_SIZE_WH)
     with running(folder / "many") as server:
         say(f"{masks} masks on one photo")
-        _save_disks(server, masks)
+        disks = list(many_disks((MANY_SIZE_WH[1], MANY_SIZE_WH[0]), masks))
+        _save_all(server, disks)
         with visit(server) as visitor:
             (photo,) = visitor.photos()
             opened = Measure(f"photo with {masks} masks painted")
             opened.add(visitor.open(photo)["photo"])
             visitor.settle(1_000)
-            return {"many_open": opened.told(), **_acting(visitor, runs), **_moving(visitor)}
+            return {"many_open": opened.told(), **_acting(visitor, disks[:runs]), **_moving(visitor)}
 
 
-def _save_disks(server: StudioServer, masks: int) -> None:
+def _save_all(server: StudioServer, masks: list[Mask]) -> None:
     client = Client(server, server.token)
     (photo,) = client.ask("GET", "/images").json()["images"]
     work = client.ask("POST", f"/images/{photo['id']}/open", {}).json()
     lease = {name: work["lease"][name] for name in ("task", "token")}
     revision, operations = work["revision"], []
-    disks = list(many_disks((photo["height"], photo["width"]), masks))
-    for number, one in enumerate(disks, 1):
+    for number, one in enumerate(masks, 1):
         operations.append({"op": "add", "mask": {"uid": uuid.uuid4().hex, "rle": one.rle}})
-        if len(operations) == BATCH or number == masks:
+        if len(operations) == BATCH or number == len(masks):
             body = {"lease": lease, "operations": operations}
             headers = {"Idempotency_Key": uuid.uuid4().hex, "If_Match": f'"{revision}"'}
             revision = client.ask("POST", f"/images/{photo['id']}/actions", body, **headers).json()["revision"]
@@ -119,8 +119,8 @@ def _save_disks(server: StudioServer, masks: int) -> None:
     client.close()
 
 
-def _acting(visitor: Visitor, runs: int) -> Told:
-    """Every action until nothing of it is left to draw."""
+def _acting(visitor: Visitor, disks: list[Mask]) -> Told:
+    """Every action on some of the masks until nothing of it is left to draw."""
     mouse, press = visitor.page.mouse, visitor.press
     names = ("hover", "select", "hide", "show", "delete", "undo", "click", "all_hidden", "all_shown", "outlines")
     measures = {name: Measure(f"many masks: {name.replace('_', ' ')}", MANY_MS) for name in names}
@@ -130,9 +130,12 @@ def _acting(visitor: Visitor, runs: int) -> Told:
             measures[name].add(visitor.timed(event, act, "drawn")["drawn"])
         visitor.settle(120)
 
-    for _ in range(runs):
+    view = visitor.view()
+    for one in disks:
+        x0, y0, x1, y1 = one.box_xyxy
+        middle = view.on_screen(((x0 + x1) / 2, (y0 + y1) / 2))
         press("q")
-        timed("hover", "pointermove", lambda: mouse.move(*visitor.place()))
+        timed("hover", "pointermove", lambda: mouse.move(*middle))  # noqa: B023 - called at once
         mouse.down()
         timed("select", "pointerup", mouse.up)
         timed("hide", "keydown", lambda: press("h"))
@@ -147,7 +150,7 @@ def _acting(visitor: Visitor, runs: int) -> Told:
         timed("click", "pointerup", mouse.up)
         press("Escape")
         visitor.settle(600)
-    for _ in range(2 * (runs // 6 + 1)):
+    for _ in range(2 * (len(disks) // 6 + 1)):
         timed("outlines", "keydown", lambda: press("i"))
     return {f"many_{name}": one.told() for name, one in measures.items()}
 
