@@ -191,12 +191,17 @@ export class Prompting {
   }
 }
 
+/** Hundredths of a pixel: the noise of zooming would else decide which pixels a box reaches. */
+export function tidy(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
 function promptOf(turn: Turn): Prompt {
   return {
     ...(turn.marks.length
-      ? { points: turn.marks.map(({ at }) => [at.x, at.y] as const), labels: turn.marks.map(({ label }) => label) }
+      ? { points: turn.marks.map(({ at }) => [tidy(at.x), tidy(at.y)] as const), labels: turn.marks.map(({ label }) => label) }
       : {}),
-    ...(turn.box ? { box: [turn.box.x0, turn.box.y0, turn.box.x1, turn.box.y1] as const } : {}),
+    ...(turn.box ? { box: [tidy(turn.box.x0), tidy(turn.box.y0), tidy(turn.box.x1), tidy(turn.box.y1)] as const } : {}),
     ...(turn.previous ? { previous: turn.previous.id } : turn.drawn ? { mask: rleOf(turn.drawn) } : {}),
   };
 }
