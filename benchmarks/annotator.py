@@ -36,6 +36,7 @@ GOOD_IOU = 0.85  # nobody corrects further
 MAX_ACTIONS = 8  # boxes and clicks
 PATIENCE = 3  # clicks that bring nothing, then it stays as it is
 GAIN = 0.005  # less is nothing
+MIDDLE_XY = (680.0, 470.0)  # between the panels
 
 KEEP_ANSWERS = """() => {
     const plain = window.fetch;
@@ -47,7 +48,11 @@ KEEP_ANSWERS = """() => {
     };
 }"""
 NEXT_ANSWER = """async (before) => {
-    while (anymaskAnswers.length <= before) await new Promise((next) => setTimeout(next, 5));
+    const until = performance.now() + 60000;
+    while (anymaskAnswers.length <= before) {
+        if (performance.now() > until) throw new Error("no prompt was sent");
+        await new Promise((next) => setTimeout(next, 5));
+    }
     return await anymaskAnswers[before];
 }"""
 
@@ -237,6 +242,9 @@ def _in_browser(samples: Samples, folder: Path) -> tuple[list[Marked], Masks]:
         for photo in visitor.photos():
             complain(photo["name"])
             visitor.open(photo)
+            visitor.page.mouse.move(*MIDDLE_XY)
+            visitor.page.mouse.wheel(0, 180)  # smaller, so that no panel lies on it
+            visitor.settle(300)
             hand = BrowserHand(visitor, visitor.view())
             marked += [annotate(sample, hand) for sample in samples[photo["name"]]]
             with visitor.page.expect_response("**/submit"):

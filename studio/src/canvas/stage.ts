@@ -9,7 +9,7 @@ import type { Photo } from "./photo";
 import { type Preview, previewPixels } from "./preview";
 import { type Colour, type Raster, paintRegion } from "./raster";
 import { OverlayTiles, type Source } from "./tiles";
-import { type Size, type View, fit, kept, toScreen, visible, zoomAt } from "./view";
+import { type Size, type View, closeUp, fit, kept, toScreen, visible, zoomAt } from "./view";
 
 const STILL_MS = 90; // without movement for so long: drawn again, sharp
 const DEAR_MS = 9; // a full drawing that takes longer is replaced by a snapshot while the view moves
@@ -91,6 +91,11 @@ export class Stage {
     this.tell("photo");
   }
 
+  /** What of a large photo is seen, where a model should look at that alone. */
+  get closeUp(): Box | null {
+    return this.photo && closeUp(this.photo, visible(this.view, this.photo, this.size));
+  }
+
   get screen(): Size {
     return this.size;
   }
@@ -163,13 +168,14 @@ export class Stage {
   showPreview(preview: Preview | null, colour: Colour): void {
     this.shapeLine = null;
     this.shape = null;
-    if (preview && this.photo) {
-      const { width, height, data } = previewPixels(preview, colour);
+    const picture = preview && previewPixels(preview, colour);
+    if (picture) {
+      const { width, height, data, box } = picture;
       const canvas = new OffscreenCanvas(width, height);
       canvas.getContext("2d")!.putImageData(new ImageData(data, width, height), 0, 0);
-      this.shape = { canvas, box: { x0: 0, y0: 0, x1: this.photo.width, y1: this.photo.height } };
-      this.tell("preview");
+      this.shape = { canvas, box };
     }
+    if (preview) this.tell("preview");
     this.redraw("shape", "top");
   }
 

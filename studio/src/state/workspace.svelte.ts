@@ -70,11 +70,13 @@ export class Workspace {
   ) {
     this.stage = stage;
     this.document = new MaskDocument(image.width, image.height);
-    this.prompting = new Prompting(image, client);
+    const seen = (): Box | null => stage.closeUp;
+    this.prompting = new Prompting(image, client, seen);
     this.drafting = new Drafting(image.width, image.height);
     this.hover = new Hover(
       image.id,
       client,
+      seen,
       (preview) => {
         if (!this.prompting.live && !this.drafting.live) stage.showPreview(preview, LIVE);
       },
