@@ -41,6 +41,8 @@ export class Stage {
   photo: Photo | null = null;
   tiles: OverlayTiles | null = null;
   opacity = 0.55;
+  /** Accepted masks are not shown for now; what was painted of them stays ready. */
+  bare = false;
   live: Live = NOTHING;
   /** Told after every change of the view. */
   moved: () => void = () => {};
@@ -130,6 +132,11 @@ export class Stage {
 
   touchAll(): void {
     this.tiles?.touchAll();
+    this.drawAnew();
+  }
+
+  /** All of what is there, as when its opacity changes. */
+  drawAnew(): void {
     this.snapshotView = this.drawnView = null;
     this.redraw("base");
   }
@@ -253,7 +260,7 @@ export class Stage {
     context.save();
     if (part) this.clip(context, region);
     this.photoAndTiles(context, photo, tiles, region);
-    const complete = this.opacity <= 0 || this.lastComplete;
+    const complete = this.lastComplete;
     context.restore();
     if (!complete) this.drawnView = part ? this.drawnView : null;
     else {
@@ -269,7 +276,7 @@ export class Stage {
     photo.draw(context, region, scale);
     context.globalAlpha = this.opacity;
     context.imageSmoothingEnabled = scale < 4;
-    this.lastComplete = this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
+    this.lastComplete = this.bare || this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
     context.globalAlpha = 1;
   }
 

@@ -38,9 +38,15 @@ function database(name: string): Promise<IDBDatabase> {
   });
 }
 
-function run<T>(db: IDBDatabase, mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+/** `durability`: strict is on the disk when it is done; it takes its time. */
+function run<T>(
+  db: IDBDatabase,
+  mode: IDBTransactionMode,
+  act: (store: IDBObjectStore) => IDBRequest<T>,
+  durability: IDBTransactionDurability = "strict",
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const transaction = db.transaction(STORE, mode, { durability: "strict" });
+    const transaction = db.transaction(STORE, mode, { durability });
     const request = act(transaction.objectStore(STORE));
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = () => reject(transaction.error);
@@ -80,8 +86,9 @@ export class SaveQueue {
 
   /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
   async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
-    const waiting: Waiting = { ...action, key: newUid(), base: null };
     mark("kept");
+    const base = this.known === 0 ? (this.revisions.get(action.image) ?? null) : null; // else what is before it decides
+    const waiting: Waiting = { ...action, key: newUid(), base };
     this.outcome.state("saving", (this.known += 1));
     await run(await this.db, "readwrite", (store) => store.add(waiting));
     void this.flush();
@@ -97,7 +104,10 @@ export class SaveQueue {
         const all = await this.pending();
         const [first] = all;
         this.known = all.length;
-        if (!first) return this.outcome.state("idle", 0);
+        if (!first) {
+          this.outcome.state("idle", 0);
+          return mark("saved");
+        }
         this.outcome.state("saving", all.length);
         if (!(await this.sendOne(first))) {
           this.outcome.state("offline", all.length);
@@ -167,9 +177,9 @@ export class SaveQueue {
 
   private async settle(waiting: Waiting, revision: number): Promise<void> {
     this.revisions.set(waiting.image, revision);
-    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
+    // Should this be lost in a power cut, it is sent again, and the server knows its key.
+    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!), "relaxed");
     this.outcome.saved(waiting.image, revision);
-    mark("saved");
   }
 
   private async rewrite(waiting: Waiting): Promise<void> {

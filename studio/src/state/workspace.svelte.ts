@@ -125,6 +125,7 @@ export class Workspace {
     const photo = new Photo(width, height, bitmap, tiles?.levels ?? [], load, () => this.stage.redraw("base"));
     this.stage.open(photo, (region) => this.painted(region));
     this.stage.opacity = prefs.opacity;
+    this.stage.bare = false;
     this.scale = this.stage.view.scale;
     let finer = bitmap.width < width && !tiles;
     this.stage.moved = () => {
@@ -181,7 +182,6 @@ export class Workspace {
   // ---- what is painted
 
   private painted(region: Box): Painted[] {
-    if (this.allHidden) return [];
     const found: Painted[] = [];
     this.sorted ??= [...this.document.items].sort((a, b) => b.area - a.area);
     for (const item of this.sorted) {
@@ -515,8 +515,8 @@ export class Workspace {
   }
 
   hideAll(hidden: boolean): void {
-    this.allHidden = hidden;
-    this.stage.touchAll();
+    this.allHidden = this.stage.bare = hidden;
+    this.stage.drawAnew();
   }
 
   /** The accepted mask under a place of the photo: those of a model only when asked for, they are looked through. */
