@@ -69,7 +69,7 @@ export function closeUp(photo: Size, seen: Box): Box | null {
   const longest = Math.max(photo.width, photo.height);
   const long = Math.max(NEAR, seen.x1 - seen.x0, seen.y1 - seen.y0);
   if (longest < LARGE || long > longest / 2 || isEmpty(seen)) return null;
-  const step = 2 ** Math.round(Math.log2(long / 4));
+  const step = 2 ** Math.round(Math.log2(long / 6));
   const along = (low: number, high: number, size: number): [number, number] => {
     const room = Math.max(0, (NEAR - (high - low)) / 2);
     return [Math.max(0, Math.floor((low - room) / step) * step), Math.min(size, Math.ceil((high + room) / step) * step)];

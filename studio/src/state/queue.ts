@@ -58,7 +58,8 @@ export class SaveQueue {
   private db: Promise<IDBDatabase>;
   private readonly revisions = new Map<number, number>();
   private known = 0;
-  private busy = false;
+  private sending: Promise<void> | null = null;
+  private asked = false;
   private paused = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private wait = 500;
@@ -94,32 +95,39 @@ export class SaveQueue {
     void this.flush();
   }
 
-  /** Sends what waits, oldest first, until nothing does or the server cannot be reached. */
-  async flush(): Promise<void> {
-    if (this.busy || this.paused) return;
-    this.busy = true;
+  /** Sends what waits, oldest first, until nothing does or the server cannot be reached; done when that is done. */
+  flush(): Promise<void> {
+    if (this.paused) return Promise.resolve();
+    this.asked = true;
+    return (this.sending ??= this.send());
+  }
+
+  private async send(): Promise<void> {
     clearTimeout(this.timer);
     try {
       for (;;) {
+        this.asked = false;
         const all = await this.pending();
         const [first] = all;
         this.known = all.length;
         if (!first) {
+          if (this.asked) continue; // something was put in meanwhile
           this.outcome.state("idle", 0);
           return mark("saved");
         }
         this.outcome.state("saving", all.length);
-        if (!(await this.sendOne(first))) {
-          this.outcome.state("offline", all.length);
-          this.timer = setTimeout(() => void this.flush(), this.wait);
-          this.wait = Math.min(8000, this.wait * 2);
-          return;
-        }
+        if (!(await this.sendOne(first))) return this.later(all.length);
         this.wait = 500;
       }
     } finally {
-      this.busy = false;
+      this.sending = null;
     }
+  }
+
+  private later(waiting: number): void {
+    this.outcome.state("offline", waiting);
+    this.timer = setTimeout(() => void this.flush(), this.wait);
+    this.wait = Math.min(8000, this.wait * 2);
   }
 
   /** Signed out: nothing is sent until `resume`. */
