@@ -84,6 +84,7 @@ def libraries(*extras: str) -> set[str]:
         ("export", "export.graphs, export.heads, training.publish"),
         ("openvino", "backends.openvino"),
         ("engine+studio", "web.app, web.launch"),
+        ("engine+studio+bench", "bench.page, bench.people"),
         ("clip", "words.encoders"),
         ("text", "words.bert, words.encoders"),
         ("tiff", "images.tiff"),
@@ -110,6 +111,7 @@ def test_without_the_extras_the_core_imports_and_segments() -> None:
     """In a process where no extra can be imported."""
     needs_extras = ("anymask.networks", "anymask.training", "anymask.evaluation", "anymask.compat")
     needs_extras += (
+        "anymask.bench",
         "anymask.engine",
         "anymask.store",
         "anymask.web",

@@ -237,8 +237,8 @@ class EncodedImage:
         all of them, what `segment` returns; not where there is only one. Each step is worked out when it is
         asked for, so stopping early saves the rest. The candidate of `best` is among the alternatives bit for
         bit, nearly always as their first. An image that is not refined answers with `look` alone. `view`: x0,
-        y0, x1, y1, the part of a large image that is on the screen: the first pass sees it alone, so that small
-        things are found in it. Raises BadPrompt at once, BadOption for a view of nothing.
+        y0, x1, y1, the part of a large image that is on the screen: the first pass sees it alone, so that
+        small things are found in it. Raises BadPrompt at once, BadOption for a view of nothing.
         """
         prompt = Prompt.of(points, labels, box, mask, text)
         view_xyxy = None if view is None else region_of(view, self.size_hw)

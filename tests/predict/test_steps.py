@@ -99,7 +99,7 @@ COIN_XY, COIN_RADIUS = (2_900.0, 1_100.0), 22
 
 @pytest.fixture(scope="module")
 def large() -> tuple[EncodedImage, Mask]:
-    """A coin of 44 pixels on a card in a photo of 4,000: of the whole, the network sees 5 x 5 of its pixels."""
+    """A coin of 44 pixels on a card in a photo of 4,000: of all of it, the network sees 5 pixels."""
     rows, columns = np.ogrid[:3_000, :4_000]
     pixels = np.full((3_000, 4_000, 3), (60, 90, 60), np.uint8)
     pixels[900:1_300, 2_600:3_200] = (110, 70, 60)

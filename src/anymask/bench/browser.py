@@ -63,7 +63,9 @@ class Visitor:
     def open(self, photo: dict[str, Any]) -> dict[str, float]:
         """`photo`: painted; `promptable`: a prompt was answered, too."""
         at = [photo["width"] / 2, photo["height"] / 2]
-        times: dict[str, float] = self.page.evaluate("([id, at]) => anymaskProbe.open(id, at)", [photo["id"], at])
+        times: dict[str, float] = self.page.evaluate(
+            "([id, at]) => anymaskProbe.open(id, at)", [photo["id"], at]
+        )
         return times
 
     def timed(self, event: str, act: Callable[[], object], *moments: str) -> dict[str, float]:
@@ -83,7 +85,8 @@ class Visitor:
         for place in places:
             with self.page.expect_request("**/preview") as asked:
                 self.page.mouse.move(*place)
-            seen.append(asked.value.post_data_json["prompt"]["points"][0])
+            body: Any = asked.value.post_data_json
+            seen.append(body["prompt"]["points"][0])
             self.settle(300)
         (x0, y0), (x1, y1) = seen
         scale = (places[1][1] - places[0][1]) / (y1 - y0)
@@ -91,14 +94,20 @@ class Visitor:
 
     def zoom_in(self, times: int) -> float:
         """With the wheel, under the pointer; milliseconds until all tiles of the photo have come."""
-        waiting, last = set(), [time.perf_counter()]
+        waiting: set[Request] = set()
+        last = [time.perf_counter()]
+
+        def asked(request: Request) -> None:
+            if "/tiles/" in request.url:
+                waiting.add(request)
 
         def came(request: Request) -> None:
-            waiting.discard(request)
-            last[0] = time.perf_counter()
+            if request in waiting:
+                waiting.discard(request)
+                last[0] = time.perf_counter()
 
-        self.page.on("request", lambda request: "/tiles/" in request.url and waiting.add(request))
-        self.page.on("requestfinished", lambda request: request in waiting and came(request))
+        self.page.on("request", asked)
+        self.page.on("requestfinished", came)
         begun = time.perf_counter()
         for _ in range(times):
             self.page.mouse.wheel(0, -300)

@@ -42,8 +42,8 @@ def studio(
 ) -> None:
     """Measure the studio: what a person waits for in a real browser, or many people at once.
 
-    Starts the studio on copies of photos, drives the Chromium of this machine, and prints one JSON object with
-    times, targets and the load of the machine. Nothing else should run on it.
+    Starts the studio on copies of photos, drives the Chromium of this machine, and prints one JSON object
+    with times, targets and the load of the machine. Nothing else should run on it.
     """
     wanted = part or list(PARTS)
     if unknown := set(wanted) - set(PARTS):
@@ -84,6 +84,8 @@ def _measures(people: int, minutes: float, parts: list[str], quick: bool) -> lis
         "many": lambda sources, work: page.measure_many(
             sources, work, 300 if quick else 5_000, 3 if quick else 30, complain
         ),
-        "large": lambda sources, work: page.measure_large(sources, work, 7_000 if quick else 10_000, complain),
+        "large": lambda sources, work: page.measure_large(
+            sources, work, 7_000 if quick else 10_000, complain
+        ),
     }
     return [table[name] for name in PARTS if name in parts]
