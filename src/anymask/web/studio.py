@@ -31,6 +31,7 @@ from anymask.web.schemas import Settings
 
 SETTINGS = "studio"  # in the store
 RENDITION_BYTES, PIXEL_BYTES = 256 << 20, 640 << 20
+ENOUGH = 0.8  # of a side, where a JPEG can be read at a half, a quarter or an eighth of its own
 SIDES = {"display": DISPLAY_SIDE, "thumbnail": THUMBNAIL_SIDE, "full": None}
 
 
@@ -69,8 +70,8 @@ class Studio:
         return self.inference.encode(image.hash, functools.partial(self.photos.pixels, image), ahead=ahead)
 
     def encode_ahead(self, image: AnyRow, user: User) -> None:
-        """This one, then those that come next."""
-        self.encode(image, ahead=True)
+        """This one at once, as somebody has it before them; then those that come next."""
+        self.encode(image)
         for row in upcoming(self.project.database, user.name, user.kinds, image.id):
             self.encode(row, ahead=True)
 
@@ -106,7 +107,7 @@ class Photos:
         """A large photo is first painted long before all of it is decoded."""
         kept = self._pixels.get(image.hash)
         if kept is None and side is not None and max(image.height, image.width) >= 2 * side:
-            return read_reduced(self._project.photo(image).read(), side)
+            return read_reduced(self._project.photo(image).read(), round(ENOUGH * side))
         return self.pixels(image) if kept is None else kept
 
     def tile(self, image: AnyRow, level: int, column: int, row: int) -> bytes:
