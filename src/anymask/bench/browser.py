@@ -21,7 +21,7 @@ from anymask.errors import Failure
 PROBE = Path(__file__).with_name("probe.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1600, "height": 900}
-PLACE_X, PLACE_Y = (0.36, 0.52), (0.3, 0.7)  # on the screen: inside of any photo that is shown whole
+PLACE_X, PLACE_Y = (0.36, 0.52), (0.42, 0.62)  # on the screen: inside of any photo that is shown whole
 LONGEST_MS = 60_000
 QUIET_S = 0.5  # without a new tile: all have come
 

@@ -74,20 +74,28 @@ def _prompting(visitor: Visitor) -> Told:
                 )
             visitor.settle()
         with visitor.accounted(refined):
-            mouse.down()
-            times = visitor.timed("pointerup", mouse.up, "look", "refined")
-            visitor.settle(600)  # alternatives
+            times = _clicked(visitor, "look", "refined")
         look.add(times["look"])
         refined.add(times["refined"])
+        with visitor.accounted(saved):
+            saved.add(visitor.timed("keydown", lambda: visitor.press("Enter"), "saved")["saved"])
+        _clicked(visitor, "refined")
         mouse.move(*visitor.place())
         mouse.down(button="right")
         again = visitor.timed("pointerup", lambda: mouse.up(button="right"), "refined")
         corrected.add(again["refined"])
-        visitor.settle(600)
-        with visitor.accounted(saved):
-            saved.add(visitor.timed("keydown", lambda: visitor.press("Enter"), "saved")["saved"])
+        visitor.press("Escape")
+        visitor.settle()
     named = {"preview": preview, "look": look, "refined": refined, "corrected": corrected, "saved": saved}
     return {name: one.told() for name, one in named.items()}
+
+
+def _clicked(visitor: Visitor, *moments: str) -> dict[str, float]:
+    """Where the pointer is; with time for the alternatives."""
+    visitor.page.mouse.down()
+    times = visitor.timed("pointerup", visitor.page.mouse.up, *moments)
+    visitor.settle(600)
+    return times
 
 
 def measure_many(sources: list[Path], folder: Path, masks: int, runs: int, say: Say) -> Told:
