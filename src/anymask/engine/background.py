@@ -31,7 +31,7 @@ from anymask.engine.unpack import pack, unpack
 from anymask.engine.worker import TRAIN, Rounds, queue_round
 from anymask.engine.working import Cancelled, Doer, Hold, Stopped, do_jobs
 from anymask.errors import AnymaskError, BadInput, Failure
-from anymask.files import make_folder
+from anymask.files import make_folder, only_inside
 from anymask.store import jobs
 from anymask.store.database import AnyRow
 from anymask.store.jobs import Job
@@ -203,9 +203,10 @@ def _imported(project: Project, body: dict[str, Any], folder: Path, hold: Hold) 
         shutil.rmtree(unpacked, ignore_errors=True)
         unpack(source, unpacked)
         source = unpacked
-    done = import_annotations(
-        project, source, notes, format_name=body["format"], author=body["author"], progress=hold
-    )
+    with only_inside(folder):
+        done = import_annotations(
+            project, source, notes, format_name=body["format"], author=body["author"], progress=hold
+        )
     failures = [list(one) for one in notes.failures[:MAX_FAILURES]]
     return {**asdict(done), "notes": notes.lines(), "failures": failures}
 
