@@ -15,6 +15,7 @@ from anymask.store.values import StoredMask
 
 WAITING = ("new", "prefilled")
 FIRST = 1.0  # priority of one photo for evaluation: without any, no round can be measured
+REVIEW = 2.0  # priority of a review: what was handed in is looked at while its annotator is still there
 AUDITED = 0.05  # of the photos that the model did alone, at least one
 
 
@@ -56,7 +57,9 @@ def finish(project: Project, lease: Lease, seconds: float | None, review_share: 
         tasks.review_again(project.database, lease.image_id)
     row = image(project.database, lease.image_id)
     if lease.kind == "annotate" and int(row.hash[:8], 16) / 2**32 < review_share:
-        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round)
+        tasks.add_tasks(
+            project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW
+        )
 
 
 def stage_of(lease: Lease, row: AnyRow, masks: list[StoredMask]) -> str:
