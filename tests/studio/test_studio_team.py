@@ -14,6 +14,10 @@ pytest.importorskip("argon2")
 from playwright.sync_api import Browser, expect
 from studio_browser import RunningStudio, Visit
 
+from anymask.engine.project import Project
+from anymask.store.annotations import branches_of
+from anymask.web.launch import PROJECT_FOLDER
+
 PASSWORD = "correct horse battery"
 PHOTO = re.compile("^Photo ")
 
@@ -143,3 +147,31 @@ def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visi
     expect(table.get_by_role("row", name="rita Review")).to_be_visible()
     expect(table.get_by_role("row", name="ada Annotate")).to_be_visible()
     assert {one["author"] for one in admin.masks(first)} == {"ada"}
+
+
+def test_a_photo_that_went_to_somebody_else_while_one_draws(
+    people: dict[str, Visit], team: RunningStudio
+) -> None:
+    """The work is kept as a branch, and they are told."""
+    ada, rita = people["ada"], people["rita"]
+    ada.annotate("cat.jpg")
+    give_back(ada, "cat.jpg")
+    rita.annotate("cat.jpg")
+    draw(rita, 400, 300)
+    ada.expects_failures = True  # the browser logs the answers that say so
+    draw(ada, 600, 500)
+    expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
+    masks = rita.masks("cat.jpg")
+    assert [one["author"] for one in masks] == ["rita"]
+    with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:
+        (branch,) = branches_of(project.database, ada.photo("cat.jpg"))
+    assert branch["author"] == "ada" and len(branch["adds"]) == 1
+
+
+def give_back(visit: Visit, name: str) -> None:
+    """As when a lease has run out."""
+    request, headers = visit.page.request, {"Origin": visit.studio.address}
+    url = f"{visit.studio.address}/api/v1"
+    lease = request.post(f"{url}/images/{visit.photo(name)}/open", data={}, headers=headers).json()["lease"]
+    held = {"token": lease["token"]}
+    assert request.post(f"{url}/tasks/{lease['task']}/release", data=held, headers=headers).status == 204
