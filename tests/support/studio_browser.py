@@ -26,8 +26,9 @@ def free_port() -> int:
 class RunningStudio:
     """`anymask studio FOLDER`; may be stopped and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        self.options = options
         self.port = free_port()
         self.link = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,13 +41,13 @@ class RunningStudio:
     def start(self) -> None:
         command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
         with self._log.open("wb") as log:
-            command += ["--port", str(self.port)]
+            command += ["--port", str(self.port), *self.options]
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            found = re.search(r"http://\S+token=\S+", self._log.read_text(errors="replace"))
+            found = re.search(r"http://\S+(?:token|code)=\S+", self._log.read_text(errors="replace"))
             if found:
                 self.link = found.group(0)
                 return

@@ -651,22 +651,24 @@ export class Workspace {
 
   /** Waits until everything is with the server, then hands the photo in. */
   async submit(): Promise<boolean> {
+    return (await this.settled()) && this.finish("submit", { seconds: this.time.takePhoto() });
+  }
+
+  /** What is being made is kept and everything is saved: a task that is over takes no more saves. */
+  private async settled(): Promise<boolean> {
     if (!this.lease) return false;
     await this.accept();
     await app.queue.flush();
-    if (app.saving.waiting > 0) {
-      app.tell(t("submit.waits"), "error");
-      return false;
-    }
-    return this.finish("submit", { seconds: this.time.takePhoto() });
+    if (app.saving.waiting > 0) app.tell(t("submit.waits"), "error");
+    return app.saving.waiting === 0;
   }
 
   skip(reason: string): Promise<boolean> {
     return this.finish("skip", { reason });
   }
 
-  review(verdict: "accepted" | "returned", reason: string): Promise<boolean> {
-    return this.finish("review", { verdict, reason });
+  async review(verdict: "accepted" | "returned", reason: string): Promise<boolean> {
+    return (await this.settled()) && this.finish("review", { verdict, reason });
   }
 
   private async finish(how: string, body: object): Promise<boolean> {
