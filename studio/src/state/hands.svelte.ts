@@ -43,9 +43,9 @@ export class Hands implements Target {
   get situation(): Situation {
     const { work } = this;
     return {
-      making: work?.making ?? false,
+      making: work?.making.live ?? false,
       crosshair: this.crosshair !== null,
-      candidates: work?.drafting.live ? 0 : (work?.prompting.candidates.length ?? 0),
+      candidates: work?.making.drafting.live ? 0 : (work?.making.prompting.candidates.length ?? 0),
     };
   }
 
@@ -71,55 +71,55 @@ export class Hands implements Target {
     this.tick();
     this.crosshair = null;
     this.stage.setLive({ crosshair: null });
-    if (work.proposals && !work.making) {
-      const proposal = work.proposalAt(at.x, at.y);
-      if (proposal) return label ? work.take([proposal]) : work.reject([proposal]);
+    if (work.finding.proposals && !work.making.live) {
+      const proposal = work.finding.at(at.x, at.y);
+      if (proposal) return label ? work.finding.take([proposal]) : work.finding.reject([proposal]);
     }
-    work.click(at.x, at.y, label);
+    work.making.click(at.x, at.y, label);
   }
 
   select(at: Point, more: boolean): void {
-    const item = this.work?.itemAt(at.x, at.y);
+    const item = this.work?.masks.at(at.x, at.y);
     this.tick();
     if (!item) {
-      if (!more) this.work?.select([]);
-    } else if (more) this.work!.toggle(item.key);
-    else this.work!.select([item.key]);
+      if (!more) this.work?.masks.select([]);
+    } else if (more) this.work!.masks.toggle(item.key);
+    else this.work!.masks.select([item.key]);
   }
 
   box(box: Box): void {
     this.tick();
-    this.work?.box(box);
+    this.work?.making.box(box);
   }
 
   strokeDown(at: Point, inverted: boolean): void {
     const { work } = this;
-    if (!work || work.readOnly) return;
+    if (!work || work.holding.readOnly) return;
     this.tick();
     this.value = (work.tool === "eraser") !== inverted ? 0 : 1;
-    work.startDraft();
-    work.drafting.down(at, prefs.brush, this.value);
-    work.showLive();
+    work.making.startDraft();
+    work.making.drafting.down(at, prefs.brush, this.value);
+    work.making.show();
     this.showBrush(at);
   }
 
   strokeMove(points: readonly Point[]): void {
-    this.work?.drafting.move(points, prefs.brush, this.value);
-    this.work?.showLive();
+    this.work?.making.drafting.move(points, prefs.brush, this.value);
+    this.work?.making.show();
     this.showBrush(points[points.length - 1]!);
   }
 
   strokeUp(): void {
-    this.work?.drafting.up();
+    this.work?.making.drafting.up();
   }
 
   lasso(corners: readonly Point[], inverted: boolean): void {
     const { work } = this;
-    if (!work || work.readOnly || corners.length < 3) return;
+    if (!work || work.holding.readOnly || corners.length < 3) return;
     this.tick();
-    work.startDraft();
-    work.drafting.fill(corners, inverted ? 0 : 1);
-    work.showLive();
+    work.making.startDraft();
+    work.making.drafting.fill(corners, inverted ? 0 : 1);
+    work.making.show();
   }
 
   hover(at: Point | null): void {
@@ -131,21 +131,21 @@ export class Hands implements Target {
     const inside = at !== null && photo !== null && at.x >= 0 && at.y >= 0 && at.x < photo.width && at.y < photo.height;
     this.showBrush(inside ? at : null);
     if (!inside) {
-      work.over(null);
+      work.masks.over(null);
       return work.hover.leave();
     }
-    if (work.tool === "select") work.over(work.itemAt(at.x, at.y)?.key ?? null);
-    else if (work.proposals) {
-      const proposal = work.proposalAt(at.x, at.y)?.id ?? null;
-      work.over(proposal);
+    if (work.tool === "select") work.masks.over(work.masks.at(at.x, at.y)?.key ?? null);
+    else if (work.finding.proposals) {
+      const proposal = work.finding.at(at.x, at.y)?.id ?? null;
+      work.masks.over(proposal);
       if (proposal) return work.hover.leave();
     }
-    if (work.tool === "click" && !work.making && !work.readOnly) work.hover.at(at);
-    else if (!work.making) work.hover.leave();
+    if (work.tool === "click" && !work.making.live && !work.holding.readOnly) work.hover.at(at);
+    else if (!work.making.live) work.hover.leave();
   }
 
   cycle(by: number): void {
-    const { prompting } = this.work!;
+    const { prompting } = this.work!.making;
     if (prompting.live) prompting.choose(prompting.chosen + by);
   }
 
@@ -169,7 +169,7 @@ export class Hands implements Target {
   }
 
   peek(on: boolean): void {
-    this.work?.hideAll(on);
+    this.work?.masks.hideAll(on);
   }
 
   act(act: Act, repeated: boolean): void {
@@ -177,18 +177,18 @@ export class Hands implements Target {
     if (!work) return;
     this.tick();
     if (act.startsWith("class-") && act !== "class-search") return this.byDigit(Number(act.slice(6)));
-    if (act.startsWith("pick-")) return work.prompting.choose(Number(act.slice(5)) - 1);
+    if (act.startsWith("pick-")) return work.making.prompting.choose(Number(act.slice(5)) - 1);
     if (this.moveCrosshair(act)) return;
     if (!repeated || act === "smaller" || act === "larger" || act === "undo" || act === "redo") this.table[act]?.(work);
   }
 
   private readonly table: Partial<Record<Act, (work: Workspace) => void>> = {
     accept: (work) => {
-      if (work.making) void work.accept();
-      else if (work.proposals) work.take(work.offered);
+      if (work.making.live) void work.making.accept();
+      else if (work.finding.proposals) work.finding.take(work.finding.offered);
     },
     cancel: (work) => this.escape(work),
-    back: (work) => (work.making ? work.undo() : work.remove()),
+    back: (work) => (work.making.live ? work.undo() : work.masks.remove()),
     undo: (work) => work.undo(),
     redo: (work) => work.redo(),
     "next-candidate": () => this.cycle(1),
@@ -202,12 +202,12 @@ export class Hands implements Target {
     everything: (work) => void work.everything(),
     smaller: () => this.size(1 / 1.2),
     larger: () => this.size(1.2),
-    delete: (work) => work.remove(),
-    hide: (work) => work.hide(),
-    "hide-all": (work) => work.hideAll(!work.allHidden),
-    lock: (work) => work.lock(),
-    merge: (work) => work.unite(),
-    split: (work) => work.split(),
+    delete: (work) => work.masks.remove(),
+    hide: (work) => work.masks.hide(),
+    "hide-all": (work) => work.masks.hideAll(!work.masks.allHidden),
+    lock: (work) => work.masks.lock(),
+    merge: (work) => work.masks.unite(),
+    split: (work) => work.masks.split(),
     outlines: () => (prefs.outlines = !prefs.outlines),
     fainter: () => (prefs.opacity = Math.max(0, Math.round(prefs.opacity * 10 - 1) / 10)),
     stronger: () => (prefs.opacity = Math.min(1, Math.round(prefs.opacity * 10 + 1) / 10)),
@@ -222,9 +222,9 @@ export class Hands implements Target {
     exclude: () => this.atCrosshair(0),
     fit: () => this.stage.fit(),
     real: () => this.stage.zoom(1 / this.stage.view.scale),
-    "next-calm": (work) => work.nextCalm(),
-    confirm: (work) => work.confirm(),
-    wrong: (work) => work.remove(),
+    "next-calm": (work) => work.masks.nextCalm(),
+    confirm: (work) => work.masks.confirm(),
+    wrong: (work) => work.masks.remove(),
     "class-search": () => (this.classSearch = true),
     copy: () => this.outside.copy(),
     help: () => (app.help = true),
@@ -235,16 +235,16 @@ export class Hands implements Target {
     if (!this.work) return;
     this.work.tool = tool;
     this.work.hover.leave();
-    this.work.over(null);
+    this.work.masks.over(null);
     this.showBrush(this.pointer);
-    this.work.showLive();
+    this.work.making.show();
   }
 
   private escape(work: Workspace): void {
-    if (work.making) work.cancel();
+    if (work.making.live) work.cancel();
     else if (this.crosshair) this.toggleCrosshair();
-    else if (work.proposals || work.searching) work.stopEverything();
-    else work.select([]);
+    else if (work.finding.proposals || work.finding.searching) work.finding.stop();
+    else work.masks.select([]);
   }
 
   private size(factor: number): void {
@@ -280,7 +280,7 @@ export class Hands implements Target {
     if (!this.crosshair) return;
     app.say(t("say.crosshair", { x: Math.floor(this.crosshair.x), y: Math.floor(this.crosshair.y) }));
     this.follow(this.crosshair);
-    if (this.work && !this.work.making && this.work.tool === "click") this.work.hover.at(this.crosshair);
+    if (this.work && !this.work.making.live && this.work.tool === "click") this.work.hover.at(this.crosshair);
   }
 
   /** Moves the photo when the crosshair would leave the screen. */
@@ -306,10 +306,10 @@ export class Hands implements Target {
   private atCrosshair(label: 0 | 1): void {
     const at = this.crosshair;
     if (!at || !this.work) return;
-    this.work.click(at.x, at.y, label);
+    this.work.making.click(at.x, at.y, label);
   }
 
   private tick(): void {
-    this.work?.time.tick(performance.now());
+    this.work?.author.time.tick(performance.now());
   }
 }
