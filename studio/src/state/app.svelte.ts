@@ -3,6 +3,7 @@
 import { ApiError, get, hooks, post, urls } from "../api/client";
 import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
+import type { Act } from "../keys/keymap";
 import { SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
@@ -37,6 +38,9 @@ class App {
   unreachable = $state(false);
   signIn = $state(false);
   help = $state(false);
+  palette = $state(false);
+  /** What the screen with a photo does when told an act by name. */
+  act = $state.raw<((act: Act) => void) | null>(null);
   /** The screen that shows a photo answers what others did to it. */
   onStale: Map<number, StaleHandler> = new Map();
   onReopened: Map<number, (work: Work) => void> = new Map();

@@ -1,6 +1,6 @@
 // What hands do on the photo, by pointer or by keys, told to the workspace. Knows tools; draws nothing itself.
 
-import type { Manner, Target } from "../canvas/pointing";
+import type { Manner, Target, Touched } from "../canvas/pointing";
 import type { Stage } from "../canvas/stage";
 import { panned, toScreen } from "../canvas/view";
 import { t } from "../i18n/index.svelte";
@@ -19,8 +19,9 @@ export interface Outside {
 }
 
 const TAP_MS = 300;
+const CORNER_REACH = 16; // screen pixels
 const MANNERS: Readonly<Record<Tool, Manner>> = {
-  click: "click", box: "box", brush: "stroke", eraser: "stroke", lasso: "lasso", select: "select", pan: "pan",
+  click: "click", box: "box", brush: "stroke", eraser: "stroke", lasso: "lasso", corners: "corners", select: "select", pan: "pan",
 };
 
 export class Hands implements Target {
@@ -45,6 +46,7 @@ export class Hands implements Target {
     return {
       making: work?.making.live ?? false,
       crosshair: this.crosshair !== null,
+      corners: work?.making.corners.live ?? false,
       candidates: work?.making.drafting.live ? 0 : (work?.making.prompting.candidates.length ?? 0),
     };
   }
@@ -71,11 +73,37 @@ export class Hands implements Target {
     this.tick();
     this.crosshair = null;
     this.stage.setLive({ crosshair: null });
+    if (work.tool === "corners") return void this.outline(work, at, label);
     if (work.finding.proposals && !work.making.live) {
       const proposal = work.finding.at(at.x, at.y);
       if (proposal) return label ? work.finding.take([proposal]) : work.finding.reject([proposal]);
     }
     work.making.click(at.x, at.y, label);
+  }
+
+  /** A click with the tool for corners: takes one away, or goes to the mask that was clicked. */
+  private async outline(work: Workspace, at: Point, label: 0 | 1): Promise<void> {
+    const { corners } = work.making;
+    if (label === 0) return void corners.removeAt(at, CORNER_REACH / this.stage.view.scale);
+    const item = work.masks.at(at.x, at.y);
+    await work.making.accept();
+    if (!item || !work.masks.document.item(item.key) || work.holding.refuses()) return;
+    work.masks.select([item.key]);
+    work.making.startDraft();
+    work.making.show();
+  }
+
+  grab(at: Point, reach: number): boolean {
+    this.tick();
+    return this.work?.making.corners.grab(at, reach) ?? false;
+  }
+
+  drag(at: Point): void {
+    this.work?.making.corners.drag(at);
+  }
+
+  drop(): void {
+    this.work?.making.corners.drop();
   }
 
   select(at: Point, more: boolean): void {
@@ -92,19 +120,20 @@ export class Hands implements Target {
     this.work?.making.box(box);
   }
 
-  strokeDown(at: Point, inverted: boolean): void {
+  strokeDown(at: Touched, inverted: boolean): void {
     const { work } = this;
     if (!work || work.holding.readOnly) return;
     this.tick();
     this.value = (work.tool === "eraser") !== inverted ? 0 : 1;
     work.making.startDraft();
-    work.making.drafting.down(at, prefs.brush, this.value);
+    work.making.drafting.down(at, prefs.brush * at.width, this.value);
     work.making.show();
     this.showBrush(at);
   }
 
-  strokeMove(points: readonly Point[]): void {
-    this.work?.making.drafting.move(points, prefs.brush, this.value);
+  strokeMove(points: readonly Touched[]): void {
+    for (const at of points) this.work?.making.drafting.move(at, prefs.brush * at.width, this.value);
+    this.work?.making.drafting.moved();
     this.work?.making.show();
     this.showBrush(points[points.length - 1]!);
   }
@@ -134,7 +163,8 @@ export class Hands implements Target {
       work.masks.over(null);
       return work.hover.leave();
     }
-    if (work.tool === "select") work.masks.over(work.masks.at(at.x, at.y)?.key ?? null);
+    work.making.corners.hover(inside ? at : null, CORNER_REACH / stage.view.scale);
+    if (work.tool === "select" || (work.tool === "corners" && !work.making.live)) work.masks.over(work.masks.at(at.x, at.y)?.key ?? null);
     else if (work.finding.proposals) {
       const proposal = work.finding.at(at.x, at.y)?.id ?? null;
       work.masks.over(proposal);
@@ -178,7 +208,7 @@ export class Hands implements Target {
     this.tick();
     if (act.startsWith("class-") && act !== "class-search") return this.byDigit(Number(act.slice(6)));
     if (act.startsWith("pick-")) return work.making.prompting.choose(Number(act.slice(5)) - 1);
-    if (this.moveCrosshair(act)) return;
+    if (this.moveCorner(act) || this.moveCrosshair(act)) return;
     if (!repeated || act === "smaller" || act === "larger" || act === "undo" || act === "redo") this.table[act]?.(work);
   }
 
@@ -198,6 +228,7 @@ export class Hands implements Target {
     "tool-brush": () => this.use("brush"),
     "tool-eraser": () => this.use("eraser"),
     "tool-lasso": () => this.use("lasso"),
+    "tool-corners": () => this.use("corners"),
     "tool-select": () => this.use("select"),
     everything: (work) => void work.everything(),
     smaller: () => this.size(1 / 1.2),
@@ -227,13 +258,16 @@ export class Hands implements Target {
     wrong: (work) => work.masks.remove(),
     "class-search": () => (this.classSearch = true),
     copy: () => this.outside.copy(),
-    help: () => (app.help = true),
+    panel: () => (prefs.panel = !prefs.panel),
     words: () => (this.wordsFocus += 1),
   };
 
   use(tool: Tool): void {
     if (!this.work) return;
+    const { corners } = this.work.making;
     this.work.tool = tool;
+    if (tool === "corners" && !this.work.holding.readOnly && (this.work.making.prompting.current || this.work.masks.editable)) this.work.making.startDraft();
+    corners.use(tool === "corners");
     this.work.hover.leave();
     this.work.masks.over(null);
     this.showBrush(this.pointer);
@@ -293,13 +327,25 @@ export class Hands implements Target {
     if (dx || dy) this.stage.look(panned(view, dx, dy));
   }
 
+  /** With corners shown, keys are about them. */
+  private moveCorner(act: Act): boolean {
+    const corners = this.work!.making.corners;
+    if (!corners.live) return false;
+    if (act === "next-candidate" || act === "previous-candidate") corners.step(act === "next-candidate" ? 1 : -1);
+    else if (act === "include") corners.add();
+    else if (act === "delete" || act === "exclude") corners.remove();
+    else {
+      const by = stepOf(act);
+      if (!by) return false;
+      corners.nudge(by.x, by.y);
+    }
+    return true;
+  }
+
   private moveCrosshair(act: Act): boolean {
-    const found = /^(left|right|up|down)(-far)?$/.exec(act);
-    if (!found || !this.crosshair) return false;
-    const far = found[2] ? 16 : 1;
-    const dx = { left: -far, right: far, up: 0, down: 0 }[found[1]!]!;
-    const dy = { left: 0, right: 0, up: -far, down: far }[found[1]!]!;
-    this.setCrosshair({ x: this.crosshair.x + dx, y: this.crosshair.y + dy });
+    const by = stepOf(act);
+    if (!by || !this.crosshair) return false;
+    this.setCrosshair({ x: this.crosshair.x + by.x, y: this.crosshair.y + by.y });
     return true;
   }
 
@@ -312,4 +358,14 @@ export class Hands implements Target {
   private tick(): void {
     this.work?.author.time.tick(performance.now());
   }
+}
+
+/** Photo pixels that a key of the arrows means. */
+function stepOf(act: Act): Point | null {
+  const found = /^(left|right|up|down)(-far)?$/.exec(act);
+  if (!found) return null;
+  const far = found[2] ? 16 : 1;
+  const x = found[1] === "left" ? -far : found[1] === "right" ? far : 0;
+  const y = found[1] === "up" ? -far : found[1] === "down" ? far : 0;
+  return { x, y };
 }

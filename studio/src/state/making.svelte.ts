@@ -9,6 +9,7 @@ import type { Box, Mask } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import { Drafting } from "./drafting.svelte";
+import { Corners } from "./corners.svelte";
 import type { Masks } from "./masks.svelte";
 import { Prompting } from "./prompting.svelte";
 
@@ -16,6 +17,7 @@ export class Making {
   accepting = $state(false);
   readonly prompting: Prompting;
   readonly drafting: Drafting;
+  readonly corners: Corners;
 
   constructor(
     image: PhotoInfo,
@@ -26,6 +28,8 @@ export class Making {
   ) {
     this.prompting = new Prompting(image, client);
     this.drafting = new Drafting(image.width, image.height);
+    this.corners = new Corners(this.drafting, stage);
+    this.corners.changed = () => this.show();
     this.prompting.changed = () => this.show();
     this.prompting.failed = (error) => app.fail(error);
   }
@@ -61,6 +65,7 @@ export class Making {
     if (editable) masks.edit(editable);
     this.prompting.cancel();
     this.drafting.begin(mask);
+    this.corners.follow();
   }
 
   cancel(): void {
@@ -103,10 +108,12 @@ export class Making {
   private acceptDraft(): void {
     const mask = this.drafting.mask!;
     const { editing, document } = this.masks;
+    if (mask === editing?.mask) return this.cancel(); // nothing was drawn
     if (mask.area === 0) return editing ? (this.cancel(), this.masks.remove([editing.key])) : this.cancel();
     this.masks.edit(null);
     this.drafting.cancel();
     this.stage.showMask(null);
+    this.corners.follow();
     if (!editing) return this.add(mask, {});
     const fresh = this.author.fresh(mask, { category: editing.category });
     const item = this.author.item(fresh, mask, editing.uid);
@@ -129,6 +136,7 @@ export class Making {
 
   show(): void {
     const { current, turn, candidates, chosen } = this.prompting;
+    this.corners.follow();
     if (this.drafting.live) this.stage.showMask(this.drafting.mask, this.colour());
     else if (current) this.stage.showMask(current.mask, this.colour());
     else if (!this.prompting.live) this.stage.showMask(null);

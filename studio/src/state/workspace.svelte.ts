@@ -19,7 +19,7 @@ import { Masks } from "./masks.svelte";
 import { Others } from "./others";
 import { prefs } from "./prefs.svelte";
 
-export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "select" | "pan";
+export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "corners" | "select" | "pan";
 
 const client = newUid();
 
@@ -84,6 +84,7 @@ export class Workspace {
     let finer = bitmap.width < width && !tiles;
     this.stage.moved = () => {
       this.scale = this.stage.view.scale;
+      this.making.corners.zoomed();
       if (!finer || this.scale * (window.devicePixelRatio || 1) * width < bitmap.width * 1.15) return;
       finer = false;
       void picture(urls.photo(id, hash, "full")).then((full) => {
