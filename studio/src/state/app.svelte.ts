@@ -46,12 +46,14 @@ class App {
   onReopened: Map<number, (work: Work) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
   readonly queue: SaveQueue;
+  private signedInAt = 0;
   private events: EventSource | null = null;
 
   constructor() {
     window.addEventListener("hashchange", () => (this.route = routeOf(location.hash)));
     window.addEventListener("online", () => void this.queue.flush());
-    hooks.signedOut = () => {
+    hooks.signedOut = (asked) => {
+      if (asked < this.signedInAt) return; // an answer that was still on its way when somebody signed in again
       this.queue.pause();
       this.signIn = true;
     };
@@ -86,6 +88,7 @@ class App {
     }
     if (!this.session.user) return;
     this.signIn = false;
+    this.signedInAt = performance.now();
     await this.reload();
     this.queue.resume();
     this.listen();

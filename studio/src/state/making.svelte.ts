@@ -20,7 +20,7 @@ export class Making {
   readonly corners: Corners;
 
   constructor(
-    image: PhotoInfo,
+    private readonly image: PhotoInfo,
     client: string,
     private readonly stage: Stage,
     private readonly masks: Masks,
@@ -66,6 +66,25 @@ export class Making {
     this.prompting.cancel();
     this.drafting.begin(mask);
     this.corners.follow();
+  }
+
+  /** A drawing is not lost when its photo is left: it is there again when the photo is. */
+  leave(): void {
+    const { mask } = this.drafting;
+    const { editing, document } = this.masks;
+    const edited = editing && document.uidOf(editing.key);
+    if (mask?.area && mask !== editing?.mask) Drafting.left.set(this.image.id, { mask, edited });
+  }
+
+  comeBack(): void {
+    const left = Drafting.left.get(this.image.id);
+    Drafting.left.delete(this.image.id);
+    if (!left || this.masks.holding.readOnly) return;
+    const edited = this.masks.document.item(left.edited);
+    if (edited) this.masks.edit(edited);
+    this.drafting.begin(left.mask);
+    this.show();
+    app.tell(t("draft.back"));
   }
 
   cancel(): void {

@@ -64,6 +64,7 @@ export class Workspace {
     this.masks.refresh();
     this.opened = true;
     this.holding.keep();
+    this.making.comeBack();
   }
 
   private async loadMasks(work: Work | null): Promise<void> {
@@ -96,6 +97,7 @@ export class Workspace {
 
   close(): void {
     this.closed = true;
+    this.making.leave();
     this.holding.close();
     this.finding.close();
     this.making.prompting.cancel();
