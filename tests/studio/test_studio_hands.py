@@ -156,7 +156,8 @@ def pressed_stroke(visit: Visit, y: int, force: float) -> None:
             const photo = document.querySelector("[role=application]");
             photo.setPointerCapture = () => {};
             const send = (name, x, pressure) => photo.dispatchEvent(new PointerEvent(name, {
-                pointerId: 9, pointerType: "pen", pressure, button: 0, buttons: 1, clientX: x, clientY: y, bubbles: true,
+                pointerId: 9, pointerType: "pen", pressure, button: 0, buttons: 1, bubbles: true,
+                clientX: x, clientY: y,
             }));
             send("pointerdown", 400, pressure);
             for (let x = 420; x <= 600; x += 20) send("pointermove", x, pressure);

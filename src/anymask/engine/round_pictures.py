@@ -1,4 +1,4 @@
-"""What a round brought, to look at: the answer to one click on a few fixed photos, by the model before and after.
+"""What a round brought, to look at: one click on a few fixed photos, answered by the model before and after.
 
 Written beside the model of the round when it is measured, so that nobody waits for two models later.
 """
