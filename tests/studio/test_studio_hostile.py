@@ -68,9 +68,19 @@ def test_names_and_notes_are_text(hostile: RunningStudio, context: BrowserContex
     pixels = size[0] * size[1]
     for number, name in enumerate(PAYLOADS):
         counts = [1_000 * number, 500, pixels - 1_000 * number - 500]
-        mask = {"uid": f"m{number}", "rle": {"size": size, "counts": compressed(counts)}, "category": name[:100]}
+        mask = {
+            "uid": f"m{number}",
+            "rle": {"size": size, "counts": compressed(counts)},
+            "category": name[:100],
+        }
         body = {"lease": held, "operations": [{"op": "add", "mask": mask}]}
-        send(visit, "POST", "/images/1/actions", body, **{"Idempotency-Key": f"k{number}", "If-Match": str(number)})
+        send(
+            visit,
+            "POST",
+            "/images/1/actions",
+            body,
+            **{"Idempotency-Key": f"k{number}", "If-Match": str(number)},
+        )
     name = "<img src=x onerror=window.hit=1>.json"
     visit.go("data")
     visit.page.locator("input[type=file]").last.set_input_files(
