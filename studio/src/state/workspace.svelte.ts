@@ -52,7 +52,7 @@ export class Workspace {
     const show = (preview: Parameters<Stage["showPreview"]>[0]): void => {
       if (!this.making.live) stage.showPreview(preview, LIVE);
     };
-    this.hover = new Hover(image.id, client, show, (notReady) => (this.notReady = notReady));
+    this.hover = new Hover(image.id, client, () => stage.closeUp, show, (notReady) => (this.notReady = notReady));
   }
 
   // ---- opening and leaving
@@ -81,6 +81,7 @@ export class Workspace {
     const photo = new Photo(width, height, bitmap, tiles?.levels ?? [], load, () => this.stage.redraw("base"));
     this.stage.open(photo, (region) => this.painted(region));
     this.stage.opacity = prefs.opacity;
+    this.stage.bare = false;
     this.scale = this.stage.view.scale;
     let finer = bitmap.width < width && !tiles;
     this.stage.moved = () => {
@@ -108,7 +109,6 @@ export class Workspace {
 
   private painted(region: Box): Painted[] {
     const found = this.masks.painted(region);
-    if (this.masks.allHidden) return found;
     for (const one of this.finding.offered) {
       if (!isEmpty(intersect(one.mask.box, region))) found.push({ mask: one.mask, colour: CALM, fill: prefs.outlines ? 0 : 120 });
     }
