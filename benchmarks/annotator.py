@@ -83,7 +83,9 @@ def annotate(sample: Sample, hand: Hand) -> Marked:
     clicks: list[Click] = []
     ious, keys, mask = [], 0, Mask.from_array(np.zeros_like(sample.ground_truth_HW))
     for number in range(MAX_ACTIONS):
-        click = next_click(sample.ground_truth_HW, mask.to_array(), sample.scored_HW, clicks) if number else None
+        click = (
+            next_click(sample.ground_truth_HW, mask.to_array(), sample.scored_HW, clicks) if number else None
+        )
         if number and click is None:
             break
         offered = hand.click(click) if click else hand.box(sample)

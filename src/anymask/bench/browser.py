@@ -63,7 +63,9 @@ class Visitor:
     def open(self, photo: dict[str, Any]) -> dict[str, float]:
         """`photo`: painted; `promptable`: a prompt was answered, too."""
         at = [photo["width"] / 2, photo["height"] / 2]
-        times: dict[str, float] = self.page.evaluate("([id, at]) => anymaskProbe.open(id, at)", [photo["id"], at])
+        times: dict[str, float] = self.page.evaluate(
+            "([id, at]) => anymaskProbe.open(id, at)", [photo["id"], at]
+        )
         return times
 
     def timed(self, event: str, act: Callable[[], object], *moments: str) -> dict[str, float]:

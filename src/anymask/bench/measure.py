@@ -48,7 +48,11 @@ def rate(what: str, frames_ms: list[float], target: float) -> dict[str, Any]:
     whole = sum(frames_ms)
     per_second = round(1_000 * len(frames_ms) / whole, 1) if whole else 0.0
     told = {"what": what, "frames": len(frames_ms), "fps": per_second, "target_fps": target}
-    return {**told, "met": per_second >= target, "p95_gap_ms": rank(sorted(frames_ms), 0.95) if whole else None}
+    return {
+        **told,
+        "met": per_second >= target,
+        "p95_gap_ms": rank(sorted(frames_ms), 0.95) if whole else None,
+    }
 
 
 def machine() -> dict[str, Any]:

@@ -69,7 +69,9 @@ def _prompting(visitor: Visitor) -> Told:
         visitor.settle(500)
         for _ in range(2):
             with visitor.accounted(preview):
-                preview.add(visitor.timed("pointermove", lambda: mouse.move(*visitor.place()), "preview")["preview"])
+                preview.add(
+                    visitor.timed("pointermove", lambda: mouse.move(*visitor.place()), "preview")["preview"]
+                )
             visitor.settle()
         with visitor.accounted(refined):
             mouse.down()
@@ -114,7 +116,9 @@ def _save_all(server: StudioServer, masks: list[Mask]) -> None:
         if len(operations) == BATCH or number == len(masks):
             body = {"lease": lease, "operations": operations}
             headers = {"Idempotency_Key": uuid.uuid4().hex, "If_Match": f'"{revision}"'}
-            revision = client.ask("POST", f"/images/{photo['id']}/actions", body, **headers).json()["revision"]
+            revision = client.ask("POST", f"/images/{photo['id']}/actions", body, **headers).json()[
+                "revision"
+            ]
             operations = []
     client.close()
 
@@ -122,7 +126,18 @@ def _save_all(server: StudioServer, masks: list[Mask]) -> None:
 def _acting(visitor: Visitor, disks: list[Mask]) -> Told:
     """Every action on some of the masks until nothing of it is left to draw."""
     mouse, press = visitor.page.mouse, visitor.press
-    names = ("hover", "select", "hide", "show", "delete", "undo", "click", "all_hidden", "all_shown", "outlines")
+    names = (
+        "hover",
+        "select",
+        "hide",
+        "show",
+        "delete",
+        "undo",
+        "click",
+        "all_hidden",
+        "all_shown",
+        "outlines",
+    )
     measures = {name: Measure(f"many masks: {name.replace('_', ' ')}", MANY_MS) for name in names}
 
     def timed(name: str, event: str, act: Callable[[], object]) -> None:

@@ -86,7 +86,9 @@ class Person(threading.Thread):
         self._next = max(self._next + PAUSE_S, time.monotonic())
         return time.monotonic() < self._until
 
-    def _ask(self, what: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[Answer, bool]:
+    def _ask(
+        self, what: str, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[Answer, bool]:
         """As the page does it: again until there is an answer. And whether the first attempt had one."""
         self._record.count("requests")
         until, first = time.monotonic() + GIVE_UP_S, True
@@ -137,8 +139,17 @@ class Person(threading.Thread):
         image, lease = work["image"]["id"], work["lease"]
         uid = uuid.uuid4().hex
         best = offered[0]
-        mask = {"uid": uid, "rle": best["rle"], "probability": best["probability"], "taken": best["id"], "seconds": 2.0}
-        body = {"lease": {name: lease[name] for name in ("task", "token")}, "operations": [{"op": "add", "mask": mask}]}
+        mask = {
+            "uid": uid,
+            "rle": best["rle"],
+            "probability": best["probability"],
+            "taken": best["id"],
+            "seconds": 2.0,
+        }
+        body = {
+            "lease": {name: lease[name] for name in ("task", "token")},
+            "operations": [{"op": "add", "mask": mask}],
+        }
         headers = {"Idempotency_Key": uuid.uuid4().hex, "If_Match": f'"{work["revision"]}"'}
         answer, first = self._ask("save", "POST", f"/images/{image}/actions", body, **headers)
         if answer.status >= 300:
@@ -177,7 +188,14 @@ def measure_people(sources: list[Path], folder: Path, people: int, minutes: floa
     with running(photos, "--team") as server:
         away_s, spent_ms = _work(server, tokens, 60 * minutes, record, say)
         lost = _lost(server, tokens[0], record)
-    return {"people": {**_told(record, people, minutes), **lost, "away_s": away_s, "server_cpu_s": spent_ms / 1_000}}
+    return {
+        "people": {
+            **_told(record, people, minutes),
+            **lost,
+            "away_s": away_s,
+            "server_cpu_s": spent_ms / 1_000,
+        }
+    }
 
 
 def _accounts(photos: Path, people: int) -> list[str]:

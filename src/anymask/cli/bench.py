@@ -84,6 +84,8 @@ def _measures(people: int, minutes: float, parts: list[str], quick: bool) -> lis
         "many": lambda sources, work: page.measure_many(
             sources, work, 300 if quick else 5_000, 3 if quick else 30, complain
         ),
-        "large": lambda sources, work: page.measure_large(sources, work, 7_000 if quick else 10_000, complain),
+        "large": lambda sources, work: page.measure_large(
+            sources, work, 7_000 if quick else 10_000, complain
+        ),
     }
     return [table[name] for name in PARTS if name in parts]

@@ -220,4 +220,6 @@ def preview_of(image: EncodedImage, asked: Asked) -> Preview:
     cells = best.low_res_logits.shape[0] / inside.input_size
     (high, wide), (height, width) = inside.size_hw_model, inside.size_hw_image
     shown = (x, y, x + width, y + height)
-    return Preview(scaled.clip(0, 255).astype(np.uint8), (high * cells, wide * cells), shown, best.probability)
+    return Preview(
+        scaled.clip(0, 255).astype(np.uint8), (high * cells, wide * cells), shown, best.probability
+    )
