@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from anymask.api import EncodedImage, Model, load
 from anymask.core.candidates import AnswerStep, Candidate
 from anymask.core.resample import Pixels
-from anymask.errors import Failure
+from anymask.errors import AnymaskError, Failure
 from anymask.web.cache import BytesCache
 
 Result = TypeVar("Result")
@@ -40,6 +40,12 @@ class Gone(Failure):
     """An earlier answer that is not kept any more."""
 
     http_status = 410
+
+
+class NoModel(Failure):
+    """The model of the project cannot be opened; masks can still be drawn by hand."""
+
+    http_status = 503
 
 
 class Busy(Failure):
@@ -101,10 +107,13 @@ class Inference:
 
     @property
     def model(self) -> Model:
-        """Loaded when it is first asked for. Raises ModelNotFound, WeightsError."""
+        """Loaded when it is first asked for. Raises NoModel when it was removed or is damaged."""
         with self._loading:
             if self._model is None:
-                self._model = load(self._model_name, threads=1)
+                try:
+                    self._model = load(self._model_name, threads=1)
+                except AnymaskError as error:
+                    raise NoModel(f"the model in use cannot be opened: {error}; use another one") from error
             return self._model
 
     def use(self, model_name: str) -> None:

@@ -206,6 +206,21 @@ export interface Round {
   readonly seconds: number | null;
 }
 
+export interface RoundPicture {
+  readonly image: number;
+  readonly point: readonly [number, number];
+  readonly truth: Rle;
+  readonly before: { readonly mask: Rle; readonly iou: number };
+  readonly after: { readonly mask: Rle; readonly iou: number };
+}
+
+export interface Token {
+  readonly id: string;
+  readonly label: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+}
+
 export interface ModelInfo {
   readonly id: string;
   readonly name: string;

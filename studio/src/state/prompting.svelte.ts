@@ -2,7 +2,7 @@
 
 import { ApiError, lines } from "../api/client";
 import type { Answer, Candidate, Prompt } from "../api/types";
-import type { Mark } from "../canvas/stage";
+import type { Mark } from "../canvas/live";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, maskFromCounts } from "../masks/rle";
 import { rleOf } from "./document";
