@@ -68,9 +68,19 @@ def test_names_and_notes_are_text(hostile: RunningStudio, context: BrowserContex
     pixels = size[0] * size[1]
     for number, name in enumerate(PAYLOADS):
         counts = [1_000 * number, 500, pixels - 1_000 * number - 500]
-        mask = {"uid": f"m{number}", "rle": {"size": size, "counts": compressed(counts)}, "category": name[:100]}
+        mask = {
+            "uid": f"m{number}",
+            "rle": {"size": size, "counts": compressed(counts)},
+            "category": name[:100],
+        }
         body = {"lease": held, "operations": [{"op": "add", "mask": mask}]}
-        send(visit, "POST", "/images/1/actions", body, **{"Idempotency-Key": f"k{number}", "If-Match": str(number)})
+        send(
+            visit,
+            "POST",
+            "/images/1/actions",
+            body,
+            **{"Idempotency-Key": f"k{number}", "If-Match": str(number)},
+        )
     name = "<img src=x onerror=window.hit=1>.json"
     visit.go("data")
     visit.page.locator("input[type=file]").last.set_input_files(
@@ -98,7 +108,8 @@ def compressed(counts: list[int]) -> str:
 EVIL = """<!doctype html><title>evil</title><body><form id=f method=post enctype=text/plain></form><script>
 window.done = (async () => {
   const told = [];
-  for (const [method, path] of %s) for (const type of ["text/plain", "application/json", "multipart/form-data"])
+  const types = ["text/plain", "application/json", "multipart/form-data"];
+  for (const [method, path] of %s) for (const type of types)
     for (const mode of ["no-cors", "cors"]) {
       try {
         const answer = await fetch("%s" + path, {method, mode, credentials: "include", body: "{}",
@@ -115,9 +126,10 @@ window.done = (async () => {
 def evil(running: RunningStudio) -> Iterator[str]:
     """A page of another port of this machine: the same site, so the browser does send the cookie."""
     routes = [
-        ("POST", "/images/1/open"), ("POST", "/tasks/next"), ("POST", "/jobs/prefill"), ("POST", "/jobs/train"),
-        ("POST", "/jobs/export"), ("POST", "/jobs/import"), ("POST", "/images"), ("PATCH", "/project/settings"),
-        ("POST", "/models/start/promote"), ("DELETE", "/session"), ("POST", "/invitations"), ("POST", "/tokens"),
+        ("POST", "/images/1/open"), ("POST", "/tasks/next"), ("POST", "/jobs/prefill"),
+        ("POST", "/jobs/train"), ("POST", "/jobs/export"), ("POST", "/jobs/import"), ("POST", "/images"),
+        ("PATCH", "/project/settings"), ("POST", "/models/start/promote"), ("DELETE", "/session"),
+        ("POST", "/invitations"), ("POST", "/tokens"),
     ]  # fmt: skip
     content = (EVIL % (json.dumps(routes), f"{running.address}/api/v1")).encode()
 

@@ -21,7 +21,7 @@ from studio_hand import draw_boxes, scores_of, title, truth_of
 from anymask.core.mask import Mask
 
 ANNOTATED = 6
-WAIT_MS = 900_000
+WAIT_S = 1_800  # on a machine with much else to do
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def suggest(visit: Visit) -> None:
 
 
 def wait_for_job(visit: Visit, number: int) -> None:
-    until = time.monotonic() + WAIT_MS / 1000
+    until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
         job = visit.page.request.get(f"{visit.studio.address}/api/v1/jobs/{number}").json()
         if job["state"] not in ("queued", "running"):
@@ -111,7 +111,9 @@ def test_a_few_photos_are_annotated_and_the_rest_get_better_suggestions(
 
     suggest(visit)
     after = scores_of({name: visit.masks(name) for name in rest}, truth)
-    print(f"\nboxes {sum(drawn) / len(drawn):.3f}; {before} -> {after} on {len(rest)} photos; {seconds:.0f} s")
+    print(
+        f"\nboxes {sum(drawn) / len(drawn):.3f}; {before} -> {after} on {len(rest)} photos; {seconds:.0f} s"
+    )
     assert len(rest) >= 4
     assert after.ar > before.ar + 0.1, "much more of what is there is found"
     assert after.f1 > before.f1 - 0.03, "and what is found is as right"

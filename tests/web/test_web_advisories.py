@@ -211,7 +211,15 @@ def test_cve_2024_26152_what_people_wrote_is_sent_as_data_only(ada: Annotator) -
 
 def test_cve_2025_25296_and_47783_no_query_becomes_a_page(client: TestClient) -> None:
     evil = "<script>alert(1)</script>"
-    for path in ("/", "/annotate", "/healthz", f"{API}/project", f"{API}/images", "/nothing.html", "/invitation"):
+    for path in (
+        "/",
+        "/annotate",
+        "/healthz",
+        f"{API}/project",
+        f"{API}/images",
+        "/nothing.html",
+        "/invitation",
+    ):
         answer = client.get(path, params={"label_config": evil, "code": evil, "state": evil, "data": evil})
         assert evil not in answer.text
 
@@ -229,7 +237,9 @@ def test_cve_2026_47682_no_name_of_any_entry_is_a_path(
 ) -> None:
     """Photos, imports, exports: whatever they are called, nothing is written outside of the project."""
     before = {path for path in tmp_path.rglob("*") if studio.project.folder not in path.parents}
-    for number, name in enumerate(("../../evil.png", "/tmp/evil.png", "..\\..\\evil.png", "a/../../evil.png")):
+    for number, name in enumerate(
+        ("../../evil.png", "/tmp/evil.png", "..\\..\\evil.png", "a/../../evil.png")
+    ):
         assert upload(client, (name, png(number), "image/png")).json()["new"] == 1
         imported(client, name.replace(".png", ".json"), coco(name), "coco")
     job = client.post(f"{API}/jobs/export", json={"format": "coco", "photos": "copy"}).json()
@@ -258,7 +268,9 @@ def packed(content: bytes, name: str) -> bytes:
         return file.getvalue()
 
 
-@pytest.mark.parametrize("name", ["x.pkl", "model.pt", "archive/data.pkl", "x.npy", "x.npz", "x.json", "x.mat"])
+@pytest.mark.parametrize(
+    "name", ["x.pkl", "model.pt", "archive/data.pkl", "x.npy", "x.npz", "x.json", "x.mat"]
+)
 def test_cve_2025_5173_and_23045_what_is_sent_is_never_run(
     client: TestClient, tmp_path: Path, name: str
 ) -> None:

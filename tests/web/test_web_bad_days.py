@@ -82,7 +82,9 @@ def test_a_reload_and_a_second_tab_keep_the_lease(ada: Annotator, client: TestCl
     assert second.submit().status_code == 204, "said again"
 
 
-def test_the_next_photo_in_a_second_tab_is_the_same_one(ada: Annotator, client: TestClient, studio: Studio) -> None:
+def test_the_next_photo_in_a_second_tab_is_the_same_one(
+    ada: Annotator, client: TestClient, studio: Studio
+) -> None:
     tasks.add_tasks(studio.project.database, [1, 2])
     ada.next()
     second = Annotator(client)

@@ -176,8 +176,20 @@ def test_photos_are_added_by_dropping_them(client: TestClient, studio: Studio) -
         b"GIF89a\xff\xff\xff\xff",
     ],
     ids=[
-        "empty", "svg", "html", "png-head", "jpeg-head", "pdf", "fits", "cut-off", "jpeg-cut-off", "webp-cut-off",
-        "tiff-cut-off", "webp-head", "heic", "gif-that-claims-a-lot",
+        "empty",
+        "svg",
+        "html",
+        "png-head",
+        "jpeg-head",
+        "pdf",
+        "fits",
+        "cut-off",
+        "jpeg-cut-off",
+        "webp-cut-off",
+        "tiff-cut-off",
+        "webp-head",
+        "heic",
+        "gif-that-claims-a-lot",
     ],
 )
 def test_what_is_no_photo_is_named_and_passed_over(client: TestClient, content: bytes) -> None:

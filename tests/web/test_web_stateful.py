@@ -54,7 +54,9 @@ class Team(RuleBasedStateMachine):
         users.add_user(self.project.database, name, role, author="admin")
         secret = sessions.begin(self.project.database, name, "session")
         headers = {"Origin": HOST, "Authorization": f"Bearer {secret}"}
-        return Annotator(TestClient(self.server.app, base_url=HOST, headers=headers, raise_server_exceptions=False))
+        return Annotator(
+            TestClient(self.server.app, base_url=HOST, headers=headers, raise_server_exceptions=False)
+        )
 
     def teardown(self) -> None:
         if hasattr(self, "server"):
@@ -64,7 +66,7 @@ class Team(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def asked(self, answer: Any) -> Any:
-        """Whatever is asked for, no answer is a mistake of the server, and every refusal has the one shape."""
+        """Whatever is asked for, no answer is a mistake of the server; refusals have the one shape."""
         assert answer.status_code < 500, answer.text
         if answer.status_code >= 400:
             error_of(answer)
@@ -123,7 +125,9 @@ class Team(RuleBasedStateMachine):
         if person.save({"op": "delete", "uid": uid}).status_code == 200:
             self.kept[person.image_id].discard(uid)
 
-    @rule(name=NAMES, how=st.sampled_from(["submit", "skip", "release", "renew", "review"]), good=st.booleans())
+    @rule(
+        name=NAMES, how=st.sampled_from(["submit", "skip", "release", "renew", "review"]), good=st.booleans()
+    )
     def ends_a_task(self, name: str, how: str, good: bool) -> None:
         person = self.people[name]
         if not person.work:

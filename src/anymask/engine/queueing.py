@@ -57,9 +57,7 @@ def finish(project: Project, lease: Lease, seconds: float | None, review_share: 
         tasks.review_again(project.database, lease.image_id)
     row = image(project.database, lease.image_id)
     if lease.kind == "annotate" and int(row.hash[:8], 16) / 2**32 < review_share:
-        tasks.add_tasks(
-            project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW
-        )
+        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
 
 
 def stage_of(lease: Lease, row: AnyRow, masks: list[StoredMask]) -> str:
