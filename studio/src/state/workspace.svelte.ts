@@ -86,6 +86,10 @@ export class Workspace {
       this.lease = work.lease;
       if (work.masks) this.merge(work.masks, []);
     });
+    app.onLost.set(image.id, (error) => {
+      if (error.code === "lease_lost") this.readOnly = true;
+      void this.reloadMasks(); // what could not be saved is not shown as if it were
+    });
     app.onImage.add(this.others);
   }
 
@@ -143,6 +147,7 @@ export class Workspace {
     this.hover.close();
     app.onStale.delete(this.image.id);
     app.onReopened.delete(this.image.id);
+    app.onLost.delete(this.image.id);
     app.onImage.delete(this.others);
     this.stage.clear();
   }
