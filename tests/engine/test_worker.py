@@ -214,7 +214,7 @@ def test_the_shipped_model_can_be_promoted_again(project: Project) -> None:
         ran = CliRunner().invoke(app, ["project", "promote", folder, name])
         assert ran.exit_code == 0 and ran.output == "promoted lite\n"
     logged = CliRunner().invoke(app, ["project", "log", folder]).output.splitlines()
-    assert logged[-1].endswith("promoted (model base)") and "None" not in "".join(logged)
+    assert logged[-1].endswith("promoted (model base, why by hand)") and "None" not in "".join(logged)
     listed = CliRunner().invoke(app, ["project", "models", folder]).output.splitlines()
     assert listed[0].split() == ["*", "base", "lite"] and listed[1].startswith("  ")
     with Project.open(project.folder, read_only=True) as again:
