@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
 import { ko } from "../src/i18n/ko";
-import { actOf } from "../src/keys/keymap";
 import { ActiveTime } from "../src/state/active-time";
 
 const names = (text: string): string[] => [...text.matchAll(/\{(\w+)\}/g)].map((found) => found[1]!).sort();
@@ -23,31 +22,6 @@ describe("words", () => {
     const families = [...source.matchAll(/`(\w+(?:\.\w+)*\.)\$\{/g)].map((found) => found[1]!);
     const unused = Object.keys(en).filter((key) => !source.includes(`"${key}"`) && !source.includes(`{${key}}`) && !families.some((family) => key.startsWith(family)));
     expect(unused).toEqual([]);
-  });
-});
-
-describe("keys", () => {
-  const plain = { making: false, crosshair: false, candidates: 0 };
-  const key = (code: string, more: Partial<KeyboardEvent> = {}): KeyboardEvent =>
-    ({ code, key: code, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...more }) as KeyboardEvent;
-
-  it("leave the browser's own alone", () => {
-    for (const code of ["KeyW", "KeyT", "KeyN", "KeyR", "KeyL", "KeyC", "KeyV"]) expect(actOf(key(code, { ctrlKey: true }), plain)).toBeNull();
-    expect(actOf(key("Tab"), plain)).toBeNull();
-  });
-
-  it("pick candidates while there are some, classes otherwise", () => {
-    expect(actOf(key("Digit2"), plain)).toBe("class-2");
-    expect(actOf(key("Digit2"), { ...plain, making: true, candidates: 3 })).toBe("pick-2");
-    expect(actOf(key("Digit3"), { ...plain, making: true, candidates: 1 })).toBe("class-3");
-    expect(actOf(key("Tab"), { ...plain, making: true, candidates: 3 })).toBe("next-candidate");
-  });
-
-  it("move the crosshair when it is there, photos otherwise", () => {
-    expect(actOf(key("ArrowRight"), plain)).toBe("next");
-    expect(actOf(key("ArrowRight"), { ...plain, crosshair: true })).toBe("right");
-    expect(actOf(key("ArrowUp", { shiftKey: true }), { ...plain, crosshair: true })).toBe("up-far");
-    expect(actOf(key("Equal", { key: "+", shiftKey: true }), { ...plain, crosshair: true })).toBe("include");
   });
 });
 

@@ -72,6 +72,26 @@ def test_two_pages_on_one_photo_keep_the_masks_of_both(visit: Visit, context: Br
     assert other.complaints == []
 
 
+def test_a_drawing_that_was_left_by_the_back_button_is_still_there(visit: Visit) -> None:
+    visit.annotate("coffee.jpg")
+    visit.annotate("cat.jpg")
+    before = len(visit.masks("cat.jpg"))
+    page = visit.page
+    page.keyboard.press("b")
+    page.mouse.move(400, 350)
+    page.mouse.down()
+    page.mouse.move(500, 360, steps=4)
+    page.mouse.up()
+    page.go_back()
+    expect(page.get_by_role("application", name="Photo coffee.jpg")).to_have_attribute("data-open", "true")
+    page.go_forward()
+    expect(page.get_by_text("Your drawing is still here.")).to_be_visible()
+    page.keyboard.press("Enter")
+    visit.in_list(before + 1)
+    visit.saved()
+    assert len(visit.masks("cat.jpg")) == before + 1
+
+
 def test_a_session_that_ends_asks_for_the_link_and_goes_on(visit: Visit, context: BrowserContext) -> None:
     visit.annotate("raccoon.jpg")
     before = len(visit.masks("raccoon.jpg"))

@@ -7,23 +7,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import RunningStudio, Visit, violations
 
 SCREENS = ("gallery", "dashboard", "data", "jobs", "settings", "audit")
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1180}
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-
-
-def violations(visit: Visit) -> list[str]:
-    found = Axe().run(visit.page, options=RULES).response["violations"]
-    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_screen_shuts_anybody_out(running: RunningStudio, browser: Browser, scheme: str) -> None:
-    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", viewport=WIDE)  # type: ignore[arg-type]
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_screen_shuts_anybody_out(
+    running: RunningStudio, browser: Browser, scheme: str, size: dict[str, int]
+) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", viewport=size)  # type: ignore[arg-type]
     try:
         visit = Visit(context.new_page(), running)
         visit.open_link()
@@ -31,20 +28,24 @@ def test_no_screen_shuts_anybody_out(running: RunningStudio, browser: Browser, s
         for screen in SCREENS:
             visit.go(screen)
             visit.page.wait_for_timeout(700)
-            found[screen] = violations(visit)
+            found[screen] = violations(visit.page)
         visit.annotate("coffee.jpg")
         visit.click(0.42, 0.45)
         expect(visit.candidates.first).to_be_visible()
         visit.page.wait_for_timeout(700)
-        found["annotate"] = violations(visit)
+        found["annotate"] = violations(visit.page)
         visit.page.keyboard.press("Escape")
         visit.page.keyboard.press("?")
         expect(visit.page.get_by_role("dialog")).to_be_visible()
-        found["help"] = violations(visit)
+        found["help"] = violations(visit.page)
         visit.page.keyboard.press("Escape")
-        visit.page.get_by_role("button", name="Skip").click()
+        visit.page.keyboard.press("Control+k")
+        expect(visit.page.get_by_role("combobox")).to_be_visible()
+        found["palette"] = violations(visit.page)
+        visit.page.keyboard.press("Escape")
+        visit.page.keyboard.press("Control+Space")
         expect(visit.page.get_by_role("dialog")).to_be_visible()
-        found["skip"] = violations(visit)
+        found["skip"] = violations(visit.page)
         assert {name: one for name, one in found.items() if one} == {}
         assert visit.complaints == []
     finally:
@@ -53,14 +54,14 @@ def test_no_screen_shuts_anybody_out(running: RunningStudio, browser: Browser, s
 
 @pytest.mark.parametrize("language", ["en-US", "ko-KR"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("size", [WIDE, NARROW, PHONE], ids=["wide", "narrow", "phone"])
 def test_every_screen_is_drawn(
     running: RunningStudio, browser: Browser, language: str, scheme: str, size: dict[str, int], tmp_path: Path
 ) -> None:
     """Pictures go to the folder ANYMASK_SCREENSHOTS, if there is one."""
     folder = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
-    kind = f"{language[:2]}-{scheme}-{'wide' if size is WIDE else 'narrow'}"
+    kind = f"{language[:2]}-{scheme}-{size['width']}"
     context = browser.new_context(
         locale=language,
         color_scheme=scheme,

@@ -1,33 +1,29 @@
-"""A team in browsers of their own: somebody hands in, somebody else looks at it and sends it back."""
+"""A team in the browser: joining, inviting, signing in again in the middle, secrets for programs."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("argon2")
-from playwright.sync_api import Browser, expect
-from studio_browser import RunningStudio, Visit
 
-from anymask.engine.project import Project
-from anymask.store.annotations import branches_of
-from anymask.web.launch import PROJECT_FOLDER
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from studio_browser import RunningStudio, Visit, violations
 
 PASSWORD = "correct horse battery"
-PHOTO = re.compile("^Photo ")
+Opens = Callable[..., BrowserContext]
 
 
-@pytest.fixture
-def team(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
-    """Two photos, and people with accounts."""
-    folder = tmp_path / "photos"
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[RunningStudio]:
+    folder = tmp_path_factory.mktemp("team") / "photos"
     folder.mkdir()
-    for name in ("cat.jpg", "coffee.jpg"):
+    for name in ("cat.jpg", "coffee.jpg", "rocket.jpg"):
         shutil.copy(examples / name, folder)
     studio = RunningStudio(folder, "--team")
     studio.start()
@@ -36,143 +32,126 @@ def team(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
 
 
 @pytest.fixture
-def people(team: RunningStudio, browser: Browser, tmp_path: Path) -> Iterator[dict[str, Visit]]:
-    """The first admin, who invites Ada to annotate and Rita to review; all take their invitations."""
-    opened = {name: browser.new_context(locale="en-US") for name in ("admin", "ada", "rita")}
-    visits = {name: Visit(context.new_page(), team) for name, context in opened.items()}
-    join(visits["admin"], team.link)
-    for name, role in (("ada", "Annotator"), ("rita", "Reviewer")):
-        join(visits[name], invite(visits["admin"], name, role))
-    yield visits
-    pictures = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
-    for name, visit in visits.items():
-        visit.page.screenshot(path=pictures / f"team-{name}.png")
-        opened[name].close()
-        assert visit.complaints == [], name
+def opens(browser: Browser) -> Iterator[Opens]:
+    """Browsers of different people."""
+    opened: list[BrowserContext] = []
+
+    def one(**options: object) -> BrowserContext:
+        opened.append(browser.new_context(locale="en-US", reduced_motion="reduce", **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield one
+    for context in opened:
+        context.close()
 
 
-def join(visit: Visit, link: str) -> None:
-    visit.page.goto(link)
-    visit.page.get_by_label("Password").fill(PASSWORD)
-    visit.page.get_by_role("button", name="Join").click()
-    expect(visit.page.get_by_role("navigation")).to_be_visible()
+def join(page: Page, link: str) -> None:
+    page.goto(link)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("navigation")).to_be_visible()
 
 
-def invite(admin: Visit, name: str, role: str) -> str:
+def sign_in(page: Page, name: str) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.fixture(scope="module")
+def admin_session(team: RunningStudio, browser: Browser) -> Any:
+    """The first link, taken once: signing in again and again is slowed down on purpose."""
+    context = browser.new_context(locale="en-US")
+    join(context.new_page(), team.link)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def admin(team: RunningStudio, opens: Opens, admin_session: Any) -> Visit:
+    made = Visit(opens(storage_state=admin_session).new_page(), team)
+    made.go("gallery")
+    expect(made.page.get_by_role("navigation")).to_be_visible()
+    return made
+
+
+def invited(admin: Visit, name: str) -> str:
+    """The link for somebody new."""
     admin.go("people")
-    admin.page.get_by_label("Name", exact=True).fill(name)
-    admin.page.get_by_label("Role", exact=True).select_option(label=role)
+    admin.page.get_by_label("Name").fill(name)
     admin.page.get_by_role("button", name="Invite").click()
-    expect(admin.page.get_by_role("row", name=name)).to_be_visible()
-    return admin.page.get_by_role("textbox", name="Copy link").input_value()
+    link = admin.page.get_by_label("Copy link")
+    expect(link).to_have_value(re.compile("invitation"))
+    return link.input_value()
 
 
-def review_all(admin: Visit) -> None:
-    admin.go("settings")
-    admin.page.get_by_label("Photos that a second person checks").fill("1")
-    admin.page.get_by_role("button", name="Save").click()
-    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+def test_somebody_is_invited_joins_and_sees_what_concerns_them(admin: Visit, opens: Opens) -> None:
+    page = opens().new_page()
+    join(page, invited(admin, "ada"))
+    nav = page.get_by_role("navigation")
+    expect(nav.get_by_role("link", name="Annotate")).to_be_visible()
+    expect(nav.get_by_role("link", name="People")).to_have_count(0)
+    expect(admin.page.get_by_role("cell", name="ada")).to_be_visible()
 
 
-def on_screen(visit: Visit) -> str:
-    shown = visit.page.get_by_role("application", name=PHOTO)
-    expect(shown).to_have_attribute("data-open", "true")
-    return (shown.get_attribute("aria-label") or "").split(",")[0].removeprefix("Photo ")
-
-
-def draw(visit: Visit, x: int, y: int) -> None:
-    page = visit.page
+def test_a_session_that_ends_in_the_middle_loses_nothing(admin: Visit, opens: Opens) -> None:
+    page = opens().new_page()
+    bob = Visit(page, admin.studio)
+    bob.expects_failures = True
+    join(page, invited(admin, "bob"))
+    bob.annotate("rocket.jpg")
+    ended = page.request.delete(
+        f"{admin.studio.address}/api/v1/session", headers={"Origin": admin.studio.address}
+    )
+    assert ended.status == 204
     page.keyboard.press("b")
-    page.mouse.move(x, y)
+    page.mouse.move(400, 350)
     page.mouse.down()
-    page.mouse.move(x + 90, y + 20, steps=4)
+    page.mouse.move(500, 360, steps=4)
     page.mouse.up()
     page.keyboard.press("Enter")
-    visit.saved()
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    assert violations(page) == []
+    sign_in(page, "bob")
+    expect(page.get_by_role("heading", name="Sign in again")).to_have_count(0)
+    bob.saved()
+    bob.in_list(1)
+    assert len(bob.masks("rocket.jpg")) == 1
+    assert bob.complaints == []
 
 
-def hand_in(visit: Visit, name: str) -> None:
-    visit.page.keyboard.press("Control+Enter")
-    expect(visit.page.get_by_role("application", name=f"Photo {name},")).to_have_count(0)
+def test_a_secret_for_a_program_is_shown_once_works_and_is_ended(admin: Visit, opens: Opens) -> None:
+    page = admin.page
+    admin.go("settings")
+    page.get_by_label("What is it for?").fill("nightly export")
+    page.get_by_role("button", name="Make a secret").click()
+    secret = page.get_by_label("Secret").input_value()
+    program = opens().request
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert program.get(f"{admin.studio.address}/api/v1/project", headers=headers).status == 200
+    page.reload()
+    expect(page.get_by_text("nightly export")).to_be_visible()
+    expect(page.get_by_label("Secret")).to_have_count(0)
+    page.get_by_role("button", name="End: nightly export").click()
+    expect(page.get_by_text("nightly export")).to_have_count(0)
+    assert program.get(f"{admin.studio.address}/api/v1/project", headers=headers).status == 401
 
 
-def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visit]) -> None:
-    admin, ada, rita = people["admin"], people["ada"], people["rita"]
-    review_all(admin)
-    expect(ada.page.get_by_role("navigation").get_by_role("link", name="Progress")).to_have_count(0)
-    ada.page.get_by_role("link", name="Start annotating").click()
-    handed_in = []
-    for number in range(2):
-        name = on_screen(ada)
-        draw(ada, 400, 300 + 100 * number)
-        hand_in(ada, name)
-        handed_in.append(name)
-    expect(ada.page.get_by_text("No photo waits for you")).to_be_visible()
-
-    rita.go("annotate")
-    first = on_screen(rita)
-    approve = rita.page.get_by_role("button", name="Approve")
-    expect(approve).to_be_visible()
-    rita.page.reload()
-    assert on_screen(rita) == first
-    expect(approve).to_be_visible()  # a reload goes on with the review
-    rita.expects_failures = True  # the browser logs the answer that asks for a reason
-    rita.page.get_by_role("button", name="Send back").click()
-    expect(rita.page.get_by_text("with a reason")).to_be_visible()
-    rita.page.get_by_label("Why?").fill("the left ear is missing")
-    rita.page.get_by_role("button", name="Send back").click()
-    expect(rita.page.get_by_role("application", name=f"Photo {first},")).to_have_count(0)
-    second = on_screen(rita)
-    assert second != first and {first, second} == set(handed_in)
-    approve.click()
-    expect(rita.page.get_by_text("No photo waits for you")).to_be_visible()
-
-    ada.go("gallery")
-    ada.page.get_by_role("link", name="Continue annotating").click()
-    assert on_screen(ada) == first
-    expect(ada.page.get_by_text("the left ear is missing")).to_be_visible()
-    draw(ada, 700, 400)
-    ada.in_list(2)
-    hand_in(ada, first)
-
-    rita.go("gallery")
-    rita.page.get_by_role("link", name="annotating").click()
-    assert on_screen(rita) == first
-    rita.in_list(2)
-    approve.click()
-    expect(rita.page.get_by_text("No photo waits for you")).to_be_visible()
-
-    admin.go("dashboard")
-    table = admin.page.get_by_role("table").last
-    expect(table.get_by_role("row", name="rita Review")).to_be_visible()
-    expect(table.get_by_role("row", name="ada Annotate")).to_be_visible()
-    assert {one["author"] for one in admin.masks(first)} == {"ada"}
-
-
-def test_a_photo_that_went_to_somebody_else_while_one_draws(
-    people: dict[str, Visit], team: RunningStudio
-) -> None:
-    """The work is kept as a branch, and they are told."""
-    ada, rita = people["ada"], people["rita"]
-    ada.annotate("cat.jpg")
-    give_back(ada, "cat.jpg")
-    rita.annotate("cat.jpg")
-    draw(rita, 400, 300)
-    ada.expects_failures = True  # the browser logs the answers that say so
-    draw(ada, 600, 500)
-    expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
-    ada.in_list(1)  # what is not saved is not shown as if it were
-    masks = rita.masks("cat.jpg")
-    assert [one["author"] for one in masks] == ["rita"]
-    with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:
-        (branch,) = branches_of(project.database, ada.photo("cat.jpg"))
-    assert branch["author"] == "ada" and len(branch["adds"]) == 1
-
-
-def give_back(visit: Visit, name: str) -> None:
-    """As when a lease has run out."""
-    request, headers = visit.page.request, {"Origin": visit.studio.address}
-    url = f"{visit.studio.address}/api/v1"
-    lease = request.post(f"{url}/images/{visit.photo(name)}/open", data={}, headers=headers).json()["lease"]
-    held = {"token": lease["token"]}
-    assert request.post(f"{url}/tasks/{lease['task']}/release", data=held, headers=headers).status == 204
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_screen_of_a_team_shuts_anybody_out(admin: Visit, opens: Opens, scheme: str) -> None:
+    link = invited(admin, f"guest-{scheme}")
+    page = opens(color_scheme=scheme).new_page()
+    found = {}
+    page.goto(admin.studio.address)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    found["sign in"] = violations(page)
+    page.goto(link)
+    expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+    found["join"] = violations(page)
+    admin.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    for screen in ("people", "settings", "gallery"):
+        admin.go(screen)
+        admin.page.wait_for_timeout(600)
+        found[screen] = violations(admin.page)
+    assert {name: one for name, one in found.items() if one} == {}

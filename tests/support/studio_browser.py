@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 START_S = 60
@@ -47,9 +48,12 @@ class RunningStudio:
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            found = re.search(r"http://\S+(?:token|code)=\S+", self._log.read_text(errors="replace"))
+            found = re.search(
+                r"http://\S+(?:token|code)=\S+" if not self.link else r"http://\S+",
+                self._log.read_text(errors="replace"),
+            )
             if found:
-                self.link = found.group(0)
+                self.link = self.link if self.link and "--team" in self.options else found.group(0)
                 return
             assert self._process.poll() is None, self._log.read_text(errors="replace")
             time.sleep(0.1)
@@ -60,6 +64,15 @@ class RunningStudio:
             self._process.terminate()
             self._process.wait(30)
             self._process = None
+
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong with a page as it is now."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
 class Visit:

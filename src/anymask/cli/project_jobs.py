@@ -82,7 +82,7 @@ def train(
             say(f"job {queue_round(opened, quick=quick)} is queued")
             return
         done = train_now(opened, _make_recipe, quick=quick)
-    outcome = "promoted" if done.promoted else "kept, the model before it stays"
+    outcome = "promoted" if done.promoted else "not promoted, the model before it stays"
     say(f"round {done.number}: trained on {done.masks} masks of {done.photos} photos; {outcome}: {done.why}")
 
 

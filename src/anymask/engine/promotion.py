@@ -46,16 +46,16 @@ def promote(
     shared = [name for name in measures if name in before.measures and name in after.measures]
     gains = {name: after.gain_over(before, name) for name in shared}
     if forgotten is not None and forgotten > FORGOTTEN:
-        why = f"kept the model before: first clicks on everyday photos lose {forgotten:.3f} of IoU"
+        why = f"first clicks on everyday photos lose {forgotten:.3f} of IoU"
         return Decision(False, f"{why} (allowed {FORGOTTEN})", gains)
     if worse := [name for name, gain in gains.items() if gain.high < 0 and gain.value < -tolerance]:
-        return Decision(False, f"kept the model before: worse at {told(worse, gains)}", gains)
+        return Decision(False, f"worse at {told(worse, gains)}", gains)
     if better := [name for name, gain in gains.items() if gain.low > 0]:
         return Decision(True, f"better at {told(better, gains)}, nothing worse", gains)
     mean = sum(gain.value for gain in gains.values()) / max(1, len(gains))
     if mean > 0:
         return Decision(True, f"nothing worse, and on the whole {mean:+.3f}", gains)
-    return Decision(False, f"kept the model before: nothing better (on the whole {mean:+.3f})", gains)
+    return Decision(False, f"nothing better (on the whole {mean:+.3f})", gains)
 
 
 def told(names: Sequence[str], gains: dict[str, Estimate]) -> str:

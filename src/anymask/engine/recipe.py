@@ -12,6 +12,7 @@ from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
 from anymask.engine.promotion import decide
 from anymask.engine.round_evaluation import RoundProtocol
+from anymask.engine.round_pictures import answers_of
 from anymask.engine.round_training import train_round
 from anymask.engine.rounds import Evaluator, Recipe, Trained
 
@@ -38,8 +39,10 @@ def default_recipe(
         def evaluate(model: str, records: RecordSource) -> dict[str, Any]:
             key = (model, tuple(records.keys), protocol)
             if key not in measured:
-                scores = round_evaluation.evaluate_round(load(model), records, protocol)
-                measured[key] = {"metrics": scores.report(), "scores": scores.to_dict()}
+                opened = load(model)
+                scores = round_evaluation.evaluate_round(opened, records, protocol)
+                pictures = answers_of(opened, records, protocol)
+                measured[key] = {"metrics": scores.report(), "scores": scores.to_dict(), "pictures": pictures}
             return measured[key]
 
         return evaluate

@@ -16,6 +16,7 @@ from anymask.data.record import PARTIAL, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
 from anymask.engine.promotion import Decision
+from anymask.engine.round_pictures import read_pictures, write_pictures
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
 from anymask.store import images, registry
@@ -92,9 +93,10 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
         raise BadInput("expected masks on some photos of the fixed part, to measure on; found none")
     number, path, begun = _begun(project, stage)
     records, base = read_snapshot(project, path), project.model_of(begun)
-    out = project.folder / "models" / f"round-{number:02d}"
+    out = folder_of(project, number)
     trained = recipe.train(records, base, out, seed=number)
     before, after = recipe.evaluate(base, fixed), recipe.evaluate(str(trained.path), fixed)
+    write_pictures(out, before.get("pictures", ()), after.get("pictures", ()))
     decision = recipe.decide(before, after, trained.forgotten)
     files = [one for one in trained.path.parent.glob(f"{trained.path.stem}*") if one.is_file()]
     identity = digest_of(*sorted(map(sha256_of, files)))
@@ -113,6 +115,16 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     masks = sum(len(one.annotations) for one in records)
     told = metrics_of(before), metrics_of(after)
     return Outcome(number, decision.promoted, decision.why, len(records), masks, *told, trained.forgotten)
+
+
+def folder_of(project: Project, number: int) -> Path:
+    """Where the model of a round lies."""
+    return project.folder / "models" / f"round-{number:02d}"
+
+
+def pictures_of(project: Project, number: int) -> list[dict[str, Any]]:
+    """What the models before and after a round answer, to look at; none where it kept none."""
+    return read_pictures(folder_of(project, number))
 
 
 def metrics_of(measured: dict[str, Any]) -> dict[str, Any]:

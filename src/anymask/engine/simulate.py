@@ -251,7 +251,7 @@ def _line(row: Mapping[str, Any]) -> str:
     def shown(name: str, form: str = ".2f") -> str:
         return "-" if row[name] is None else format(row[name], form)
 
-    verdict = "promoted" if row["promoted"] else "kept"
+    verdict = "promoted" if row["promoted"] else "not promoted"
     return (
         f"round {row['round']:>2} {row['stage']:<6} {shown('seconds_per_mask', '.1f')} s a mask, "
         f"{shown('masks_per_image', '.1f')} masks a photo, click {shown('iou_click_1')}, "

@@ -13,12 +13,13 @@ from fastapi.responses import StreamingResponse
 from anymask.data.formats import FORMATS
 from anymask.engine import statistics
 from anymask.engine.report import status_page
+from anymask.engine.rounds import pictures_of
 from anymask.engine.status import status_of
 from anymask.errors import BadInput
 from anymask.store import images, registry
 from anymask.store.users import User
 from anymask.web.inference import NoModel
-from anymask.web.schemas import After, Limit, Promoting, SettingsChange
+from anymask.web.schemas import After, Id, Limit, Promoting, SettingsChange
 from anymask.web.studio import SETTINGS, Studio, studio_of, user_of
 
 START = "start"  # the id of the model that a project begins with
@@ -97,6 +98,12 @@ def log(studio: TheStudio, after: After = 0, limit: Limit = 200) -> dict[str, An
 def rounds(studio: TheStudio) -> dict[str, Any]:
     """Of training, in their order."""
     return {"rounds": statistics.rounds_told(studio.project)}
+
+
+@router.get("/rounds/{number}/pictures")
+def pictures(number: Id, studio: TheStudio) -> dict[str, Any]:
+    """One click on a few held-out photos, answered by the model before and after."""
+    return {"pictures": pictures_of(studio.project, number)}
 
 
 @router.get("/models")

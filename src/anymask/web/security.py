@@ -81,6 +81,7 @@ ROLE_OF: dict[tuple[str, str], str] = {
     ("POST", "/jobs/export"): "admin",
     ("POST", "/jobs/import"): "admin",
     ("GET", "/rounds"): "reviewer",
+    ("GET", "/rounds/{number}/pictures"): "reviewer",
     ("GET", "/models"): "reviewer",
     ("POST", "/models/{model_id}/promote"): "admin",
     ("GET", "/stats"): "reviewer",

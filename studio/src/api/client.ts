@@ -18,8 +18,8 @@ export class ApiError extends Error {
   }
 }
 
-/** Called when the session ended while somebody works: the page asks to sign in, and nothing is lost. */
-export const hooks = { signedOut: (): void => {} };
+/** Called when the session ended while somebody works (`asked`: when the refused request was sent): the page asks to sign in, and nothing is lost. */
+export const hooks: { signedOut: (asked: number) => void } = { signedOut: () => {} };
 
 export interface Ask {
   readonly method?: string;
@@ -30,6 +30,7 @@ export interface Ask {
 
 export async function send(path: string, ask: Ask = {}): Promise<Response> {
   const form = ask.body instanceof FormData;
+  const asked = performance.now();
   let response: Response;
   try {
     response = await fetch(ROOT + path, {
@@ -44,7 +45,7 @@ export async function send(path: string, ask: Ask = {}): Promise<Response> {
   }
   if (response.ok) return response;
   const fault = await faultOf(response);
-  if (fault.code === "signed_out" && path !== "/session") hooks.signedOut();
+  if (fault.code === "signed_out" && path !== "/session") hooks.signedOut(asked);
   throw new ApiError(response.status, fault);
 }
 

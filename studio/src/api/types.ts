@@ -109,6 +109,8 @@ export interface Prompt {
   readonly mask?: Rle | null;
   readonly previous?: string | null;
   readonly text?: string | null;
+  /** What of a large photo is on the screen. */
+  readonly view?: readonly [number, number, number, number];
 }
 
 export interface Candidate {
@@ -204,6 +206,21 @@ export interface Round {
   readonly why: string | null;
   readonly metrics: { readonly before?: Measures | null; readonly after?: Measures | null } | null;
   readonly seconds: number | null;
+}
+
+export interface RoundPicture {
+  readonly image: number;
+  readonly point: readonly [number, number];
+  readonly truth: Rle;
+  readonly before: { readonly mask: Rle; readonly iou: number };
+  readonly after: { readonly mask: Rle; readonly iou: number };
+}
+
+export interface Token {
+  readonly id: string;
+  readonly label: string;
+  readonly created_at: number;
+  readonly expires_at: number;
 }
 
 export interface ModelInfo {

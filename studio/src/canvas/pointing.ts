@@ -7,8 +7,14 @@ import { panned, toPhoto, zoomAt } from "./view";
 
 const DRAG = 6; // screen pixels before a press is a drag
 const LONG_PRESS_MS = 480;
+const REACH = [10, 24] as const; // screen pixels to a corner, by mouse and by finger
 
-export type Manner = "click" | "box" | "stroke" | "lasso" | "select" | "pan";
+export type Manner = "click" | "box" | "stroke" | "lasso" | "corners" | "select" | "pan";
+
+/** `width`: how wide a brush is for a pen that is pressed harder or less, 1 for everything else. */
+export interface Touched extends Point {
+  readonly width: number;
+}
 
 /** What the photo's tools do; positions in photo pixels. */
 export interface Target {
@@ -17,16 +23,20 @@ export interface Target {
   click(at: Point, label: 0 | 1): void;
   select(at: Point, more: boolean): void;
   box(box: Box): void;
-  strokeDown(at: Point, inverted: boolean): void;
-  strokeMove(points: readonly Point[]): void;
+  strokeDown(at: Touched, inverted: boolean): void;
+  strokeMove(points: readonly Touched[]): void;
   strokeUp(): void;
   lasso(corners: readonly Point[], inverted: boolean): void;
+  /** A corner of the outline: taken hold of when one is in reach (photo pixels), moved, let go. */
+  grab(at: Point, reach: number): boolean;
+  drag(at: Point): void;
+  drop(): void;
   hover(at: Point | null): void;
   cycle(by: number): void;
   busy(drawing: boolean): void;
 }
 
-type Doing = "nothing" | "pressed" | "pan" | "box" | "stroke" | "lasso" | "pinch";
+type Doing = "nothing" | "pressed" | "pan" | "box" | "stroke" | "lasso" | "corner" | "pinch";
 
 export class Pointing {
   private readonly down = new Map<number, Point>();
@@ -92,17 +102,19 @@ export class Pointing {
     const inverted = event.ctrlKey || event.button === 2;
     if (manner === "stroke") {
       this.begin("stroke");
-      return this.target.strokeDown(this.photo(at), inverted);
+      return this.target.strokeDown({ ...this.photo(at), width: widthOf(event) }, inverted);
     }
     if (manner === "lasso") {
       this.corners = [this.photo(at)];
       return this.begin("lasso");
     }
-    this.doing = "pressed";
-    if (event.pointerType === "touch" && manner === "click") {
+    const grabs = manner === "corners" && event.button === 0 && !event.altKey;
+    if (grabs && this.target.grab(this.photo(at), REACH[event.pointerType === "touch" ? 1 : 0] / this.stage.view.scale)) this.begin("corner");
+    else this.doing = "pressed";
+    if (event.pointerType === "touch" && (manner === "click" || manner === "corners")) {
       this.longPress = setTimeout(() => {
-        if (this.doing !== "pressed") return;
-        this.doing = "nothing";
+        if (this.doing !== "pressed" && this.doing !== "corner") return;
+        this.begin("nothing");
         this.target.click(this.photo(at), 0);
       }, LONG_PRESS_MS);
     }
@@ -116,6 +128,7 @@ export class Pointing {
 
   private pinch(): void {
     if (this.doing === "stroke") this.target.strokeUp();
+    if (this.doing === "corner") this.target.drop();
     this.stage.setLive({ lasso: [], box: null });
     this.begin("pinch");
   }
@@ -130,7 +143,9 @@ export class Pointing {
     if (this.doing === "pinch") return this.pinched(event.pointerId, at);
     this.down.set(event.pointerId, at);
     if (this.doing === "pressed" && Math.hypot(at.x - this.start.x, at.y - this.start.y) > DRAG) this.dragged(event);
-    if (this.doing === "pan") this.stage.look(panned(this.stage.view, at.x - before.x, at.y - before.y));
+    if (this.doing === "corner" && Math.hypot(at.x - this.start.x, at.y - this.start.y) > 2) clearTimeout(this.longPress);
+    if (this.doing === "corner") this.target.drag(this.photo(at));
+    else if (this.doing === "pan") this.stage.look(panned(this.stage.view, at.x - before.x, at.y - before.y));
     else if (this.doing === "box") this.stage.setLive({ box: this.boxTo(at) });
     else if (this.doing === "stroke") this.target.strokeMove(this.points(event));
     else if (this.doing === "lasso") {
@@ -146,9 +161,9 @@ export class Pointing {
   }
 
   /** Every place between two events: fast pens send several at once. */
-  private points(event: PointerEvent): Point[] {
+  private points(event: PointerEvent): Touched[] {
     const all = event.getCoalescedEvents?.() ?? [];
-    return (all.length ? all : [event]).map((one) => this.photo(this.place(one)));
+    return (all.length ? all : [event]).map((one) => ({ ...this.photo(this.place(one)), width: widthOf(one) }));
   }
 
   private boxTo(at: Point): Box {
@@ -188,6 +203,7 @@ export class Pointing {
     if (doing === "pressed") this.tapped(event);
     else if (doing === "box") this.boxed(at);
     else if (doing === "stroke") this.target.strokeUp();
+    else if (doing === "corner") this.target.drop();
     else if (doing === "lasso") {
       this.stage.setLive({ lasso: [] });
       this.target.lasso(this.corners, event.ctrlKey || this.button === 2);
@@ -224,3 +240,7 @@ export class Pointing {
   }
 }
 
+/** Pens tell 0 to 1, and 0.5 when they feel nothing. */
+function widthOf({ pointerType, pressure }: PointerEvent): number {
+  return pointerType === "pen" ? 0.3 + 1.4 * pressure : 1;
+}

@@ -1,34 +1,20 @@
 // The three canvases of a photo: the photo with its masks, the mask that is being made, and lines and points on top.
 // Everything is drawn in one animation frame at most; while the view moves, a snapshot is moved instead of redrawing.
 
+import { type Moment, mark } from "../marks";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
+import { type Live, NOTHING, drawLive } from "./live";
 import { outlineOf } from "./outline";
 import type { Photo } from "./photo";
 import { type Preview, previewPixels } from "./preview";
 import { type Colour, type Raster, paintRegion } from "./raster";
 import { OverlayTiles, type Source } from "./tiles";
-import { type Size, type View, fit, kept, toScreen, visible, zoomAt } from "./view";
+import { type Size, type View, closeUp, fit, kept, toScreen, visible, zoomAt } from "./view";
 
 const STILL_MS = 90; // without movement for so long: drawn again, sharp
 const DEAR_MS = 9; // a full drawing that takes longer is replaced by a snapshot while the view moves
 const BUDGET_MS = 12; // for painting tiles in one frame
-
-export interface Mark {
-  readonly at: Point;
-  readonly label: 0 | 1;
-}
-
-/** What lies on top of the masks. */
-export interface Live {
-  marks: readonly Mark[];
-  box: Box | null;
-  lasso: readonly Point[];
-  brush: { at: Point; diameter: number; erases: boolean } | null;
-  crosshair: Point | null;
-}
-
-export const NOTHING: Live = { marks: [], box: null, lasso: [], brush: null, crosshair: null };
 
 interface Shape {
   readonly canvas: OffscreenCanvas;
@@ -40,6 +26,8 @@ export class Stage {
   photo: Photo | null = null;
   tiles: OverlayTiles | null = null;
   opacity = 0.55;
+  /** Accepted masks are not shown for now; what was painted of them stays ready. */
+  bare = false;
   live: Live = NOTHING;
   /** Told after every change of the view. */
   moved: () => void = () => {};
@@ -63,6 +51,7 @@ export class Stage {
   private shapeColour: Colour = [255, 255, 255];
   private focusLine: Path2D | null = null;
   private seen: readonly Path2D[] = [];
+  private readonly coming = new Set<Moment>();
   private readonly watcher: ResizeObserver;
 
   constructor(
@@ -86,6 +75,12 @@ export class Stage {
     this.tiles = new OverlayTiles(photo.width, photo.height, source);
     this.clear();
     this.fit();
+    this.tell("photo");
+  }
+
+  /** What of a large photo is seen, where a model should look at that alone. */
+  get closeUp(): Box | null {
+    return this.photo && closeUp(this.photo, visible(this.view, this.photo, this.size));
   }
 
   get screen(): Size {
@@ -122,6 +117,11 @@ export class Stage {
 
   touchAll(): void {
     this.tiles?.touchAll();
+    this.drawAnew();
+  }
+
+  /** All of what is there, as when its opacity changes. */
+  drawAnew(): void {
     this.snapshotView = this.drawnView = null;
     this.redraw("base");
   }
@@ -129,6 +129,11 @@ export class Stage {
   redraw(...layers: ("base" | "shape" | "top")[]): void {
     for (const layer of layers) this.dirty[layer] = true;
     if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  /** Marks a moment once it is drawn. */
+  tell(moment: Moment): void {
+    this.coming.add(moment);
   }
 
   setLive(live: Partial<Live>): void {
@@ -155,12 +160,14 @@ export class Stage {
   showPreview(preview: Preview | null, colour: Colour): void {
     this.shapeLine = null;
     this.shape = null;
-    if (preview && this.photo) {
-      const { width, height, data } = previewPixels(preview, colour);
+    const picture = preview && previewPixels(preview, colour);
+    if (picture) {
+      const { width, height, data, box } = picture;
       const canvas = new OffscreenCanvas(width, height);
       canvas.getContext("2d")!.putImageData(new ImageData(data, width, height), 0, 0);
-      this.shape = { canvas, box: { x0: 0, y0: 0, x1: this.photo.width, y1: this.photo.height } };
+      this.shape = { canvas, box };
     }
+    if (preview) this.tell("preview");
     this.redraw("shape", "top");
   }
 
@@ -201,7 +208,17 @@ export class Stage {
     if (this.dirty.shape) this.drawShape();
     if (this.dirty.top) this.drawTop();
     this.dirty.shape = this.dirty.top = false;
+    this.markDrawn(!again);
     if (again) this.redraw("base");
+  }
+
+  private markDrawn(complete: boolean): void {
+    for (const moment of this.coming) {
+      if (moment === "photo" && !complete) continue;
+      this.coming.delete(moment);
+      mark(moment);
+    }
+    if (complete) mark("drawn");
   }
 
   private context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
@@ -228,7 +245,7 @@ export class Stage {
     context.save();
     if (part) this.clip(context, region);
     this.photoAndTiles(context, photo, tiles, region);
-    const complete = this.opacity <= 0 || this.lastComplete;
+    const complete = this.lastComplete;
     context.restore();
     if (!complete) this.drawnView = part ? this.drawnView : null;
     else {
@@ -244,7 +261,7 @@ export class Stage {
     photo.draw(context, region, scale);
     context.globalAlpha = this.opacity;
     context.imageSmoothingEnabled = scale < 4;
-    this.lastComplete = this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
+    this.lastComplete = this.bare || this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
     context.globalAlpha = 1;
   }
 
@@ -340,78 +357,3 @@ function stroke(context: CanvasRenderingContext2D, path: Path2D, width: number, 
   context.strokeStyle = colour;
   context.stroke(path);
 }
-
-function drawLive(context: CanvasRenderingContext2D, view: View, live: Live): void {
-  if (live.box) drawBox(context, view, live.box);
-  if (live.lasso.length > 1) {
-    context.beginPath();
-    for (const corner of live.lasso) {
-      const { x, y } = toScreen(view, corner);
-      context.lineTo(x, y);
-    }
-    context.fillStyle = "rgb(255 255 255 / .14)";
-    context.fill();
-    twice(context, 1.5, "white");
-  }
-  for (const mark of live.marks) drawMark(context, toScreen(view, mark.at), mark.label);
-  if (live.crosshair) drawCrosshair(context, toScreen(view, live.crosshair));
-  if (live.brush) {
-    const { x, y } = toScreen(view, live.brush.at);
-    context.beginPath();
-    context.arc(x, y, Math.max(2, (live.brush.diameter * view.scale) / 2), 0, 2 * Math.PI);
-    if (live.brush.erases) context.setLineDash([5, 4]);
-    twice(context, 1.25, "white");
-    context.setLineDash([]);
-  }
-}
-
-function drawBox(context: CanvasRenderingContext2D, view: View, box: Box): void {
-  const from = toScreen(view, { x: box.x0, y: box.y0 });
-  const to = toScreen(view, { x: box.x1, y: box.y1 });
-  context.beginPath();
-  context.rect(from.x, from.y, to.x - from.x, to.y - from.y);
-  context.fillStyle = "rgb(255 255 255 / .07)";
-  context.fill();
-  context.setLineDash([7, 5]);
-  twice(context, 1.5, "white");
-  context.setLineDash([]);
-}
-
-/** Plus in a filled dot includes, minus excludes: told by shape as much as by colour. */
-function drawMark(context: CanvasRenderingContext2D, { x, y }: Point, label: 0 | 1): void {
-  context.beginPath();
-  context.arc(x, y, 7, 0, 2 * Math.PI);
-  context.fillStyle = label ? "#18a957" : "#e5484d";
-  context.fill();
-  context.lineWidth = 2;
-  context.strokeStyle = "white";
-  context.stroke();
-  context.beginPath();
-  context.moveTo(x - 3.2, y);
-  context.lineTo(x + 3.2, y);
-  if (label) {
-    context.moveTo(x, y - 3.2);
-    context.lineTo(x, y + 3.2);
-  }
-  context.lineWidth = 1.75;
-  context.stroke();
-}
-
-function drawCrosshair(context: CanvasRenderingContext2D, { x, y }: Point): void {
-  context.beginPath();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
-    context.moveTo(x + dx * 4, y + dy * 4);
-    context.lineTo(x + dx * 18, y + dy * 18);
-  }
-  twice(context, 2, "white");
-}
-
-function twice(context: CanvasRenderingContext2D, width: number, colour: string): void {
-  context.lineWidth = width + 2;
-  context.strokeStyle = "rgb(0 0 0 / .5)";
-  context.stroke();
-  context.lineWidth = width;
-  context.strokeStyle = colour;
-  context.stroke();
-}
-

@@ -15,6 +15,11 @@ export function t(word: Word, values: Readonly<Record<string, string | number>> 
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
 }
 
+/** In every language, for those who look for something by its name. */
+export function both(word: Word): string {
+  return Object.values(languages).map((words) => words[word]).join(" ");
+}
+
 export function number(value: number, digits = 0): string {
   return value.toLocaleString(prefs.language, { maximumFractionDigits: digits, minimumFractionDigits: 0 });
 }

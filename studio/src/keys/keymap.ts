@@ -1,58 +1,62 @@
-// Which key does what. A table, so that help and code cannot disagree, and a closed list of actions.
+// Which key does what. Those of acts.ts may be changed by a person; the rest depends on what goes on.
+
+import { type Bindings, NAMED, type NamedAct, keysOf } from "./acts";
 
 export type Act =
-  | "accept" | "cancel" | "back" | "undo" | "redo" | "next-candidate" | "previous-candidate"
-  | "pick-1" | "pick-2" | "pick-3"
-  | "tool-click" | "tool-box" | "tool-brush" | "tool-eraser" | "tool-lasso" | "tool-select" | "everything"
-  | "smaller" | "larger" | "delete" | "hide" | "hide-all" | "lock" | "merge" | "split" | "outlines"
-  | "fainter" | "stronger" | "peek" | "next" | "previous" | "submit" | "skip" | "save"
-  | "crosshair" | "left" | "right" | "up" | "down" | "left-far" | "right-far" | "up-far" | "down-far"
-  | "include" | "exclude" | "fit" | "real" | "next-calm" | "confirm" | "wrong" | "class-search" | "copy" | "help"
-  | "words" | `class-${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`;
+  | NamedAct | "accept" | "cancel" | "next-candidate" | "previous-candidate" | "pick-1" | "pick-2" | "pick-3"
+  | "left" | "right" | "up" | "down" | "left-far" | "right-far" | "up-far" | "down-far" | "include" | "exclude"
+  | `class-${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`;
 
-/** `making`: a prompt or a drawing is live. `crosshair`: prompts are placed by keyboard. */
+/** `making`: a prompt or a drawing is live. `crosshair`: prompts are placed by keyboard. `corners`: of a polygon are shown. */
 export interface Situation {
   readonly making: boolean;
   readonly crosshair: boolean;
+  readonly corners: boolean;
   readonly candidates: number;
 }
 
-const PLAIN: Readonly<Record<string, Act>> = {
-  KeyS: "tool-click", KeyR: "tool-box", KeyB: "tool-brush", KeyE: "tool-eraser", KeyP: "tool-lasso", KeyQ: "tool-select",
-  KeyT: "everything", BracketLeft: "smaller", BracketRight: "larger", Delete: "delete", KeyH: "hide", KeyL: "lock",
-  KeyM: "merge", KeyU: "split", KeyI: "outlines", Comma: "fainter", Period: "stronger", KeyO: "peek",
-  KeyD: "next", KeyF: "next", KeyA: "previous", KeyG: "crosshair", Digit0: "fit", Semicolon: "next-calm",
-  KeyY: "confirm", KeyX: "wrong", Slash: "class-search", KeyC: "copy", KeyW: "words",
-  Enter: "accept", Escape: "cancel", Backspace: "back", F1: "help",
-};
-const SHIFTED: Readonly<Record<string, Act>> = { KeyH: "hide-all", Digit0: "real", Slash: "help", Equal: "include" };
+/** Nothing is being made. */
+export const QUIET: Situation = { making: false, crosshair: false, corners: false, candidates: 0 };
+
+const FIXED: Readonly<Record<string, Act>> = { Enter: "accept", NumpadEnter: "accept", Escape: "cancel" };
 const ARROWS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" } as const;
 
 export type KeyLike = Pick<KeyboardEvent, "code" | "key" | "ctrlKey" | "metaKey" | "shiftKey" | "altKey">;
 
-/** What a key means, or null: then it is the browser's. */
-export function actOf(event: KeyLike, now: Situation): Act | null {
-  const { code, key, shiftKey } = event;
-  if (event.ctrlKey || event.metaKey) return commanded(event);
-  if (event.altKey) return null;
-  if (key === "?") return "help";
-  if (code === "Tab") return now.making && now.candidates > 1 ? (shiftKey ? "previous-candidate" : "next-candidate") : null;
-  if (code in ARROWS) return arrow(code as keyof typeof ARROWS, shiftKey, now);
-  if (key === "+" || code === "NumpadAdd" || (code === "Equal" && now.crosshair)) return now.crosshair ? "include" : null;
-  if (key === "-" || code === "NumpadSubtract") return now.crosshair ? "exclude" : null;
-  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
-  if (digit && !shiftKey) return digitAct(Number(digit), now);
-  if (code === "NumpadEnter") return "accept";
-  return (shiftKey ? SHIFTED[code] : PLAIN[code]) ?? null;
+export function chordOf({ code, ctrlKey, metaKey, shiftKey }: KeyLike): string {
+  return (ctrlKey || metaKey ? "Ctrl+" : "") + (shiftKey ? "Shift+" : "") + code;
 }
 
-function commanded({ code, shiftKey }: KeyLike): Act | null {
-  if (code === "KeyZ") return shiftKey ? "redo" : "undo";
-  if (code === "KeyY") return "redo";
-  if (code === "Enter") return "submit";
-  if (code === "Space") return "skip";
-  if (code === "KeyS" && !shiftKey) return "save";
-  return null;
+let table: { readonly of: Bindings; readonly acts: ReadonlyMap<string, NamedAct> } | null = null;
+
+function tableOf(bindings: Bindings): ReadonlyMap<string, NamedAct> {
+  if (table?.of !== bindings) {
+    table = { of: bindings, acts: new Map(NAMED.flatMap((act) => keysOf(act, bindings).map((chord) => [chord, act] as const))) };
+  }
+  return table.acts;
+}
+
+/** What a key means, or null: then it is the browser's. */
+export function actOf(event: KeyLike, now: Situation, bindings: Bindings = {}): Act | null {
+  const { code, key, shiftKey } = event;
+  if (event.altKey) return null;
+  if (!event.ctrlKey && !event.metaKey) {
+    const moving = now.crosshair || now.corners;
+    if (code === "Tab") return tab(shiftKey, now);
+    if (code in ARROWS) return arrow(code as keyof typeof ARROWS, shiftKey, now);
+    if (key === "+" || code === "NumpadAdd" || code === "Equal") return moving ? "include" : null;
+    if (key === "-" || code === "NumpadSubtract") return moving ? "exclude" : null;
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
+    if (digit && !shiftKey) return digitAct(Number(digit), now);
+    if (FIXED[code]) return FIXED[code];
+    if (key === "?" && keysOf("help", bindings).includes("Shift+Slash")) return "help"; // wherever it lies on this keyboard
+  }
+  return tableOf(bindings).get(chordOf(event)) ?? null;
+}
+
+function tab(back: boolean, now: Situation): Act | null {
+  if (!now.making || (now.candidates < 2 && !now.corners)) return null;
+  return back ? "previous-candidate" : "next-candidate";
 }
 
 function digitAct(digit: number, now: Situation): Act | null {
@@ -61,7 +65,7 @@ function digitAct(digit: number, now: Situation): Act | null {
 }
 
 function arrow(code: keyof typeof ARROWS, far: boolean, now: Situation): Act | null {
-  if (now.crosshair) return far ? `${ARROWS[code]}-far` : ARROWS[code];
+  if (now.crosshair || now.corners) return far ? `${ARROWS[code]}-far` : ARROWS[code];
   if (now.making) return null;
   if (code === "ArrowRight") return "next";
   return code === "ArrowLeft" ? "previous" : null;

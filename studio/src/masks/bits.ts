@@ -64,13 +64,18 @@ export class BitMask {
 
   /** Fills a closed polygon by the even-odd rule: a pixel is inside when its centre is. */
   fill(corners: readonly Point[], value: 0 | 1): Box {
-    if (corners.length < 3) return NO_BOX;
-    const ys = corners.map((corner) => corner.y);
-    const first = Math.max(0, Math.ceil(Math.min(...ys) - 0.5));
-    const last = Math.min(this.height - 1, Math.floor(Math.max(...ys) - 0.5));
+    return corners.length < 3 ? NO_BOX : this.fillRings([corners], value);
+  }
+
+  /** The same for several closed polygons at once: one inside of another is a hole. */
+  fillRings(rings: readonly (readonly Point[])[], value: 0 | 1): Box {
+    let [top, bottom] = [this.height, 0];
+    for (const ring of rings) for (const { y } of ring) [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+    const first = Math.max(0, Math.ceil(top - 0.5));
+    const last = Math.min(this.height - 1, Math.floor(bottom - 0.5));
     let box = NO_BOX;
     for (let y = first; y <= last; y++) {
-      const crossings = crossingsOf(corners, y + 0.5);
+      const crossings = rings.flatMap((ring) => crossingsOf(ring, y + 0.5)).sort((a, b) => a - b);
       for (let i = 0; i + 1 < crossings.length; i += 2) {
         const x0 = Math.max(0, Math.ceil(crossings[i]! - 0.5));
         const x1 = Math.min(this.width, Math.ceil(crossings[i + 1]! - 0.5));
@@ -81,6 +86,16 @@ export class BitMask {
     }
     if (value) this.used = around(this.used, box);
     return box;
+  }
+
+  /** Takes pixels of another mask that begins at (`box.x0`, `box.y0`), where `where` has ones. */
+  paste(box: Box, where: BitMask, from: BitMask): void {
+    for (let y = 0, at = 0; y < where.height; y++) {
+      for (let x = 0; x < where.width; x++, at++) {
+        if (where.pixels[at]) this.pixels[(box.y0 + y) * this.width + box.x0 + x] = from.pixels[at]!;
+      }
+    }
+    this.used = around(this.used, box);
   }
 
   set(x: number, y: number, value: 0 | 1): void {
@@ -118,7 +133,7 @@ function crossingsOf(corners: readonly Point[], y: number): number[] {
     if (a.y <= y === b.y <= y) continue;
     found.push(a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x));
   }
-  return found.sort((a, b) => a - b);
+  return found;
 }
 
 /** The connected parts of a mask (4-neighbours), largest first. */

@@ -3,6 +3,7 @@
 import { ApiError, get, hooks, post, urls } from "../api/client";
 import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
+import type { Act } from "../keys/keymap";
 import { SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
@@ -37,18 +38,23 @@ class App {
   unreachable = $state(false);
   signIn = $state(false);
   help = $state(false);
+  palette = $state(false);
+  /** What the screen with a photo does when told an act by name. */
+  act = $state.raw<((act: Act) => void) | null>(null);
   /** The screen that shows a photo answers what others did to it. */
   onStale: Map<number, StaleHandler> = new Map();
   onReopened: Map<number, (work: Work) => void> = new Map();
   onLost: Map<number, (error: ApiError) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
   readonly queue: SaveQueue;
+  private signedInAt = 0;
   private events: EventSource | null = null;
 
   constructor() {
     window.addEventListener("hashchange", () => (this.route = routeOf(location.hash)));
     window.addEventListener("online", () => void this.queue.flush());
-    hooks.signedOut = () => {
+    hooks.signedOut = (asked) => {
+      if (asked < this.signedInAt) return; // an answer that was still on its way when somebody signed in again
       this.queue.pause();
       this.signIn = true;
     };
@@ -86,6 +92,7 @@ class App {
     }
     if (!this.session.user) return;
     this.signIn = false;
+    this.signedInAt = performance.now();
     await this.reload();
     this.queue.resume();
     this.listen();

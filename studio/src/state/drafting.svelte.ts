@@ -1,6 +1,7 @@
-// A mask that is drawn by hand: strokes of a brush or an eraser, a lasso. Every stroke can be taken back.
+// A mask that is drawn by hand: strokes of a brush or an eraser, a lasso, corners that are moved. Every stroke can be taken back.
 
 import { BitMask, type Point } from "../masks/bits";
+import type { Patch } from "../masks/polygon";
 import { type Mask } from "../masks/rle";
 
 export class Drafting {
@@ -10,9 +11,12 @@ export class Drafting {
   private before: (Mask | null)[] = [];
   private last: Point | null = null;
 
+  /** Drawings that were left without a word: the back button, a link. By photo. */
+  static readonly left = new Map<number, { mask: Mask; edited: string | null }>();
+
   constructor(
-    private readonly width: number,
-    private readonly height: number,
+    readonly width: number,
+    readonly height: number,
   ) {}
 
   get live(): boolean {
@@ -34,13 +38,15 @@ export class Drafting {
     this.mask = this.bits!.toMask();
   }
 
-  move(points: readonly Point[], diameter: number, value: 0 | 1): void {
+  move(at: Point, diameter: number, value: 0 | 1): void {
     if (!this.last) return;
-    for (const at of points) {
-      this.bits!.stroke(this.last, at, diameter, value);
-      this.last = at;
-    }
-    this.mask = this.bits!.toMask();
+    this.bits!.stroke(this.last, at, diameter, value);
+    this.last = at;
+  }
+
+  /** What was moved since the last time is shown. */
+  moved(): void {
+    if (this.last) this.mask = this.bits!.toMask();
   }
 
   up(): void {
@@ -52,6 +58,13 @@ export class Drafting {
     this.before.push(this.mask);
     this.bits!.fill(corners, value);
     this.mask = this.bits!.toMask();
+  }
+
+  patch({ box, where, value }: Patch): void {
+    if (!this.bits) return;
+    this.before.push(this.mask);
+    this.bits.paste(box, where, value);
+    this.mask = this.bits.toMask();
   }
 
   /** Takes the last stroke back; false when there is none. */

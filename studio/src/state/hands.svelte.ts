@@ -1,6 +1,6 @@
 // What hands do on the photo, by pointer or by keys, told to the workspace. Knows tools; draws nothing itself.
 
-import type { Manner, Target } from "../canvas/pointing";
+import type { Manner, Target, Touched } from "../canvas/pointing";
 import type { Stage } from "../canvas/stage";
 import { panned, toScreen } from "../canvas/view";
 import { t } from "../i18n/index.svelte";
@@ -19,8 +19,9 @@ export interface Outside {
 }
 
 const TAP_MS = 300;
+const CORNER_REACH = 16; // screen pixels
 const MANNERS: Readonly<Record<Tool, Manner>> = {
-  click: "click", box: "box", brush: "stroke", eraser: "stroke", lasso: "lasso", select: "select", pan: "pan",
+  click: "click", box: "box", brush: "stroke", eraser: "stroke", lasso: "lasso", corners: "corners", select: "select", pan: "pan",
 };
 
 export class Hands implements Target {
@@ -43,9 +44,10 @@ export class Hands implements Target {
   get situation(): Situation {
     const { work } = this;
     return {
-      making: work?.making ?? false,
+      making: work?.making.live ?? false,
       crosshair: this.crosshair !== null,
-      candidates: work?.drafting.live ? 0 : (work?.prompting.candidates.length ?? 0),
+      corners: work?.making.corners.live ?? false,
+      candidates: work?.making.drafting.live ? 0 : (work?.making.prompting.candidates.length ?? 0),
     };
   }
 
@@ -71,55 +73,82 @@ export class Hands implements Target {
     this.tick();
     this.crosshair = null;
     this.stage.setLive({ crosshair: null });
-    if (work.proposals && !work.making) {
-      const proposal = work.proposalAt(at.x, at.y);
-      if (proposal) return label ? work.take([proposal]) : work.reject([proposal]);
+    if (work.tool === "corners") return void this.outline(work, at, label);
+    if (work.finding.proposals && !work.making.live) {
+      const proposal = work.finding.at(at.x, at.y);
+      if (proposal) return label ? work.finding.take([proposal]) : work.finding.reject([proposal]);
     }
-    work.click(at.x, at.y, label);
+    work.making.click(at.x, at.y, label);
+  }
+
+  /** A click with the tool for corners: takes one away, or goes to the mask that was clicked. */
+  private async outline(work: Workspace, at: Point, label: 0 | 1): Promise<void> {
+    const { corners } = work.making;
+    if (label === 0) return void corners.removeAt(at, CORNER_REACH / this.stage.view.scale);
+    const item = work.masks.at(at.x, at.y);
+    await work.making.accept();
+    if (!item || !work.masks.document.item(item.key) || work.holding.refuses()) return;
+    work.masks.select([item.key]);
+    work.making.startDraft();
+    work.making.show();
+  }
+
+  grab(at: Point, reach: number): boolean {
+    this.tick();
+    return this.work?.making.corners.grab(at, reach) ?? false;
+  }
+
+  drag(at: Point): void {
+    this.work?.making.corners.drag(at);
+  }
+
+  drop(): void {
+    this.work?.making.corners.drop();
   }
 
   select(at: Point, more: boolean): void {
-    const item = this.work?.itemAt(at.x, at.y);
+    const item = this.work?.masks.at(at.x, at.y);
     this.tick();
     if (!item) {
-      if (!more) this.work?.select([]);
-    } else if (more) this.work!.toggle(item.key);
-    else this.work!.select([item.key]);
+      if (!more) this.work?.masks.select([]);
+    } else if (more) this.work!.masks.toggle(item.key);
+    else this.work!.masks.select([item.key]);
   }
 
   box(box: Box): void {
     this.tick();
-    this.work?.box(box);
+    this.work?.making.box(box);
   }
 
-  strokeDown(at: Point, inverted: boolean): void {
+  strokeDown(at: Touched, inverted: boolean): void {
     const { work } = this;
-    if (!work || work.readOnly) return;
+    if (!work || work.holding.readOnly) return;
     this.tick();
     this.value = (work.tool === "eraser") !== inverted ? 0 : 1;
-    work.startDraft();
-    work.drafting.down(at, prefs.brush, this.value);
-    work.showLive();
+    work.making.startDraft();
+    work.making.drafting.down(at, prefs.brush * at.width, this.value);
+    work.making.show();
     this.showBrush(at);
   }
 
-  strokeMove(points: readonly Point[]): void {
-    this.work?.drafting.move(points, prefs.brush, this.value);
-    this.work?.showLive();
+  strokeMove(points: readonly Touched[]): void {
+    for (const at of points) this.work?.making.drafting.move(at, prefs.brush * at.width, this.value);
+    this.work?.making.drafting.moved();
+    this.work?.making.show();
     this.showBrush(points[points.length - 1]!);
   }
 
   strokeUp(): void {
-    this.work?.drafting.up();
+    this.work?.making.drafting.up();
   }
 
   lasso(corners: readonly Point[], inverted: boolean): void {
     const { work } = this;
-    if (!work || work.readOnly || corners.length < 3) return;
+    if (!work || work.holding.readOnly || corners.length < 3) return;
     this.tick();
-    work.startDraft();
-    work.drafting.fill(corners, inverted ? 0 : 1);
-    work.showLive();
+    work.making.startDraft();
+    work.making.drafting.fill(corners, inverted ? 0 : 1);
+    work.making.show();
   }
 
   hover(at: Point | null): void {
@@ -131,21 +160,22 @@ export class Hands implements Target {
     const inside = at !== null && photo !== null && at.x >= 0 && at.y >= 0 && at.x < photo.width && at.y < photo.height;
     this.showBrush(inside ? at : null);
     if (!inside) {
-      work.over(null);
+      work.masks.over(null);
       return work.hover.leave();
     }
-    if (work.tool === "select") work.over(work.itemAt(at.x, at.y)?.key ?? null);
-    else if (work.proposals) {
-      const proposal = work.proposalAt(at.x, at.y)?.id ?? null;
-      work.over(proposal);
+    work.making.corners.hover(inside ? at : null, CORNER_REACH / stage.view.scale);
+    if (work.tool === "select" || (work.tool === "corners" && !work.making.live)) work.masks.over(work.masks.at(at.x, at.y)?.key ?? null);
+    else if (work.finding.proposals) {
+      const proposal = work.finding.at(at.x, at.y)?.id ?? null;
+      work.masks.over(proposal);
       if (proposal) return work.hover.leave();
     }
-    if (work.tool === "click" && !work.making && !work.readOnly) work.hover.at(at);
-    else if (!work.making) work.hover.leave();
+    if (work.tool === "click" && !work.making.live && !work.holding.readOnly) work.hover.at(at);
+    else if (!work.making.live) work.hover.leave();
   }
 
   cycle(by: number): void {
-    const { prompting } = this.work!;
+    const { prompting } = this.work!.making;
     if (prompting.live) prompting.choose(prompting.chosen + by);
   }
 
@@ -169,7 +199,7 @@ export class Hands implements Target {
   }
 
   peek(on: boolean): void {
-    this.work?.hideAll(on);
+    this.work?.masks.hideAll(on);
   }
 
   act(act: Act, repeated: boolean): void {
@@ -177,18 +207,18 @@ export class Hands implements Target {
     if (!work) return;
     this.tick();
     if (act.startsWith("class-") && act !== "class-search") return this.byDigit(Number(act.slice(6)));
-    if (act.startsWith("pick-")) return work.prompting.choose(Number(act.slice(5)) - 1);
-    if (this.moveCrosshair(act)) return;
+    if (act.startsWith("pick-")) return work.making.prompting.choose(Number(act.slice(5)) - 1);
+    if (this.moveCorner(act) || this.moveCrosshair(act)) return;
     if (!repeated || act === "smaller" || act === "larger" || act === "undo" || act === "redo") this.table[act]?.(work);
   }
 
   private readonly table: Partial<Record<Act, (work: Workspace) => void>> = {
     accept: (work) => {
-      if (work.making) void work.accept();
-      else if (work.proposals) work.take(work.offered);
+      if (work.making.live) void work.making.accept();
+      else if (work.finding.proposals) work.finding.take(work.finding.offered);
     },
     cancel: (work) => this.escape(work),
-    back: (work) => (work.making ? work.undo() : work.remove()),
+    back: (work) => (work.making.live ? work.undo() : work.masks.remove()),
     undo: (work) => work.undo(),
     redo: (work) => work.redo(),
     "next-candidate": () => this.cycle(1),
@@ -198,16 +228,17 @@ export class Hands implements Target {
     "tool-brush": () => this.use("brush"),
     "tool-eraser": () => this.use("eraser"),
     "tool-lasso": () => this.use("lasso"),
+    "tool-corners": () => this.use("corners"),
     "tool-select": () => this.use("select"),
     everything: (work) => void work.everything(),
     smaller: () => this.size(1 / 1.2),
     larger: () => this.size(1.2),
-    delete: (work) => work.remove(),
-    hide: (work) => work.hide(),
-    "hide-all": (work) => work.hideAll(!work.allHidden),
-    lock: (work) => work.lock(),
-    merge: (work) => work.unite(),
-    split: (work) => work.split(),
+    delete: (work) => work.masks.remove(),
+    hide: (work) => work.masks.hide(),
+    "hide-all": (work) => work.masks.hideAll(!work.masks.allHidden),
+    lock: (work) => work.masks.lock(),
+    merge: (work) => work.masks.unite(),
+    split: (work) => work.masks.split(),
     outlines: () => (prefs.outlines = !prefs.outlines),
     fainter: () => (prefs.opacity = Math.max(0, Math.round(prefs.opacity * 10 - 1) / 10)),
     stronger: () => (prefs.opacity = Math.min(1, Math.round(prefs.opacity * 10 + 1) / 10)),
@@ -222,29 +253,32 @@ export class Hands implements Target {
     exclude: () => this.atCrosshair(0),
     fit: () => this.stage.fit(),
     real: () => this.stage.zoom(1 / this.stage.view.scale),
-    "next-calm": (work) => work.nextCalm(),
-    confirm: (work) => work.confirm(),
-    wrong: (work) => work.remove(),
+    "next-calm": (work) => work.masks.nextCalm(),
+    confirm: (work) => work.masks.confirm(),
+    wrong: (work) => work.masks.remove(),
     "class-search": () => (this.classSearch = true),
     copy: () => this.outside.copy(),
-    help: () => (app.help = true),
+    panel: () => (prefs.panel = !prefs.panel),
     words: () => (this.wordsFocus += 1),
   };
 
   use(tool: Tool): void {
     if (!this.work) return;
+    const { corners } = this.work.making;
     this.work.tool = tool;
+    if (tool === "corners" && !this.work.holding.readOnly && (this.work.making.prompting.current || this.work.masks.editable)) this.work.making.startDraft();
+    corners.use(tool === "corners");
     this.work.hover.leave();
-    this.work.over(null);
+    this.work.masks.over(null);
     this.showBrush(this.pointer);
-    this.work.showLive();
+    this.work.making.show();
   }
 
   private escape(work: Workspace): void {
-    if (work.making) work.cancel();
+    if (work.making.live) work.cancel();
     else if (this.crosshair) this.toggleCrosshair();
-    else if (work.proposals || work.searching) work.stopEverything();
-    else work.select([]);
+    else if (work.finding.proposals || work.finding.searching) work.finding.stop();
+    else work.masks.select([]);
   }
 
   private size(factor: number): void {
@@ -280,7 +314,7 @@ export class Hands implements Target {
     if (!this.crosshair) return;
     app.say(t("say.crosshair", { x: Math.floor(this.crosshair.x), y: Math.floor(this.crosshair.y) }));
     this.follow(this.crosshair);
-    if (this.work && !this.work.making && this.work.tool === "click") this.work.hover.at(this.crosshair);
+    if (this.work && !this.work.making.live && this.work.tool === "click") this.work.hover.at(this.crosshair);
   }
 
   /** Moves the photo when the crosshair would leave the screen. */
@@ -293,23 +327,45 @@ export class Hands implements Target {
     if (dx || dy) this.stage.look(panned(view, dx, dy));
   }
 
+  /** With corners shown, keys are about them. */
+  private moveCorner(act: Act): boolean {
+    const corners = this.work!.making.corners;
+    if (!corners.live) return false;
+    if (act === "next-candidate" || act === "previous-candidate") corners.step(act === "next-candidate" ? 1 : -1);
+    else if (act === "include") corners.add();
+    else if (act === "delete" || act === "exclude") corners.remove();
+    else {
+      const by = stepOf(act);
+      if (!by) return false;
+      corners.nudge(by.x, by.y);
+    }
+    return true;
+  }
+
   private moveCrosshair(act: Act): boolean {
-    const found = /^(left|right|up|down)(-far)?$/.exec(act);
-    if (!found || !this.crosshair) return false;
-    const far = found[2] ? 16 : 1;
-    const dx = { left: -far, right: far, up: 0, down: 0 }[found[1]!]!;
-    const dy = { left: 0, right: 0, up: -far, down: far }[found[1]!]!;
-    this.setCrosshair({ x: this.crosshair.x + dx, y: this.crosshair.y + dy });
+    const by = stepOf(act);
+    if (!by || !this.crosshair) return false;
+    this.setCrosshair({ x: this.crosshair.x + by.x, y: this.crosshair.y + by.y });
     return true;
   }
 
   private atCrosshair(label: 0 | 1): void {
     const at = this.crosshair;
     if (!at || !this.work) return;
-    this.work.click(at.x, at.y, label);
+    this.work.making.click(at.x, at.y, label);
   }
 
   private tick(): void {
-    this.work?.time.tick(performance.now());
+    this.work?.author.time.tick(performance.now());
   }
+}
+
+/** Photo pixels that a key of the arrows means. */
+function stepOf(act: Act): Point | null {
+  const found = /^(left|right|up|down)(-far)?$/.exec(act);
+  if (!found) return null;
+  const far = found[2] ? 16 : 1;
+  const x = found[1] === "left" ? -far : found[1] === "right" ? far : 0;
+  const y = found[1] === "up" ? -far : found[1] === "down" ? far : 0;
+  return { x, y };
 }

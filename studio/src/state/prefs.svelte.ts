@@ -1,5 +1,7 @@
 // What a person prefers, kept in this browser.
 
+import { type Bindings, checkedBindings } from "../keys/acts";
+
 export type Theme = "system" | "light" | "dark";
 export type Language = "en" | "ko";
 
@@ -10,16 +12,17 @@ interface Kept {
   brush: number;
   outlines: boolean;
   panel: boolean;
+  keys: Bindings;
 }
 
 const NAME = "anymask-studio";
 
 function read(): Kept {
   const language: Language = navigator.language.toLowerCase().startsWith("ko") ? "ko" : "en";
-  const fresh: Kept = { theme: "system", language, opacity: 0.55, brush: 24, outlines: false, panel: window.innerWidth > 1000 };
+  const fresh: Kept = { theme: "system", language, opacity: 0.55, brush: 24, outlines: false, panel: window.innerWidth > 1000, keys: {} };
   try {
     const kept = JSON.parse(localStorage.getItem(NAME) ?? "{}") as Partial<Kept>;
-    return { ...fresh, ...kept };
+    return { ...fresh, ...kept, keys: checkedBindings(kept.keys) };
   } catch {
     return fresh;
   }
