@@ -54,8 +54,8 @@ def is_inside(path: Path) -> bool:
 
 
 def check_regular(path: Path) -> None:
-    """Opening a pipe or a device may wait for ever. Raises BadInput for what is there but no regular file, and
-    for a file that may not be read, see `only_inside`.
+    """Opening a pipe or a device may wait for ever. Raises BadInput for what is there but no regular file,
+    and for a file that may not be read, see `only_inside`.
     """
     if not is_inside(path):
         raise BadInput(f"{path} is outside of what was sent")

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, description="Threads of the network; 0 means all cores.")
     offline: bool = Field(default=False, description="Never use the internet.")
     backend: str = Field(default="auto", description="auto, onnx, openvino, torch or disk.")
+    sso_issuer: str = Field(default="", description="https://... of an OpenID provider, for `studio --team`.")
+    sso_client_id: str = Field(default="", description="What the provider calls the studio.")
+    sso_client_secret: str = Field(default="", repr=False, description="What it proves that with.")
 
 
 def unknown_settings() -> list[str]:

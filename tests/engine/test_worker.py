@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,44 @@ def test_a_round_is_a_job_and_goes_on_from_the_model_that_it_began_with(project:
         assert states(again) == ["done", "done"]
 
 
+def test_a_round_that_is_cancelled_is_over_and_the_next_begins_anew(project: Project) -> None:
+    def cancelled(*_: Any, **__: Any) -> Any:
+        jobs.cancel(project.database, number)
+        raise working.Cancelled("cancelled")
+
+    number = worker.queue_round(project)
+    recipe = replace(FakeRecipe(0.7).recipe, train=cancelled)
+    [(_, outcome)] = do_jobs(project, worker.doers(lambda *_: recipe))
+    assert str(outcome) == "cancelled" and states(project) == ["cancelled"]
+    assert [(row.state, row.why) for row in registry.list_rounds(project.database)] == [
+        ("failed", "cancelled")
+    ]
+    assert worker.train_now(project, make(FakeRecipe(0.7))).number == 2
+
+
+def test_a_job_that_is_given_back_was_not_tried_and_one_queued_again_is_as_asked_now(
+    project: Project,
+) -> None:
+    stop = threading.Event()
+
+    def do(_: Project, job: Job, progress: Progress) -> dict[str, Any]:
+        stop.set()
+        progress(1, 10)
+        return {}
+
+    for _ in range(jobs.MAX_TRIES + 1):
+        stop.clear()
+        worker.queue_round(project, quick=True)
+        assert list(do_jobs(project, {worker.TRAIN: do}, stop=stop)) == []
+        assert states(project) == ["queued"]
+    job = jobs.take(project.database, "w")
+    assert job is not None and job.tries == 1
+    jobs.fail(project.database, job, "no memory", again=False)
+    worker.queue_round(project, quick=False)
+    again = jobs.take(project.database, "w")
+    assert again is not None and again.body == {"quick": False, "stage": "manual"}
+
+
 def test_a_queued_round_is_trained_by_a_worker(project: Project) -> None:
     worker.queue_round(project, quick=True)
     worker.queue_round(project)
@@ -174,6 +213,8 @@ def test_the_shipped_model_can_be_promoted_again(project: Project) -> None:
     for name in ("base", "-"):
         ran = CliRunner().invoke(app, ["project", "promote", folder, name])
         assert ran.exit_code == 0 and ran.output == "promoted lite\n"
+    logged = CliRunner().invoke(app, ["project", "log", folder]).output.splitlines()
+    assert logged[-1].endswith("promoted (model base, why by hand)") and "None" not in "".join(logged)
     listed = CliRunner().invoke(app, ["project", "models", folder]).output.splitlines()
     assert listed[0].split() == ["*", "base", "lite"] and listed[1].startswith("  ")
     with Project.open(project.folder, read_only=True) as again:

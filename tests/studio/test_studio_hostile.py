@@ -108,7 +108,8 @@ def compressed(counts: list[int]) -> str:
 EVIL = """<!doctype html><title>evil</title><body><form id=f method=post enctype=text/plain></form><script>
 window.done = (async () => {
   const told = [];
-  for (const [method, path] of %s) for (const type of ["text/plain", "application/json", "multipart/form-data"])
+  const types = ["text/plain", "application/json", "multipart/form-data"];
+  for (const [method, path] of %s) for (const type of types)
     for (const mode of ["no-cors", "cors"]) {
       try {
         const answer = await fetch("%s" + path, {method, mode, credentials: "include", body: "{}",
@@ -125,9 +126,10 @@ window.done = (async () => {
 def evil(running: RunningStudio) -> Iterator[str]:
     """A page of another port of this machine: the same site, so the browser does send the cookie."""
     routes = [
-        ("POST", "/images/1/open"), ("POST", "/tasks/next"), ("POST", "/jobs/prefill"), ("POST", "/jobs/train"),
-        ("POST", "/jobs/export"), ("POST", "/jobs/import"), ("POST", "/images"), ("PATCH", "/project/settings"),
-        ("POST", "/models/start/promote"), ("DELETE", "/session"), ("POST", "/invitations"), ("POST", "/tokens"),
+        ("POST", "/images/1/open"), ("POST", "/tasks/next"), ("POST", "/jobs/prefill"),
+        ("POST", "/jobs/train"), ("POST", "/jobs/export"), ("POST", "/jobs/import"), ("POST", "/images"),
+        ("PATCH", "/project/settings"), ("POST", "/models/start/promote"), ("DELETE", "/session"),
+        ("POST", "/invitations"), ("POST", "/tokens"),
     ]  # fmt: skip
     content = (EVIL % (json.dumps(routes), f"{running.address}/api/v1")).encode()
 

@@ -161,6 +161,7 @@ def test_a_photo_that_went_to_somebody_else_while_one_draws(
     ada.expects_failures = True  # the browser logs the answers that say so
     draw(ada, 600, 500)
     expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
+    ada.in_list(1)  # what is not saved is not shown as if it were
     masks = rita.masks("cat.jpg")
     assert [one["author"] for one in masks] == ["rita"]
     with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:

@@ -1,4 +1,4 @@
-"""A hand at the page of the studio that knows the truth: it drags boxes around things and keeps the answers."""
+"""A hand at the page of the studio that knows the truth: boxes around things, and the answers kept."""
 
 from __future__ import annotations
 

@@ -144,6 +144,7 @@ def test_cve_2022_36551_nobody_registers_themselves() -> None:
     open_to_all = {row for row, role in ROLE_OF.items() if role == ANYBODY}
     assert open_to_all == {
         ("GET", "/session"), ("POST", "/session"), ("DELETE", "/session"), ("POST", "/invitations/accept"),
+        ("GET", "/sso"), ("GET", "/sso/callback"),
     }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Team(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def asked(self, answer: Any) -> Any:
-        """Whatever is asked for, no answer is a mistake of the server, and every refusal has the one shape."""
+        """Whatever is asked for, no answer is a mistake of the server; refusals have the one shape."""
         assert answer.status_code < 500, answer.text
         if answer.status_code >= 400:
             error_of(answer)

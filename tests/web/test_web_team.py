@@ -225,7 +225,12 @@ def test_a_reviewer_returns_work_to_its_author(team: TestClient, project: Projec
     assert answer.status_code == 400, "with a reason only"
     body = {"token": held["token"], "verdict": "returned", "reason": "the left edge"}
     assert rita.post(f"/tasks/{held['task']}/review", body).status_code == 204
+    assert rita.next(kinds=["review"]) is None
     assert ada.next()["lease"]["note"] == "the left edge"
+    ada.submit()
+    again = rita.next(kinds=["review"])
+    assert again is not None and again["image"]["id"] == 1 and again["lease"]["note"] is None
+    assert rita.open(1)["lease"]["kind"] == "review", "a reload goes on with it"
 
 
 def test_blind_annotators_do_not_see_each_other(team: TestClient, project: Project) -> None:

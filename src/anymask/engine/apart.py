@@ -36,7 +36,9 @@ def recipe_apart(quick: bool, progress: Callable[[str, int, int], None]) -> Reci
     measured: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
 
     def train(records: RecordSource, base: str, out: Path, *, seed: int) -> Trained:
-        told = lambda done, total: progress("training", done, total)  # noqa: E731
+        def told(done: int, total: int) -> None:
+            progress("training" if done < total else "fitting thresholds", done, total)
+
         found: Trained = run_apart(_train, (quick, records, base, out, seed), told)
         return found
 

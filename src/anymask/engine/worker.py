@@ -34,7 +34,7 @@ def doers(make_recipe: MakeRecipe) -> Mapping[str, Doer]:
 
 
 class Rounds:
-    """Does the jobs of training. A round that was stopped goes on where it was; one that is cancelled is over."""
+    """Does the jobs of training. What was stopped goes on where it was, what is cancelled is over."""
 
     def __init__(self, make_recipe: MakeRecipe) -> None:
         self._make_recipe = make_recipe

@@ -40,8 +40,8 @@ class Stopped(Failure):
 class Hold:
     """A job in this process's hands: keeps its lease while the block runs.
 
-    Called with what is done and how much there is, it tells that, and raises Cancelled or Stopped when the job
-    is to end, LostLease when another process has it. Any `Progress` may be one.
+    Called with what is done and how much there is, as a `Progress`, it tells that, and raises Cancelled or
+    Stopped when the job is to end, LostLease when another process has it.
     """
 
     def __init__(self, database: Database, job: Job, stop: threading.Event, tell: Tell) -> None:
@@ -144,7 +144,7 @@ def attempt(
     stop: threading.Event | None = None,
     tell: Tell = lambda _: None,
 ) -> dict[str, Any]:
-    """Do a job that was taken and write down what became of it. Raises what the doer raises, and LostLease."""
+    """Do a job that was taken and write down what became of it. Raises what the doer raises, LostLease."""
     database = project.database
     try:
         with Hold(database, job, stop or threading.Event(), tell) as hold:

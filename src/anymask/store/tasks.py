@@ -96,7 +96,7 @@ def next_task(
 ) -> Lease | None:
     """Lease the most urgent task that this person may do; None when there is none.
 
-    What they hold already comes first, with the token that it has: neither a reload nor a second tab loses it.
+    What they hold already comes first, with the token that it has: no reload and no second tab loses it.
     """
     if not 0 < lease_s <= MAX_LEASE_S:
         raise BadInput(f"lease: expected 0 to {MAX_LEASE_S:.0f} seconds, got {lease_s}")

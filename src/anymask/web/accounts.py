@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,7 +18,10 @@ from anymask.store.users import User
 from anymask.web.cache import BytesCache
 from anymask.web.errors import Refused
 from anymask.web.people import secret_of
-from anymask.web.rates import SIGN_INS, Rates
+from anymask.web.rates import AT_PROVIDER, SIGN_INS, Rate, Rates
+
+if TYPE_CHECKING:
+    from anymask.web.sso import SingleSignOn
 
 KNOWN_S = 5.0  # for which a session is not looked up again
 KNOWN = 10_000
@@ -27,12 +30,23 @@ MAX_SECRET = 200
 
 
 class Accounts:
-    """The people of a project. `secure`: pages come by TLS, so cookies must, too."""
+    """The people of a project. `secure`: pages come by TLS, so cookies must, too. `sso`: where they may also
+    sign in.
+    """
 
     mode = "team"
 
-    def __init__(self, project: Project, *, secure: bool, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        *,
+        secure: bool,
+        hasher: PasswordHasher | None = None,
+        sso: SingleSignOn | None = None,
+    ) -> None:
         self.database = project.database
+        self.sso = sso
+        self.sso_cookie = "__Host-anymask_sso" if secure else "anymask_sso"
         self.secure = secure
         self.cookie = "__Host-anymask_session" if secure else "anymask_session"
         self.rates = Rates()
@@ -78,8 +92,29 @@ class Accounts:
         self.forget()
         return await run_in_threadpool(sessions.begin, self.database, user.name, "session"), user
 
-    def _check_rate(self, *names: str) -> None:
-        waits = [self.rates.take_of(name, SIGN_INS) for name in names]
+    async def begin_sso(self, address: str) -> tuple[str, str]:
+        """Where to send the browser, and a secret for its cookie. Raises Refused, 404 without it."""
+        sso = self._single_sign_on(address)
+        return await run_in_threadpool(sso.begin)
+
+    async def finish_sso(self, secret: str, state: str, code: str, address: str) -> str:
+        """A session of who was invited under the address that the provider vouches for. Raises Refused."""
+        sso = self._single_sign_on(address)
+        email = await run_in_threadpool(sso.finish, secret, state, code)
+        found = await run_in_threadpool(users.list_users, self.database)
+        own = [one.name for one in found if one.name.casefold() == email.casefold() and not one.disabled]
+        if len(own) != 1:
+            raise Refused(403, f"{email} was not invited to this project: ask its manager", "sso_failed")
+        return await run_in_threadpool(sessions.begin, self.database, own[0], "session")
+
+    def _single_sign_on(self, address: str) -> SingleSignOn:
+        if self.sso is None:
+            raise Refused(404, "this studio has no single sign-on: set ANYMASK_SSO_ISSUER")
+        self._check_rate(f"address {address}", rate=AT_PROVIDER)
+        return self.sso
+
+    def _check_rate(self, *names: str, rate: Rate = SIGN_INS) -> None:
+        waits = [self.rates.take_of(name, rate) for name in names]
         if max(waits) > 0:
             headers = {"Retry-After": str(max(1, round(max(waits))))}
             raise Refused(429, "tried too often: wait a moment", headers=headers)

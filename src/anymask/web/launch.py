@@ -8,17 +8,19 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from anymask.data.listing import is_photo
 from anymask.engine.project import CONFIG, Project
 from anymask.engine.queueing import queue_photos
-from anymask.errors import BadInput, StorageError, mapped
+from anymask.errors import BadInput, MissingExtra, StorageError, mapped
+from anymask.settings import get_settings
 from anymask.web.app import create_app
 from anymask.web.inference import Inference
 from anymask.web.people import OnePerson, People
-from anymask.web.security import Places
+from anymask.web.security import API, Places
 from anymask.web.studio import Studio
 
 LOOPBACK = "127.0.0.1"
@@ -93,8 +95,21 @@ def _people(asked: Launch, project: Project, port: int) -> tuple[People, str]:
 
     code = first_invitation(project)
     place = (asked.public_url or local).rstrip("/")
-    accounts = Accounts(project, secure=asked.public_url is not None)
+    accounts = Accounts(project, secure=asked.public_url is not None, sso=_single_sign_on(place))
     return accounts, f"{place}/invitation?code={code}" if code else f"{place}/"
+
+
+def _single_sign_on(place: str) -> Any:
+    """As the settings say; None without. Raises BadOption, MissingExtra."""
+    settings = get_settings()
+    if not settings.sso_issuer:
+        return None
+    try:
+        from anymask.web.sso import Provider, SingleSignOn
+    except ImportError:
+        raise MissingExtra('single sign-on needs joserfc: pip install "anymask[sso]"') from None
+    provider = Provider(settings.sso_issuer, settings.sso_client_id, settings.sso_client_secret)
+    return SingleSignOn(provider, f"{place}{API}/sso/callback")
 
 
 def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:

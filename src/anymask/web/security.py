@@ -46,6 +46,8 @@ ROLE_OF: dict[tuple[str, str], str] = {
     ("POST", "/session"): ANYBODY,
     ("DELETE", "/session"): ANYBODY,
     ("POST", "/invitations/accept"): ANYBODY,
+    ("GET", "/sso"): ANYBODY,
+    ("GET", "/sso/callback"): ANYBODY,
     ("GET", "/project"): "annotator",
     ("PATCH", "/project/settings"): "admin",
     ("GET", "/images"): "annotator",

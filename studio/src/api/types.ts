@@ -13,6 +13,8 @@ export type TaskKind = "annotate" | "review" | "audit";
 export interface Session {
   readonly mode: "single" | "team";
   readonly user: { readonly name: string; readonly role: Role } | null;
+  /** Where to sign in with the provider of single sign-on, if there is one. */
+  readonly sso?: string;
 }
 
 export interface ClassName {

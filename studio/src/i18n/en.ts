@@ -250,6 +250,7 @@ export const en = {
   "login.name": "Name",
   "login.password": "Password",
   "login.go": "Sign in",
+  "login.sso": "Sign in with your organisation",
   "login.again": "Sign in again",
   "login.again.why": "Your session ended. What you did is kept here and will be sent.",
   "login.single": "Open the link from the terminal",

@@ -252,6 +252,7 @@ export const ko: Words = {
   "login.name": "이름",
   "login.password": "비밀번호",
   "login.go": "로그인",
+  "login.sso": "조직 계정으로 로그인",
   "login.again": "다시 로그인해 주세요",
   "login.again.why": "로그인이 만료되었습니다. 작업한 내용은 이 브라우저에 남아 있으며 곧 전송됩니다.",
   "login.single": "터미널의 링크를 열어 주세요",

@@ -44,6 +44,7 @@ class App {
   /** The screen that shows a photo answers what others did to it. */
   onStale: Map<number, StaleHandler> = new Map();
   onReopened: Map<number, (work: Work) => void> = new Map();
+  onLost: Map<number, (error: ApiError) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
   readonly queue: SaveQueue;
   private signedInAt = 0;
@@ -61,7 +62,10 @@ class App {
       saved: () => (this.everSaved = true),
       stale: (image, revision, masks, operations) => this.onStale.get(image)?.(revision, masks, operations) ?? null,
       reopen: (waiting) => this.reopen(waiting),
-      lost: (_, error) => this.tell(t("save.lost", { why: error.message }), "error"),
+      lost: (image, error) => {
+        this.tell(t("save.lost", { why: error.message }), "error");
+        this.onLost.get(image)?.(error);
+      },
       state: (state, waiting) => (this.saving = { state, waiting }),
     });
     window.addEventListener("beforeunload", (event) => {

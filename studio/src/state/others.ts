@@ -21,6 +21,10 @@ export class Others {
       holding.lease = work.lease;
       if (work.masks) masks.merge(work.masks, []);
     });
+    app.onLost.set(image.id, (error) => {
+      if (error.code === "lease_lost") holding.readOnly = true;
+      void this.load(true); // what could not be saved is not shown as if it were
+    });
     app.onImage.add(this.told);
   }
 
@@ -28,6 +32,7 @@ export class Others {
     this.closed = true;
     app.onStale.delete(this.image.id);
     app.onReopened.delete(this.image.id);
+    app.onLost.delete(this.image.id);
     app.onImage.delete(this.told);
   }
 
