@@ -18,7 +18,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from anymask.automatic.generator import everything, everything_encoded
+from anymask.automatic.generator import everything, everything_encoded, region_of
 from anymask.automatic.probability import MaskProbability
 from anymask.core.automatic_mask import AutomaticMask
 from anymask.core.candidates import AnswerStep, Candidates
@@ -229,17 +229,20 @@ class EncodedImage:
         box: ArrayLike | None = None,
         mask: Any = None,
         text: str | None = None,
+        view: ArrayLike | None = None,
     ) -> Iterator[AnswerStep]:
         """The answer of `segment` step by step, for a screen: something to show long before it is complete.
 
         `look`: one pass, the coarse candidates. `best`: the most probable of them refined. `alternatives`:
         all of them, what `segment` returns; not where there is only one. Each step is worked out when it is
         asked for, so stopping early saves the rest. The candidate of `best` is among the alternatives bit for
-        bit, nearly always as their first. An image that is not refined answers with `look` alone. Raises
-        BadPrompt at once.
+        bit, nearly always as their first. An image that is not refined answers with `look` alone. `view`: x0,
+        y0, x1, y1, the part of a large image that is on the screen: the first pass sees it alone, so that small
+        things are found in it. Raises BadPrompt at once, BadOption for a view of nothing.
         """
         prompt = Prompt.of(points, labels, box, mask, text)
-        return (self._refinement or self._encoding).segment_steps(prompt)
+        view_xyxy = None if view is None else region_of(view, self.size_hw)
+        return (self._refinement or self._encoding).segment_steps(prompt, view_xyxy)
 
     def everything(
         self,

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -31,8 +32,33 @@ def check_not_an_input(path: Path, inputs: Iterable[Path]) -> None:
         raise StorageError(f"{path} is an input of this call and is not overwritten; choose another folder")
 
 
+_inside: ContextVar[Path | None] = ContextVar("anymask_inside", default=None)
+
+
+@contextlib.contextmanager
+def only_inside(folder: Path) -> Iterator[None]:
+    """While data is read that somebody sent: it may name any file of this machine, none but those in the
+    folder are read.
+    """
+    before = _inside.set(folder.resolve())
+    try:
+        yield
+    finally:
+        _inside.reset(before)
+
+
+def is_inside(path: Path) -> bool:
+    """Whether a file may be read, see `only_inside`."""
+    folder = _inside.get()
+    return folder is None or path.resolve().is_relative_to(folder)
+
+
 def check_regular(path: Path) -> None:
-    """Opening a pipe or a device may wait for ever. Raises BadInput for what is there but no regular file."""
+    """Opening a pipe or a device may wait for ever. Raises BadInput for what is there but no regular file, and
+    for a file that may not be read, see `only_inside`.
+    """
+    if not is_inside(path):
+        raise BadInput(f"{path} is outside of what was sent")
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a pipe, a socket or a device"
         raise BadInput(f"{path}: expected a regular file, got {kind}")

@@ -68,6 +68,24 @@ describe("saves", () => {
     expect(calls.at(-1)!.uid).toBe("b");
   });
 
+  it("are all with the server when sending is waited for, also while one is on its way", async () => {
+    const { queue: q } = queue();
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const plain = globalThis.fetch;
+    vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+      await held;
+      return plain(path, init);
+    });
+    await put(q, "a");
+    const done = q.flush();
+    await put(q, "b");
+    setTimeout(release, 20);
+    await done;
+    expect(calls.map((call) => call.uid)).toEqual(["a", "b"]);
+    expect(await q.pending()).toHaveLength(0);
+  });
+
   it("survive a page that was closed", async () => {
     const first = queue();
     first.queue.pause();

@@ -11,7 +11,8 @@ from bright import BrightBackend, comb_HW3
 import anymask
 from anymask.api import EncodedImage, Model
 from anymask.core.candidates import Candidates
-from anymask.errors import BadPrompt
+from anymask.core.mask import Mask
+from anymask.errors import BadOption, BadPrompt
 
 POINTS = [(x, y) for x in (90, 230, 330, 420) for y in (80, 170, 260)]
 
@@ -91,3 +92,51 @@ def test_steps_that_nobody_asks_for_are_not_worked_out() -> None:
 def test_a_wrong_prompt_is_refused_before_the_first_step(photo: EncodedImage) -> None:
     with pytest.raises(BadPrompt, match="outside the image"):
         photo.segment_steps(points=[(-5, 0)])
+
+
+COIN_XY, COIN_RADIUS = (2_900.0, 1_100.0), 22
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[EncodedImage, Mask]:
+    """A coin of 44 pixels on a card in a photo of 4,000: of the whole, the network sees 5 x 5 of its pixels."""
+    rows, columns = np.ogrid[:3_000, :4_000]
+    pixels = np.full((3_000, 4_000, 3), (60, 90, 60), np.uint8)
+    pixels[900:1_300, 2_600:3_200] = (110, 70, 60)
+    coin = (columns - COIN_XY[0]) ** 2 + (rows - COIN_XY[1]) ** 2 <= COIN_RADIUS**2
+    pixels[coin] = (240, 220, 120)
+    return anymask.load(threads=1).encode(pixels), Mask.from_array(coin)
+
+
+def test_a_small_thing_is_found_in_the_part_that_somebody_looks_at(large: tuple[EncodedImage, Mask]) -> None:
+    image, coin = large
+    view = (2_600, 900, 3_200, 1_300)
+    look, best, *_ = image.segment_steps(points=[COIN_XY], view=view)
+    assert look.candidates.best.mask.iou(coin) > 0.8
+    assert best.candidates.best.mask.iou(coin) > 0.9
+    assert best.candidates.best.mask.size_hw == image.size_hw
+    whole = next(iter(image.segment_steps(points=[COIN_XY])))
+    assert whole.candidates.best.mask.iou(coin) < look.candidates.best.mask.iou(coin)
+
+
+def test_a_correction_in_another_view_keeps_what_was_found(large: tuple[EncodedImage, Mask]) -> None:
+    image, coin = large
+    *_, first = image.segment_steps(points=[COIN_XY], view=(2_600, 900, 3_200, 1_300))
+    more = [COIN_XY, (2_895.0, 1_104.0)]
+    *_, last = image.segment_steps(points=more, mask=first.candidates, view=(2_700, 1_000, 3_100, 1_200))
+    assert last.candidates.best.mask.iou(coin) > 0.9
+
+
+def test_a_view_without_the_click_does_not_count(photo: EncodedImage) -> None:
+    elsewhere = next(iter(photo.segment_steps(points=[(90, 80)], view=(200, 150, 400, 280))))
+    assert same(elsewhere.candidates, next(iter(photo.segment_steps(points=[(90, 80)]))).candidates)
+    height, width = photo.size_hw
+    everything = next(iter(photo.segment_steps(points=[(90, 80)], view=(0, 0, width, height))))
+    whole = next(iter(photo.segment_steps(points=[(90, 80)])))
+    assert [one.mask for one in everything.candidates] == [one.mask for one in whole.candidates]
+
+
+@pytest.mark.parametrize("view", [(9, 9, 3, 3), (1, 2, 3), (-9, -9, -3, -3), (float("nan"), 0, 5, 5)])
+def test_a_view_of_nothing_is_refused(photo: EncodedImage, view: tuple[float, ...]) -> None:
+    with pytest.raises(BadOption, match="x0, y0, x1, y1|x0 < x1"):
+        photo.segment_steps(points=[(90, 80)], view=view)

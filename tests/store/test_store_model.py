@@ -138,7 +138,9 @@ class StoreMachine(RuleBasedStateMachine):
         best = {t["id"] for t in held} or {min(choices, key=lambda t: (-t["priority"], t["id"]))["id"]}
         assert lease.task in best
         task = self.model.tasks[lease.task]
-        task.update(state="leased", user=user, token=task["token"] + 1, until=self.clock + LEASE_S)
+        goes_on = task["state"] == "leased" and task["user"] == user
+        token = task["token"] + (not goes_on)
+        task.update(state="leased", user=user, token=token, until=self.clock + LEASE_S)
         assert (lease.token, lease.until) == (task["token"], task["until"])
         assert lease.revision == self.model.revision.get((lease.image_id, lease.layer), 0)
         self.leases.append((lease, user))

@@ -25,7 +25,7 @@ def team(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[R
     folder.mkdir()
     for name in ("cat.jpg", "coffee.jpg", "rocket.jpg"):
         shutil.copy(examples / name, folder)
-    studio = RunningStudio(folder, team=True)
+    studio = RunningStudio(folder, "--team")
     studio.start()
     yield studio
     studio.stop()

@@ -27,9 +27,9 @@ def free_port() -> int:
 class RunningStudio:
     """`anymask studio FOLDER`; may be stopped and started again on the same port."""
 
-    def __init__(self, folder: Path, *, team: bool = False) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.team = team
+        self.options = options
         self.port = free_port()
         self.link = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,9 +41,8 @@ class RunningStudio:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
-        command += ["--team"] if self.team else []
         with self._log.open("wb") as log:
-            command += ["--port", str(self.port)]
+            command += ["--port", str(self.port), *self.options]
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
             )
@@ -54,7 +53,7 @@ class RunningStudio:
                 self._log.read_text(errors="replace"),
             )
             if found:
-                self.link = self.link if self.team and self.link else found.group(0)
+                self.link = self.link if self.link and "--team" in self.options else found.group(0)
                 return
             assert self._process.poll() is None, self._log.read_text(errors="replace")
             time.sleep(0.1)

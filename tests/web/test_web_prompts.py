@@ -109,6 +109,7 @@ def test_steps_that_are_not_wanted_do_not_come(eve: Annotator) -> None:
         ({"mask": {"size": [5, 5], "counts": "0I"}}, "bad_request"),
         ({"mask": Mask.from_array(np.eye(5)).rle}, "bad_prompt"),
         ({"previous": "e-5"}, "gone"),
+        ({"points": [[4, 3]], "view": [9, 9, 3, 3]}, "bad_request"),
         ({"point": [[1, 1]]}, "bad_request"),
     ],
 )
@@ -135,6 +136,17 @@ def test_hover_shows_what_one_pass_sees(eve: Annotator) -> None:
         :, (np.arange(128) * small.shape[1] / 128).astype(int)
     ]
     assert (grown & drawn).sum() / (grown | drawn).sum() > 0.8
+
+
+def test_hover_on_a_part_of_a_photo_shows_that_part(eve: Annotator) -> None:
+    wait_until_encoded(eve)
+    asked = {"client": "near", "seq": 1, "prompt": {"points": [DISK], "view": [34.4, 30, 98, 91]}}
+    answer = eve.post("/images/1/preview", asked)
+    assert answer.headers["x-shown"] == "34,30,98,91"
+    side = int(answer.headers["x-side"])
+    rows, columns = (float(one) for one in answer.headers["x-inside"].split(","))
+    seen = np.frombuffer(answer.content, np.uint8).reshape(side, side) >= 128
+    assert columns == side and seen[int((60 - 30) / 61 * rows), int((64 - 34) / 64 * columns)]
 
 
 def test_hover_waits_for_nothing(ada: Annotator, studio: Studio) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from studio_client import API, HOST, make_project, open_studio
 
 pytestmark = pytest.mark.slow
-EXAMPLES = 25  # of each operation and mode
+EXAMPLES = int(os.environ.get("ANYMASK_SCHEMA_EXAMPLES", "65"))  # of each operation and mode: 5,000 requests
 ENDLESS = ("/api/v1/events",)
 KNOWN = {401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 400}
 
@@ -56,7 +57,8 @@ def test_no_request_breaks_the_server(studio: tuple[Any, Any], mode: Any) -> Non
 
         with contextlib.suppress(Unsatisfiable):  # nothing can be wrong with a request without fields
             send()
-    assert sum(codes.values()) >= 500, codes
+    print(f"{mode.name}: {sum(codes.values())} requests, {dict(sorted(codes.items()))}")
+    assert sum(codes.values()) >= 36 * EXAMPLES, codes
     assert codes[200] + codes[202] + codes[204] > 0
 
 

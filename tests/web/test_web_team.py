@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 argon2 = pytest.importorskip("argon2")
 from fastapi.testclient import TestClient
-from studio_client import API, HOST, PORT, Annotator, add, error_of, new_uid
+from studio_client import API, HOST, PORT, Annotator, add, error_of, make_project, new_uid
 
 from anymask.engine.project import Project
 from anymask.store import sessions, tasks, users
@@ -99,14 +100,35 @@ def every_route(client: TestClient) -> list[tuple[str, str]]:
     return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 
-ROLES = ("anonymous", "annotator", "reviewer", "admin")
+ROLES = ("anonymous", "annotator", "reviewer", "admin", "expired", "shut out", "of another project")
+
+
+def who(team: TestClient, project: Project, role: str, folder: Path) -> TestClient:
+    """A browser of somebody in that place. Those who are none any more were admins once."""
+    if role in RANK:
+        return member(team, project, role, role)
+    browser = member(team, project, "once", "admin")
+    if role == "expired":
+        project.database.clock._last[0] = project.database.clock() + sessions.IDLE_S["session"] + 1
+    elif role == "shut out":
+        member(team, project, "root", "admin").patch(f"{API}/users/once", json={"active": False})
+    elif role == "of another project":
+        browser.cookies.clear()
+        with make_project(folder, photos=2) as other:
+            users.add_user(other.database, "once", "admin", author="admin")
+            browser.cookies.set("anymask_session", sessions.begin(other.database, "once", "session"))
+    else:
+        browser.cookies.clear()
+    return browser
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_may_use_what_the_table_says(team: TestClient, project: Project, role: str) -> None:
+def test_each_role_may_use_what_the_table_says(
+    team: TestClient, project: Project, role: str, tmp_path: Path
+) -> None:
     """Every route, as every role: allowed or not, whatever else is wrong with the request."""
-    client = team if role == "anonymous" else member(team, project, role, role)
-    rank = RANK["anybody"] if role == "anonymous" else RANK[role]
+    client = who(team, project, role, tmp_path / "other")
+    rank = RANK.get(role, RANK["anybody"])
     for method, path in every_route(team):
         needed = ROLE_OF[method, path.removeprefix(API)]
         url = path

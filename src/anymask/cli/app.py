@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anymask.cli import project_backup, project_jobs  # noqa: F401 - they add commands
+from anymask.cli.bench import bench
 from anymask.cli.convert import CONVERT_EXAMPLES, convert
 from anymask.cli.edges import edges
 from anymask.cli.engine import engine
@@ -40,6 +41,7 @@ app.add_typer(models)
 app.add_typer(project, name="project")
 app.add_typer(engine, name="engine")
 app.command()(studio)
+app.add_typer(bench, name="bench")
 app.command()(export)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
 app.command(epilog=NAME_EXAMPLES)(name)

@@ -197,7 +197,9 @@ def log_(folder: Folder) -> None:
 
         for row in read_log(opened.database):
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at))
-            detail = ", ".join(f"{name} {value}" for name, value in json.loads(row.detail).items())
+            told = {"model": BASE} if row.what == "promoted" else {}
+            told |= {name: value for name, value in json.loads(row.detail).items() if value not in (None, "")}
+            detail = ", ".join(f"{name} {value}" for name, value in told.items())
             say(f"{when}  {row.author}: {row.what}{f' ({detail})' if detail else ''}")
 
 

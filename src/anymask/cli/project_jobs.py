@@ -101,7 +101,7 @@ def work(
     folder: Folder,
     kinds: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="KIND", help="masks, embeddings, round; default: all."),
+        typer.Option("--kind", metavar="KIND", help="masks, embeddings, train; default: all."),
     ] = None,
     until_done: Annotated[
         bool, typer.Option("--until-done", help="End when no job is left instead of waiting for more.")
@@ -131,4 +131,5 @@ def work(
 def _outcome(outcome: Any) -> str:
     if isinstance(outcome, Exception):
         return f"failed: {outcome}"
-    return ", ".join(f"{name} {value}" for name, value in outcome.items()) or "done"
+    plain = {name: value for name, value in outcome.items() if isinstance(value, str | int)}
+    return ", ".join(f"{name} {value}" for name, value in plain.items()) or "done"

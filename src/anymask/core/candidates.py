@@ -35,7 +35,7 @@ class Candidate(ArrayValue):
 
     @cached_property
     def mask(self) -> Mask:
-        return Mask.from_array(self.frame.to_image_mask(self.low_res_logits, THRESHOLD))
+        return mask_in(self.frame, self.low_res_logits)
 
     @property
     def array(self) -> NDArray[np.bool_]:
@@ -137,6 +137,12 @@ class AnswerStep:
     name: Literal["look", "best", "alternatives"]
     candidates: Candidates
     is_final: bool
+
+
+def mask_in(frame: Frame, low_res_hw: NDArray[np.float32]) -> Mask:
+    """Where logits that were predicted in a frame say yes; of a window nothing else is looked at."""
+    inside = Mask.from_array(frame.inside.to_image_mask(low_res_hw, THRESHOLD))
+    return inside.placed(frame.size_hw_image, frame.origin_xy)
 
 
 def apply_temperature(chance_N: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anymask.data.record import Blob
 from anymask.errors import BadInput, mapped
-from anymask.files import check_regular
+from anymask.files import check_regular, is_inside
 from anymask.images.reader import image_size
 
 Photos = Mapping[str, tuple[str, Blob]]  # name and bytes of photos, by the key they are looked for with
@@ -21,7 +21,7 @@ def list_files(path: Path, without: Path | None = None) -> dict[str, Blob]:
 
     Hidden files and what is no regular file are left out, and the folder `without`. Raises BadInput.
     """
-    if path.is_dir():
+    if path.is_dir() and is_inside(path):
         return _list_folder(path, without.resolve() if without else None)
     check_regular(path)
     return list_tar(path) if is_tar(path.name) else {path.name: Blob(path)}

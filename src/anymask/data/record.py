@@ -12,7 +12,7 @@ import numpy as np
 
 from anymask.core.mask import Mask
 from anymask.errors import BadInput, mapped
-from anymask.files import check_regular
+from anymask.files import check_regular, is_inside
 from anymask.images.reader import read_image
 
 PARTIAL = "partial"  # of a record's fields: not everything there is is annotated
@@ -28,7 +28,7 @@ class Blob:
 
     @property
     def exists(self) -> bool:
-        return self.length is not None or self.path.is_file()
+        return is_inside(self.path) and (self.length is not None or self.path.is_file())
 
     def read(self) -> bytes:
         """Raises BadInput when the file is missing, cannot be read or is no regular file."""

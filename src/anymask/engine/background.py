@@ -7,13 +7,11 @@ takes minutes of all cores, is a child process of it that can be killed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import os
 import shutil
-import socket
 import tempfile
 import threading
-import time
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
@@ -28,78 +26,21 @@ from anymask.engine.prefill import KIND as MASKS
 from anymask.engine.prefill import prefill
 from anymask.engine.project import Project
 from anymask.engine.queueing import queue_audit
+from anymask.engine.rounds import Recipe
 from anymask.engine.unpack import pack, unpack
-from anymask.errors import AnymaskError, BadInput
-from anymask.files import make_folder
-from anymask.store import jobs, registry
+from anymask.engine.worker import TRAIN, Rounds, queue_round
+from anymask.engine.working import Cancelled, Doer, Hold, Stopped, do_jobs
+from anymask.errors import AnymaskError, BadInput, Failure
+from anymask.files import make_folder, only_inside
+from anymask.store import jobs
 from anymask.store.database import AnyRow
 from anymask.store.jobs import Job
-from anymask.store.values import LostLease
 
-TOLD_S = 0.3  # between two reports of progress
-BEAT_S = 5.0
+IDLE_S = 5.0  # between looks for jobs that another process has queued
 SENT = "sent"  # in the folder of an upload
 MAX_FAILURES = 50  # that a result names
-KINDS = ("prefill", "train", "export", "import")
+KINDS = ("prefill", TRAIN, "export", "import")
 log = logging.getLogger("anymask.engine")
-
-
-class Cancelled(Exception):
-    """Somebody cancelled the job."""
-
-
-class Report:
-    """How a job tells its progress and hears that it is cancelled: call it with done and total."""
-
-    def __init__(self, project: Project, job: Job, told: Callable[[int], None]) -> None:
-        self._project, self._job, self._told = project, job, told
-        self._at = 0.0
-        self._cancelled = threading.Event()
-        self._stopped, self._ended = threading.Event(), threading.Event()
-        self._beats = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Report:
-        self._beats.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._beats.join()
-
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
-            with contextlib.suppress(AnymaskError):
-                if jobs.heartbeat(self._project.database, self._job):
-                    self._cancelled.set()
-
-    @property
-    def job_id(self) -> int:
-        return self._job.id
-
-    @property
-    def is_cancelled(self) -> bool:
-        """By a person."""
-        return self._cancelled.is_set()
-
-    def stop(self) -> None:
-        """The process ends."""
-        self._stopped.set()
-
-    def __call__(self, done: int, total: int, message: str | None = None) -> None:
-        """Raises Cancelled."""
-        if self.is_cancelled or self._stopped.is_set():
-            raise Cancelled
-        now = time.monotonic()
-        if now - self._at >= TOLD_S or done == total:
-            self._at = now
-            told = {"done": done, "total": max(1, total), "message": message}
-            if jobs.heartbeat(self._project.database, self._job, **told):  # type: ignore[arg-type]
-                self._cancelled.set()
-                raise Cancelled
-            self._told(self._job.id)
-
-
-Handler = Callable[[Project, dict[str, Any], Report], dict[str, Any]]
 
 
 class Background:
@@ -109,19 +50,23 @@ class Background:
         self,
         project: Project,
         changed: Callable[[AnyRow], None],
-        handlers: Mapping[str, Handler] | None = None,
+        doers: Mapping[str, Doer] | None = None,
     ) -> None:
         self._project, self._changed = project, changed
-        self._handlers = dict(HANDLERS if handlers is None else handlers)
-        self._wake = threading.Event()
-        self._ended = threading.Event()
-        self._running: Report | None = None
+        self._doers = {kind: _once(do) for kind, do in (DOERS if doers is None else doers).items()}
+        self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="anymask-jobs", daemon=True)
         self._thread.start()
 
     def put(self, kind: str, body: dict[str, Any]) -> AnyRow:
         """Queue a job and return its row."""
-        job_id = jobs.put(self._project.database, kind, f"{kind}:{uuid.uuid4().hex}", body)
+        return self._queued(jobs.put(self._project.database, kind, f"{kind}:{uuid.uuid4().hex}", body))
+
+    def train(self, *, quick: bool) -> AnyRow:
+        """Queue the next round and return the row of its job; there is one at a time."""
+        return self._queued(queue_round(self._project, quick=quick))
+
+    def _queued(self, job_id: int) -> AnyRow:
         self._wake.set()
         row = job_row(self._project, job_id)
         self._changed(row)
@@ -137,52 +82,47 @@ class Background:
 
     def close(self) -> None:
         """What runs is stopped, and queued again for the next start."""
-        self._ended.set()
+        self._stop.set()
         self._wake.set()
-        if self._running is not None:
-            self._running.stop()
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        worker = f"{socket.gethostname()}:{os.getpid()}"[:64]
-        while not self._ended.is_set():
+        while not self._stop.is_set():
             try:
-                job = jobs.take(self._project.database, worker, kinds=KINDS)
+                for _ in self._done_jobs():
+                    pass
             except AnymaskError as error:
                 log.warning("jobs: %s", error)
-                job = None
-            if job is None:
-                self._wake.wait(5.0)
-                self._wake.clear()
-            else:
-                self._do(job)
+                self._stop.wait(IDLE_S)
 
-    def _do(self, job: Job) -> None:
-        database = self._project.database
-        self._tell(job.id)
-        try:
-            with Report(self._project, job, self._tell) as report:
-                self._running = report
-                result = self._handlers[job.kind](self._project, job.body, report)
-            jobs.finish(database, job, result)
-        except LostLease as error:
-            log.warning("job %d: %s", job.id, error)
-        except Cancelled:
-            with contextlib.suppress(AnymaskError):
-                jobs.fail(database, job, "stopped", again=True)
-        except Exception as error:
-            if not isinstance(error, AnymaskError):
-                log.error("job %d (%s)", job.id, job.kind, exc_info=error)
-            said = str(error) if isinstance(error, AnymaskError) else f"{type(error).__name__}: {error}"
-            with contextlib.suppress(AnymaskError):
-                jobs.fail(database, job, said, again=False)
-        finally:
-            self._running = None
-            self._tell(job.id)
+    def _done_jobs(self) -> Any:
+        return do_jobs(
+            self._project, self._doers, for_ever=True, stop=self._stop, pause=self._pause, tell=self._tell
+        )
+
+    def _pause(self, _: float) -> None:
+        self._wake.wait(IDLE_S)
+        self._wake.clear()
 
     def _tell(self, job_id: int) -> None:
         with contextlib.suppress(AnymaskError):
             self._changed(job_row(self._project, job_id))
+
+
+def _once(do: Doer) -> Doer:
+    """What breaks by a mistake would break again, and people see why at once."""
+
+    @functools.wraps(do)
+    def done(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
+        try:
+            return do(project, job, hold)
+        except AnymaskError:
+            raise
+        except Exception as error:
+            log.error("job %d (%s)", job.id, job.kind, exc_info=error)
+            raise Failure(f"{type(error).__name__}: {error}") from error
+
+    return done
 
 
 def job_row(project: Project, job_id: int) -> AnyRow:
@@ -198,62 +138,44 @@ def list_jobs(project: Project, limit: int) -> list[AnyRow]:
     return jobs.list_jobs(project.database, limit=limit, kinds=KINDS)
 
 
-def _prefill(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
+def _prefill(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
     """On one core: people click meanwhile."""
+    stage = job.body["stage"]
     model = load(project.model, threads=1)
     try:
         done = prefill(
             project,
-            stage=body["stage"],
-            min_probability=body["min_probability"],
+            stage=stage,
+            min_probability=job.body["min_probability"],
             model=model,
-            progress=report,
+            progress=hold,
         )
     except Cancelled:
-        if report.is_cancelled:
-            jobs.drop_queued(project.database, MASKS)
+        jobs.drop_queued(project.database, MASKS)
         raise
-    if body["stage"] == "automatic":
+    if stage == "automatic":
         queue_audit(project)
     failures = [list(one) for one in done.failures[:MAX_FAILURES]]
     return {"photos": done.photos, "masks": done.masks, "failures": failures}
 
 
-def _train(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
+def _recipe(quick: bool, hold: Hold) -> Recipe:
     from anymask.engine.apart import recipe_apart
-    from anymask.engine.rounds import run_round
 
-    def told(what: str, done: int, total: int) -> None:
-        report(done, total, what)
-
-    try:
-        done = run_round(project, recipe_apart(body["quick"], told), stage=body.get("stage", "manual"))
-    except Cancelled:
-        if report.is_cancelled:  # else the round goes on at the next start
-            _end_running_round(project)
-        raise
-    names = ("number", "promoted", "why", "photos", "masks", "before", "after", "forgotten")
-    return {name: getattr(done, name) for name in names}
+    return recipe_apart(quick, lambda what, done, total: hold(done, total, what))
 
 
-def _end_running_round(project: Project) -> None:
-    for one in registry.list_rounds(project.database):
-        if one.state == "running":
-            registry.end_round(
-                project.database, one.number, state="failed", after=None, why="cancelled", metrics={}
-            )
-
-
-def _export(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
-    archive = archive_of(project, report.job_id)
+def _export(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
+    archive = archive_of(project, job.id)
     notes = formats.Notes()
+    name, photos = job.body["format"], job.body["photos"]
     make_folder(archive.parent)
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unfinished-") as name:
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unfinished-") as folder:
         masks = export_annotations(
-            project, Path(name), notes, format_name=body["format"], photos=body["photos"], progress=report
+            project, Path(folder), notes, format_name=name, photos=photos, progress=hold
         )
-        size = pack(Path(name), archive)
-    return {"masks": masks, "bytes": size, "notes": notes.lines(), "file": f"export-{body['format']}.zip"}
+        size = pack(Path(folder), archive)
+    return {"masks": masks, "bytes": size, "notes": notes.lines(), "file": f"export-{name}.zip"}
 
 
 def archive_of(project: Project, job_id: int) -> Path:
@@ -261,29 +183,30 @@ def archive_of(project: Project, job_id: int) -> Path:
     return project.folder / "exports" / f"job-{int(job_id)}.zip"
 
 
-def _import(project: Project, body: dict[str, Any], report: Report) -> dict[str, Any]:
-    folder = upload_of(project, body["upload"])
-    keep = False
+def _import(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
+    folder = upload_of(project, job.body["upload"])
+    stopped = False
     try:
-        return _imported(project, body, folder, report)
-    except Cancelled:
-        keep = not report.is_cancelled  # the job goes on at the next start
+        return _imported(project, job.body, folder, hold)
+    except Stopped:
+        stopped = True  # the job goes on at the next start
         raise
     finally:
-        if not keep:
+        if not stopped:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _imported(project: Project, body: dict[str, Any], folder: Path, report: Report) -> dict[str, Any]:
+def _imported(project: Project, body: dict[str, Any], folder: Path, hold: Hold) -> dict[str, Any]:
     source, notes = folder / SENT / body["name"], formats.Notes()
     if zipfile.is_zipfile(source):
         unpacked = folder / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
         unpack(source, unpacked)
         source = unpacked
-    done = import_annotations(
-        project, source, notes, format_name=body["format"], author=body["author"], progress=report
-    )
+    with only_inside(folder):
+        done = import_annotations(
+            project, source, notes, format_name=body["format"], author=body["author"], progress=hold
+        )
     failures = [list(one) for one in notes.failures[:MAX_FAILURES]]
     return {**asdict(done), "notes": notes.lines(), "failures": failures}
 
@@ -295,4 +218,6 @@ def upload_of(project: Project, name: str) -> Path:
     return project.folder / "uploads" / name
 
 
-HANDLERS: dict[str, Handler] = {"prefill": _prefill, "train": _train, "export": _export, "import": _import}
+DOERS: Mapping[str, Doer] = {
+    "prefill": _prefill, TRAIN: Rounds(_recipe), "export": _export, "import": _import,
+}  # fmt: skip

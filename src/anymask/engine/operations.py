@@ -59,6 +59,7 @@ class PromptTold(Checked):
     box: tuple[float, float, float, float] | None = None
     text: Line | None = None
     previous: Line | None = None
+    view: tuple[float, float, float, float] | None = None
     mask: Any = Field(default=None, exclude=True)
 
 

@@ -15,6 +15,7 @@ from anymask.store.values import StoredMask
 
 WAITING = ("new", "prefilled")
 FIRST = 1.0  # priority of one photo for evaluation: without any, no round can be measured
+REVIEW = 2.0  # priority of a review: what was handed in is looked at while its annotator is still there
 AUDITED = 0.05  # of the photos that the model did alone, at least one
 
 
@@ -46,14 +47,17 @@ def queue_audit(project: Project) -> int:
 
 
 def finish(project: Project, lease: Lease, seconds: float | None, review_share: float) -> None:
-    """Submit a task; a share of the annotated photos, chosen by their hash, goes to a reviewer.
+    """Submit a task; a share of the annotated photos, chosen by their hash, goes to a reviewer, and what a
+    reviewer returned goes there again.
 
     Raises LostLease.
     """
     tasks.submit(project.database, lease, seconds=seconds)
+    if lease.kind == "annotate":
+        tasks.review_again(project.database, lease.image_id)
     row = image(project.database, lease.image_id)
     if lease.kind == "annotate" and int(row.hash[:8], 16) / 2**32 < review_share:
-        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round)
+        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
 
 
 def stage_of(lease: Lease, row: AnyRow, masks: list[StoredMask]) -> str:

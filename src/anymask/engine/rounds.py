@@ -154,6 +154,15 @@ def next_number(known: Sequence[AnyRow]) -> int:
     return running[0] if running else max((int(one.number) for one in known), default=0) + 1
 
 
+def cancel_round(project: Project) -> None:
+    """The round that is running is over: the next one begins anew."""
+    for one in registry.list_rounds(project.database):
+        if one.state == "running":
+            registry.end_round(
+                project.database, one.number, state="failed", after=None, why="cancelled", metrics={}
+            )
+
+
 def _snapshot_path(project: Project, digest: str) -> Path:
     return project.folder / "snapshots" / f"{digest}.jsonl"
 

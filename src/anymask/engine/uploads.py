@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +15,17 @@ from sqlalchemy import select
 from anymask.engine.project import FIXED_SHARE, Project
 from anymask.errors import AnymaskError, BadImage
 from anymask.files import short_name, write_atomically
-from anymask.images.reader import image_format, image_size
+from anymask.images.reader import image_format, image_size, read_reduced
 from anymask.store import images, registry
 from anymask.store.images import NewImage
 from anymask.store.schema import images as table
 
 MAX_PHOTO = 200 << 20
-PIECE = 1 << 20
 SUFFIXES = {
     "Jpeg": ".jpg", "Png": ".png", "WebP": ".webp", "Gif": ".gif", "Bmp": ".bmp", "Tiff": ".tif",
 }  # fmt: skip
+
+_decoding = threading.Lock()  # one photo at a time, however many people send some: a large one takes memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def _taken(project: Project, upload: Upload, names: dict[str, str]) -> NewImage:
         raise BadImage(f"{name}: expected at most {MAX_PHOTO >> 20} MB")
     suffix = SUFFIXES[image_format(content[:16], name)]
     size_hw = image_size(content)
+    with _decoding:  # all of its pixels: what breaks later would break in front of an annotator
+        read_reduced(content, 1)
     digest = hashlib.sha256(content).hexdigest()
     path = f"photos/{digest}{suffix}"  # in the folder, which may move
     if not (project.folder / path).exists():

@@ -10,7 +10,7 @@ import numpy as np
 
 from anymask.core.candidates import AnswerStep, Candidates
 from anymask.core.embedding import Embedding
-from anymask.core.frames import ResizeLongest, redraw
+from anymask.core.frames import Edges, ResizeLongest, redraw
 from anymask.core.prompt import LowResLogits, Prompt
 from anymask.core.resample import Floats, Pixels, normalise_and_pad
 from anymask.errors import BadPrompt
@@ -62,8 +62,8 @@ class Encoding:
                 answers[index] = self.postprocess(answer, checked[index])
         return [answers[i] for i in range(len(checked))]
 
-    def segment_steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
-        """One pass is the whole answer. Raises BadPrompt at once."""
+    def segment_steps(self, prompt: Prompt, view_xyxy: Edges | None = None) -> Iterator[AnswerStep]:
+        """One pass is the whole answer, and sees the whole image. Raises BadPrompt at once."""
         return iter([AnswerStep("look", self.segment_batch([prompt])[0], True)])
 
     def postprocess(self, answer: Candidates, prompt: Prompt) -> Candidates:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anymask.core.boxes import box_iou
-from anymask.core.candidates import THRESHOLD, AnswerStep, Candidate, Candidates
+from anymask.core.candidates import THRESHOLD, AnswerStep, Candidate, Candidates, mask_in
 from anymask.core.frames import Edges, Window, around, redraw
+from anymask.core.mask import Mask
 from anymask.core.prompt import ImageMask, LowResLogits, Prompt
 from anymask.core.resample import Floats, Pixels
 from anymask.predict.diversify import diversify_candidates, merge_near_duplicates, threshold_variants
@@ -32,6 +32,7 @@ CUT_OFF_FRACTION = 0.02  # of a window's side: a mask that touches more of it go
 MAX_WINDOWS = 3  # ever larger ones, while they cut the mask off
 ASSUMED_PROMPTS = 2  # behind a mask prompt of unknown origin
 CACHED_WINDOWS = 4  # of an image, that are kept encoded
+CACHED_VIEWS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,11 @@ class Refinement:
     whole: Encoding
     pixels_HW3: Pixels = field(repr=False)
     _encoded: Callable[[Window], Encoding] = field(init=False, repr=False)
+    _viewed: Callable[[Window], Encoding] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_encoded", lru_cache(CACHED_WINDOWS)(self._encode))
+        object.__setattr__(self, "_viewed", lru_cache(CACHED_VIEWS)(self._encode))
 
     def segment_batch(self, prompts: Sequence[Prompt]) -> list[Candidates]:
         """As `Encoding.segment_batch`; each prompt is refined by itself. Raises BadPrompt."""
@@ -55,18 +58,40 @@ class Refinement:
         first = iter(self.whole.segment_batch([p for p in checked if not p.is_mask_alone]))
         return [self._mask_refined(p) if p.is_mask_alone else self._refined(p, next(first)) for p in checked]
 
-    def segment_steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
-        """The answer step by step; work that nobody asks for is not done. Raises BadPrompt at once."""
+    def segment_steps(self, prompt: Prompt, view_xyxy: Edges | None = None) -> Iterator[AnswerStep]:
+        """The answer step by step; work that nobody asks for is not done. `view_xyxy`: the first pass sees
+        only that part of the image. Raises BadPrompt at once.
+        """
         (checked,) = self.whole.check([prompt])
-        return self._steps(checked)
+        return self._steps(checked, view_xyxy)
 
-    def _steps(self, prompt: Prompt) -> Iterator[AnswerStep]:
+    def _steps(self, prompt: Prompt, view_xyxy: Edges | None) -> Iterator[AnswerStep]:
         if prompt.is_mask_alone:
             yield AnswerStep("best", self._mask_refined(prompt), True)
             return
-        first = self.whole.segment_batch([prompt])[0]
+        first = self.first_pass(prompt, view_xyxy)
         yield AnswerStep("look", first, False)
         yield from self._refined_steps(prompt, first)
+
+    def first_pass(self, prompt: Prompt, view_xyxy: Edges | None) -> Candidates:
+        """In the whole image, or in the part of it that somebody looks at. A view that does not show all that
+        is asked for does not count. Raises BadPrompt.
+        """
+        (checked,) = self.whole.check([prompt])
+        view = None if view_xyxy is None else self._shown_in(checked, view_xyxy)
+        if view is None:
+            return self.whole.segment_batch([checked])[0]
+        earlier = self._earlier(checked, view)
+        moved = self._moved_to(view, checked, None if earlier is None else LowResLogits(earlier))
+        return self._predicted(self._viewed(view), moved, view)
+
+    def _shown_in(self, prompt: Prompt, view_xyxy: Edges) -> Window | None:
+        named = [prompt.points_xy[prompt.labels == 1]]
+        named += [] if prompt.box_xyxy is None else [prompt.box_xyxy.reshape(2, 2)]
+        xy, (x0, y0, x1, y1) = np.concatenate(named), view_xyxy
+        if not len(xy) or (xy < (x0, y0)).any() or (xy > (x1, y1)).any():
+            return None
+        return Window(self.whole.size_hw, view_xyxy, self.whole.frame.input_size)
 
     def detect_edges(self) -> Floats:
         """Edges averaged with those of the mirrored photo: noise, unlike an edge, changes sides.
@@ -92,8 +117,7 @@ class Refinement:
         windows = _windows_of(prompt)
 
         def refine(candidate: Candidate) -> Candidate:
-            shown_HW = candidate.frame.to_image_mask(candidate.low_res_logits)
-            window = self._window(prompt, shown_HW, windows)
+            window = self._window(prompt, _box_of(candidate.mask), windows)
             if window is None:
                 return candidate
             windows.append(window)
@@ -114,21 +138,23 @@ class Refinement:
 
     def _mask_refined(self, prompt: Prompt) -> Candidates:
         """A mask and nothing else needs no first pass."""
-        window = self._window(prompt, self._mask_of(prompt), _windows_of(prompt))
+        window = self._window(prompt, self._box_of_prompt(prompt), _windows_of(prompt))
         return self._second_pass(prompt, None, window) if window else self.whole.segment_batch([prompt])[0]
 
-    def _mask_of(self, prompt: Prompt) -> NDArray[np.bool_]:
-        """The prompt's mask, (H, W) bool."""
+    def _box_of_prompt(self, prompt: Prompt) -> Edges | None:
+        """Of the prompt's mask."""
         if isinstance(prompt.mask, ImageMask):
-            return prompt.mask.inside_HW
+            return _box_of(Mask.from_array(prompt.mask.inside_HW))
         assert prompt.mask is not None, "a mask alone"
-        return (prompt.mask.frame or self.whole.frame).to_image_mask(prompt.mask.logits_hw)
+        return _box_of(mask_in(prompt.mask.frame or self.whole.frame, prompt.mask.logits_hw))
 
-    def _window(self, prompt: Prompt, mask_HW: NDArray[np.bool_], known: Sequence[Window]) -> Window | None:
-        """Around the mask and what the prompt names; one of the known if it will do; None: nothing there."""
-        shown = _extent(prompt, mask_HW)
-        if shown is None:
+    def _window(self, prompt: Prompt, box_xyxy: Edges | None, known: Sequence[Window]) -> Window | None:
+        """Around the box of a mask and what the prompt names; one of the known if it will do; None: nothing
+        there.
+        """
+        if box_xyxy is None:
             return None
+        shown = _extent(prompt, box_xyxy)
         wanted = Window(
             self.whole.size_hw, _with_margin(shown, self.whole.size_hw), self.whole.frame.input_size
         )
@@ -142,25 +168,29 @@ class Refinement:
         larger = window
         for _ in range(MAX_WINDOWS):
             window, moved = larger, self._moved(prompt, first, larger)
-            answer = self._predicted(moved, window)
+            answer = self._predicted(self._encoded(window), moved, window)
             larger = _larger(window, answer.best.low_res_logits)
             if larger == window:
                 break
         if prompt.mask is not None:
             return answer
-        return self._predicted(replace(moved, mask=LowResLogits(answer.best.low_res_logits)), window)
+        again = replace(moved, mask=LowResLogits(answer.best.low_res_logits))
+        return self._predicted(self._encoded(window), again, window)
 
-    def _predicted(self, moved: Prompt, window: Window) -> Candidates:
-        answer = self._encoded(window).segment_batch([moved])[0]
+    def _predicted(self, encoding: Encoding, moved: Prompt, window: Window) -> Candidates:
+        answer = encoding.segment_batch([moved])[0]
         return replace(answer, frames=(window,) * len(answer))
 
     def _moved(self, prompt: Prompt, first: Candidate | None, window: Window) -> Prompt:
+        """With the answer of the first pass as its mask."""
+        return self._moved_to(window, prompt, LowResLogits(self._mask_prompt(prompt, first, window)))
+
+    def _moved_to(self, window: Window, prompt: Prompt, mask: LowResLogits | None) -> Prompt:
         """The prompt in the window's own pixels; clicks outside of it say nothing about what it shows."""
         (x0, y0, x1, y1), origin = window.edges_xyxy, np.array(window.origin_xy, np.float32)
         xy = prompt.points_xy
         near = (xy >= (x0, y0)).all(1) & (xy <= (x1, y1)).all(1)
         box = None if prompt.box_xyxy is None else prompt.box_xyxy - np.tile(origin, 2)
-        mask = LowResLogits(self._mask_prompt(prompt, first, window))
         return Prompt(xy[near] - origin, prompt.labels[near], box, mask)
 
     def _mask_prompt(self, prompt: Prompt, first: Candidate | None, window: Window) -> Floats:
@@ -203,13 +233,15 @@ def _prompt_count(prompt: Prompt) -> int:
     return len(prompt.points_xy) + (prompt.box_xyxy is not None)
 
 
-def _extent(prompt: Prompt, mask_HW: NDArray[np.bool_]) -> Edges | None:
-    """The pixels that hold the mask, the positive points and the box; None without a mask."""
-    rows, columns = (np.flatnonzero(mask_HW.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    low = [np.array([columns[0], rows[0]])]
-    high = [np.array([columns[-1] + 1, rows[-1] + 1])]
+def _box_of(mask: Mask) -> Edges | None:
+    """None of an empty one."""
+    return None if mask.is_empty else mask.box_xyxy
+
+
+def _extent(prompt: Prompt, box_xyxy: Edges) -> Edges:
+    """The pixels that hold the box of a mask, the positive points and the prompt's box."""
+    corners = np.array(box_xyxy).reshape(2, 2)
+    low, high = [corners[0]], [corners[1]]
     for xy in prompt.points_xy[prompt.labels == 1]:
         low, high = [*low, np.floor(xy)], [*high, np.floor(xy) + 1]
     if prompt.box_xyxy is not None:

@@ -45,7 +45,8 @@ def put(
     priority: float = 0.0,
     again: bool = False,
 ) -> int:
-    """Queue a unit of work and return its id. The same key is the same job, queued again if it failed.
+    """Queue a unit of work and return its id. The same key is the same job, queued again, with the new body,
+    if it failed.
 
     `again`: also if it is done.
     """
@@ -68,7 +69,8 @@ def put(
             return int(row.id)
         if row.state in over:
             anew = {"state": "queued", "tries": 0, "cancel": False, "message": None, "finished": None}
-            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**anew))
+            asked = {"body": canonical(body), "done": 0, "total": total, "created": database.clock()}
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**anew, **asked))
         return int(row.id)
 
     return database.write(work)
@@ -137,8 +139,9 @@ def finish_in(connection: Connection, job: Job, result: dict[str, Any], now: flo
     if _is_done(connection, job):
         return
     row = _own(connection, job)
-    values = {"state": "done", "done": row.total, "result": canonical(result), "finished": now}
-    connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values, lease_until=None))
+    values = {"state": "done", "done": row.total, "result": canonical(result)}
+    over = {"finished": now, "message": None, "lease_until": None}
+    connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values, **over))
 
 
 def fail(database: Database, job: Job, why: str, *, again: bool = True) -> None:
@@ -155,6 +158,19 @@ def fail(database: Database, job: Job, why: str, *, again: bool = True) -> None:
         connection.execute(
             update(jobs).where(jobs.c.id == row.id).values(**values, message=why, lease_until=None)
         )
+
+    database.write(work)
+
+
+def give_back(database: Database, job: Job) -> None:
+    """Queued again, as if it had not been tried: its worker ends in good order. Raises LostLease."""
+
+    def work(connection: Connection) -> None:
+        row = _own(connection, job)
+        values: dict[str, Any] = {"state": "queued", "tries": row.tries - 1}
+        if row.cancel:
+            values = {"state": "cancelled", "finished": database.clock()}
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values, lease_until=None))
 
     database.write(work)
 

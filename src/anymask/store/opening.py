@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select
 
 from anymask.errors import BadInput, Failure
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import image
 from anymask.store.schema import images, layers, tasks
-from anymask.store.tasks import LEASE_S, Lease
+from anymask.store.tasks import LEASE_S, Lease, take_in
 
 AHEAD = 3  # images that are made ready before they are asked for
 
@@ -35,6 +35,7 @@ def open_image(
     database: Database, image_id: int, user: str, *, take_over: bool = True, lease_s: float = LEASE_S
 ) -> Lease:
     """Lease the task of annotating this image, whatever became of it; one is made where there is none.
+    Who reviews it goes on with that.
 
     `take_over`: also what somebody else has finished. Raises BadInput for an unknown image, Held while
     somebody else has it or it is kept for them, Forbidden for what is theirs.
@@ -43,6 +44,9 @@ def open_image(
 
     def work(connection: Connection) -> Lease:
         now = database.clock()
+        reviewed = _review_of(connection, image_id, user)
+        if reviewed is not None:
+            return take_in(connection, reviewed, user, now + lease_s)
         row = _task(connection, image_id) or _made(connection, image_id, now)
         if user in _blind_to(connection, row):
             raise Forbidden("you annotate this photo already, without seeing what others do")
@@ -52,12 +56,16 @@ def open_image(
             raise Held(row.wanted, 0.0)
         if row.user not in (None, user) and row.state == "done" and not take_over:
             raise Forbidden(f"{row.user} has finished this photo")
-        until = now + lease_s
-        values = {"state": "leased", "user": user, "token": row.token + 1, "lease_until": until}
-        connection.execute(update(tasks).where(tasks.c.id == row.id).values(**values, closed=None))
-        return _lease(connection, row, row.token + 1, until)
+        return take_in(connection, row, user, now + lease_s)
 
     return database.write(work)
+
+
+def _review_of(connection: Connection, image_id: int, user: str) -> AnyRow | None:
+    """Of an image, in the hands of this person."""
+    mine = and_(tasks.c.user == user, tasks.c.state == "leased")
+    query = select(tasks).where(tasks.c.image_id == image_id, tasks.c.kind == "review", mine).limit(1)
+    return connection.execute(query.with_for_update()).first()
 
 
 def _task(connection: Connection, image_id: int) -> AnyRow | None:

@@ -96,7 +96,7 @@ def next_task(
 ) -> Lease | None:
     """Lease the most urgent task that this person may do; None when there is none.
 
-    What they hold already comes first, so that a reload does not lose it.
+    What they hold already comes first, with the token that it has: neither a reload nor a second tab loses it.
     """
     if not 0 < lease_s <= MAX_LEASE_S:
         raise BadInput(f"lease: expected 0 to {MAX_LEASE_S:.0f} seconds, got {lease_s}")
@@ -108,13 +108,18 @@ def next_task(
         row = _held(connection, user, kinds, now) or _open(connection, user, kinds, now)
         if row is None:
             return None
-        changed = update(tasks).where(tasks.c.id == row.id)
-        connection.execute(
-            changed.values(state="leased", user=user, token=row.token + 1, lease_until=now + lease_s)
-        )
-        return _lease(connection, row, row.token + 1, now + lease_s)
+        return take_in(connection, row, user, now + lease_s)
 
     return database.write(work)
+
+
+def take_in(connection: Connection, row: AnyRow, user: str, until: float) -> Lease:
+    """Lease a task to somebody; to who holds it already under the same token."""
+    holds = row.state == "leased" and row.user == user
+    token = row.token if holds else row.token + 1
+    values = {"state": "leased", "user": user, "token": token, "lease_until": until, "closed": None}
+    connection.execute(update(tasks).where(tasks.c.id == row.id).values(**values))
+    return _lease(connection, row, token, until)
 
 
 def _held(connection: Connection, user: str, kinds: Sequence[str], now: float) -> AnyRow | None:
@@ -277,6 +282,16 @@ def review(database: Database, lease: Lease, verdict: str, reason: str = "") -> 
             _reopen(connection, row, reason)
 
     database.write(work)
+
+
+def review_again(database: Database, image_id: int) -> None:
+    """What was returned to its annotator and is done now goes to a reviewer once more."""
+    returned = and_(
+        tasks.c.image_id == image_id, tasks.c.kind == "review", tasks.c.state == "done",
+        tasks.c.verdict == "returned",
+    )  # fmt: skip
+    values = {"state": "open", "user": None, "verdict": None, "reason": None, "closed": None}
+    database.write(lambda connection: connection.execute(update(tasks).where(returned).values(**values)))
 
 
 def _reopen(connection: Connection, reviewed: AnyRow, reason: str) -> None:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from anymask.errors import AnymaskError, BadImage, BadInput, BadPrompt
 from anymask.store.opening import Held
 from anymask.store.values import LostLease, StaleWrite
-from anymask.web.inference import Busy, Gone
+from anymask.web.inference import Busy, Gone, NoModel
 
 CODES = {
     400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
@@ -23,7 +23,7 @@ CODES = {
 }  # fmt: skip
 OWN_CODES: tuple[tuple[type[AnymaskError], str], ...] = (
     (BadPrompt, "bad_prompt"), (BadImage, "bad_image"), (Held, "held"), (StaleWrite, "stale"),
-    (LostLease, "lease_lost"), (Gone, "gone"), (Busy, "not_ready"),
+    (LostLease, "lease_lost"), (Gone, "gone"), (Busy, "not_ready"), (NoModel, "no_model"),
 )  # fmt: skip
 MAX_FIELDS = 20  # that an answer names
 log = logging.getLogger("anymask.web")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from anymask.api import EncodedImage, Model, load
 from anymask.core.candidates import AnswerStep, Candidate
 from anymask.core.resample import Pixels
-from anymask.errors import Failure
+from anymask.errors import AnymaskError, Failure
 from anymask.web.cache import BytesCache
 
 Result = TypeVar("Result")
@@ -42,6 +42,12 @@ class Gone(Failure):
     http_status = 410
 
 
+class NoModel(Failure):
+    """The model of the project cannot be opened; masks can still be drawn by hand."""
+
+    http_status = 503
+
+
 class Busy(Failure):
     """More prompts at once than are worth queueing."""
 
@@ -50,10 +56,13 @@ class Busy(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """(side, side) uint8, 128 and more is inside; the photo fills `inside_hw` cells from the top left."""
+    """(side, side) uint8, 128 and more is inside; the part `shown_xyxy` of the photo fills `inside_hw` cells
+    from the top left.
+    """
 
     pixels: NDArray[np.uint8]
     inside_hw: tuple[float, float]
+    shown_xyxy: tuple[int, int, int, int]
     probability: float
 
 
@@ -98,10 +107,13 @@ class Inference:
 
     @property
     def model(self) -> Model:
-        """Loaded when it is first asked for. Raises ModelNotFound, WeightsError."""
+        """Loaded when it is first asked for. Raises NoModel when it was removed or is damaged."""
         with self._loading:
             if self._model is None:
-                self._model = load(self._model_name, threads=1)
+                try:
+                    self._model = load(self._model_name, threads=1)
+                except AnymaskError as error:
+                    raise NoModel(f"the model in use cannot be opened: {error}; use another one") from error
             return self._model
 
     def use(self, model_name: str) -> None:
@@ -202,9 +214,12 @@ def _until(steps: Iterator[AnswerStep], wanted: Collection[str]) -> Iterator[Ans
 
 def preview_of(image: EncodedImage, asked: Asked) -> Preview:
     """The best candidate of one pass, as bytes at the resolution of the network. Raises BadPrompt."""
-    best = EncodedImage(image.model, image.embedding).segment(**asked).best
+    best = next(image.segment_steps(**asked)).candidates.best
     scaled = np.ceil(best.low_res_logits * PREVIEW_STEPS) + 127
-    frame = image.embedding.frame
-    cells = best.low_res_logits.shape[0] / frame.input_size
-    high, wide = frame.size_hw_model
-    return Preview(scaled.clip(0, 255).astype(np.uint8), (high * cells, wide * cells), best.probability)
+    inside, (x, y) = best.frame.inside, best.frame.origin_xy
+    cells = best.low_res_logits.shape[0] / inside.input_size
+    (high, wide), (height, width) = inside.size_hw_model, inside.size_hw_image
+    shown = (x, y, x + width, y + height)
+    return Preview(
+        scaled.clip(0, 255).astype(np.uint8), (high * cells, wide * cells), shown, best.probability
+    )

@@ -62,7 +62,7 @@ def prefill(asked: Filling, studio: TheStudio) -> dict[str, Any]:
 @router.post("/jobs/train", status_code=202)
 def train(asked: Training, studio: TheStudio) -> dict[str, Any]:
     """A round: train on what people drew, compare, promote if it is not worse."""
-    return job_told(studio.background.put("train", asked.model_dump()))
+    return job_told(studio.background.train(quick=asked.quick))
 
 
 @router.post("/jobs/export", status_code=202)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
+from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
@@ -14,8 +15,10 @@ from anymask.engine import statistics
 from anymask.engine.report import status_page
 from anymask.engine.rounds import pictures_of
 from anymask.engine.status import status_of
+from anymask.errors import BadInput
 from anymask.store import images, registry
 from anymask.store.users import User
+from anymask.web.inference import NoModel
 from anymask.web.schemas import After, Id, Limit, Promoting, SettingsChange
 from anymask.web.studio import SETTINGS, Studio, studio_of, user_of
 
@@ -32,12 +35,12 @@ def project(studio: TheStudio) -> dict[str, Any]:
     current = registry.current_model(database)
     return {
         "name": studio.name,
-        "version": version("anymask"),
+        "version": version_of("anymask"),
         "mode": studio.people.mode,
         "model": {
             "id": START if current is None else current.id,
             "name": studio.project.config.model if current is None else current.name,
-            "words": studio.inference.model.names_path is not None,
+            **_opened(studio),
         },
         "counts": images.counts(database),
         "settings": studio.settings().model_dump(mode="json"),
@@ -47,6 +50,14 @@ def project(studio: TheStudio) -> dict[str, Any]:
         },
         "can": {"train": statistics.can_train()},
     }
+
+
+def _opened(studio: Studio) -> dict[str, Any]:
+    """Whether it takes words, and what is wrong with it: the page is to open without a model, too."""
+    try:
+        return {"words": studio.inference.model.names_path is not None, "problem": None}
+    except NoModel as error:
+        return {"words": False, "problem": str(error)}
 
 
 @router.patch("/project/settings")
@@ -110,7 +121,11 @@ def models(studio: TheStudio) -> dict[str, Any]:
 @router.post("/models/{model_id}/promote", status_code=204)
 def promote(model_id: str, asked: Promoting, studio: TheStudio, me: Me) -> None:
     """Use this model from now on; to roll back, an older one."""
-    registry.promote(studio.project.database, None if model_id == START else model_id, me.name, asked.why)
+    database = studio.project.database
+    version = None if model_id == START else registry.model_version(database, model_id)
+    if version is not None and not Path(studio.project.model_of(version.id)).exists():
+        raise BadInput(f"{version.name}: its files are not there any more; what was in use stays")
+    registry.promote(database, None if version is None else version.id, me.name, asked.why)
     studio.model_changed()
 
 

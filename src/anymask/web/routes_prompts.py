@@ -70,6 +70,7 @@ async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Res
     headers = {
         "X-Side": str(seen.pixels.shape[0]),
         "X-Inside": f"{seen.inside_hw[0]:g},{seen.inside_hw[1]:g}",
+        "X-Shown": ",".join(map(str, seen.shown_xyxy)),
         "X-Seq": str(asked.seq),
         "X-Probability": f"{seen.probability:.4f}",
     }

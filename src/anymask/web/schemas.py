@@ -111,7 +111,9 @@ class EditsBatch(Checked):
 
 
 class PromptAsked(Checked):
-    """`previous`: the id of an earlier candidate that is corrected."""
+    """`previous`: the id of an earlier candidate that is corrected. `view`: what of a large photo is on the
+    screen.
+    """
 
     points: Annotated[list[tuple[Coordinate, Coordinate]], Field(max_length=200)] = []
     labels: Annotated[list[Literal[0, 1]], Field(max_length=200)] | None = None
@@ -119,6 +121,7 @@ class PromptAsked(Checked):
     mask: RunLengths | None = None
     previous: Line | None = None
     text: Line | None = None
+    view: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """For `EncodedImage.segment`, without `previous`. Raises BadInput."""
@@ -129,6 +132,7 @@ class PromptAsked(Checked):
             "box": self.box,
             "mask": mask,
             "text": self.text,
+            "view": self.view,
         }
 
 

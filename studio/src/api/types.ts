@@ -107,6 +107,8 @@ export interface Prompt {
   readonly mask?: Rle | null;
   readonly previous?: string | null;
   readonly text?: string | null;
+  /** What of a large photo is on the screen. */
+  readonly view?: readonly [number, number, number, number];
 }
 
 export interface Candidate {

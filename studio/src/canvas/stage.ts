@@ -1,6 +1,7 @@
 // The three canvases of a photo: the photo with its masks, the mask that is being made, and lines and points on top.
 // Everything is drawn in one animation frame at most; while the view moves, a snapshot is moved instead of redrawing.
 
+import { type Moment, mark } from "../marks";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
 import { type Live, NOTHING, drawLive } from "./live";
@@ -9,7 +10,7 @@ import type { Photo } from "./photo";
 import { type Preview, previewPixels } from "./preview";
 import { type Colour, type Raster, paintRegion } from "./raster";
 import { OverlayTiles, type Source } from "./tiles";
-import { type Size, type View, fit, kept, toScreen, visible, zoomAt } from "./view";
+import { type Size, type View, closeUp, fit, kept, toScreen, visible, zoomAt } from "./view";
 
 const STILL_MS = 90; // without movement for so long: drawn again, sharp
 const DEAR_MS = 9; // a full drawing that takes longer is replaced by a snapshot while the view moves
@@ -25,6 +26,8 @@ export class Stage {
   photo: Photo | null = null;
   tiles: OverlayTiles | null = null;
   opacity = 0.55;
+  /** Accepted masks are not shown for now; what was painted of them stays ready. */
+  bare = false;
   live: Live = NOTHING;
   /** Told after every change of the view. */
   moved: () => void = () => {};
@@ -48,6 +51,7 @@ export class Stage {
   private shapeColour: Colour = [255, 255, 255];
   private focusLine: Path2D | null = null;
   private seen: readonly Path2D[] = [];
+  private readonly coming = new Set<Moment>();
   private readonly watcher: ResizeObserver;
 
   constructor(
@@ -71,6 +75,12 @@ export class Stage {
     this.tiles = new OverlayTiles(photo.width, photo.height, source);
     this.clear();
     this.fit();
+    this.tell("photo");
+  }
+
+  /** What of a large photo is seen, where a model should look at that alone. */
+  get closeUp(): Box | null {
+    return this.photo && closeUp(this.photo, visible(this.view, this.photo, this.size));
   }
 
   get screen(): Size {
@@ -107,6 +117,11 @@ export class Stage {
 
   touchAll(): void {
     this.tiles?.touchAll();
+    this.drawAnew();
+  }
+
+  /** All of what is there, as when its opacity changes. */
+  drawAnew(): void {
     this.snapshotView = this.drawnView = null;
     this.redraw("base");
   }
@@ -114,6 +129,11 @@ export class Stage {
   redraw(...layers: ("base" | "shape" | "top")[]): void {
     for (const layer of layers) this.dirty[layer] = true;
     if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  /** Marks a moment once it is drawn. */
+  tell(moment: Moment): void {
+    this.coming.add(moment);
   }
 
   setLive(live: Partial<Live>): void {
@@ -140,12 +160,14 @@ export class Stage {
   showPreview(preview: Preview | null, colour: Colour): void {
     this.shapeLine = null;
     this.shape = null;
-    if (preview && this.photo) {
-      const { width, height, data } = previewPixels(preview, colour);
+    const picture = preview && previewPixels(preview, colour);
+    if (picture) {
+      const { width, height, data, box } = picture;
       const canvas = new OffscreenCanvas(width, height);
       canvas.getContext("2d")!.putImageData(new ImageData(data, width, height), 0, 0);
-      this.shape = { canvas, box: { x0: 0, y0: 0, x1: this.photo.width, y1: this.photo.height } };
+      this.shape = { canvas, box };
     }
+    if (preview) this.tell("preview");
     this.redraw("shape", "top");
   }
 
@@ -186,7 +208,17 @@ export class Stage {
     if (this.dirty.shape) this.drawShape();
     if (this.dirty.top) this.drawTop();
     this.dirty.shape = this.dirty.top = false;
+    this.markDrawn(!again);
     if (again) this.redraw("base");
+  }
+
+  private markDrawn(complete: boolean): void {
+    for (const moment of this.coming) {
+      if (moment === "photo" && !complete) continue;
+      this.coming.delete(moment);
+      mark(moment);
+    }
+    if (complete) mark("drawn");
   }
 
   private context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
@@ -213,7 +245,7 @@ export class Stage {
     context.save();
     if (part) this.clip(context, region);
     this.photoAndTiles(context, photo, tiles, region);
-    const complete = this.opacity <= 0 || this.lastComplete;
+    const complete = this.lastComplete;
     context.restore();
     if (!complete) this.drawnView = part ? this.drawnView : null;
     else {
@@ -229,7 +261,7 @@ export class Stage {
     photo.draw(context, region, scale);
     context.globalAlpha = this.opacity;
     context.imageSmoothingEnabled = scale < 4;
-    this.lastComplete = this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
+    this.lastComplete = this.bare || this.opacity <= 0 || tiles.draw(context, region, scale, performance.now() + BUDGET_MS);
     context.globalAlpha = 1;
   }
 

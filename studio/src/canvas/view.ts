@@ -1,7 +1,7 @@
 // Where the photo lies on the screen: screen = photo * scale + offset, in CSS pixels. A value; nothing here draws.
 
 import type { Point } from "../masks/bits";
-import { type Box, intersect } from "../masks/rle";
+import { type Box, intersect, isEmpty } from "../masks/rle";
 
 export interface Size {
   readonly width: number;
@@ -56,6 +56,27 @@ export function kept(view: View, photo: Size, screen: Size): View {
     x: Math.min(screen.width - room, Math.max(room - photo.width * view.scale, view.x)),
     y: Math.min(screen.height - room, Math.max(room - photo.height * view.scale, view.y)),
   };
+}
+
+const LARGE = 2048; // of a photo this long a model that looks at all of it sees four pixels as one
+const NEAR = 512; // pixels that a model sees at least
+
+/**
+ * What of a large photo a model should look at alone, or null where all of it will do. On a grid, so that the view
+ * may move a little without looking anew.
+ */
+export function closeUp(photo: Size, seen: Box): Box | null {
+  const longest = Math.max(photo.width, photo.height);
+  const long = Math.max(NEAR, seen.x1 - seen.x0, seen.y1 - seen.y0);
+  if (longest < LARGE || long > longest / 2 || isEmpty(seen)) return null;
+  const step = 2 ** Math.round(Math.log2(long / 6));
+  const along = (low: number, high: number, size: number): [number, number] => {
+    const room = Math.max(0, (NEAR - (high - low)) / 2);
+    return [Math.max(0, Math.floor((low - room) / step) * step), Math.min(size, Math.ceil((high + room) / step) * step)];
+  };
+  const [x0, x1] = along(seen.x0, seen.x1, photo.width);
+  const [y0, y1] = along(seen.y0, seen.y1, photo.height);
+  return { x0, y0, x1, y1 };
 }
 
 /** The pixels of the photo that the screen shows. */

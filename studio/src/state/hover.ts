@@ -3,16 +3,20 @@
 import { send } from "../api/client";
 import type { Preview } from "../canvas/preview";
 import type { Point } from "../masks/bits";
+import type { Box } from "../masks/rle";
+import { sides, tidy } from "./prompting.svelte";
 
 export class Hover {
   private wanted: Point | null = null;
   private busy = false;
   private seq = 0;
+  private static last = 0; // over all photos: the server answers the newest question of a page
   private closed = false;
 
   constructor(
     private readonly image: number,
     private readonly client: string,
+    private readonly seen: () => Box | null,
     private readonly show: (preview: Preview | null) => void,
     private readonly waiting: (notReady: boolean) => void,
   ) {}
@@ -24,7 +28,7 @@ export class Hover {
 
   leave(): void {
     this.wanted = null;
-    this.seq += 1;
+    this.seq = ++Hover.last;
     this.show(null);
   }
 
@@ -36,15 +40,16 @@ export class Hover {
   private async ask(): Promise<void> {
     if (this.busy || !this.wanted || this.closed) return;
     const { x, y } = this.wanted;
-    const seq = ++this.seq;
+    const seq = (this.seq = ++Hover.last);
     this.wanted = null;
     this.busy = true;
     try {
-      const prompt = { points: [[x, y]], labels: [1] };
+      const view = this.seen();
+      const prompt = { points: [[tidy(x), tidy(y)]], labels: [1], ...(view ? { view: sides(view) } : {}) };
       const response = await send(`/images/${this.image}/preview`, { body: { client: this.client, seq, prompt } });
       const notReady = response.headers.get("X-Reason") === "not-ready";
       this.waiting(notReady);
-      const preview = response.status === 200 ? await previewOf(response) : null;
+      const preview = response.status === 200 ? await this.previewOf(response) : null;
       if (seq === this.seq && !this.closed && preview) this.show(preview);
       if (notReady) {
         await new Promise((resolve) => setTimeout(resolve, 250));
@@ -58,16 +63,22 @@ export class Hover {
     }
     void this.ask();
   }
+
+  private async previewOf(response: Response): Promise<Preview> {
+    const values = new Uint8Array(await response.arrayBuffer());
+    const [rows, columns] = numbers(response, "X-Inside");
+    const [x0, y0, x1, y1] = numbers(response, "X-Shown");
+    const probability = response.headers.get("X-Probability");
+    return {
+      side: Number(response.headers.get("X-Side")),
+      inside: [rows!, columns!],
+      shown: { x0: x0!, y0: y0!, x1: x1!, y1: y1! },
+      values,
+      probability: probability === null ? null : Number(probability),
+    };
+  }
 }
 
-async function previewOf(response: Response): Promise<Preview> {
-  const values = new Uint8Array(await response.arrayBuffer());
-  const [rows, columns] = response.headers.get("X-Inside")!.split(",").map(Number);
-  const probability = response.headers.get("X-Probability");
-  return {
-    side: Number(response.headers.get("X-Side")),
-    inside: [rows!, columns!],
-    values,
-    probability: probability === null ? null : Number(probability),
-  };
+function numbers(response: Response, header: string): number[] {
+  return response.headers.get(header)!.split(",").map(Number);
 }

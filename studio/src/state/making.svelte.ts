@@ -11,13 +11,14 @@ import type { Authorship } from "./authorship.svelte";
 import { Drafting } from "./drafting.svelte";
 import { Corners } from "./corners.svelte";
 import type { Masks } from "./masks.svelte";
-import { Prompting } from "./prompting.svelte";
+import { Prompting, type Shown } from "./prompting.svelte";
 
 export class Making {
   accepting = $state(false);
   readonly prompting: Prompting;
   readonly drafting: Drafting;
   readonly corners: Corners;
+  private told: Shown | null = null;
 
   constructor(
     private readonly image: PhotoInfo,
@@ -26,7 +27,7 @@ export class Making {
     private readonly masks: Masks,
     private readonly author: Authorship,
   ) {
-    this.prompting = new Prompting(image, client);
+    this.prompting = new Prompting(image, client, () => stage.closeUp);
     this.drafting = new Drafting(image.width, image.height);
     this.corners = new Corners(this.drafting, stage);
     this.corners.changed = () => this.show();
@@ -157,8 +158,11 @@ export class Making {
     const { current, turn, candidates, chosen } = this.prompting;
     this.corners.follow();
     if (this.drafting.live) this.stage.showMask(this.drafting.mask, this.colour());
-    else if (current) this.stage.showMask(current.mask, this.colour());
-    else if (!this.prompting.live) this.stage.showMask(null);
+    else if (current) {
+      this.stage.showMask(current.mask, this.colour());
+      if (current !== this.told) this.stage.tell(current.final ? "refined" : "look");
+      this.told = current;
+    } else if (!this.prompting.live) this.stage.showMask(null);
     this.stage.setLive({ marks: turn.marks, box: turn.box });
     if (!current || this.drafting.live) return;
     const facts = { n: chosen + 1, of: candidates.length, p: percent(current.probability), px: number(current.mask.area) };

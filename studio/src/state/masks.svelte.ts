@@ -45,7 +45,6 @@ export class Masks {
   // ---- how they look
 
   painted(region: Box): Painted[] {
-    if (this.allHidden) return [];
     const found: Painted[] = [];
     this.sorted ??= [...this.document.items].sort((a, b) => b.area - a.area);
     for (const item of this.sorted) {
@@ -202,8 +201,8 @@ export class Masks {
   }
 
   hideAll(hidden: boolean): void {
-    this.allHidden = hidden;
-    this.stage.touchAll();
+    this.allHidden = this.stage.bare = hidden;
+    this.stage.drawAnew();
   }
 
   /** The mask under a place of the photo. */

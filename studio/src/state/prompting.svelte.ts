@@ -19,11 +19,13 @@ interface Turn {
   readonly marks: readonly Mark[];
   readonly box: Box | null;
   readonly drawn: Mask | null;
+  /** What of a large photo was on the screen. */
+  readonly view: Box | null;
   /** The candidate that this turn corrects. */
   readonly previous: Shown | null;
 }
 
-const EMPTY: Turn = { marks: [], box: null, drawn: null, previous: null };
+const EMPTY: Turn = { marks: [], box: null, drawn: null, view: null, previous: null };
 
 export interface Prompted {
   readonly shown: Shown;
@@ -51,6 +53,7 @@ export class Prompting {
   constructor(
     private readonly image: { id: number; width: number; height: number },
     private readonly client: string,
+    private readonly seen: () => Box | null = () => null,
   ) {}
 
   get live(): boolean {
@@ -111,7 +114,7 @@ export class Prompting {
 
   private next(turn: Turn): void {
     this.turns.push(this.turn);
-    this.turn = turn;
+    this.turn = { ...turn, view: this.seen() };
     void this.ask();
   }
 
@@ -191,12 +194,22 @@ export class Prompting {
   }
 }
 
+/** Hundredths of a pixel: the noise of zooming would else decide which pixels a box reaches. */
+export function tidy(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+export function sides({ x0, y0, x1, y1 }: Box): readonly [number, number, number, number] {
+  return [tidy(x0), tidy(y0), tidy(x1), tidy(y1)];
+}
+
 function promptOf(turn: Turn): Prompt {
   return {
     ...(turn.marks.length
-      ? { points: turn.marks.map(({ at }) => [at.x, at.y] as const), labels: turn.marks.map(({ label }) => label) }
+      ? { points: turn.marks.map(({ at }) => [tidy(at.x), tidy(at.y)] as const), labels: turn.marks.map(({ label }) => label) }
       : {}),
-    ...(turn.box ? { box: [turn.box.x0, turn.box.y0, turn.box.x1, turn.box.y1] as const } : {}),
+    ...(turn.box ? { box: sides(turn.box) } : {}),
+    ...(turn.view ? { view: sides(turn.view) } : {}),
     ...(turn.previous ? { previous: turn.previous.id } : turn.drawn ? { mask: rleOf(turn.drawn) } : {}),
   };
 }

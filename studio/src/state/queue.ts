@@ -2,6 +2,7 @@
 
 import { ApiError, newUid, post } from "../api/client";
 import type { Op, Saved, StoredMask } from "../api/types";
+import { mark } from "../marks";
 
 export interface Waiting {
   readonly id?: number;
@@ -37,9 +38,15 @@ function database(name: string): Promise<IDBDatabase> {
   });
 }
 
-function run<T>(db: IDBDatabase, mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+/** `durability`: strict is on the disk when it is done; it takes its time. */
+function run<T>(
+  db: IDBDatabase,
+  mode: IDBTransactionMode,
+  act: (store: IDBObjectStore) => IDBRequest<T>,
+  durability: IDBTransactionDurability = "strict",
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const transaction = db.transaction(STORE, mode, { durability: "strict" });
+    const transaction = db.transaction(STORE, mode, { durability });
     const request = act(transaction.objectStore(STORE));
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = () => reject(transaction.error);
@@ -51,7 +58,8 @@ export class SaveQueue {
   private db: Promise<IDBDatabase>;
   private readonly revisions = new Map<number, number>();
   private known = 0;
-  private busy = false;
+  private sending: Promise<void> | null = null;
+  private asked = false;
   private paused = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private wait = 500;
@@ -79,35 +87,47 @@ export class SaveQueue {
 
   /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
   async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
-    const waiting: Waiting = { ...action, key: newUid(), base: null };
+    mark("kept");
+    const base = this.known === 0 ? (this.revisions.get(action.image) ?? null) : null; // else what is before it decides
+    const waiting: Waiting = { ...action, key: newUid(), base };
     this.outcome.state("saving", (this.known += 1));
     await run(await this.db, "readwrite", (store) => store.add(waiting));
     void this.flush();
   }
 
-  /** Sends what waits, oldest first, until nothing does or the server cannot be reached. */
-  async flush(): Promise<void> {
-    if (this.busy || this.paused) return;
-    this.busy = true;
+  /** Sends what waits, oldest first, until nothing does or the server cannot be reached; done when that is done. */
+  flush(): Promise<void> {
+    if (this.paused) return Promise.resolve();
+    this.asked = true;
+    return (this.sending ??= this.send());
+  }
+
+  private async send(): Promise<void> {
     clearTimeout(this.timer);
     try {
       for (;;) {
+        this.asked = false;
         const all = await this.pending();
         const [first] = all;
         this.known = all.length;
-        if (!first) return this.outcome.state("idle", 0);
-        this.outcome.state("saving", all.length);
-        if (!(await this.sendOne(first))) {
-          this.outcome.state("offline", all.length);
-          this.timer = setTimeout(() => void this.flush(), this.wait);
-          this.wait = Math.min(8000, this.wait * 2);
-          return;
+        if (!first) {
+          if (this.asked) continue; // something was put in meanwhile
+          this.outcome.state("idle", 0);
+          return mark("saved");
         }
+        this.outcome.state("saving", all.length);
+        if (!(await this.sendOne(first))) return this.later(all.length);
         this.wait = 500;
       }
     } finally {
-      this.busy = false;
+      this.sending = null;
     }
+  }
+
+  private later(waiting: number): void {
+    this.outcome.state("offline", waiting);
+    this.timer = setTimeout(() => void this.flush(), this.wait);
+    this.wait = Math.min(8000, this.wait * 2);
   }
 
   /** Signed out: nothing is sent until `resume`. */
@@ -165,7 +185,8 @@ export class SaveQueue {
 
   private async settle(waiting: Waiting, revision: number): Promise<void> {
     this.revisions.set(waiting.image, revision);
-    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
+    // Should this be lost in a power cut, it is sent again, and the server knows its key.
+    await run(await this.db, "readwrite", (store) => store.delete(waiting.id!), "relaxed");
     this.outcome.saved(waiting.image, revision);
   }
 

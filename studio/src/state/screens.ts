@@ -21,7 +21,7 @@ export function screensFor({ admin, reviewer, session }: Who): Entry[] {
     ["gallery", "nav.gallery", "grid", true],
     ["annotate", "nav.annotate", "click", true],
     ["audit", "nav.audit", "audit", reviewer],
-    ["dashboard", "nav.dashboard", "chart", true],
+    ["dashboard", "nav.dashboard", "chart", reviewer],
     ["data", "nav.data", "data", admin],
     ["jobs", "nav.jobs", "jobs", admin],
     ["people", "nav.people", "people", admin && session?.mode === "team"],

@@ -52,7 +52,7 @@ export class Workspace {
     const show = (preview: Parameters<Stage["showPreview"]>[0]): void => {
       if (!this.making.live) stage.showPreview(preview, LIVE);
     };
-    this.hover = new Hover(image.id, client, show, (notReady) => (this.notReady = notReady));
+    this.hover = new Hover(image.id, client, () => stage.closeUp, show, (notReady) => (this.notReady = notReady));
   }
 
   // ---- opening and leaving
@@ -81,6 +81,7 @@ export class Workspace {
     const photo = new Photo(width, height, bitmap, tiles?.levels ?? [], load, () => this.stage.redraw("base"));
     this.stage.open(photo, (region) => this.painted(region));
     this.stage.opacity = prefs.opacity;
+    this.stage.bare = false;
     this.scale = this.stage.view.scale;
     let finer = bitmap.width < width && !tiles;
     this.stage.moved = () => {
@@ -108,7 +109,6 @@ export class Workspace {
 
   private painted(region: Box): Painted[] {
     const found = this.masks.painted(region);
-    if (this.masks.allHidden) return found;
     for (const one of this.finding.offered) {
       if (!isEmpty(intersect(one.mask.box, region))) found.push({ mask: one.mask, colour: CALM, fill: prefs.outlines ? 0 : 120 });
     }
@@ -167,13 +167,19 @@ export class Workspace {
 
   /** Waits until everything is with the server, then hands the photo in. */
   async submit(): Promise<boolean> {
+    return (await this.settled()) && this.holding.finish("submit", { seconds: this.author.time.takePhoto() });
+  }
+
+  async review(verdict: "accepted" | "returned", reason: string): Promise<boolean> {
+    return (await this.settled()) && this.holding.finish("review", { verdict, reason });
+  }
+
+  /** What is being made is kept and everything is saved: a task that is over takes no more saves. */
+  private async settled(): Promise<boolean> {
     if (!this.holding.lease) return false;
     await this.making.accept();
     await app.queue.flush();
-    if (app.saving.waiting > 0) {
-      app.tell(t("submit.waits"), "error");
-      return false;
-    }
-    return this.holding.finish("submit", { seconds: this.author.time.takePhoto() });
+    if (app.saving.waiting > 0) app.tell(t("submit.waits"), "error");
+    return app.saving.waiting === 0;
   }
 }

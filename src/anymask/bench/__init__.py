@@ -1,0 +1,1 @@
+"""How fast the studio is: a real server, a real browser, and many simulated people. `anymask bench studio`."""

@@ -1,0 +1,11 @@
+// Moments for measurements, as User Timing: the browser's own tools and `anymask bench studio` read them.
+
+/** `photo`: on the screen, its masks too. `drawn`: nothing is left to draw. `kept`, `saved`: an action, here and with the server. */
+export type Moment = "photo" | "preview" | "look" | "refined" | "drawn" | "kept" | "saved";
+
+/** Only the last one of a name stays, so that a day of work does not fill the browser's list. */
+export function mark(moment: Moment): void {
+  const name = `anymask:${moment}`;
+  performance.clearMarks(name);
+  performance.mark(name);
+}

@@ -1,0 +1,177 @@
+"""A team in browsers of their own: somebody hands in, somebody else looks at it and sends it back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("argon2")
+from playwright.sync_api import Browser, expect
+from studio_browser import RunningStudio, Visit
+
+from anymask.engine.project import Project
+from anymask.store.annotations import branches_of
+from anymask.web.launch import PROJECT_FOLDER
+
+PASSWORD = "correct horse battery"
+PHOTO = re.compile("^Photo ")
+
+
+@pytest.fixture
+def team(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
+    """Two photos, and people with accounts."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("cat.jpg", "coffee.jpg"):
+        shutil.copy(examples / name, folder)
+    studio = RunningStudio(folder, "--team")
+    studio.start()
+    yield studio
+    studio.stop()
+
+
+@pytest.fixture
+def people(team: RunningStudio, browser: Browser, tmp_path: Path) -> Iterator[dict[str, Visit]]:
+    """The first admin, who invites Ada to annotate and Rita to review; all take their invitations."""
+    opened = {name: browser.new_context(locale="en-US") for name in ("admin", "ada", "rita")}
+    visits = {name: Visit(context.new_page(), team) for name, context in opened.items()}
+    join(visits["admin"], team.link)
+    for name, role in (("ada", "Annotator"), ("rita", "Reviewer")):
+        join(visits[name], invite(visits["admin"], name, role))
+    yield visits
+    pictures = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
+    for name, visit in visits.items():
+        visit.page.screenshot(path=pictures / f"team-{name}.png")
+        opened[name].close()
+        assert visit.complaints == [], name
+
+
+def join(visit: Visit, link: str) -> None:
+    visit.page.goto(link)
+    visit.page.get_by_label("Password").fill(PASSWORD)
+    visit.page.get_by_role("button", name="Join").click()
+    expect(visit.page.get_by_role("navigation")).to_be_visible()
+
+
+def invite(admin: Visit, name: str, role: str) -> str:
+    admin.go("people")
+    admin.page.get_by_label("Name", exact=True).fill(name)
+    admin.page.get_by_label("Role", exact=True).select_option(label=role)
+    admin.page.get_by_role("button", name="Invite").click()
+    expect(admin.page.get_by_role("row", name=name)).to_be_visible()
+    return admin.page.get_by_role("textbox", name="Copy link").input_value()
+
+
+def review_all(admin: Visit) -> None:
+    admin.go("settings")
+    admin.page.get_by_label("Photos that a second person checks").fill("1")
+    admin.page.get_by_role("button", name="Save").click()
+    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+
+
+def on_screen(visit: Visit) -> str:
+    shown = visit.page.get_by_role("application", name=PHOTO)
+    expect(shown).to_have_attribute("data-open", "true")
+    return (shown.get_attribute("aria-label") or "").split(",")[0].removeprefix("Photo ")
+
+
+def draw(visit: Visit, x: int, y: int) -> None:
+    page = visit.page
+    page.keyboard.press("b")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 90, y + 20, steps=4)
+    page.mouse.up()
+    page.keyboard.press("Enter")
+    visit.saved()
+
+
+def hand_in(visit: Visit, name: str) -> None:
+    visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.get_by_role("application", name=f"Photo {name},")).to_have_count(0)
+
+
+def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visit]) -> None:
+    admin, ada, rita = people["admin"], people["ada"], people["rita"]
+    review_all(admin)
+    expect(ada.page.get_by_role("navigation").get_by_role("link", name="Progress")).to_have_count(0)
+    ada.page.get_by_role("link", name="Start annotating").click()
+    handed_in = []
+    for number in range(2):
+        name = on_screen(ada)
+        draw(ada, 400, 300 + 100 * number)
+        hand_in(ada, name)
+        handed_in.append(name)
+    expect(ada.page.get_by_text("No photo waits for you")).to_be_visible()
+
+    rita.go("annotate")
+    first = on_screen(rita)
+    approve = rita.page.get_by_role("button", name="Approve")
+    expect(approve).to_be_visible()
+    rita.page.reload()
+    assert on_screen(rita) == first
+    expect(approve).to_be_visible()  # a reload goes on with the review
+    rita.expects_failures = True  # the browser logs the answer that asks for a reason
+    rita.page.get_by_role("button", name="Send back").click()
+    expect(rita.page.get_by_text("with a reason")).to_be_visible()
+    rita.page.get_by_label("Why?").fill("the left ear is missing")
+    rita.page.get_by_role("button", name="Send back").click()
+    expect(rita.page.get_by_role("application", name=f"Photo {first},")).to_have_count(0)
+    second = on_screen(rita)
+    assert second != first and {first, second} == set(handed_in)
+    approve.click()
+    expect(rita.page.get_by_text("No photo waits for you")).to_be_visible()
+
+    ada.go("gallery")
+    ada.page.get_by_role("link", name="Continue annotating").click()
+    assert on_screen(ada) == first
+    expect(ada.page.get_by_text("the left ear is missing")).to_be_visible()
+    draw(ada, 700, 400)
+    ada.in_list(2)
+    hand_in(ada, first)
+
+    rita.go("gallery")
+    rita.page.get_by_role("link", name="annotating").click()
+    assert on_screen(rita) == first
+    rita.in_list(2)
+    approve.click()
+    expect(rita.page.get_by_text("No photo waits for you")).to_be_visible()
+
+    admin.go("dashboard")
+    table = admin.page.get_by_role("table").last
+    expect(table.get_by_role("row", name="rita Review")).to_be_visible()
+    expect(table.get_by_role("row", name="ada Annotate")).to_be_visible()
+    assert {one["author"] for one in admin.masks(first)} == {"ada"}
+
+
+def test_a_photo_that_went_to_somebody_else_while_one_draws(
+    people: dict[str, Visit], team: RunningStudio
+) -> None:
+    """The work is kept as a branch, and they are told."""
+    ada, rita = people["ada"], people["rita"]
+    ada.annotate("cat.jpg")
+    give_back(ada, "cat.jpg")
+    rita.annotate("cat.jpg")
+    draw(rita, 400, 300)
+    ada.expects_failures = True  # the browser logs the answers that say so
+    draw(ada, 600, 500)
+    expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
+    masks = rita.masks("cat.jpg")
+    assert [one["author"] for one in masks] == ["rita"]
+    with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:
+        (branch,) = branches_of(project.database, ada.photo("cat.jpg"))
+    assert branch["author"] == "ada" and len(branch["adds"]) == 1
+
+
+def give_back(visit: Visit, name: str) -> None:
+    """As when a lease has run out."""
+    request, headers = visit.page.request, {"Origin": visit.studio.address}
+    url = f"{visit.studio.address}/api/v1"
+    lease = request.post(f"{url}/images/{visit.photo(name)}/open", data={}, headers=headers).json()["lease"]
+    held = {"token": lease["token"]}
+    assert request.post(f"{url}/tasks/{lease['task']}/release", data=held, headers=headers).status == 204
