@@ -19,8 +19,8 @@ from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
 from anymask.engine.round_answers import answers_of
 from anymask.engine.round_evaluation import QUICK
-from anymask.engine.round_pictures import PICTURES, read_pictures, write_pictures
-from anymask.engine.rounds import fixed_records, folder_of
+from anymask.engine.round_pictures import PICTURES, folder_of, read_pictures, write_pictures
+from anymask.engine.rounds import fixed_records
 from anymask.errors import BadInput
 
 

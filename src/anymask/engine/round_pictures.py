@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anymask.engine.project import Project
 from anymask.errors import BadInput, mapped
 from anymask.files import write_atomically
 
 PICTURES = "pictures.json"
 Answer = dict[str, Any]
+
+
+def folder_of(project: Project, number: int) -> Path:
+    """Where the model of a round lies."""
+    return project.folder / "models" / f"round-{number:02d}"
 
 
 def write_pictures(folder: Path, before: Sequence[Answer], after: Sequence[Answer]) -> None:
