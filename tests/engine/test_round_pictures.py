@@ -17,9 +17,10 @@ from anymask.core.mask import Mask
 from anymask.data import formats
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
+from anymask.engine.round_answers import answers_of
 from anymask.engine.round_evaluation import QUICK
-from anymask.engine.round_pictures import PICTURES, answers_of, read_pictures, write_pictures
-from anymask.engine.rounds import fixed_records, folder_of
+from anymask.engine.round_pictures import PICTURES, folder_of, read_pictures, write_pictures
+from anymask.engine.rounds import fixed_records
 from anymask.errors import BadInput
 
 

@@ -11,8 +11,8 @@ from anymask.core.progress import Progress
 from anymask.data.sources import RecordSource
 from anymask.engine import round_evaluation, round_settings
 from anymask.engine.promotion import decide
+from anymask.engine.round_answers import answers_of
 from anymask.engine.round_evaluation import RoundProtocol
-from anymask.engine.round_pictures import answers_of
 from anymask.engine.round_training import train_round
 from anymask.engine.rounds import Evaluator, Recipe, Trained
 

@@ -16,7 +16,7 @@ from anymask.data.record import PARTIAL, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
 from anymask.engine.promotion import Decision
-from anymask.engine.round_pictures import read_pictures, write_pictures
+from anymask.engine.round_pictures import folder_of, write_pictures
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
 from anymask.store import images, registry
@@ -115,16 +115,6 @@ def run_round(project: Project, recipe: Recipe, *, stage: str = "manual") -> Out
     masks = sum(len(one.annotations) for one in records)
     told = metrics_of(before), metrics_of(after)
     return Outcome(number, decision.promoted, decision.why, len(records), masks, *told, trained.forgotten)
-
-
-def folder_of(project: Project, number: int) -> Path:
-    """Where the model of a round lies."""
-    return project.folder / "models" / f"round-{number:02d}"
-
-
-def pictures_of(project: Project, number: int) -> list[dict[str, Any]]:
-    """What the models before and after a round answer, to look at; none where it kept none."""
-    return read_pictures(folder_of(project, number))
 
 
 def metrics_of(measured: dict[str, Any]) -> dict[str, Any]:

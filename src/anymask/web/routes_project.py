@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from anymask.data.formats import FORMATS
 from anymask.engine import statistics
 from anymask.engine.report import status_page
-from anymask.engine.rounds import pictures_of
+from anymask.engine.round_pictures import folder_of, read_pictures
 from anymask.engine.status import status_of
 from anymask.errors import BadInput
 from anymask.store import images, registry
@@ -103,7 +103,7 @@ def rounds(studio: TheStudio) -> dict[str, Any]:
 @router.get("/rounds/{number}/pictures")
 def pictures(number: Id, studio: TheStudio) -> dict[str, Any]:
     """One click on a few held-out photos, answered by the model before and after."""
-    return {"pictures": pictures_of(studio.project, number)}
+    return {"pictures": read_pictures(folder_of(studio.project, number))}
 
 
 @router.get("/models")
