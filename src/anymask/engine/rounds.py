@@ -10,12 +10,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anymask.data.record import PARTIAL, Record
 from anymask.data.sources import RecordSource
 from anymask.engine.project import Project, record_of
-from anymask.engine.promotion import Decision
 from anymask.engine.round_pictures import folder_of, write_pictures
 from anymask.errors import BadInput, mapped
 from anymask.files import sha256_of, write_atomically
@@ -25,6 +24,9 @@ from anymask.store.database import AnyRow
 from anymask.store.registry import ModelVersion
 from anymask.store.tasks import unfinished_images
 from anymask.store.values import canonical, digest_of
+
+if TYPE_CHECKING:  # what decides needs the metrics' extra; the studio, which imports this, does not
+    from anymask.engine.promotion import Decision
 
 DRAWN = ("manual", "semi", "imported")  # by people; prefilled masks count on photos that people looked at
 
