@@ -181,8 +181,10 @@ def test_a_pen_that_is_pressed_harder_draws_wider_and_the_palm_draws_nothing(vis
     assert hard > 1.8 * light
     visit.page.evaluate(
         """() => {
-            const send = (name, pointerType, pointerId) => document.querySelector("[role=application]").dispatchEvent(
-                new PointerEvent(name, { pointerId, pointerType, clientX: 500, clientY: 600, bubbles: true }));
+            const photo = document.querySelector("[role=application]");
+            const at = { clientX: 500, clientY: 600, bubbles: true };
+            const send = (name, pointerType, pointerId) =>
+                photo.dispatchEvent(new PointerEvent(name, { pointerId, pointerType, ...at }));
             send("pointermove", "pen", 9);  // near, not pressed
             send("pointerdown", "touch", 3);
         }"""
