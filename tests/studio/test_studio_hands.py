@@ -180,8 +180,14 @@ def test_a_pen_that_is_pressed_harder_draws_wider_and_the_palm_draws_nothing(vis
     light, hard = (one["area"] for one in visit.masks("cat.jpg")[-2:])
     assert hard > 1.8 * light
     visit.page.evaluate(
-        """() => document.querySelector("[role=application]").dispatchEvent(new PointerEvent("pointerdown", {
-            pointerId: 3, pointerType: "touch", button: 0, clientX: 500, clientY: 600, bubbles: true }))"""
+        """() => {
+            const photo = document.querySelector("[role=application]");
+            const at = { clientX: 500, clientY: 600, bubbles: true };
+            const send = (name, pointerType, pointerId) =>
+                photo.dispatchEvent(new PointerEvent(name, { pointerId, pointerType, ...at }));
+            send("pointermove", "pen", 9);  // near, not pressed
+            send("pointerdown", "touch", 3);
+        }"""
     )
     expect(visit.page.get_by_text("Drawing", exact=True)).to_have_count(0)
 

@@ -134,6 +134,7 @@ export class Pointing {
   }
 
   private movedTo(event: PointerEvent): void {
+    if (event.pointerType === "pen") this.penSeen = event.timeStamp;
     const at = this.place(event);
     const before = this.down.get(event.pointerId);
     if (!before) {
