@@ -88,6 +88,16 @@ def test_guessing_passwords_is_slowed_down(team: TestClient, project: Project) -
     assert sign_in(team, "ada").status_code == 429, "also for the right one"
 
 
+def test_twenty_people_behind_one_address_sign_in_at_once(team: TestClient, project: Project) -> None:
+    names = [f"person {number}" for number in range(20)]
+    for name in names:
+        member(team, project, name, "annotator")
+    team.cookies.clear()
+    assert {sign_in(team, name).status_code for name in names} == {200}
+    codes = [sign_in(team, f"guess {number}", "a password").status_code for number in range(60)]
+    assert codes[-1] == 429, "many names are not guessed from one address either"
+
+
 def test_a_short_password_is_refused(team: TestClient, project: Project) -> None:
     code = first_invitation(project)
     answer = team.post(f"{API}/invitations/accept", json={"code": code, "password": "short"})

@@ -18,7 +18,7 @@ from anymask.store.users import User
 from anymask.web.cache import BytesCache
 from anymask.web.errors import Refused
 from anymask.web.people import secret_of
-from anymask.web.rates import AT_PROVIDER, SIGN_INS, Rate, Rates
+from anymask.web.rates import FROM_ADDRESS, SIGN_INS, Rates
 
 if TYPE_CHECKING:
     from anymask.web.sso import SingleSignOn
@@ -74,7 +74,7 @@ class Accounts:
 
     async def sign_in(self, name: str, password: str, address: str) -> str:
         """A new session. Raises Refused: 429 when tried too often, 401 for a wrong name or password."""
-        self._check_rate(f"name {name}", f"address {address}")
+        self._check_rates(address, name)
         kept = await run_in_threadpool(sessions.password_hash_of, self.database, name)
         right = await self._in_pool(_verified, self._hasher, kept or self._nobody, password)
         if kept is None or not right:
@@ -83,7 +83,7 @@ class Accounts:
 
     async def accept(self, code: str, password: str, address: str) -> tuple[str, User]:
         """An invitation becomes a password and a session. Raises Refused for one that is over."""
-        self._check_rate(f"address {address}")
+        self._check_rates(address)
         user = await run_in_threadpool(sessions.user_of, self.database, code, ("invite",))
         if user is None:
             raise Refused(401, "this invitation is over: ask for another one", "wrong_invitation")
@@ -110,11 +110,13 @@ class Accounts:
     def _single_sign_on(self, address: str) -> SingleSignOn:
         if self.sso is None:
             raise Refused(404, "this studio has no single sign-on: set ANYMASK_SSO_ISSUER")
-        self._check_rate(f"address {address}", rate=AT_PROVIDER)
+        self._check_rates(address)
         return self.sso
 
-    def _check_rate(self, *names: str, rate: Rate = SIGN_INS) -> None:
-        waits = [self.rates.take_of(name, rate) for name in names]
+    def _check_rates(self, address: str, name: str | None = None) -> None:
+        waits = [self.rates.take_of(f"address {address}", FROM_ADDRESS)]
+        if name is not None:
+            waits.append(self.rates.take_of(f"name {name}", SIGN_INS))
         if max(waits) > 0:
             headers = {"Retry-After": str(max(1, round(max(waits))))}
             raise Refused(429, "tried too often: wait a moment", headers=headers)

@@ -20,8 +20,8 @@ class Rate:
 
 
 PROMPTS, SAVES, OTHER = Rate(60, 120), Rate(20, 60), Rate(100, 400)
-SIGN_INS = Rate(5 / 60, 5)  # of one name, and from one address
-AT_PROVIDER = Rate(1, 30)  # from one address: nothing can be guessed there, but the provider is asked
+SIGN_INS = Rate(5 / 60, 5)  # of one name
+FROM_ADDRESS = Rate(1, 40)  # a team comes in the morning from one address
 
 
 class Rates:
