@@ -236,10 +236,20 @@ class EncodedImage:
         all of them, what `segment` returns; not where there is only one. Each step is worked out when it is
         asked for, so stopping early saves the rest. The candidate of `best` is among the alternatives bit for
         bit, nearly always as their first. An image that is not refined answers with `look` alone. Raises
-        BadPrompt at once.
+        BadPrompt at once. With `text`: `look` without it, then `alternatives` in the order that it gives.
         """
         prompt = Prompt.of(points, labels, box, mask, text)
-        return (self._refinement or self._encoding).segment_steps(prompt)
+        answering = self._refinement or self._encoding
+        if text is None:
+            return answering.segment_steps(prompt)
+        return self._worded(prompt, answering.segment_steps(self._words.beside(prompt)))
+
+    def _worded(self, prompt: Prompt, steps: Iterator[AnswerStep]) -> Iterator[AnswerStep]:
+        """The look, then the whole answer with the words of the prompt."""
+        for step in steps:
+            if not step.is_final:
+                yield step
+        yield AnswerStep("alternatives", self._words.choose(step.candidates, prompt), True)
 
     def everything(
         self,

@@ -91,3 +91,11 @@ def test_steps_that_nobody_asks_for_are_not_worked_out() -> None:
 def test_a_wrong_prompt_is_refused_before_the_first_step(photo: EncodedImage) -> None:
     with pytest.raises(BadPrompt, match="outside the image"):
         photo.segment_steps(points=[(-5, 0)])
+
+
+def test_a_word_is_heard_in_the_last_step(photo: EncodedImage) -> None:
+    look, last = photo.segment_steps(points=POINTS[:1], text="person")
+    assert (look.is_final, last.is_final) == (False, True)
+    assert same(last.candidates, photo.segment(points=POINTS[:1], text="person"))
+    with pytest.raises(BadPrompt, match="unknown word"):
+        photo.segment_steps(points=POINTS[:1], text="grmpfx")

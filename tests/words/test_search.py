@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -153,13 +153,6 @@ def test_a_box_limits_where_is_looked(search: WordSearch) -> None:
     assert search.find(Query("dog", DOG), box_xyxy=(0, 0, 200, 200)).masks[0].score > 0.9
     elsewhere = search.find(Query("dog", DOG), box_xyxy=(200, 200, 512, 512))
     assert not elsewhere.present and all(one.score < 0.1 for one in elsewhere.masks)
-
-
-def test_a_word_picks_the_candidate_of_a_click(search: WordSearch) -> None:
-    clicked = [filled(Prompt.of(box=box)) for box in BOXES[:2]]
-    candidates = Candidates.of([replace(one, probability=0.4) for one in clicked], 0.2)
-    ranked = search.rank(candidates, Query("cat", CAT))
-    assert ranked.best.mask == clicked[1].mask and ranked.probability.sum() == pytest.approx(0.8)
 
 
 def test_what_another_word_names_rather_is_removed(search: WordSearch) -> None:

@@ -130,16 +130,6 @@ class WordSearch:
         best = float(scores_R.max(initial=0.0))
         return Found(name, best >= threshold, best, threshold, found, LIKE)
 
-    def rank(self, candidates: Candidates, query: Query) -> Candidates:
-        """Candidates of another prompt, as a click, by their chance to be what the word names times their
-        probability; these sum to what they did.
-        """
-        regions = self.namer.regions_of_masks(self.features, [one.mask for one in candidates])
-        weights = self.namer.score_regions(regions, query) * candidates.probability
-        known = float(candidates.probability.sum())
-        probability = np.asarray(weights / max(float(weights.sum()), 1e-12) * known, np.float32)
-        return replace(candidates, probability=probability).by_probability()
-
     def without(self, found: Found, query: Query) -> Found:
         """The masks that are not rather what another word names."""
         if not found.masks:
