@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ class SeenModel(NamingModel):
             "none_vectors": NONE[None],
             "dense_none_vectors": NONE[None],
             "class_vectors": np.stack([DOG, CAT]),
+            "photo_biases": np.array([0, 0, np.nan], np.float32),
         }
         self.table = NamingTable(tensors, ("dog", "cat", "grass"), {}, FACTS)
 
@@ -77,7 +78,12 @@ def seen() -> NamingFeatures:
     classes = np.zeros((2, 16, 16), np.float32)
     classes[0, :4, :4], classes[1, 8:12, 8:12] = 9, 9
     return NamingFeatures(
-        ResizeLongest((SIZE, SIZE), SIZE), map_Chw, map_Chw, classes, np.zeros(0, np.float32)
+        ResizeLongest((SIZE, SIZE), SIZE),
+        map_Chw,
+        map_Chw,
+        classes,
+        np.zeros(0, np.float32),
+        9 * DOG + 9 * CAT,
     )
 
 
@@ -103,6 +109,15 @@ def test_stuff_without_a_box_comes_from_the_heat(search: WordSearch) -> None:
     heat = [one for one in found.masks if one.scorer == "heat"]
     assert len(heat) == 1 and heat[0].mask.box_xyxy[1] >= 400
     assert heat[0].mask.area > 0.9 * SIZE * 96
+
+
+def test_what_the_whole_photo_shows_counts_for_presence(search: WordSearch) -> None:
+    seen_there = search.find(Query("cat", CAT)).presence
+    nowhere = replace(search.features, photo_D=-9 * CAT)
+    doubted = WordSearch(Boxed(), SeenModel(), nowhere).find(Query("cat", CAT)).presence
+    assert doubted < 0.1 < seen_there
+    untaught = Query("grass", GRASS)
+    assert WordSearch(Boxed(), SeenModel(), nowhere).find(untaught) == search.find(untaught)
 
 
 def test_an_unknown_word_goes_by_the_imagenet_classes(search: WordSearch) -> None:

@@ -50,13 +50,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamingFeatures:
-    """What the trunk saw of one photo. `dense_Dhw`: unit vectors. `classes_Khw`: logits at stride 32."""
+    """What the trunk saw of one photo. `dense_Dhw`: unit vectors. `classes_Khw`: logits at stride 32.
+    `photo_D`: all that it shows, not of unit length.
+    """
 
     frame: ResizeLongest
     features_Chw: Floats
     dense_Dhw: Floats
     classes_Khw: Floats
     context_C: Floats
+    photo_D: Floats
 
     @property
     def cells_hw(self) -> tuple[int, int]:
@@ -140,9 +143,9 @@ class NamingModel:
         """See a photo: uint8, (H, W, 3)."""
         frame, image_13HW = network_input(pixels_HW3)
         maps = self._session.run(list(NAMING_OUTPUTS), {ENCODER_INPUT: image_13HW})
-        features, dense, classes = (one[0] for one in maps)
+        features, dense, classes, photo = (one[0] for one in maps)
         context = features.mean((1, 2))[: self._context_channels]
-        return NamingFeatures(frame, features, dense, classes, context)
+        return NamingFeatures(frame, features, dense, classes, context, photo)
 
     @property
     def _context_channels(self) -> int:
@@ -205,6 +208,15 @@ class NamingModel:
         cells_PD = features.dense_Dhw.reshape(len(features.dense_Dhw), -1).T
         chance = self._chance(cells_PD, query, "dense_none_vectors", self.table.fact("dense_scale"))
         return chance.reshape(features.cells_hw)
+
+    def chance_in_photo(self, features: NamingFeatures, query: Query) -> float | None:
+        """How likely the photo as a whole shows it, 0..1; None for a word that was not taught so."""
+        cosines_N = self.table.tensors["bank_vectors"] @ query.vector_D
+        nearest = int(cosines_N.argmax())
+        bias = float(self.table.tensors["photo_biases"][nearest])
+        if cosines_N[nearest] <= SAME_WORD or np.isnan(bias):
+            return None
+        return float(1 / (1 + np.exp(-(features.photo_D @ query.vector_D + bias))))
 
     def name_regions(self, regions: RegionVectors) -> tuple[Floats, Floats]:
         """(R, N) chances of the names of the bank, (R,) of none of them; a row sums to 1."""

@@ -37,6 +37,7 @@ MAX_BOXES, MIN_BOX_SCORE = 60, 0.03
 DECODED = 12  # boxes that are decoded for a word, at most
 LIKELY = 0.2  # relative to the best box: those below are not decoded
 INSIDE = 0.8  # of a box's area, to lie in another
+PHOTO_SHARE = 0.4  # how much the photo as a whole counts for presence, beside regions and cells
 SAME_IOU = 0.6  # of two masks, above which the better one stays
 HEAT, LIKE = "heat", "like"
 UNKNOWN = "unknown"
@@ -183,12 +184,17 @@ class WordSearch:
         return np.asarray(np.sqrt(by_mask * by_box), np.float32)
 
     def _presence(self, query: Query, scores_R: Floats, scorer: str) -> float:
-        """Of the best region; for a trained word the geometric mean with the hottest cells."""
+        """Of the best region; for a trained word the geometric mean with the hottest cells and with what the
+        photo shows as a whole.
+        """
         best = float(scores_R.max(initial=0.0))
         if scorer == IMAGENET:
             return best
         heat = float(np.sort(self._heat(query), axis=None)[-4:].mean())
-        return float(np.sqrt(best * heat))
+        photo = self.namer.chance_in_photo(self.features, query)
+        if photo is None:
+            return float(np.sqrt(best * heat))
+        return float((best * heat) ** ((1 - PHOTO_SHARE) / 2) * photo**PHOTO_SHARE)
 
     def _heat(self, query: Query) -> Floats:
         return self.namer.heat(self.features, query)
