@@ -11,6 +11,7 @@ import pytest
 import anymask
 from anymask.api import Model
 from anymask.core.mask import Mask
+from anymask.core.prompt import Prompt
 from anymask.errors import BadOption, WeightsError
 from anymask.images.reader import read_image
 from anymask.words.naming import NamingModel, NamingTable, Query
@@ -86,3 +87,16 @@ def test_a_model_is_opened_without_reading_its_naming_model(monkeypatch: pytest.
     monkeypatch.setattr(card, "sha256_of", lambda path: hashed.append(path.name) or real(path))
     anymask.load()
     assert hashed and not [name for name in hashed if ".names." in name]
+
+
+def test_asking_for_words_leaves_clicks_and_boxes_as_they_were(examples: Path) -> None:
+    """Bit for bit, in the same photo and in one that no word was asked of."""
+    model, path = anymask.load(threads=1), examples / "cat.jpg"
+    asked, other = model.encode(path), model.encode(path)
+    prompts = [Prompt.of(points=[(230, 180)]), Prompt.of(box=(60, 40, 300, 260))]
+    before = asked.segment_batch(prompts)
+    asked.find("cat")
+    for answers in (asked.segment_batch(prompts), other.segment_batch(prompts)):
+        for ours, theirs in zip(answers, before, strict=True):
+            np.testing.assert_array_equal(ours.low_res_logits, theirs.low_res_logits)
+            np.testing.assert_array_equal(ours.probability, theirs.probability)
