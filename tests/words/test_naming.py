@@ -72,10 +72,11 @@ def test_heat_has_the_cells_of_the_photo_and_lies_between_0_and_1(
 ) -> None:
     features = namer.look(photo)
     query = Query("sky", namer.table.tensors["bank_vectors"][namer.names.index("sky")])
-    heat = namer.heat(features, query)
+    cells = namer.cells(features)
+    heat = namer.heat(cells, query)
     assert heat.shape == features.cells_hw == (24, 32) and heat.min() >= 0 and heat.max() <= 1
     unlearned = replace(query, word="gizmo", vector_D=-query.vector_D)
-    assert not namer.heat(features, unlearned).any()
+    assert not namer.heat(cells, unlearned).any()
 
 
 def test_a_model_is_opened_without_reading_its_naming_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""The naming network: an ImageNet trunk that stays as it is, a dense head and a region head.
+"""The naming network: an ImageNet trunk that stays as it is, and heads for cells, regions and the photo.
 
 Fine-tuning for masks takes from a trunk what it knows of kinds, so this one is beside the model, not in it.
-Both heads answer in the space of word vectors: what lies at a place is what its vector is near to.
+All answer in the space of word vectors: what lies at a place is what its vector is near to.
 
 Legend: B images, R regions, C channels of the reduced features, D numbers of a word, K ImageNet classes,
 H W pixels of the model frame, h w cells at stride 16.

@@ -25,6 +25,7 @@ from anymask.predict.detectors import DetectedBoxes
 from anymask.words.naming import (
     IMAGENET,
     TRAINED,
+    Cells,
     NamingFeatures,
     NamingModel,
     Query,
@@ -100,6 +101,10 @@ class WordSearch:
     @cached_property
     def _box_regions(self) -> RegionVectors:
         return self.namer.regions_of_boxes(self.features, self.boxes.boxes_xyxy_K4)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return self.namer.cells(self.features)
 
     def find(self, query: Query, box_xyxy: ArrayLike | None = None) -> Found:
         """Instances of a word, and whether there are any. With a box only what lies in it is looked at."""
@@ -197,7 +202,7 @@ class WordSearch:
         return float((best * heat) ** ((1 - PHOTO_SHARE) / 2) * photo**PHOTO_SHARE)
 
     def _heat(self, query: Query) -> Floats:
-        return self.namer.heat(self.features, query)
+        return self.namer.heat(self._cells, query)
 
     def _instances(
         self, masks: Sequence[Mask], scores_R: Floats, word: str, scorer: str

@@ -1,6 +1,6 @@
 """From photos with names to the files of the naming model.
 
-    photos -> features of the frozen trunk (cached) -> regions and dense examples -> both heads -> files
+    photos -> features of the frozen trunk (cached) -> regions, cells and whole photos -> heads -> files
 
 Photos of `calibration` neither train nor validate: thresholds are set on them.
 Legend: F features, C components, h w cells.
