@@ -50,14 +50,9 @@ def cache_features(records: Sequence[Record], folder: Path, progress: Progress |
 
 def read_features(folder: Path, key: str) -> Tensor:
     """(F, h, w): the maps of a photo, all in cells of stride 16."""
-    return torch.cat(at_stride_16(*read_maps(folder, key)), 1)[0]
-
-
-def read_maps(folder: Path, key: str) -> tuple[Tensor, Tensor, Tensor]:
-    """(1, C, h, w): the maps of a photo at strides 8, 16 and 32."""
     with np.load(folder / f"{key}.npz") as file:
-        fine, middle, coarse = (torch.from_numpy(file[name]).float()[None] for name in MAPS)
-    return fine, middle, coarse
+        maps = [torch.from_numpy(file[name]).float()[None] for name in MAPS]
+    return torch.cat(at_stride_16(*maps), 1)[0]
 
 
 def cache_proposals(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,9 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.data.record import Record
-from anymask.networks.naming import WORD, PhotoHead, photo_summary
-from anymask.training.words.cache import read_maps
+from anymask.export.naming import as_stored
+from anymask.networks.naming import WORD, NamingNetwork, PhotoHead, photo_summary
+from anymask.training.words.cache import imagenet_trunk
 from anymask.training.words.fit import Names, Schedule, learning_cycle
+from anymask.words.naming import network_input
 
 COMPONENTS, DROPOUT, RUNS = 256, 0.3, 3
 GAIN = 4.0  # of the layer that learns, so that its step fits logits
@@ -48,21 +49,28 @@ class Photos:
 
 
 def photos_of(
-    records: Sequence[Record], cache: Path, asked: Sequence[Sequence[str]], there: Sequence[Sequence[str]]
+    records: Sequence[Record], asked: Sequence[Sequence[str]], there: Sequence[Sequence[str]]
 ) -> Photos:
-    """From cached maps. `asked`, `there`: of each record; those without are left out."""
+    """`asked`, `there`: of each record; those without are left out."""
     chosen = [number for number, names in enumerate(asked) if names]
     names = sorted({name for number in chosen for name in asked[number]})
-    summaries = [summary_of(cache, records[number].key) for number in chosen]
+    summaries_PS = summaries_of([records[number] for number in chosen])
     known, present = (
         np.array([[name in of[number] for name in names] for number in chosen], bool) for of in (asked, there)
     )
-    return Photos(np.stack(summaries), known, present & known, tuple(names), np.array(chosen))
+    return Photos(summaries_PS, known, present & known, tuple(names), np.array(chosen))
 
 
-def summary_of(cache: Path, key: str) -> Floats:
-    _, t16, t32 = read_maps(cache, key)
-    return np.asarray(photo_summary(t16, t32)[0].numpy(), np.float32)
+@torch.no_grad()
+def summaries_of(records: Sequence[Record]) -> Floats:
+    """(P, S), by the trunk as it is stored, in 8 bits: here one sum decides."""
+    network = NamingNetwork()
+    network.trunk = imagenet_trunk()
+    trunk, found = as_stored(network, True).trunk, []
+    for record in records:
+        _, t16, t32 = trunk(torch.from_numpy(network_input(record.read_pixels())[1]))
+        found.append(photo_summary(t16, t32)[0].numpy())
+    return np.asarray(np.stack(found), np.float32)
 
 
 def fit_photo_head(photos: Photos, names: Names, schedule: Schedule) -> tuple[PhotoHead, Tensor]:

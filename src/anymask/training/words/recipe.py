@@ -90,7 +90,7 @@ def examples_of(
     cells = cells_of(records, named, cache, components)
     asked = [asked_names(record, vocabulary) for record in records]
     there = [[name for _, name in of_photo] for of_photo in named]
-    photos = photos_of(records, cache, asked, there)
+    photos = photos_of(records, asked, there)
     return Examples(regions, components, cells, photos, stuff_names(records, vocabulary))
 
 
