@@ -194,7 +194,7 @@ class WordSearch:
         cells and what the photo shows as a whole.
         """
         best = float(scores_R.max(initial=0.0))
-        if scorer == IMAGENET:
+        if scorer == IMAGENET or not len(self.boxes):
             return best
         box = float(self.namer.score_regions(self._box_regions, query).max(initial=0.0))
         heat = float(np.sort(self._heat(query), axis=None)[-4:].mean())
