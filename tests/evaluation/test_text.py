@@ -178,7 +178,8 @@ def test_pictures_show_present_and_absent_names_in_turn(photos: Path, tmp_path: 
     assert len(pairs) == 10 and [name in told[key] for key, name in pairs] == [True, False] * 5
     sheets = write_text_pictures(photos, Scripted(dogs_right), tmp_path / "drawn", 10)
     assert [one.name for one in sheets] == ["words-1.png", "words-2.png"]
-    assert all(Image.open(one).width > 1000 for one in sheets[:1])
+    with Image.open(sheets[0]) as drawn:
+        assert drawn.width > 1000
 
 
 def test_a_picture_says_in_green_or_red_whether_the_answer_is_right(photos: Path) -> None:
