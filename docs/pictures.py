@@ -15,7 +15,6 @@ from anymask.drawing import Drawn, everything_overlay, overlay
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES, IMAGES = ROOT / "examples", ROOT / "docs" / "images"
-PHRASES = (("city.jpg", "person"), ("coffee.jpg", "white cup"), ("cat.jpg", "bicycle"))
 TILE_WH, CAPTION, GAP, COLUMNS = (420, 315), 26, 6, 3
 PAPER, INK = (255, 255, 255), (24, 24, 27)
 
@@ -45,7 +44,7 @@ def drawn(image: EncodedImage, mask: Mask, prompt: Prompt) -> Image.Image:
 
 
 def demo(model: anymask.Model) -> Image.Image:
-    """The candidates of one click, then two clicks, a box and everything, then words."""
+    """The candidates of one click, then two clicks, a box and everything."""
     raccoon, city = model.encode(EXAMPLES / "raccoon.jpg"), model.encode(EXAMPLES / "city.jpg")
     click = Prompt.of(points=[(590, 460)])
     answer = raccoon.segment_batch([click])[0]
@@ -62,18 +61,7 @@ def demo(model: anymask.Model) -> Image.Image:
     assert raccoon.pixels_HW3 is not None
     masks = [found.mask for found in raccoon.everything(min_probability=0.2)]
     tiles.append(tile(everything_overlay(raccoon.pixels_HW3, masks), "everything, without prompts"))
-    tiles += [worded(model, photo, phrase) for photo, phrase in PHRASES]
     return sheet(tiles, COLUMNS)
-
-
-def worded(model: anymask.Model, photo: str, phrase: str) -> Image.Image:
-    """What a phrase finds."""
-    image = model.encode(EXAMPLES / photo)
-    assert image.pixels_HW3 is not None
-    found = image.find(phrase)
-    masks = [Drawn(one.mask, None) for one in found.masks]
-    picture = overlay(image.pixels_HW3, masks) if masks else Image.fromarray(image.pixels_HW3)
-    return tile(picture, f'"{phrase}"' if found.present else f'"{phrase}": not here')
 
 
 def edges(model: anymask.Model) -> Image.Image:
