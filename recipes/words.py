@@ -4,7 +4,7 @@
 
 DATA: the folder with train/train-*.tar, train/duts-*.tar and train/duts_names.json. OUT: folder of the run;
 what is cached there is not worked out again. With --model the files are written beside that model, else
-beside a copy of its card in OUT. `--without FILE`: names (a JSON list) that are not learned, to measure them.
+beside a copy of lite in OUT. `--without FILE`: names (a JSON list) that are not learned, to measure them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,7 @@ from anymask.words.naming import NamingTable
 from anymask.words.query import query_of
 from anymask.words.vocabulary import default_vocabulary
 
-NAMED = (
-    "coco",
-    "food",
-    "facade",
-    "coco-person",
-    "human-seg",
-    "bottles",
-    "balloon",
-    "mugs",
-    "ccp",
-    "car-damage",
-)
+NAMED = ("coco", "food", "facade", "coco-person", "ccp")
 PROPOSED = ("coco",)  # where a box without a name shows none
 AT_MOST = {"ccp": 210}  # photos of a source that are used
 HELD_OUT, HELD_OUT_SEED = 60, 5  # photos of coco for the thresholds
@@ -106,6 +95,13 @@ def without_name(table: NamingTable, name: str) -> NamingTable:
     return replace(table, names_N=names, tensors={**table.tensors, **bank})
 
 
+def copied_model(folder: Path) -> Path:
+    """The card of a copy of lite."""
+    for path in find_model("lite").parent.glob("lite.*"):
+        shutil.copy(path, folder)
+    return folder / "lite.json"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -129,9 +125,7 @@ def main() -> None:
         [known_name(name, vocabulary) for name in left_out],
     )
     parts = train_naming(examples, vocabulary)
-    card = options.model or options.out / "lite.json"
-    if not options.model:
-        shutil.copy(find_model("lite"), card)
+    card = options.model or copied_model(options.out)
     training = {"recipe": "recipes/words.py", "photos": len(records), "left_out": left_out}
     export_naming(parts, card, training)
     facts = calibrated(card, [records[i] for i in held_out])

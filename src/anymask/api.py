@@ -238,11 +238,22 @@ class EncodedImage:
         asked for, so stopping early saves the rest. The candidate of `best` is among the alternatives bit for
         bit, nearly always as their first. An image that is not refined answers with `look` alone. `view`: x0,
         y0, x1, y1, the part of a large image that is on the screen: the first pass sees it alone, so that
-        small things are found in it. Raises BadPrompt at once, BadOption for a view of nothing.
+        small things are found in it. With `text`: `look` without it, then `alternatives` in the order that it
+        gives. Raises BadPrompt at once, BadOption for a view of nothing.
         """
         prompt = Prompt.of(points, labels, box, mask, text)
         view_xyxy = None if view is None else region_of(view, self.size_hw)
-        return (self._refinement or self._encoding).segment_steps(prompt, view_xyxy)
+        answering = self._refinement or self._encoding
+        if text is None:
+            return answering.segment_steps(prompt, view_xyxy)
+        return self._worded(prompt, answering.segment_steps(self._words.beside(prompt), view_xyxy))
+
+    def _worded(self, prompt: Prompt, steps: Iterator[AnswerStep]) -> Iterator[AnswerStep]:
+        """The look, then the whole answer with the words of the prompt."""
+        for step in steps:
+            if not step.is_final:
+                yield step
+        yield AnswerStep("alternatives", self._words.choose(step.candidates, prompt), True)
 
     def everything(
         self,

@@ -16,6 +16,7 @@ from anymask.core.mask import Mask
 from anymask.errors import BadInput
 from anymask.evaluation.report import describe
 from anymask.evaluation.text import auroc, evaluate_text, read_words, recall_at
+from anymask.evaluation.text_pictures import chosen_pairs, tile, write_text_pictures
 
 SIZE = (40, 60)
 LEFT, RIGHT, CORNER = (rectangle(SIZE, *box) for box in ((0, 0, 20, 30), (40, 0, 60, 30), (0, 30, 8, 40)))
@@ -169,3 +170,24 @@ def test_ties_count_half_and_thresholds_let_few_through() -> None:
     many = np.linspace(0, 1, 100)
     assert recall_at(np.array([0.945, 0.99]), many, 0.05) == pytest.approx(0.5)
     assert auroc(right, np.array([])) is None
+
+
+def test_pictures_show_present_and_absent_names_in_turn(photos: Path, tmp_path: Path) -> None:
+    told = {"a": {"dog"}, "b": {"cat"}}
+    pairs = [(record.key, name) for record, name in chosen_pairs(photos, 10)]
+    assert len(pairs) == 10 and [name in told[key] for key, name in pairs] == [True, False] * 5
+    sheets = write_text_pictures(photos, Scripted(dogs_right), tmp_path / "drawn", 10)
+    assert [one.name for one in sheets] == ["words-1.png", "words-2.png"]
+    with Image.open(sheets[0]) as drawn:
+        assert drawn.width > 1000
+
+
+def test_a_picture_says_in_green_or_red_whether_the_answer_is_right(photos: Path) -> None:
+    (record, _), *_ = chosen_pairs(photos, 1)
+    right, wrong = (
+        tile(record, "dog", Scripted(lambda phrase, sure=sure: (sure, [LEFT])))  # type: ignore[misc]
+        for sure in ((0.9, 0.1) if record.key == "a" else (0.1, 0.9))
+    )
+    colours = [np.asarray(one)[24:40].reshape(-1, 3).astype(int) for one in (right, wrong)]
+    reds = [(one[:, 0] - one[:, 1]).max() for one in colours]
+    assert reds[0] < 60 < 120 < reds[1]

@@ -36,7 +36,15 @@ def parts() -> NamingParts:
     none = unit_rows(2, WORD), unit_rows(2, WORD)
     network, heads = NamingNetwork().eval(), [RegionHead().eval() for _ in range(2)]
     return NamingParts(
-        network, heads, NAMES, {"dog": ["cat"]}, unit_rows(3, WORD), unit_rows(CLASSES, WORD), *none, FACTS
+        network,
+        heads,
+        NAMES,
+        {"dog": ["cat"]},
+        unit_rows(3, WORD),
+        unit_rows(CLASSES, WORD),
+        *none,
+        torch.tensor([-1.0, -2.0, torch.nan]),
+        FACTS,
     )
 
 
@@ -68,7 +76,7 @@ def test_graph_and_heads_are_those_of_the_network(parts: NamingParts, card: Path
     frame, image = network_input(photo)
     with torch.no_grad():
         maps = [one[0].numpy() for one in network(torch.from_numpy(image))]
-    got = (features.features_Chw, features.dense_Dhw, features.classes_Khw)
+    got = (features.features_Chw, features.dense_Dhw, features.classes_Khw, features.photo_D)
     for ours, theirs in zip(got, maps, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-3 * np.abs(theirs).max())
     mask = Mask.from_array(photo[..., 0] > 150)

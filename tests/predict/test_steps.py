@@ -140,3 +140,11 @@ def test_a_view_without_the_click_does_not_count(photo: EncodedImage) -> None:
 def test_a_view_of_nothing_is_refused(photo: EncodedImage, view: tuple[float, ...]) -> None:
     with pytest.raises(BadOption, match="x0, y0, x1, y1|x0 < x1"):
         photo.segment_steps(points=[(90, 80)], view=view)
+
+
+def test_a_word_is_heard_in_the_last_step(photo: EncodedImage) -> None:
+    look, last = photo.segment_steps(points=POINTS[:1], text="person")
+    assert (look.is_final, last.is_final) == (False, True)
+    assert same(last.candidates, photo.segment(points=POINTS[:1], text="person"))
+    with pytest.raises(BadPrompt, match="unknown word"):
+        photo.segment_steps(points=POINTS[:1], text="grmpfx")

@@ -11,6 +11,7 @@ import pytest
 import anymask
 from anymask.api import Model
 from anymask.core.mask import Mask
+from anymask.core.prompt import Prompt
 from anymask.errors import BadOption, WeightsError
 from anymask.images.reader import read_image
 from anymask.words.naming import NamingModel, NamingTable, Query
@@ -71,10 +72,11 @@ def test_heat_has_the_cells_of_the_photo_and_lies_between_0_and_1(
 ) -> None:
     features = namer.look(photo)
     query = Query("sky", namer.table.tensors["bank_vectors"][namer.names.index("sky")])
-    heat = namer.heat(features, query)
+    cells = namer.cells(features)
+    heat = namer.heat(cells, query)
     assert heat.shape == features.cells_hw == (24, 32) and heat.min() >= 0 and heat.max() <= 1
     unlearned = replace(query, word="gizmo", vector_D=-query.vector_D)
-    assert not namer.heat(features, unlearned).any()
+    assert not namer.heat(cells, unlearned).any()
 
 
 def test_a_model_is_opened_without_reading_its_naming_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +88,16 @@ def test_a_model_is_opened_without_reading_its_naming_model(monkeypatch: pytest.
     monkeypatch.setattr(card, "sha256_of", lambda path: hashed.append(path.name) or real(path))
     anymask.load()
     assert hashed and not [name for name in hashed if ".names." in name]
+
+
+def test_asking_for_words_leaves_clicks_and_boxes_as_they_were(examples: Path) -> None:
+    """Bit for bit, in the same photo and in one that no word was asked of."""
+    model, path = anymask.load(threads=1), examples / "cat.jpg"
+    asked, other = model.encode(path), model.encode(path)
+    prompts = [Prompt.of(points=[(230, 180)]), Prompt.of(box=(60, 40, 300, 260))]
+    before = asked.segment_batch(prompts)
+    asked.find("cat")
+    for answers in (asked.segment_batch(prompts), other.segment_batch(prompts)):
+        for ours, theirs in zip(answers, before, strict=True):
+            np.testing.assert_array_equal(ours.low_res_logits, theirs.low_res_logits)
+            np.testing.assert_array_equal(ours.probability, theirs.probability)

@@ -34,6 +34,7 @@ class SeenModel(NamingModel):
             "none_vectors": NONE[None],
             "dense_none_vectors": NONE[None],
             "class_vectors": np.stack([DOG, CAT]),
+            "photo_biases": np.array([0, 0, np.nan], np.float32),
         }
         self.table = NamingTable(tensors, ("dog", "cat", "grass"), {}, FACTS)
 
@@ -77,7 +78,12 @@ def seen() -> NamingFeatures:
     classes = np.zeros((2, 16, 16), np.float32)
     classes[0, :4, :4], classes[1, 8:12, 8:12] = 9, 9
     return NamingFeatures(
-        ResizeLongest((SIZE, SIZE), SIZE), map_Chw, map_Chw, classes, np.zeros(0, np.float32)
+        ResizeLongest((SIZE, SIZE), SIZE),
+        map_Chw,
+        map_Chw,
+        classes,
+        np.zeros(0, np.float32),
+        9 * DOG + 9 * CAT,
     )
 
 
@@ -103,6 +109,15 @@ def test_stuff_without_a_box_comes_from_the_heat(search: WordSearch) -> None:
     heat = [one for one in found.masks if one.scorer == "heat"]
     assert len(heat) == 1 and heat[0].mask.box_xyxy[1] >= 400
     assert heat[0].mask.area > 0.9 * SIZE * 96
+
+
+def test_what_the_whole_photo_shows_counts_for_presence(search: WordSearch) -> None:
+    seen_there = search.find(Query("cat", CAT)).presence
+    nowhere = replace(search.features, photo_D=-9 * CAT)
+    doubted = WordSearch(Boxed(), SeenModel(), nowhere).find(Query("cat", CAT)).presence
+    assert doubted < 0.1 < seen_there
+    untaught = Query("grass", GRASS)
+    assert WordSearch(Boxed(), SeenModel(), nowhere).find(untaught) == search.find(untaught)
 
 
 def test_an_unknown_word_goes_by_the_imagenet_classes(search: WordSearch) -> None:
@@ -153,13 +168,6 @@ def test_a_box_limits_where_is_looked(search: WordSearch) -> None:
     assert search.find(Query("dog", DOG), box_xyxy=(0, 0, 200, 200)).masks[0].score > 0.9
     elsewhere = search.find(Query("dog", DOG), box_xyxy=(200, 200, 512, 512))
     assert not elsewhere.present and all(one.score < 0.1 for one in elsewhere.masks)
-
-
-def test_a_word_picks_the_candidate_of_a_click(search: WordSearch) -> None:
-    clicked = [filled(Prompt.of(box=box)) for box in BOXES[:2]]
-    candidates = Candidates.of([replace(one, probability=0.4) for one in clicked], 0.2)
-    ranked = search.rank(candidates, Query("cat", CAT))
-    assert ranked.best.mask == clicked[1].mask and ranked.probability.sum() == pytest.approx(0.8)
 
 
 def test_what_another_word_names_rather_is_removed(search: WordSearch) -> None:

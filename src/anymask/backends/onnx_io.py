@@ -15,7 +15,7 @@ ENCODER_INPUT = "image"
 PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
 BOX_OUTPUTS = ("scores", "boxes")
 EDGE_OUTPUTS = ("edge_logits",)
-NAMING_OUTPUTS = ("features", "dense", "classes")
+NAMING_OUTPUTS = ("features", "dense", "classes", "photo")
 DECODER_OUTPUTS = ("low_res_masks", "iou_predictions", "probability_logits")  # the last where there is a head
 
 

@@ -245,6 +245,9 @@ def text(
     csv_path: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write one line per photo and name.")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw forty answers by chance, absent names too.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Words: is what is named found, and what is absent left alone?
@@ -253,12 +256,12 @@ def text(
     is annotated, average precision of instances, and a control with the wrong names.
     """
     with needs_extra("eval"):
-        from anymask.evaluation import WordsUnderTest, evaluate_text, read_words
+        from anymask.evaluation import WordsUnderTest, evaluate_text, read_words, write_text_pictures
     words = None if names is None else read_words(names)
-    tested = WordsUnderTest(_proposer(model, backend))
-    _run(
-        evaluate_text, photos_of(data, held_out), tested, as_json, words=words, limit=limit, csv_path=csv_path
-    )
+    tested, photos = WordsUnderTest(_proposer(model, backend)), photos_of(data, held_out)
+    _run(evaluate_text, photos, tested, as_json, words=words, limit=limit, csv_path=csv_path)
+    if pictures is not None:
+        write_text_pictures(photos, tested, pictures)
 
 
 def write_picture(picture: Any, path: Path) -> None:

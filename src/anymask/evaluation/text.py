@@ -168,7 +168,7 @@ def read_words(path: Path) -> dict[str, list[str]]:
 def _pairs_of(
     number: int, record: Record, model: WordModel, words: Mapping[str, Sequence[str]] | None
 ) -> list[Pair]:
-    asked = sorted(set(record.fields.get("exhaustive_categories", [])) | _names_there(record))
+    asked = sorted(set(record.fields.get("exhaustive_categories", [])) | names_there(record))
     asked = [name for name in asked if words is None or name in words]
     if not asked:
         return []
@@ -187,7 +187,8 @@ def _pairs_of(
     ]
 
 
-def _names_there(record: Record) -> set[str]:
+def names_there(record: Record) -> set[str]:
+    """The names of its masks."""
     return {one.category for one, _ in record.drawn if one.category}
 
 
@@ -197,7 +198,7 @@ def _phrase(name: str, number: int, words: Mapping[str, Sequence[str]] | None) -
 
 def _shuffled(record: Record, asked: Sequence[str], number: int) -> dict[str, str]:
     """To each name that is there one that is absent."""
-    there = _names_there(record)
+    there = names_there(record)
     absent = [name for name in asked if name not in there]
     rng = np.random.default_rng([SHUFFLE_SEED, number])
     return {name: absent[int(rng.integers(len(absent)))] for name in sorted(there)} if absent else {}

@@ -10,7 +10,8 @@ import numpy as np
 from anymask.api import Model
 from anymask.predict.encoding import Encoding
 from anymask.words.naming import NamingModel
-from anymask.words.query import query_of
+from anymask.words.phrase import understand
+from anymask.words.query import query_of_row
 from anymask.words.search import Found, WordSearch
 from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
@@ -48,5 +49,6 @@ class AskedPhoto:
         return WordSearch(self.encoding, self.namer, self.namer.look(self.pixels_HW3))
 
     def find(self, phrase: str, /) -> Found:
-        """Raises BadPrompt for a word that is not in the vocabulary."""
-        return self.search.find(query_of(phrase, self.vocabulary))
+        """The noun of the phrase. Raises BadPrompt for a word that nobody knows."""
+        noun = understand(phrase, self.vocabulary).noun
+        return self.search.find(query_of_row(noun.row, self.vocabulary))

@@ -32,8 +32,9 @@ SMALL = 1 << 12  # values of a tensor below which 8 bits save nothing
 @dataclass(frozen=True, slots=True)
 class NamingParts:
     """What was trained. `heads`: those whose vectors are averaged. `names`: of the bank, `bank_vectors`
-    (N, D). `related`: names that do not compete. `class_vectors` (K, D): of the ImageNet classes. `facts`:
-    calibrated constants.
+    (N, D). `related`: names that do not compete. `class_vectors` (K, D): of the ImageNet classes.
+    `photo_biases` (N,): of the photo head, NaN for a name that it was not taught. `facts`: calibrated
+    constants.
     """
 
     network: NamingNetwork
@@ -44,6 +45,7 @@ class NamingParts:
     class_vectors: Tensor
     none_vectors: Tensor
     dense_none_vectors: Tensor
+    photo_biases: Tensor
     facts: Mapping[str, float]
 
 
@@ -105,7 +107,7 @@ def naming_tensors(parts: NamingParts) -> dict[str, Tensor]:
     own = {
         "bank_vectors": parts.bank_vectors, "class_vectors": parts.class_vectors,
         "none_vectors": parts.none_vectors, "dense_none_vectors": parts.dense_none_vectors,
-        "reduced": torch.tensor([float(REDUCED)]),
+        "photo_biases": parts.photo_biases, "reduced": torch.tensor([float(REDUCED)]),
     }  # fmt: skip
     assert parts.heads[0].enter.in_features == REDUCED + CONTEXT
     states = [head.state_dict() for head in parts.heads]

@@ -1,7 +1,7 @@
-"""The naming network: an ImageNet trunk that stays as it is, a dense head and a region head.
+"""The naming network: an ImageNet trunk that stays as it is, and heads for cells, regions and the photo.
 
 Fine-tuning for masks takes from a trunk what it knows of kinds, so this one is beside the model, not in it.
-Both heads answer in the space of word vectors: what lies at a place is what its vector is near to.
+All answer in the space of word vectors: what lies at a place is what its vector is near to.
 
 Legend: B images, R regions, C channels of the reduced features, D numbers of a word, K ImageNet classes,
 H W pixels of the model frame, h w cells at stride 16.
@@ -21,6 +21,7 @@ REDUCED, NEAR, CONTEXT, HIDDEN, WORD = 384, 128, 64, 512, 128
 TOP = 1280  # channels before the classifier
 CLASSES = 1000
 CHANNELS = (TAP_CHANNELS[2], TAP_CHANNELS[3], TOP)  # strides 8, 16 and 32
+SUMMARY = 2 * sum(CHANNELS[1:])
 
 
 class NamingTrunk(nn.Module):
@@ -117,16 +118,38 @@ class RegionHead(nn.Module):
         return F.normalize(self.leave(x), dim=-1)
 
 
+def photo_summary(t16: Tensor, t32: Tensor) -> Tensor:
+    """(B, S): mean and maximum of the channels of two maps: what there is, wherever it is."""
+    return torch.cat([part for t in (t32, t16) for part in (t.mean((2, 3)), t.amax((2, 3)))], 1)
+
+
+class PhotoHead(nn.Module):
+    """All that a photo shows, as one vector, not of unit length: its product with a word vector says how
+    likely that is there, whatever its place. It knows which things come together and sees what no box holds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(SUMMARY, WORD)
+
+    def forward(self, t16: Tensor, t32: Tensor) -> Tensor:
+        found: Tensor = self.linear(photo_summary(t16, t32))
+        return found
+
+
 class NamingNetwork(nn.Module):
-    """Image to what can be pooled: reduced features, word vectors of the cells, logits of the classes."""
+    """Image to what can be pooled (reduced features, word vectors of the cells, logits of the classes) and to
+    the vector of the photo.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.trunk, self.reduction, self.dense = NamingTrunk(), Reduction(), DenseHead()
+        self.photo = PhotoHead()
 
-    def forward(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, h, w), (B, D, h, w) unit vectors, (B, K, h / 2, w / 2)."""
+    def forward(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, C, h, w), (B, D, h, w) unit vectors, (B, K, h / 2, w / 2), (B, D)."""
         maps = self.trunk(image_B3HW)
         features = self.reduction(*maps)
         dense = self.dense(features, *surroundings(features))
-        return features, dense, self.trunk.classifier(maps[2])
+        return features, dense, self.trunk.classifier(maps[2]), self.photo(*maps[1:])

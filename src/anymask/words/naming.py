@@ -50,18 +50,33 @@ class Query:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamingFeatures:
-    """What the trunk saw of one photo. `dense_Dhw`: unit vectors. `classes_Khw`: logits at stride 32."""
+    """What the trunk saw of one photo. `dense_Dhw`: unit vectors. `classes_Khw`: logits at stride 32.
+    `photo_D`: all that it shows, not of unit length.
+    """
 
     frame: ResizeLongest
     features_Chw: Floats
     dense_Dhw: Floats
     classes_Khw: Floats
     context_C: Floats
+    photo_D: Floats
 
     @property
     def cells_hw(self) -> tuple[int, int]:
         height, width = self.features_Chw.shape[1:]
         return height, width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """The cells of a photo beside the names of the bank. `powers_PN`: how much each name claims a cell,
+    `none_P`: how much "none of them" does. P cells, row by row.
+    """
+
+    cells_hw: tuple[int, int]
+    vectors_PD: Floats
+    powers_PN: Floats
+    none_P: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,9 +155,9 @@ class NamingModel:
         """See a photo: uint8, (H, W, 3)."""
         frame, image_13HW = network_input(pixels_HW3)
         maps = self._session.run(list(NAMING_OUTPUTS), {ENCODER_INPUT: image_13HW})
-        features, dense, classes = (one[0] for one in maps)
+        features, dense, classes, photo = (one[0] for one in maps)
         context = features.mean((1, 2))[: self._context_channels]
-        return NamingFeatures(frame, features, dense, classes, context)
+        return NamingFeatures(frame, features, dense, classes, context, photo)
 
     @property
     def _context_channels(self) -> int:
@@ -198,13 +213,30 @@ class NamingModel:
             return self._chance(regions.learned_RD, query, "none_vectors", self.table.fact("scale"))
         return self._chance(regions.classes_RD, query, None, self.table.fact("class_scale"))
 
-    def heat(self, features: NamingFeatures, query: Query) -> Floats:
+    def cells(self, features: NamingFeatures) -> Cells:
+        """What all words have in common, worked out once for a photo."""
+        tensors, scale = self.table.tensors, self.table.fact("dense_scale")
+        cells_PD = features.dense_Dhw.reshape(len(features.dense_Dhw), -1).T
+        powers_PN = np.exp(scale * (cells_PD @ tensors["bank_vectors"].T - 1))
+        none_P = np.exp(scale * (cells_PD @ tensors["dense_none_vectors"].T - 1)).sum(1)
+        return Cells(features.cells_hw, cells_PD, powers_PN, none_P)
+
+    def heat(self, cells: Cells, query: Query) -> Floats:
         """(h, w): how likely each cell shows it, 0..1. Zeros for a word that the heads have not learned."""
         if self.scorer_of(query) != TRAINED:
-            return np.zeros(features.cells_hw, np.float32)
-        cells_PD = features.dense_Dhw.reshape(len(features.dense_Dhw), -1).T
-        chance = self._chance(cells_PD, query, "dense_none_vectors", self.table.fact("dense_scale"))
-        return chance.reshape(features.cells_hw)
+            return np.zeros(cells.cells_hw, np.float32)
+        asked_P = np.exp(self.table.fact("dense_scale") * (cells.vectors_PD @ query.vector_D - 1))
+        against_P = cells.powers_PN @ self._competitors(query).astype(np.float32) + cells.none_P
+        return np.asarray(asked_P / (asked_P + against_P), np.float32).reshape(cells.cells_hw)
+
+    def chance_in_photo(self, features: NamingFeatures, query: Query) -> float | None:
+        """How likely the photo as a whole shows it, 0..1; None for a word that was not taught so."""
+        cosines_N = self.table.tensors["bank_vectors"] @ query.vector_D
+        nearest = int(cosines_N.argmax())
+        bias = float(self.table.tensors["photo_biases"][nearest])
+        if cosines_N[nearest] <= SAME_WORD or np.isnan(bias):
+            return None
+        return float(1 / (1 + np.exp(-(features.photo_D @ query.vector_D + bias))))
 
     def name_regions(self, regions: RegionVectors) -> tuple[Floats, Floats]:
         """(R, N) chances of the names of the bank, (R,) of none of them; a row sums to 1."""

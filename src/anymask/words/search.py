@@ -25,6 +25,7 @@ from anymask.predict.detectors import DetectedBoxes
 from anymask.words.naming import (
     IMAGENET,
     TRAINED,
+    Cells,
     NamingFeatures,
     NamingModel,
     Query,
@@ -37,10 +38,12 @@ MAX_BOXES, MIN_BOX_SCORE = 60, 0.03
 DECODED = 12  # boxes that are decoded for a word, at most
 LIKELY = 0.2  # relative to the best box: those below are not decoded
 INSIDE = 0.8  # of a box's area, to lie in another
+PHOTO_SHARE = 0.4  # how much the photo as a whole counts for presence, beside regions, boxes and cells
 SAME_IOU = 0.6  # of two masks, above which the better one stays
 HEAT, LIKE = "heat", "like"
 UNKNOWN = "unknown"
 PART = 0.85  # share of a mask that lies in another, of which it then is a part
+SMALL_PART = 0.1  # of the whole, above which it may be a thing of its own in a group
 NEARLY = 0.97  # of the score of a part: a whole that has it takes its place
 
 
@@ -100,6 +103,10 @@ class WordSearch:
     def _box_regions(self) -> RegionVectors:
         return self.namer.regions_of_boxes(self.features, self.boxes.boxes_xyxy_K4)
 
+    @cached_property
+    def _cells(self) -> Cells:
+        return self.namer.cells(self.features)
+
     def find(self, query: Query, box_xyxy: ArrayLike | None = None) -> Found:
         """Instances of a word, and whether there are any. With a box only what lies in it is looked at."""
         scorer = self.namer.scorer_of(query)
@@ -129,16 +136,6 @@ class WordSearch:
         found = tuple(NamedMask(masks[i], float(scores_R[i]), name, LIKE) for i in kept)
         best = float(scores_R.max(initial=0.0))
         return Found(name, best >= threshold, best, threshold, found, LIKE)
-
-    def rank(self, candidates: Candidates, query: Query) -> Candidates:
-        """Candidates of another prompt, as a click, by their chance to be what the word names times their
-        probability; these sum to what they did.
-        """
-        regions = self.namer.regions_of_masks(self.features, [one.mask for one in candidates])
-        weights = self.namer.score_regions(regions, query) * candidates.probability
-        known = float(candidates.probability.sum())
-        probability = np.asarray(weights / max(float(weights.sum()), 1e-12) * known, np.float32)
-        return replace(candidates, probability=probability).by_probability()
 
     def without(self, found: Found, query: Query) -> Found:
         """The masks that are not rather what another word names."""
@@ -193,15 +190,19 @@ class WordSearch:
         return np.asarray(np.sqrt(by_mask * by_box), np.float32)
 
     def _presence(self, query: Query, scores_R: Floats, scorer: str) -> float:
-        """Of the best region; for a trained word the geometric mean with the hottest cells."""
+        """Of the best region; for a trained word the geometric mean with the best box of all, the hottest
+        cells and what the photo shows as a whole.
+        """
         best = float(scores_R.max(initial=0.0))
-        if scorer == IMAGENET:
+        if scorer == IMAGENET or not len(self.boxes):
             return best
+        box = float(self.namer.score_regions(self._box_regions, query).max(initial=0.0))
         heat = float(np.sort(self._heat(query), axis=None)[-4:].mean())
-        return float(np.sqrt(best * heat))
+        placed, photo = float(np.cbrt(best * box * heat)), self.namer.chance_in_photo(self.features, query)
+        return placed if photo is None else placed ** (1 - PHOTO_SHARE) * photo**PHOTO_SHARE
 
     def _heat(self, query: Query) -> Floats:
-        return self.namer.heat(self.features, query)
+        return self.namer.heat(self._cells, query)
 
     def _instances(
         self, masks: Sequence[Mask], scores_R: Floats, word: str, scorer: str
@@ -259,13 +260,15 @@ def kept_masks(masks: Sequence[Mask], scores_R: Floats) -> list[int]:
 
 
 def without_parts(masks: Sequence[Mask], scores_R: Floats, kept: Sequence[int]) -> list[int]:
-    """Of the kept ones those that are no part of another, named nearly as surely: an eye is not a cat."""
+    """Of the kept ones those that are no small part of another, named nearly as surely: an eye is not a cat,
+    but a person is one beside a mask of two.
+    """
     return [
         i
         for i in kept
         if not any(
             i != k
-            and masks[k].area > masks[i].area
+            and masks[i].area < SMALL_PART * masks[k].area
             and scores_R[k] >= NEARLY * scores_R[i]
             and (masks[i] & masks[k]).area >= PART * masks[i].area
             for k in kept

@@ -45,10 +45,12 @@ def singulars(name: str) -> Iterator[str]:
             yield form[:-3] + "fe"
         if form.endswith("men"):
             yield form[:-3] + "man"
-        if form.endswith("es"):
+        if form.endswith("sses"):
             yield form[:-2]
         if form.endswith("s") and not form.endswith("ss"):
-            yield form[:-1]
+            yield form[:-1]  # before the next: kites are no kits, capes no caps
+        if form.endswith("es"):
+            yield form[:-2]
         if form.startswith("pair of "):
             yield form.removeprefix("pair of ")
 

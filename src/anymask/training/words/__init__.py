@@ -1,1 +1,1 @@
-"""Training of the naming model: features are cached once, then both heads train in minutes."""
+"""Training of the naming model: features are cached once, then the heads train in minutes."""

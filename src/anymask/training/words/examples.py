@@ -1,4 +1,4 @@
-"""Examples for both heads: regions with their names, and photos with the names of every cell.
+"""Examples for two heads: regions with their names, and photos with the names of every cell.
 
 Legend: E examples, F features at stride 16, h w cells, N names.
 """

@@ -172,19 +172,27 @@ def naming_loss(
     return (torch.logsumexp(logits, 1) - gained).mean()
 
 
+def learning_cycle(
+    decayed: list[nn.Parameter], free: list[nn.Parameter], steps: int, schedule: Schedule
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
+    """AdamW, one cycle of the learning rate. `free`: parameters without weight decay."""
+    groups = [
+        {"params": decayed, "weight_decay": schedule.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.learning_rate, total_steps=max(2, steps), pct_start=0.1
+    )
+    return optimiser, cycle
+
+
 def descend(
     head: nn.Module, nothing: nn.Parameter, draws: Sequence[Tensor], loss_of: Callable[[Tensor], Tensor],
     schedule: Schedule,
 ) -> None:  # fmt: skip
-    """AdamW, one cycle of the learning rate."""
-    groups = [
-        {"params": list(head.parameters()), "weight_decay": schedule.weight_decay},
-        {"params": [nothing], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=max(2, len(draws)), pct_start=0.1
-    )
+    """Follow the gradient of the loss through all draws."""
+    optimiser, cycle = learning_cycle(list(head.parameters()), [nothing], len(draws), schedule)
     head.train()
     for step, chosen in enumerate(draws):
         loss = loss_of(chosen)

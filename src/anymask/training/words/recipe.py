@@ -1,6 +1,6 @@
 """From photos with names to the files of the naming model.
 
-    photos -> features of the frozen trunk (cached) -> regions and dense examples -> both heads -> files
+    photos -> features of the frozen trunk (cached) -> regions, cells and whole photos -> heads -> files
 
 Photos of `calibration` neither train nor validate: thresholds are set on them.
 Legend: F features, C components, h w cells.
@@ -40,10 +40,12 @@ from anymask.training.words.fit import (
     fit_region_head,
     principal_components,
 )
+from anymask.training.words.photo_head import Photos, fit_photo_head, photos_of
 from anymask.words.vocabulary import Vocabulary
 
 SCALE, NONE_VECTORS, HEADS = 12.0, 12, 2
 REGIONS, DENSE = Schedule(epochs=9, batch=512), Schedule(epochs=6, batch=1024)
+WHOLE = Schedule(epochs=40, batch=64, learning_rate=4e-3)
 DENSE_SOURCES = (COMPLETE, "food", "facade", "coco-person", DUTS)  # where cells can be told
 FACTS = {
     "scale": SCALE, "dense_scale": SCALE, "class_scale": 12.0, "trained_instance": 0.25,
@@ -54,11 +56,12 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Of all photos. `semantic`: names of stuff."""
+    """Of all photos. `photos`: those where absent names are known. `semantic`: names of stuff."""
 
     regions: Regions
     components: Components
     cells: Cells
+    photos: Photos
     semantic: frozenset[str]
 
 
@@ -85,7 +88,16 @@ def examples_of(
         for record in records
     ]
     cells = cells_of(records, named, cache, components)
-    return Examples(regions, components, cells, stuff_names(records, vocabulary))
+    asked = [asked_names(record, vocabulary) for record in records]
+    there = [[name for _, name in of_photo] for of_photo in named]
+    photos = photos_of(records, asked, there)
+    return Examples(regions, components, cells, photos, stuff_names(records, vocabulary))
+
+
+def asked_names(record: Record, vocabulary: Vocabulary) -> list[str]:
+    """The names whose absence is known, where they are those of many things."""
+    told = record.fields["exhaustive_categories"] if record.source == COMPLETE else []
+    return [known_name(name, vocabulary) for name in told]
 
 
 def cells_of(
@@ -134,7 +146,12 @@ def without(examples: Examples, photos: Sequence[int], names: Sequence[str]) -> 
     kept = (
         ~np.isin(one.photo_E, list(photos)) & ~np.isin(one.names_E, list(names)) for one in (regions, cells)
     )
-    return replace(examples, regions=regions.only(next(kept)), cells=cells.only(next(kept)))
+    return replace(
+        examples,
+        regions=regions.only(next(kept)),
+        cells=cells.only(next(kept)),
+        photos=examples.photos.without(photos, names),
+    )
 
 
 def names_to_learn(examples: Examples, vocabulary: Vocabulary) -> Names:
@@ -150,7 +167,7 @@ def names_to_learn(examples: Examples, vocabulary: Vocabulary) -> Names:
 
 
 def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> NamingParts:
-    """Both heads, on one core in minutes."""
+    """All heads, on one core in minutes."""
     names, components = names_to_learn(examples, vocabulary), examples.components
     options = (names, SCALE, NONE_VECTORS)
     head, none = fit_region_head(examples.regions, components, *options, replace(REGIONS, seed=seed))
@@ -159,13 +176,14 @@ def train_naming(examples: Examples, vocabulary: Vocabulary, seed: int = 0) -> N
         schedule = replace(REGIONS, seed=seed + other)
         heads.append(fit_region_head(examples.regions, components, names, SCALE, none, schedule)[0])
     dense, dense_none = fit_dense_head(examples.cells, *options, replace(DENSE, seed=seed))
+    photo, biases = fit_photo_head(examples.photos, names, replace(WHOLE, seed=seed))
     network = NamingNetwork()
-    network.trunk, network.dense = imagenet_trunk(), dense
+    network.trunk, network.dense, network.photo = imagenet_trunk(), dense, photo
     network.reduction.set_components(components.mean_F, components.components_FC)
     classes = torch.from_numpy(vocabulary.vectors_WD[vocabulary.imagenet_rows])
     kin = {name: related_names(names, row) for row, name in enumerate(names.names)}
     return NamingParts(
-        network, heads, names.names, kin, names.vectors_ND, classes, none, dense_none, dict(FACTS)
+        network, heads, names.names, kin, names.vectors_ND, classes, none, dense_none, biases, dict(FACTS)
     )
 
 
