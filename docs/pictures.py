@@ -15,7 +15,8 @@ from anymask.drawing import Drawn, everything_overlay, overlay
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES, IMAGES = ROOT / "examples", ROOT / "docs" / "images"
-TILE_WH, CAPTION, GAP, COLUMNS = (420, 315), 26, 6, 3
+TILE_WH, CAPTION, GAP, COLUMNS = (420, 315), 26, 6, 4
+WORDS = (("coffee.jpg", "spoon"), ("cat.jpg", "cat"))
 PAPER, INK = (255, 255, 255), (24, 24, 27)
 
 
@@ -43,8 +44,15 @@ def drawn(image: EncodedImage, mask: Mask, prompt: Prompt) -> Image.Image:
     return overlay(image.pixels_HW3, [Drawn(mask, prompt)])
 
 
+def named(image: EncodedImage, word: str) -> Image.Image:
+    """All that a word finds."""
+    assert image.pixels_HW3 is not None
+    masks = [found.mask for found in image.find(word).masks]
+    return tile(everything_overlay(image.pixels_HW3, masks), f'the word "{word}"')
+
+
 def demo(model: anymask.Model) -> Image.Image:
-    """The candidates of one click, then two clicks, a box and everything."""
+    """The candidates of one click, then two clicks, a box, everything, and words."""
     raccoon, city = model.encode(EXAMPLES / "raccoon.jpg"), model.encode(EXAMPLES / "city.jpg")
     click = Prompt.of(points=[(590, 460)])
     answer = raccoon.segment_batch([click])[0]
@@ -61,6 +69,7 @@ def demo(model: anymask.Model) -> Image.Image:
     assert raccoon.pixels_HW3 is not None
     masks = [found.mask for found in raccoon.everything(min_probability=0.2)]
     tiles.append(tile(everything_overlay(raccoon.pixels_HW3, masks), "everything, without prompts"))
+    tiles += [named(model.encode(EXAMPLES / photo), word) for photo, word in WORDS]
     return sheet(tiles, COLUMNS)
 
 
