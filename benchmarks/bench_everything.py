@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from bench import CHECKOUT, DEFAULT_PHOTO, Row, machine, run
 
 from anymask.cli.options import AsJson
 from anymask.cli.reporting import say
 from anymask.errors import BadOption
+from bench import CHECKOUT, DEFAULT_PHOTO, Row, machine, run
 
 SCRIPT = CHECKOUT / "benchmarks" / "everything.py"
 BACKENDS = ("onnx", "openvino:bf16")

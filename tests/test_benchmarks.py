@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-from bench import run as run_process
-from bench import table
 from timing import repeat, summary
 
 from anymask.errors import Failure
+from bench import run as run_process
+from bench import table
 
 
 def test_times_are_summed_up_by_rank() -> None:
