@@ -20,11 +20,13 @@ from anymask.errors import BadPrompt
 from anymask.words import attributes
 from anymask.words.naming import NamingModel, Query
 from anymask.words.phrase import Phrase, understand
-from anymask.words.query import query_of_row
-from anymask.words.search import HEAT, SAME_IOU, Found, ImageParts, NamedMask, WordSearch, name_masks
+from anymask.words.query import query_of_row, searched_query
+from anymask.words.search import HEAT, SAME_IOU, ImageParts, NamedMask, WordSearch, name_masks
+from anymask.words.text import quoted
 from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
 SAME_ANSWER = 0.9  # IoU of two candidates, above which they are the same
+WORD_SHARE = 0.5  # power of a word beside a click, against the model's own probability
 
 Answer = Callable[[Sequence[Prompt]], list[Candidates]]
 
@@ -83,7 +85,8 @@ class PhotoWords:
             raise BadPrompt(
                 f"text: {text!r} says what is not wanted; expected what is, too: a word or a point"
             )
-        found, told = self.search.find(self._query(phrase), self._checked(box)), list[str]()
+        query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
+        found, told = self.search.find(query, self._checked(box)), list[str]()
         present, masks = found.present, found.masks if found.present else ()
         for word in without:
             left = self.search.without(found, self._query(understand(word, self.vocabulary)))
@@ -98,7 +101,7 @@ class PhotoWords:
             masks = tuple(self._redrawn(one) for one in masks)
         return PhraseAnswer(
             phrase, masks, present, found.presence, found.threshold, found.scorer,
-            phrase.understood, phrase.not_understood, tuple(told),
+            (*phrase.understood, *self._stood_in(phrase, query)), phrase.not_understood, tuple(told),
         )  # fmt: skip
 
     def find_like(self, exemplars: Sequence[Floats], *, refine: bool = True) -> PhraseAnswer:
@@ -128,20 +131,30 @@ class PhotoWords:
     def choose(self, answer: Candidates, prompt: Prompt) -> Candidates:
         """The candidates of a prompt in the order that its words give them.
 
-        An instance of the word under the click is a candidate too: the word says which scale is meant. Their
-        probabilities are as likely as before, times how likely each is called so.
+        Their probabilities are as likely as before, times how likely the box of each is called so, by its
+        root. In a box the instances of the word are candidates too; not at a click, where they lose to the
+        model's own (`docs/experiments`).
         """
         assert prompt.text is not None
         phrase = understand(prompt.text, self.vocabulary)
-        query = self._query(phrase)
-        more = [] if phrase.negated else self._instances_at(prompt, self.search.find(query, prompt.box_xyxy))
-        answer = joined(answer, more)
-        regions = self.namer.regions_of_masks(self.search.features, [one.mask for one in answer])
-        fits_M = self.namer.score_regions(regions, query)
-        return reweighted(answer, 1 - fits_M if phrase.negated else fits_M)
+        if phrase.negated:
+            return reweighted(answer, 1 - self._fits(answer, self._query(phrase)))
+        query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
+        answer = joined(answer, self._instances_in(prompt, query))
+        return reweighted(answer, self._fits(answer, query) ** WORD_SHARE)
+
+    def _fits(self, answer: Candidates, query: Query) -> Floats:
+        """(M,): how likely the box of each candidate is called so, 0..1."""
+        boxes_M4 = [one.mask.box_xyxy for one in answer]
+        return self.namer.score_regions(self.namer.regions_of_boxes(self.search.features, boxes_M4), query)
 
     def _query(self, phrase: Phrase) -> Query:
         return query_of_row(phrase.noun.row, self.vocabulary)
+
+    def _stood_in(self, phrase: Phrase, query: Query) -> tuple[str, ...]:
+        """What to tell when another word than the noun is searched."""
+        name = self.vocabulary.names[phrase.noun.row]
+        return () if query.word == name else (f"{quoted(name)} was not learned; searched as {query.word}",)
 
     def _checked(self, box: ArrayLike | None) -> ArrayLike | None:
         """Raises BadPrompt."""
@@ -162,13 +175,14 @@ class PhotoWords:
         mask = self.refined([Prompt.of(box=one.mask.box_xyxy)])[0].best.mask
         return replace(one, mask=mask) if mask.iou(one.mask) >= SAME_IOU else one
 
-    def _instances_at(self, prompt: Prompt, found: Found) -> list[Candidates]:
-        """Answers to the boxes of instances that hold the clicks and lie in the box."""
-        if not found.present or prompt.mask is not None:
+    def _instances_in(self, prompt: Prompt, query: Query) -> list[Candidates]:
+        """Answers to the boxes of instances that lie in the box of a prompt and hold its clicks."""
+        if prompt.box_xyxy is None or prompt.mask is not None:
             return []
+        found = self.search.find(query, prompt.box_xyxy)
         inside = prompt.points_xy[prompt.labels == 1]
         masks = [one for one in found.masks if one.scorer != HEAT and _holds(one.mask, inside)]
-        boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks]
+        boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks] if found.present else []
         prompts = [replace(prompt, box_xyxy=box, text=None) for box in boxes]
         return (self.refined or self.parts.segment_batch)(prompts) if prompts else []
 
