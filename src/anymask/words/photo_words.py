@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.candidates import Candidates
 from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
-from anymask.core.resample import Floats, Pixels
+from anymask.core.resample import Floats, Pixels, SizeHW
 from anymask.errors import BadPrompt
 from anymask.words import attributes
 from anymask.words.naming import NamingModel, Query
@@ -27,6 +27,8 @@ from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
 SAME_ANSWER = 0.9  # IoU of two candidates, above which they are the same
 WORD_SHARE = 0.5  # power of a word beside a click, against the model's own probability
+LEAST_FIT = 0.01  # below it a word says nothing of which candidate is meant
+AROUND, LEAST_SIDE = 1.6, 96  # the closer look at candidates: times their longest side; pixels
 
 Answer = Callable[[Sequence[Prompt]], list[Candidates]]
 
@@ -131,22 +133,30 @@ class PhotoWords:
     def choose(self, answer: Candidates, prompt: Prompt) -> Candidates:
         """The candidates of a prompt in the order that its words give them.
 
-        Their probabilities are as likely as before, times how likely the box of each is called so, by its
-        root. In a box the instances of the word are candidates too; not at a click, where they lose to the
-        model's own (`docs/experiments`).
+        Their probabilities are as likely as before, times the root of how likely each is called so. In a box
+        the instances of the word are candidates too; not at a click, where they lose to the model's own.
         """
         assert prompt.text is not None
         phrase = understand(prompt.text, self.vocabulary)
         if phrase.negated:
-            return reweighted(answer, 1 - self._fits(answer, self._query(phrase)))
-        query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
-        answer = joined(answer, self._instances_in(prompt, query))
-        return reweighted(answer, self._fits(answer, query) ** WORD_SHARE)
+            fits_M = 1 - self._fits(answer, self._query(phrase))
+        else:
+            query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
+            answer = joined(answer, self._instances_in(prompt, query))
+            fits_M = self._fits(answer, query)
+        return reweighted(answer, np.minimum(fits_M + LEAST_FIT, 1) ** WORD_SHARE)
 
     def _fits(self, answer: Candidates, query: Query) -> Floats:
-        """(M,): how likely the box of each candidate is called so, 0..1."""
-        boxes_M4 = [one.mask.box_xyxy for one in answer]
-        return self.namer.score_regions(self.namer.regions_of_boxes(self.search.features, boxes_M4), query)
+        """(M,): how likely the box of each candidate is called so, 0..1: the geometric mean of what the photo
+        says and a closer look, in which small things are more than a cell.
+        """
+        boxes_M4 = np.array([one.mask.box_xyxy for one in answer], np.float64)
+        x0, y0, x1, y1 = window_around(boxes_M4, self.parts.size_hw)
+        closer = self.namer.look(np.ascontiguousarray(self.pixels_HW3[y0:y1, x0:x1]))
+        of_photo = self.namer.regions_of_boxes(self.search.features, boxes_M4)
+        of_window = self.namer.regions_of_boxes(closer, boxes_M4 - (x0, y0, x0, y0))
+        scores = [self.namer.score_regions(regions, query) for regions in (of_photo, of_window)]
+        return np.asarray(np.sqrt(scores[0] * scores[1]), np.float32)
 
     def _query(self, phrase: Phrase) -> Query:
         return query_of_row(phrase.noun.row, self.vocabulary)
@@ -191,6 +201,16 @@ def _holds(mask: Mask, points_xy: Floats) -> bool:
     inside_HW = mask.to_array()
     height, width = inside_HW.shape
     return all(inside_HW[min(int(y), height - 1), min(int(x), width - 1)] for x, y in points_xy)
+
+
+def window_around(boxes_xyxy_M4: NDArray[np.float64], size_hw: SizeHW) -> tuple[int, int, int, int]:
+    """A square around the box with the longest side, cut to the image: x0, y0, x1, y1 in whole pixels."""
+    sides_M = (boxes_xyxy_M4[:, 2:] - boxes_xyxy_M4[:, :2]).max(1)
+    largest = boxes_xyxy_M4[int(sides_M.argmax())]
+    middle, half = (largest[:2] + largest[2:]) / 2, max(AROUND * float(sides_M.max()), LEAST_SIDE) / 2
+    x0, y0 = np.maximum(middle - half, 0).astype(int).tolist()
+    x1, y1 = np.minimum(middle + half, size_hw[::-1]).astype(int).tolist()
+    return x0, y0, x1, y1
 
 
 def joined(first: Candidates, more: Sequence[Candidates]) -> Candidates:

@@ -1,4 +1,4 @@
-"""From a noun to what is searched: its vector, the names that do not compete with it, and what stands in for it."""
+"""From a noun to what is searched: its vector, names that do not compete with it, what stands in for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def query_of_row(row: int, vocabulary: Vocabulary) -> Query:
 
 
 def searched_query(row: int, vocabulary: Vocabulary, namer: NamingModel) -> Query:
-    """As `query_of_row`, but of the learned word that stands in for one that no scorer knows: the nearest that
-    it is a kind of, or that is nearly all of its kinds. Never a sibling: a wolf is no dog. Whoever asks tells
-    it when `word` is another one. ImageNet classes are searched as themselves.
+    """As `query_of_row`, but of the learned word that stands in for one that no scorer knows.
+
+    That is the nearest that it is a kind of, or that is nearly all of its kinds. Never a sibling: a wolf is
+    no dog. ImageNet classes are searched as themselves. Whoever asks tells it when `word` is another one.
     """
     query = query_of_row(row, vocabulary)
     if namer.scorer_of(query) != IMAGENET or row in vocabulary.imagenet_rows:
