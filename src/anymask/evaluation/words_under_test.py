@@ -11,7 +11,7 @@ from anymask.api import Model
 from anymask.predict.encoding import Encoding
 from anymask.words.naming import NamingModel
 from anymask.words.phrase import understand
-from anymask.words.query import query_of_row
+from anymask.words.query import searched_query
 from anymask.words.search import Found, WordSearch
 from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
@@ -51,4 +51,4 @@ class AskedPhoto:
     def find(self, phrase: str, /) -> Found:
         """The noun of the phrase. Raises BadPrompt for a word that nobody knows."""
         noun = understand(phrase, self.vocabulary).noun
-        return self.search.find(query_of_row(noun.row, self.vocabulary))
+        return self.search.find(searched_query(noun.row, self.vocabulary, self.namer))

@@ -10,21 +10,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from anymask.core.candidates import Candidates
 from anymask.core.mask import Mask
 from anymask.core.prompt import Prompt
-from anymask.core.resample import Floats, Pixels
+from anymask.core.resample import Floats, Pixels, SizeHW
 from anymask.errors import BadPrompt
 from anymask.words import attributes
 from anymask.words.naming import NamingModel, Query
 from anymask.words.phrase import Phrase, understand
-from anymask.words.query import query_of_row
-from anymask.words.search import HEAT, SAME_IOU, Found, ImageParts, NamedMask, WordSearch, name_masks
+from anymask.words.query import query_of_row, searched_query
+from anymask.words.search import HEAT, SAME_IOU, ImageParts, NamedMask, WordSearch, name_masks
+from anymask.words.text import quoted
 from anymask.words.vocabulary import Vocabulary, default_vocabulary
 
 SAME_ANSWER = 0.9  # IoU of two candidates, above which they are the same
+WORD_SHARE = 0.5  # power of a word beside a click, against the model's own probability
+LEAST_FIT = 0.01  # below it a word says nothing of which candidate is meant
+AROUND, LEAST_SIDE = 1.6, 96  # the closer look at candidates: times their longest side; pixels
 
 Answer = Callable[[Sequence[Prompt]], list[Candidates]]
 
@@ -83,7 +87,8 @@ class PhotoWords:
             raise BadPrompt(
                 f"text: {text!r} says what is not wanted; expected what is, too: a word or a point"
             )
-        found, told = self.search.find(self._query(phrase), self._checked(box)), list[str]()
+        query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
+        found, told = self.search.find(query, self._checked(box)), list[str]()
         present, masks = found.present, found.masks if found.present else ()
         for word in without:
             left = self.search.without(found, self._query(understand(word, self.vocabulary)))
@@ -98,7 +103,7 @@ class PhotoWords:
             masks = tuple(self._redrawn(one) for one in masks)
         return PhraseAnswer(
             phrase, masks, present, found.presence, found.threshold, found.scorer,
-            phrase.understood, phrase.not_understood, tuple(told),
+            (*phrase.understood, *self._stood_in(phrase, query)), phrase.not_understood, tuple(told),
         )  # fmt: skip
 
     def find_like(self, exemplars: Sequence[Floats], *, refine: bool = True) -> PhraseAnswer:
@@ -128,20 +133,38 @@ class PhotoWords:
     def choose(self, answer: Candidates, prompt: Prompt) -> Candidates:
         """The candidates of a prompt in the order that its words give them.
 
-        An instance of the word under the click is a candidate too: the word says which scale is meant. Their
-        probabilities are as likely as before, times how likely each is called so.
+        Their probabilities are as likely as before, times the root of how likely each is called so. In a box
+        the instances of the word are candidates too; not at a click, where they lose to the model's own.
         """
         assert prompt.text is not None
         phrase = understand(prompt.text, self.vocabulary)
-        query = self._query(phrase)
-        more = [] if phrase.negated else self._instances_at(prompt, self.search.find(query, prompt.box_xyxy))
-        answer = joined(answer, more)
-        regions = self.namer.regions_of_masks(self.search.features, [one.mask for one in answer])
-        fits_M = self.namer.score_regions(regions, query)
-        return reweighted(answer, 1 - fits_M if phrase.negated else fits_M)
+        if phrase.negated:
+            fits_M = 1 - self._fits(answer, self._query(phrase))
+        else:
+            query = searched_query(phrase.noun.row, self.vocabulary, self.namer)
+            answer = joined(answer, self._instances_in(prompt, query))
+            fits_M = self._fits(answer, query)
+        return reweighted(answer, np.minimum(fits_M + LEAST_FIT, 1) ** WORD_SHARE)
+
+    def _fits(self, answer: Candidates, query: Query) -> Floats:
+        """(M,): how likely the box of each candidate is called so, 0..1: the geometric mean of what the photo
+        says and a closer look, in which small things are more than a cell.
+        """
+        boxes_M4 = np.array([one.mask.box_xyxy for one in answer], np.float64)
+        x0, y0, x1, y1 = window_around(boxes_M4, self.parts.size_hw)
+        closer = self.namer.look(np.ascontiguousarray(self.pixels_HW3[y0:y1, x0:x1]))
+        of_photo = self.namer.regions_of_boxes(self.search.features, boxes_M4)
+        of_window = self.namer.regions_of_boxes(closer, boxes_M4 - (x0, y0, x0, y0))
+        scores = [self.namer.score_regions(regions, query) for regions in (of_photo, of_window)]
+        return np.asarray(np.sqrt(scores[0] * scores[1]), np.float32)
 
     def _query(self, phrase: Phrase) -> Query:
         return query_of_row(phrase.noun.row, self.vocabulary)
+
+    def _stood_in(self, phrase: Phrase, query: Query) -> tuple[str, ...]:
+        """What to tell when another word than the noun is searched."""
+        name = self.vocabulary.names[phrase.noun.row]
+        return () if query.word == name else (f"{quoted(name)} was not learned; searched as {query.word}",)
 
     def _checked(self, box: ArrayLike | None) -> ArrayLike | None:
         """Raises BadPrompt."""
@@ -162,13 +185,14 @@ class PhotoWords:
         mask = self.refined([Prompt.of(box=one.mask.box_xyxy)])[0].best.mask
         return replace(one, mask=mask) if mask.iou(one.mask) >= SAME_IOU else one
 
-    def _instances_at(self, prompt: Prompt, found: Found) -> list[Candidates]:
-        """Answers to the boxes of instances that hold the clicks and lie in the box."""
-        if not found.present or prompt.mask is not None:
+    def _instances_in(self, prompt: Prompt, query: Query) -> list[Candidates]:
+        """Answers to the boxes of instances that lie in the box of a prompt and hold its clicks."""
+        if prompt.box_xyxy is None or prompt.mask is not None:
             return []
+        found = self.search.find(query, prompt.box_xyxy)
         inside = prompt.points_xy[prompt.labels == 1]
         masks = [one for one in found.masks if one.scorer != HEAT and _holds(one.mask, inside)]
-        boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks]
+        boxes = [np.asarray(one.mask.box_xyxy, np.float32) for one in masks] if found.present else []
         prompts = [replace(prompt, box_xyxy=box, text=None) for box in boxes]
         return (self.refined or self.parts.segment_batch)(prompts) if prompts else []
 
@@ -177,6 +201,16 @@ def _holds(mask: Mask, points_xy: Floats) -> bool:
     inside_HW = mask.to_array()
     height, width = inside_HW.shape
     return all(inside_HW[min(int(y), height - 1), min(int(x), width - 1)] for x, y in points_xy)
+
+
+def window_around(boxes_xyxy_M4: NDArray[np.float64], size_hw: SizeHW) -> tuple[int, int, int, int]:
+    """A square around the box with the longest side, cut to the image: x0, y0, x1, y1 in whole pixels."""
+    sides_M = (boxes_xyxy_M4[:, 2:] - boxes_xyxy_M4[:, :2]).max(1)
+    largest = boxes_xyxy_M4[int(sides_M.argmax())]
+    middle, half = (largest[:2] + largest[2:]) / 2, max(AROUND * float(sides_M.max()), LEAST_SIDE) / 2
+    x0, y0 = np.maximum(middle - half, 0).astype(int).tolist()
+    x1, y1 = np.minimum(middle + half, size_hw[::-1]).astype(int).tolist()
+    return x0, y0, x1, y1
 
 
 def joined(first: Candidates, more: Sequence[Candidates]) -> Candidates:
