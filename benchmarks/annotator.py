@@ -249,8 +249,13 @@ def _in_browser(samples: Samples, folder: Path) -> tuple[list[Marked], Masks]:
             visitor.settle(300)
             hand = BrowserHand(visitor, visitor.view())
             marked += [annotate(sample, hand) for sample in samples[photo["name"]]]
-            with visitor.page.expect_response("**/submit"):
+            with visitor.page.expect_response(
+                "**/tasks/next"
+            ):  # the page goes on by itself; here it is told where
                 visitor.press("Control+Enter")
+            visitor.settle(500)
+            visitor.page.evaluate("() => { location.hash = '#/gallery' }")
+            visitor.settle(200)
             url = f"{server.address}/api/v1/images/{photo['id']}/masks"
             saved = visitor.page.request.get(url, headers={"Accept": "application/json"}).json()["masks"]
             masks[photo["name"]] = [Mask.from_rle(one["rle"]) for one in saved]
