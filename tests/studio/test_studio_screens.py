@@ -152,6 +152,26 @@ def test_classes_are_made_and_given_by_digit(visit: Visit) -> None:
     assert visit.masks("city.jpg")[-1]["category"] == "machine"
 
 
+def test_a_class_without_a_name_and_a_name_given_twice_are_told(visit: Visit) -> None:
+    visit.go("settings")
+    page = visit.page
+    add, save = page.get_by_role("button", name="Add a class"), page.get_by_role("button", name="Save", exact=True)
+    add.click()
+    many = page.locator(".class").count()
+    expect(page.get_by_label(f"Name of class {many}")).to_be_focused()
+    save.click()
+    expect(page.get_by_role("alert")).to_contain_text(f"Class {many} has no name")
+    page.keyboard.type("lamp")
+    add.click()
+    page.keyboard.type("lamp")
+    save.click()
+    expect(page.get_by_role("alert")).to_contain_text("Two classes are called lamp")
+    page.get_by_label(f"Name of class {many + 1}").fill("lantern")
+    save.click()
+    expect(page.get_by_text("Settings saved")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_language_and_appearance_are_chosen_and_kept(visit: Visit) -> None:
     visit.go("settings")
     visit.page.get_by_text("한국어").click()

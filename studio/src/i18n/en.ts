@@ -241,6 +241,8 @@ export const en = {
   "settings.classes": "Classes",
   "settings.classes.why": "Optional. Masks without a class are fine.",
   "settings.addclass": "Add a class",
+  "settings.noname": "Class {n} has no name. Give it one, or take it away. Nothing is saved yet.",
+  "settings.twice": "Two classes are called {name}. Nothing is saved yet.",
   "settings.class": "Name of class {n}",
   "settings.color": "Colour of {name}",
   "settings.notes": "Notes for everyone",

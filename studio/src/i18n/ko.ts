@@ -243,6 +243,8 @@ export const ko: Words = {
   "settings.classes": "분류",
   "settings.classes.why": "선택 사항입니다. 분류 없이 마스크만 그려도 됩니다.",
   "settings.addclass": "분류 추가",
+  "settings.noname": "{n}번 분류에 이름이 없습니다. 이름을 적거나 지워 주세요. 아직 저장하지 않았습니다.",
+  "settings.twice": "이름이 {name}인 분류가 두 개입니다. 아직 저장하지 않았습니다.",
   "settings.class": "분류 {n}의 이름",
   "settings.color": "{name}의 색",
   "settings.notes": "함께 보는 메모",
