@@ -184,9 +184,14 @@ def test_a_thing_is_named_and_kept_and_what_is_absent_is_told(visit: Visit) -> N
     keep = visit.page.get_by_role("button", name="Keep")
     expect(keep).to_be_visible(timeout=60_000)
     many = int(keep.inner_text().split()[-1])
-    keep.click()
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.page.keyboard.press("Enter")
     visit.saved()
-    assert many > 0 and len(visit.masks("cat.jpg")) == before + many
+    kept = visit.masks("cat.jpg")
+    assert many > 0 and len(kept) == before + many
+    assert {one["category"] for one in kept[before:]} == {"cat"}
+    expect(keep).to_have_count(0)
+    expect(field).to_be_visible()
     visit.page.keyboard.press("Control+z")
     visit.saved()
 

@@ -100,6 +100,8 @@ export const en = {
   "every.n": "{n} shown",
   "every.hint": "Click keeps one, right-click drops it",
   "every.keepall": "Keep {n}",
+  "every.known": "All that was found has a mask already.",
+  "every.none": "Nothing was found. Click a thing, or draw it.",
   "class.none": "No class",
   "class.title": "Class",
   "class.search": "Find a class",

@@ -102,6 +102,8 @@ export const ko: Words = {
   "every.n": "{n}개 표시",
   "every.hint": "클릭하면 확정, 오른쪽 클릭하면 제외",
   "every.keepall": "{n}개 확정",
+  "every.known": "찾은 것에는 모두 마스크가 있습니다.",
+  "every.none": "아무것도 찾지 못했습니다. 대상을 클릭하거나 직접 그려 주세요.",
   "class.none": "분류 없음",
   "class.title": "분류",
   "class.search": "분류 찾기",

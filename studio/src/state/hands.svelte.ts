@@ -215,7 +215,7 @@ export class Hands implements Target {
   private readonly table: Partial<Record<Act, (work: Workspace) => void>> = {
     accept: (work) => {
       if (work.making.live) void work.making.accept();
-      else if (work.finding.proposals) work.finding.take(work.finding.offered);
+      else if (work.finding.proposals) work.finding.takeAll();
     },
     cancel: (work) => this.escape(work),
     back: (work) => (work.making.live ? work.undo() : work.masks.remove()),
