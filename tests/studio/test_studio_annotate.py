@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 from studio_browser import Visit
 
 
@@ -257,3 +257,20 @@ def test_a_finger_taps_and_a_long_press_takes_away(visit: Visit, browser: Browse
         assert touched.complaints == []
     finally:
         context.close()
+
+
+def test_a_click_that_gets_no_answer_can_be_tried_again(visit: Visit, context: BrowserContext) -> None:
+    visit.annotate("coffee.jpg")
+    visit.expects_failures = True
+    context.set_offline(True)
+    visit.click(0.42, 0.45)
+    again = visit.page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    notice = visit.page.get_by_role("log").get_by_text("The server cannot be reached.")
+    expect(notice.first).to_be_visible()
+    context.set_offline(False)
+    again.click()
+    expect(visit.candidates.first).to_be_visible()
+    expect(notice).to_have_count(0)
+    expect(again).to_have_count(0)
+    visit.page.keyboard.press("Escape")

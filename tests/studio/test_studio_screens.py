@@ -123,6 +123,12 @@ def test_a_photo_is_handed_in_and_the_next_one_comes(visit: Visit) -> None:
     with visit.page.expect_request("**/submit"):
         visit.page.keyboard.press("Control+Enter")
     expect(visit.page.get_by_role("application", name="Photo cat.jpg")).to_have_count(0)
+    shown = visit.page.get_by_role("application")
+    expect(shown).to_have_attribute("data-open", "true")
+    name = str(shown.get_attribute("aria-label")).split(",")[0].removeprefix("Photo ")
+    assert visit.page.url.endswith(f"#/annotate/{visit.photo(name)}")
+    visit.page.go_back()
+    expect(visit.page.get_by_role("application", name="Photo cat.jpg")).to_be_visible()
     visit.go("gallery")
     expect(visit.page.get_by_role("link", name="cat.jpg, Done")).to_be_visible()
 

@@ -18,7 +18,8 @@ export interface Toast {
   readonly id: number;
   readonly text: string;
   readonly kind: "info" | "error";
-  readonly undo?: () => void;
+  /** No longer true once the server answers. */
+  readonly offline?: boolean;
 }
 
 type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
@@ -57,6 +58,9 @@ class App {
       if (asked < this.signedInAt) return; // an answer that was still on its way when somebody signed in again
       this.queue.pause();
       this.signIn = true;
+    };
+    hooks.reached = () => {
+      if (this.toasts.some((one) => one.offline)) this.toasts = this.toasts.filter((one) => !one.offline);
     };
     this.queue = new SaveQueue({
       saved: () => (this.everSaved = true),
@@ -144,8 +148,8 @@ class App {
     location.hash = id === null ? `#/${screen}` : `#/${screen}/${id}`;
   }
 
-  tell(text: string, kind: Toast["kind"] = "info", undo?: () => void): void {
-    const toast: Toast = { id: Math.random(), text, kind, ...(undo ? { undo } : {}) };
+  tell(text: string, kind: Toast["kind"] = "info", offline = false): void {
+    const toast: Toast = { id: Math.random(), text, kind, offline };
     this.toasts = [...this.toasts.slice(-2), toast];
     setTimeout(() => this.hush(toast.id), kind === "error" ? 9000 : 4500);
   }
@@ -162,7 +166,8 @@ class App {
   fail(error: unknown): void {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return;
-    this.tell(error.status === 0 ? t("offline.short") : error.message, "error");
+    const offline = error.status === 0;
+    this.tell(offline ? t("offline.short") : error.message, "error", offline);
   }
 
   /** Takes the photo again for what waits to be saved: where nobody else can have changed it, or nobody has. */
@@ -203,6 +208,7 @@ class App {
     let broken = false;
     events.onerror = () => (broken = true);
     events.onopen = () => {
+      hooks.reached();
       if (broken) void this.reload().then(() => this.loadJobs());
       broken = false;
       void this.queue.flush();

@@ -110,6 +110,7 @@ export class Making {
     if (this.accepting || this.masks.holding.readOnly) return;
     if (this.drafting.live) return this.acceptDraft();
     if (!this.prompting.live) return;
+    if (this.prompting.stuck && !this.prompting.current?.final) return this.prompting.retry();
     this.accepting = true;
     try {
       const prompted = await this.prompting.accepted();
