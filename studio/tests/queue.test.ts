@@ -99,7 +99,7 @@ describe("saves", () => {
   });
 
   it("on a photo that somebody changed are sent again on theirs, with a new key", async () => {
-    const { queue: q } = queue({ stale: (_, now) => now });
+    const { queue: q } = queue({ stale: (_image, now, _masks, operations) => ({ revision: now, operations }) });
     answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
     await put(q, "a");
     await settled(q);

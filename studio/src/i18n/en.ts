@@ -329,4 +329,5 @@ export const en = {
   "tokens.label": "What is it for?",
   "tokens.make": "Make a secret",
   "draft.back": "Your drawing is still here.",
+  "draft.alone": "The mask that you drew on was deleted meanwhile; your drawing is kept as a new one.",
 };

@@ -331,4 +331,5 @@ export const ko: Words = {
   "tokens.label": "어디에 쓰나요?",
   "tokens.make": "비밀 키 만들기",
   "draft.back": "그리던 것이 그대로 있습니다.",
+  "draft.alone": "수정하던 마스크가 그사이 삭제되어, 그린 것을 새 마스크로 저장했습니다.",
 };

@@ -4,7 +4,7 @@ import { ApiError, get, hooks, post, urls } from "../api/client";
 import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
-import { SaveQueue, type Sending, type Waiting } from "./queue";
+import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
 const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
@@ -22,7 +22,7 @@ export interface Toast {
   readonly offline?: boolean;
 }
 
-type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => Again | null;
 
 class App {
   route = $state.raw<Route>(routeOf(location.hash));
