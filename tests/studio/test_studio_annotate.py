@@ -274,3 +274,34 @@ def test_a_click_that_gets_no_answer_can_be_tried_again(visit: Visit, context: B
     expect(notice).to_have_count(0)
     expect(again).to_have_count(0)
     visit.page.keyboard.press("Escape")
+
+
+def test_what_changed_is_said_in_the_language_of_the_moment(visit: Visit) -> None:
+    visit.annotate("raccoon.jpg")
+    before = len(visit.masks("raccoon.jpg"))
+    visit.click(0.5, 0.5)
+    expect(visit.candidates.first).to_be_visible()
+    visit.keep()
+    said = visit.page.locator("[role=status][aria-live]")
+    expect(said).to_have_text(f"Mask kept, {before + 1} in all")
+    visit.page.get_by_role("complementary", name="Masks").get_by_role("button", name="Delete: ").first.click()
+    expect(said).to_have_text(f"Deleted, {before} {'mask' if before == 1 else 'masks'} left")
+    visit.page.keyboard.press("Control+z")
+    expect(said).to_contain_text("now")
+    visit.go("settings")
+    visit.page.get_by_text("한국어").click()
+    expect(said).to_have_text(f"지금 마스크 {before + 1}개")
+
+
+def test_the_list_of_masks_makes_room_when_the_window_becomes_narrow(visit: Visit) -> None:
+    visit.annotate("coffee.jpg")
+    page = visit.page
+    wide = page.viewport_size
+    assert wide is not None
+    panel = page.get_by_role("complementary", name="Masks")
+    expect(panel).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(panel).to_have_count(0)
+    page.get_by_role("button", name="Brush").click(timeout=5_000)
+    page.set_viewport_size(wide)
+    expect(panel).to_be_visible()

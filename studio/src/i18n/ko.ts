@@ -37,6 +37,8 @@ export const ko: Words = {
   "say.candidate": "후보 {of}개 중 {n}번째, {p}, {px}픽셀",
   "say.accepted": "마스크를 저장했습니다. 모두 {n}개",
   "say.found": "마스크 {n}개를 찾았습니다",
+  "say.deleted": "삭제했습니다. 마스크 {n}개 남음",
+  "say.now": "지금 마스크 {n}개",
   "say.crosshair": "십자선 {x}, {y}",
   "tool.group": "도구",
   "tool.click": "클릭",

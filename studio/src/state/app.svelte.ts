@@ -34,8 +34,8 @@ class App {
   saving = $state.raw<{ state: Sending; waiting: number }>({ state: "idle", waiting: 0 });
   everSaved = $state(false);
   toasts = $state.raw<readonly Toast[]>([]);
-  /** For people who do not see the photo: read out as it changes. */
-  said = $state("");
+  /** For people who do not see the photo: read out as it changes, in the language of the moment. */
+  said = $state.raw<() => string>(() => "");
   unreachable = $state(false);
   signIn = $state(false);
   help = $state(false);
@@ -151,6 +151,7 @@ class App {
   tell(text: string, kind: Toast["kind"] = "info", offline = false): void {
     const toast: Toast = { id: Math.random(), text, kind, offline };
     this.toasts = [...this.toasts.slice(-2), toast];
+    this.say(() => ""); // a notice is read out by itself, and what was said before it is over
     setTimeout(() => this.hush(toast.id), kind === "error" ? 9000 : 4500);
   }
 
@@ -158,8 +159,8 @@ class App {
     this.toasts = this.toasts.filter((one) => one.id !== id);
   }
 
-  say(text: string): void {
-    this.said = text;
+  say(words: () => string): void {
+    this.said = words;
   }
 
   /** Shows a failure; what is no failure of the server is a mistake of ours and is thrown on. */

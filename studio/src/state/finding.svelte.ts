@@ -94,7 +94,7 @@ export class Finding {
     this.proposals = fresh;
     this.threshold = startOf(this.wanted, fresh);
     this.stage.touchAll();
-    app.say(t("say.found", { n: fresh.length }));
+    app.say(() => t("say.found", { n: fresh.length }));
   }
 
   setThreshold(value: number): void {
@@ -130,7 +130,7 @@ export class Finding {
     });
     this.reject(proposals);
     this.masks.commit(this.masks.document.add("everything", adds, operations));
-    app.say(t("say.accepted", { n: this.masks.items.length }));
+    this.masks.count("say.accepted");
   }
 
   reject(proposals: readonly Proposal[]): void {

@@ -312,7 +312,8 @@ export class Hands implements Target {
     this.crosshair = at && photo && { x: clip(at.x, photo.width), y: clip(at.y, photo.height) };
     this.stage.setLive({ crosshair: this.crosshair });
     if (!this.crosshair) return;
-    app.say(t("say.crosshair", { x: Math.floor(this.crosshair.x), y: Math.floor(this.crosshair.y) }));
+    const [x, y] = [Math.floor(this.crosshair.x), Math.floor(this.crosshair.y)];
+    app.say(() => t("say.crosshair", { x, y }));
     this.follow(this.crosshair);
     if (this.work && !this.work.making.live && this.work.tool === "click") this.work.hover.at(this.crosshair);
   }

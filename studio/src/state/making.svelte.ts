@@ -151,7 +151,7 @@ export class Making {
     const fresh = this.author.fresh(mask, more);
     const item = this.author.item(fresh, mask);
     this.masks.commit(this.masks.document.add("add", [item], [{ op: "add", mask: fresh }]));
-    app.say(t("say.accepted", { n: this.masks.items.length }));
+    this.masks.count("say.accepted");
   }
 
   private colour(): Colour {
@@ -171,6 +171,6 @@ export class Making {
     this.stage.setLive({ marks: turn.marks, box: turn.box });
     if (!current || this.drafting.live) return;
     const facts = { n: chosen + 1, of: candidates.length, p: percent(current.probability), px: number(current.mask.area) };
-    app.say(t("say.candidate", facts));
+    app.say(() => t("say.candidate", facts));
   }
 }
