@@ -107,6 +107,14 @@ describe("saves", () => {
     expect(calls[0]!.key).not.toBe(calls[1]!.key);
   });
 
+  it("are sent again as what they mean on theirs", async () => {
+    const { queue: q } = queue({ stale: (_image, now) => ({ revision: now, operations: [{ op: "delete", uid: "b" }] }) });
+    answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
+    await put(q, "a");
+    await settled(q);
+    expect(calls.map((call) => call.uid)).toEqual(["a", "b"]);
+  });
+
   it("that no longer apply are told and do not hold up the next", async () => {
     const lost: string[] = [];
     const { queue: q } = queue({ lost: (_, error) => lost.push(error.code) });
