@@ -99,12 +99,20 @@ describe("saves", () => {
   });
 
   it("on a photo that somebody changed are sent again on theirs, with a new key", async () => {
-    const { queue: q } = queue({ stale: (_, now) => now });
+    const { queue: q } = queue({ stale: (_image, now, _masks, operations) => ({ revision: now, operations }) });
     answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
     await put(q, "a");
     await settled(q);
     expect(calls.map((call) => call.base)).toEqual(['"5"', '"9"']);
     expect(calls[0]!.key).not.toBe(calls[1]!.key);
+  });
+
+  it("are sent again as what they mean on theirs", async () => {
+    const { queue: q } = queue({ stale: (_image, now) => ({ revision: now, operations: [{ op: "delete", uid: "b" }] }) });
+    answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
+    await put(q, "a");
+    await settled(q);
+    expect(calls.map((call) => call.uid)).toEqual(["a", "b"]);
   });
 
   it("that no longer apply are told and do not hold up the next", async () => {

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
+import { fill } from "../src/i18n/fill";
 import { ko } from "../src/i18n/ko";
 import { ActiveTime } from "../src/state/active-time";
 
@@ -13,6 +14,11 @@ describe("words", () => {
       expect(names(ko[key as keyof typeof en]), key).toEqual(names(text));
       if (/[A-Za-z]{4}/.test(text.replace(/\{\w+\}|anymask|\.zip/g, ""))) expect(ko[key as keyof typeof en], key).toMatch(/[가-힣]/);
     }
+  });
+
+  it("are one for one, and another for more", () => {
+    expect([0, 1, 2].map((n) => fill(en["say.found"], { n }))).toEqual(["0 masks found", "1 mask found", "2 masks found"]);
+    expect(fill("{name}: {missing}", { name: "{n|a|b}" })).toBe("{n|a|b}: {missing}");
   });
 
   it("on the list are all used", () => {

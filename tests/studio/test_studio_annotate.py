@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 from studio_browser import Visit
 
 
@@ -184,9 +184,14 @@ def test_a_thing_is_named_and_kept_and_what_is_absent_is_told(visit: Visit) -> N
     keep = visit.page.get_by_role("button", name="Keep")
     expect(keep).to_be_visible(timeout=60_000)
     many = int(keep.inner_text().split()[-1])
-    keep.click()
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.page.keyboard.press("Enter")
     visit.saved()
-    assert many > 0 and len(visit.masks("cat.jpg")) == before + many
+    kept = visit.masks("cat.jpg")
+    assert many > 0 and len(kept) == before + many
+    assert {one["category"] for one in kept[before:]} == {"cat"}
+    expect(keep).to_have_count(0)
+    expect(field).to_be_visible()
     visit.page.keyboard.press("Control+z")
     visit.saved()
 
@@ -252,3 +257,51 @@ def test_a_finger_taps_and_a_long_press_takes_away(visit: Visit, browser: Browse
         assert touched.complaints == []
     finally:
         context.close()
+
+
+def test_a_click_that_gets_no_answer_can_be_tried_again(visit: Visit, context: BrowserContext) -> None:
+    visit.annotate("coffee.jpg")
+    visit.expects_failures = True
+    context.set_offline(True)
+    visit.click(0.42, 0.45)
+    again = visit.page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    notice = visit.page.get_by_role("log").get_by_text("The server cannot be reached.")
+    expect(notice.first).to_be_visible()
+    context.set_offline(False)
+    again.click()
+    expect(visit.candidates.first).to_be_visible()
+    expect(notice).to_have_count(0)
+    expect(again).to_have_count(0)
+    visit.page.keyboard.press("Escape")
+
+
+def test_what_changed_is_said_in_the_language_of_the_moment(visit: Visit) -> None:
+    visit.annotate("raccoon.jpg")
+    before = len(visit.masks("raccoon.jpg"))
+    visit.click(0.5, 0.5)
+    expect(visit.candidates.first).to_be_visible()
+    visit.keep()
+    said = visit.page.locator("[role=status][aria-live]")
+    expect(said).to_have_text(f"Mask kept, {before + 1} in all")
+    visit.page.get_by_role("complementary", name="Masks").get_by_role("button", name="Delete: ").first.click()
+    expect(said).to_have_text(f"Deleted, {before} {'mask' if before == 1 else 'masks'} left")
+    visit.page.keyboard.press("Control+z")
+    expect(said).to_contain_text("now")
+    visit.go("settings")
+    visit.page.get_by_text("한국어").click()
+    expect(said).to_have_text(f"지금 마스크 {before + 1}개")
+
+
+def test_the_list_of_masks_makes_room_when_the_window_becomes_narrow(visit: Visit) -> None:
+    visit.annotate("coffee.jpg")
+    page = visit.page
+    wide = page.viewport_size
+    assert wide is not None
+    panel = page.get_by_role("complementary", name="Masks")
+    expect(panel).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(panel).to_have_count(0)
+    page.get_by_role("button", name="Brush").click(timeout=5_000)
+    page.set_viewport_size(wide)
+    expect(panel).to_be_visible()

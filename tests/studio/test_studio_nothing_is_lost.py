@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import BrowserContext, expect
 from studio_browser import Visit
 
@@ -90,6 +91,62 @@ def test_a_drawing_that_was_left_by_the_back_button_is_still_there(visit: Visit)
     visit.in_list(before + 1)
     visit.saved()
     assert len(visit.masks("cat.jpg")) == before + 1
+
+
+def test_a_drawing_survives_a_reload_of_the_page(visit: Visit) -> None:
+    visit.annotate("cat.jpg")
+    before = len(visit.masks("cat.jpg"))
+    page = visit.page
+    page.keyboard.press("b")
+    page.mouse.move(400, 450)
+    page.mouse.down()
+    page.mouse.move(500, 460, steps=4)
+    page.mouse.up()
+    page.reload()
+    expect(page.get_by_text("Your drawing is still here.")).to_be_visible()
+    page.keyboard.press("Enter")
+    visit.in_list(before + 1)
+    visit.saved()
+    assert len(visit.masks("cat.jpg")) == before + 1
+    page.reload()
+    visit.in_list(before + 1)
+    expect(page.get_by_text("Your drawing is still here.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_drawing_on_a_mask_that_another_page_deletes_becomes_a_mask_of_its_own(
+    visit: Visit, context: BrowserContext, hears: bool
+) -> None:
+    if not hears:  # of what others do before it saves
+        visit.expects_failures = True
+        visit.page.route("**/api/v1/events", lambda route: route.abort())
+        visit.page.reload()
+    visit.annotate("coffee.jpg")
+    draw(visit, 300, 500)
+    visit.saved()
+    before = len(visit.masks("coffee.jpg"))
+    other = Visit(context.new_page(), visit.studio)
+    other.expects_failures = visit.expects_failures = True  # the 409 of whoever saves second
+    other.open_link()
+    other.annotate("coffee.jpg")
+    page = visit.page
+    page.get_by_role("complementary", name="Masks").get_by_role("listitem").first.get_by_role(
+        "button"
+    ).first.click()
+    page.keyboard.press("b")
+    page.mouse.move(300, 540)
+    page.mouse.down()
+    page.mouse.move(380, 540, steps=4)
+    page.mouse.up()
+    other.page.get_by_role("button", name="Delete: ").first.click()
+    other.saved()
+    visit.in_list(before - 1 if hears else before)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is kept as a new one")).to_be_visible()
+    visit.in_list(before)
+    visit.saved()
+    assert len(visit.masks("coffee.jpg")) == before
+    assert other.complaints == []
 
 
 def test_a_session_that_ends_asks_for_the_link_and_goes_on(visit: Visit, context: BrowserContext) -> None:

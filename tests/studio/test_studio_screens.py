@@ -118,11 +118,28 @@ def test_masks_are_exported_and_downloaded(visit: Visit, tmp_path: Path) -> None
         assert any(name.endswith(".json") for name in archive.namelist())
 
 
+def test_a_file_that_is_no_annotations_is_refused_in_plain_words(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    visit.go("data")
+    visit.expects_failures = True
+    visit.page.locator("input[type=file]").nth(1).set_input_files(tmp_path / "notes.txt")
+    told = visit.page.get_by_text("format of")
+    expect(told.first).to_be_visible()
+    for text in told.all_inner_texts():
+        assert "--from" not in text and "/" not in text, text
+
+
 def test_a_photo_is_handed_in_and_the_next_one_comes(visit: Visit) -> None:
     visit.annotate("cat.jpg")
     with visit.page.expect_request("**/submit"):
         visit.page.keyboard.press("Control+Enter")
     expect(visit.page.get_by_role("application", name="Photo cat.jpg")).to_have_count(0)
+    shown = visit.page.get_by_role("application")
+    expect(shown).to_have_attribute("data-open", "true")
+    name = str(shown.get_attribute("aria-label")).split(",")[0].removeprefix("Photo ")
+    assert visit.page.url.endswith(f"#/annotate/{visit.photo(name)}")
+    visit.page.go_back()
+    expect(visit.page.get_by_role("application", name="Photo cat.jpg")).to_be_visible()
     visit.go("gallery")
     expect(visit.page.get_by_role("link", name="cat.jpg, Done")).to_be_visible()
 
@@ -150,6 +167,29 @@ def test_classes_are_made_and_given_by_digit(visit: Visit) -> None:
     visit.keep()
     visit.saved()
     assert visit.masks("city.jpg")[-1]["category"] == "machine"
+
+
+def test_a_class_without_a_name_and_a_name_given_twice_are_told(visit: Visit) -> None:
+    visit.go("settings")
+    page = visit.page
+    add, save = (
+        page.get_by_role("button", name="Add a class"),
+        page.get_by_role("button", name="Save", exact=True),
+    )
+    add.click()
+    many = page.locator(".class").count()
+    expect(page.get_by_label(f"Name of class {many}")).to_be_focused()
+    save.click()
+    expect(page.get_by_role("alert")).to_contain_text(f"Class {many} has no name")
+    page.keyboard.type("lamp")
+    add.click()
+    page.keyboard.type("lamp")
+    save.click()
+    expect(page.get_by_role("alert")).to_contain_text("Two classes are called lamp")
+    page.get_by_label(f"Name of class {many + 1}").fill("lantern")
+    save.click()
+    expect(page.get_by_text("Settings saved")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_language_and_appearance_are_chosen_and_kept(visit: Visit) -> None:

@@ -1,5 +1,6 @@
 // Talks to the server. One shape of failure; every answer typed by its shape in types.ts.
 
+import { plain } from "./plain";
 import type { Fault, StoredMask } from "./types";
 
 const ROOT = "/api/v1";
@@ -10,7 +11,7 @@ export class ApiError extends Error {
     readonly status: number,
     readonly fault: Fault,
   ) {
-    super(fault.message);
+    super(plain(fault.message));
   }
 
   get code(): string {
@@ -19,7 +20,7 @@ export class ApiError extends Error {
 }
 
 /** Called when the session ended while somebody works (`asked`: when the refused request was sent): the page asks to sign in, and nothing is lost. */
-export const hooks: { signedOut: (asked: number) => void } = { signedOut: () => {} };
+export const hooks: { signedOut: (asked: number) => void; reached: () => void } = { signedOut: () => {}, reached: () => {} };
 
 export interface Ask {
   readonly method?: string;
@@ -41,12 +42,17 @@ export async function send(path: string, ask: Ask = {}): Promise<Response> {
     });
   } catch (error) {
     if (ask.signal?.aborted) throw error;
-    throw new ApiError(0, { code: "offline", message: "The server cannot be reached.", detail: null });
+    throw unreachable();
   }
+  hooks.reached();
   if (response.ok) return response;
   const fault = await faultOf(response);
   if (fault.code === "signed_out" && path !== "/session") hooks.signedOut(asked);
   throw new ApiError(response.status, fault);
+}
+
+function unreachable(): ApiError {
+  return new ApiError(0, { code: "offline", message: "The server cannot be reached.", detail: null });
 }
 
 async function faultOf(response: Response): Promise<Fault> {
@@ -75,7 +81,9 @@ export async function* lines<T>(path: string, body: unknown, signal: AbortSignal
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch((error: unknown) => {
+      throw signal.aborted ? error : unreachable(); // it went away in the middle of its answer
+    });
     rest += value ?? "";
     const parts = rest.split("\n");
     rest = done ? "" : parts.pop()!;

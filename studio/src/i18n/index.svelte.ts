@@ -2,6 +2,7 @@
 
 import { prefs } from "../state/prefs.svelte";
 import { en } from "./en";
+import { type Values, fill } from "./fill";
 import { ko } from "./ko";
 
 export type Word = keyof typeof en;
@@ -9,10 +10,9 @@ export type Words = Readonly<Record<Word, string>>;
 
 const languages: Readonly<Record<string, Words>> = { en, ko };
 
-/** The words for a key, with `{name}` filled in. */
-export function t(word: Word, values: Readonly<Record<string, string | number>> = {}): string {
-  const text = (languages[prefs.language] ?? en)[word];
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
+/** The words for a key, with the gaps filled in. */
+export function t(word: Word, values: Values = {}): string {
+  return fill((languages[prefs.language] ?? en)[word], values);
 }
 
 /** In every language, for those who look for something by its name. */

@@ -4,7 +4,7 @@ import { ApiError, get, hooks, post, urls } from "../api/client";
 import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
-import { SaveQueue, type Sending, type Waiting } from "./queue";
+import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
 const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
@@ -18,10 +18,11 @@ export interface Toast {
   readonly id: number;
   readonly text: string;
   readonly kind: "info" | "error";
-  readonly undo?: () => void;
+  /** No longer true once the server answers. */
+  readonly offline?: boolean;
 }
 
-type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+type StaleHandler = (revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => Again | null;
 
 class App {
   route = $state.raw<Route>(routeOf(location.hash));
@@ -33,8 +34,8 @@ class App {
   saving = $state.raw<{ state: Sending; waiting: number }>({ state: "idle", waiting: 0 });
   everSaved = $state(false);
   toasts = $state.raw<readonly Toast[]>([]);
-  /** For people who do not see the photo: read out as it changes. */
-  said = $state("");
+  /** For people who do not see the photo: read out as it changes, in the language of the moment. */
+  said = $state.raw<() => string>(() => "");
   unreachable = $state(false);
   signIn = $state(false);
   help = $state(false);
@@ -57,6 +58,9 @@ class App {
       if (asked < this.signedInAt) return; // an answer that was still on its way when somebody signed in again
       this.queue.pause();
       this.signIn = true;
+    };
+    hooks.reached = () => {
+      if (this.toasts.some((one) => one.offline)) this.toasts = this.toasts.filter((one) => !one.offline);
     };
     this.queue = new SaveQueue({
       saved: () => (this.everSaved = true),
@@ -144,9 +148,10 @@ class App {
     location.hash = id === null ? `#/${screen}` : `#/${screen}/${id}`;
   }
 
-  tell(text: string, kind: Toast["kind"] = "info", undo?: () => void): void {
-    const toast: Toast = { id: Math.random(), text, kind, ...(undo ? { undo } : {}) };
+  tell(text: string, kind: Toast["kind"] = "info", offline = false): void {
+    const toast: Toast = { id: Math.random(), text, kind, offline };
     this.toasts = [...this.toasts.slice(-2), toast];
+    this.say(() => ""); // a notice is read out by itself, and what was said before it is over
     setTimeout(() => this.hush(toast.id), kind === "error" ? 9000 : 4500);
   }
 
@@ -154,15 +159,16 @@ class App {
     this.toasts = this.toasts.filter((one) => one.id !== id);
   }
 
-  say(text: string): void {
-    this.said = text;
+  say(words: () => string): void {
+    this.said = words;
   }
 
   /** Shows a failure; what is no failure of the server is a mistake of ours and is thrown on. */
   fail(error: unknown): void {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return;
-    this.tell(error.status === 0 ? t("offline.short") : error.message, "error");
+    const offline = error.status === 0;
+    this.tell(offline ? t("offline.short") : error.message, "error", offline);
   }
 
   /** Takes the photo again for what waits to be saved: where nobody else can have changed it, or nobody has. */
@@ -203,6 +209,7 @@ class App {
     let broken = false;
     events.onerror = () => (broken = true);
     events.onopen = () => {
+      hooks.reached();
       if (broken) void this.reload().then(() => this.loadJobs());
       broken = false;
       void this.queue.flush();

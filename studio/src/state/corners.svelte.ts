@@ -112,7 +112,8 @@ export class Corners {
     const all = this.rings.flatMap((corners, ring) => corners.map((_, at) => ({ ring, at })));
     const now = all.findIndex(({ ring, at }) => ring === this.chosen?.ring && at === this.chosen.at);
     this.chosen = all[(Math.max(now, by < 0 ? 0 : -1) + by + all.length) % all.length] ?? null;
-    app.say(t("say.corner", { n: all.indexOf(this.chosen!) + 1, of: all.length }));
+    const facts = { n: all.indexOf(this.chosen!) + 1, of: all.length };
+    app.say(() => t("say.corner", facts));
     this.draw();
   }
 

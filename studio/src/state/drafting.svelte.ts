@@ -11,9 +11,6 @@ export class Drafting {
   private before: (Mask | null)[] = [];
   private last: Point | null = null;
 
-  /** Drawings that were left without a word: the back button, a link. By photo. */
-  static readonly left = new Map<number, { mask: Mask; edited: string | null }>();
-
   constructor(
     readonly width: number,
     readonly height: number,

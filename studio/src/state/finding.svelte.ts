@@ -8,6 +8,7 @@ import { type Mask, contains, intersect, iou, isEmpty, maskFromCounts } from "..
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import type { Masks } from "./masks.svelte";
+import { categoryOf, startOf } from "./named";
 
 export interface Proposal {
   readonly id: string;
@@ -19,6 +20,10 @@ export class Finding {
   proposals = $state.raw<readonly Proposal[] | null>(null);
   searching = $state.raw<{ done: number; total: number } | null>(null);
   threshold = $state(0.5);
+  /** Where the slider was put; it starts lower where that would show nothing. */
+  private wanted = 0.5;
+  /** What those found by words are called. */
+  private category: string | null = null;
   private model = "";
   private run: AbortController | null = null;
 
@@ -41,13 +46,12 @@ export class Finding {
   }
 
   async everything(): Promise<void> {
-    this.threshold ||= 0.5; // words show all they found
     const body = { preset: "default", min_probability: 0.1, box: null };
     await this.search(async (run, client) => {
       const path = `/images/${this.image.id}/everything`;
       for await (const line of lines<EverythingLine>(path, { ...client, ...body }, run.signal)) {
         if (line.step === "progress") this.searching = { done: line.done, total: line.total };
-        else if (line.step === "done") this.found(line);
+        else if (line.step === "done") this.found(line, null);
         else if (line.step === "error") throw new ApiError(500, line.error);
       }
     });
@@ -59,8 +63,8 @@ export class Finding {
       const answer = await post<WordsAnswer>(`/images/${this.image.id}/find`, { ...client, text }, { signal: run.signal });
       if (answer.not_understood.length) app.tell(t("words.ignored", { words: answer.not_understood.join(", ") }));
       if (!answer.masks.length) return app.tell(t("words.absent", { words: text }));
-      this.threshold = 0;
-      this.found(answer);
+      const classes = app.project?.settings.classes ?? [];
+      this.found(answer, categoryOf(text, answer.understood[0], classes, this.author.category));
     });
   }
 
@@ -77,19 +81,24 @@ export class Finding {
     }
   }
 
-  private found(line: Pick<WordsAnswer, "model" | "masks">): void {
+  private found(line: Pick<WordsAnswer, "model" | "masks">, category: string | null): void {
     this.model = line.model;
+    this.category = category;
     const { width, height } = this.image;
     const known = this.masks.items.map((item) => item.mask);
-    this.proposals = line.masks
+    const fresh = line.masks
       .map((one) => ({ id: one.id, mask: maskFromCounts(one.rle.counts, width, height), probability: one.probability }))
-      .filter((one) => !known.some((mask) => alike(mask, one.mask)));
+      .filter((one) => !known.some((mask) => alike(mask, one.mask)))
+      .sort((a, b) => b.probability - a.probability);
+    if (!fresh.length) return app.tell(t(line.masks.length ? "every.known" : "every.none"));
+    this.proposals = fresh;
+    this.threshold = startOf(this.wanted, fresh);
     this.stage.touchAll();
-    app.say(t("say.found", { n: this.proposals.length }));
+    app.say(() => t("say.found", { n: fresh.length }));
   }
 
   setThreshold(value: number): void {
-    this.threshold = value;
+    this.threshold = this.wanted = value;
     this.stage.touchAll();
   }
 
@@ -103,22 +112,31 @@ export class Finding {
     return this.proposals?.find((one) => one.id === id)?.mask;
   }
 
+  /** Keeps what is shown; the search is over then. */
+  takeAll(): void {
+    if (!this.offered.length) return;
+    this.take(this.offered);
+    this.stop();
+  }
+
   take(proposals: readonly Proposal[]): void {
     if (!proposals.length) return;
+    const named = this.category === null ? {} : { category: this.category };
     const operations: Op[] = [];
     const adds = proposals.map((one) => {
-      const fresh = this.author.fresh(one.mask, { probability: one.probability, model: this.model, taken: one.id });
+      const fresh = this.author.fresh(one.mask, { ...named, probability: one.probability, model: this.model, taken: one.id });
       operations.push({ op: "add", mask: fresh });
       return this.author.item(fresh, one.mask);
     });
     this.reject(proposals);
     this.masks.commit(this.masks.document.add("everything", adds, operations));
-    app.say(t("say.accepted", { n: this.masks.items.length }));
+    this.masks.count("say.accepted");
   }
 
   reject(proposals: readonly Proposal[]): void {
     const gone = new Set(proposals.map((one) => one.id));
     this.proposals = (this.proposals ?? []).filter((one) => !gone.has(one.id));
+    if (!this.proposals.length) this.proposals = null; // nothing is left to answer
     if (this.masks.hovered && gone.has(this.masks.hovered)) this.masks.hovered = null;
     for (const one of proposals) this.stage.touch(one.mask.box);
     this.masks.showFocus();

@@ -215,7 +215,7 @@ export class Hands implements Target {
   private readonly table: Partial<Record<Act, (work: Workspace) => void>> = {
     accept: (work) => {
       if (work.making.live) void work.making.accept();
-      else if (work.finding.proposals) work.finding.take(work.finding.offered);
+      else if (work.finding.proposals) work.finding.takeAll();
     },
     cancel: (work) => this.escape(work),
     back: (work) => (work.making.live ? work.undo() : work.masks.remove()),
@@ -312,7 +312,8 @@ export class Hands implements Target {
     this.crosshair = at && photo && { x: clip(at.x, photo.width), y: clip(at.y, photo.height) };
     this.stage.setLive({ crosshair: this.crosshair });
     if (!this.crosshair) return;
-    app.say(t("say.crosshair", { x: Math.floor(this.crosshair.x), y: Math.floor(this.crosshair.y) }));
+    const [x, y] = [Math.floor(this.crosshair.x), Math.floor(this.crosshair.y)];
+    app.say(() => t("say.crosshair", { x, y }));
     this.follow(this.crosshair);
     if (this.work && !this.work.making.live && this.work.tool === "click") this.work.hover.at(this.crosshair);
   }

@@ -10,6 +10,7 @@ import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import { Drafting } from "./drafting.svelte";
 import { Corners } from "./corners.svelte";
+import { comeBack, leave } from "./left";
 import type { Masks } from "./masks.svelte";
 import { Prompting, type Shown } from "./prompting.svelte";
 
@@ -74,13 +75,12 @@ export class Making {
     const { mask } = this.drafting;
     const { editing, document } = this.masks;
     const edited = editing && document.uidOf(editing.key);
-    if (mask?.area && mask !== editing?.mask) Drafting.left.set(this.image.id, { mask, edited });
+    leave(this.image, mask?.area && mask !== editing?.mask ? { mask, edited } : null);
   }
 
   comeBack(): void {
-    const left = Drafting.left.get(this.image.id);
-    Drafting.left.delete(this.image.id);
-    if (!left || this.masks.holding.readOnly) return;
+    const left = this.masks.holding.readOnly ? null : comeBack(this.image);
+    if (!left) return;
     const edited = this.masks.document.item(left.edited);
     if (edited) this.masks.edit(edited);
     this.drafting.begin(left.mask);
@@ -110,6 +110,7 @@ export class Making {
     if (this.accepting || this.masks.holding.readOnly) return;
     if (this.drafting.live) return this.acceptDraft();
     if (!this.prompting.live) return;
+    if (this.prompting.stuck && !this.prompting.current?.final) return this.prompting.retry();
     this.accepting = true;
     try {
       const prompted = await this.prompting.accepted();
@@ -135,6 +136,10 @@ export class Making {
     this.stage.showMask(null);
     this.corners.follow();
     if (!editing) return this.add(mask, {});
+    if (!document.item(editing.key)) {
+      app.tell(t("draft.alone"));
+      return this.add(mask, { category: editing.category });
+    }
     const fresh = this.author.fresh(mask, { category: editing.category });
     const item = this.author.item(fresh, mask, editing.uid);
     const operation: Op = { op: "replace", uid: document.uidOf(editing.key), mask: fresh };
@@ -146,7 +151,7 @@ export class Making {
     const fresh = this.author.fresh(mask, more);
     const item = this.author.item(fresh, mask);
     this.masks.commit(this.masks.document.add("add", [item], [{ op: "add", mask: fresh }]));
-    app.say(t("say.accepted", { n: this.masks.items.length }));
+    this.masks.count("say.accepted");
   }
 
   private colour(): Colour {
@@ -166,6 +171,6 @@ export class Making {
     this.stage.setLive({ marks: turn.marks, box: turn.box });
     if (!current || this.drafting.live) return;
     const facts = { n: chosen + 1, of: candidates.length, p: percent(current.probability), px: number(current.mask.area) };
-    app.say(t("say.candidate", facts));
+    app.say(() => t("say.candidate", facts));
   }
 }

@@ -108,10 +108,18 @@ export class Masks {
 
   undo(): void {
     this.commit(this.document.undo());
+    this.count("say.now");
   }
 
   redo(): void {
     this.commit(this.document.redo());
+    this.count("say.now");
+  }
+
+  /** Says how many there are. */
+  count(word: "say.accepted" | "say.deleted" | "say.now"): void {
+    const n = this.items.length;
+    app.say(() => t(word, { n }));
   }
 
   private chosen(keys: Iterable<string> = this.selected): Item[] {
@@ -123,6 +131,7 @@ export class Masks {
     if (!items.length || this.holding.readOnly) return;
     const operations = items.map((item): Op => ({ op: "delete", uid: this.document.uidOf(item.key) }));
     this.commit(this.document.add("delete", [], operations, items));
+    this.count("say.deleted");
   }
 
   label(category: string | null, keys: Iterable<string> = this.selected): void {

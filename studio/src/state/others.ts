@@ -7,6 +7,7 @@ import { maskFromRuns } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Holding } from "./holding.svelte";
 import type { Masks } from "./masks.svelte";
+import type { Again } from "./queue";
 
 export class Others {
   private closed = false;
@@ -53,13 +54,14 @@ export class Others {
   };
 
   /** Somebody else saved first: their masks come in, ours go on top where they still make sense. */
-  private stale(revision: number, stored: readonly StoredMask[], operations: readonly Op[]): number | null {
+  private stale(revision: number, stored: readonly StoredMask[], operations: readonly Op[]): Again | null {
     const there = new Set(stored.map((one) => one.uid));
-    const needed = operations.flatMap(uidsOf);
-    this.masks.merge(stored, needed);
-    if (!needed.every((uid) => there.has(uid))) return null;
-    app.tell(t("others.merged"));
-    return revision;
+    this.masks.merge(stored, operations.flatMap(uidsOf));
+    // What was drawn on a mask that is gone becomes a mask of its own.
+    const apply = operations.map((one): Op => (one.op === "replace" && !there.has(one.uid) ? { op: "add", mask: one.mask } : one));
+    if (!apply.flatMap(uidsOf).every((uid) => there.has(uid))) return null;
+    app.tell(t(apply.some((one, i) => one !== operations[i]) ? "draft.alone" : "others.merged"));
+    return { revision, operations: apply };
   }
 }
 

@@ -22,7 +22,8 @@ function read(): Kept {
   const fresh: Kept = { theme: "system", language, opacity: 0.55, brush: 24, outlines: false, panel: window.innerWidth > 1000, keys: {} };
   try {
     const kept = JSON.parse(localStorage.getItem(NAME) ?? "{}") as Partial<Kept>;
-    return { ...fresh, ...kept, keys: checkedBindings(kept.keys) };
+    const panel = (kept.panel ?? fresh.panel) && window.innerWidth > 760; // on a narrow screen it lies over the tools
+    return { ...fresh, ...kept, panel, keys: checkedBindings(kept.keys) };
   } catch {
     return fresh;
   }

@@ -38,6 +38,8 @@ export class Prompting {
   candidates = $state.raw<readonly Shown[]>([]);
   chosen = $state(0);
   busy = $state(false);
+  /** The last question got no answer: it can be asked again. */
+  stuck = $state(false);
   turn = $state.raw<Turn>(EMPTY);
   /** Told when a prompt went wrong, with words for people. */
   failed: (error: ApiError) => void = () => {};
@@ -101,7 +103,15 @@ export class Prompting {
     this.candidates = [];
     this.chosen = 0;
     this.busy = false;
+    this.stuck = false;
     this.changed();
+  }
+
+  /** Asks again what got no answer. */
+  retry(): void {
+    if (!this.stuck) return;
+    this.sent.pop();
+    void this.ask();
   }
 
   /** The chosen candidate once it is drawn to the end, or null when there is none. */
@@ -109,7 +119,7 @@ export class Prompting {
     while (this.live && this.busy && !this.current?.final) await Promise.race([this.settling, nextFrame()]);
     const shown = this.current;
     if (!shown?.final || shown.mask.area === 0) return null;
-    return { shown, prompts: this.sent, offered: this.candidates.map((one) => one.id), model: this.model };
+    return { shown, prompts: this.stuck ? this.sent.slice(0, -1) : this.sent, offered: this.candidates.map((one) => one.id), model: this.model };
   }
 
   private next(turn: Turn): void {
@@ -122,6 +132,7 @@ export class Prompting {
     this.running?.abort();
     const running = (this.running = new AbortController());
     this.busy = true;
+    this.stuck = false;
     this.changed();
     let done: () => void = () => {};
     this.settling = new Promise((resolve) => (done = resolve));
@@ -130,7 +141,7 @@ export class Prompting {
     } catch (error) {
       if (running.signal.aborted || !(error instanceof ApiError)) return;
       if (error.code === "gone" && this.turn.previous) return void (await this.again(running));
-      this.failed(error);
+      this.fail(error);
     } finally {
       done();
       if (this.running === running) {
@@ -156,8 +167,13 @@ export class Prompting {
     try {
       await this.stream({ ...rest, mask: rleOf(this.turn.previous!.mask) }, running);
     } catch (error) {
-      if (error instanceof ApiError) this.failed(error);
+      if (error instanceof ApiError && !running.signal.aborted) this.fail(error);
     }
+  }
+
+  private fail(error: ApiError): void {
+    this.stuck = true;
+    this.failed(error);
   }
 
   private async stream(prompt: Prompt, running: AbortController): Promise<void> {

@@ -17,10 +17,16 @@ export interface Waiting {
 
 export type Sending = "idle" | "saving" | "offline";
 
+/** Operations to be sent again, and the revision they are for. */
+export interface Again {
+  readonly revision: number;
+  readonly operations: readonly Op[];
+}
+
 export interface Outcome {
   saved: (image: number, revision: number) => void;
-  /** Somebody else changed the photo; gives the revision to send it again on, or null when it no longer applies. */
-  stale: (image: number, revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => number | null;
+  /** Somebody else changed the photo; gives what to send again, or null when it no longer applies. */
+  stale: (image: number, revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => Again | null;
   /** The lease went elsewhere: one to send it again with, or null when somebody else has the photo now. */
   reopen: (waiting: Waiting) => Promise<{ lease: Waiting["lease"]; revision: number } | null>;
   lost: (image: number, error: ApiError) => void;
@@ -162,10 +168,10 @@ export class SaveQueue {
     if (error.status === 0 || error.status === 401 || error.status === 429 || error.status >= 500) return false;
     if (error.code === "stale") {
       const { revision, masks } = error.fault.detail as unknown as { revision: number; masks: StoredMask[] };
-      const base = this.outcome.stale(waiting.image, revision, masks ?? [], waiting.operations);
+      const again = this.outcome.stale(waiting.image, revision, masks ?? [], waiting.operations);
       this.revisions.set(waiting.image, revision);
-      if (base !== null) {
-        await this.rewrite({ ...waiting, key: newUid(), base });
+      if (again) {
+        await this.rewrite({ ...waiting, key: newUid(), base: again.revision, operations: again.operations });
         return true;
       }
     }

@@ -1,6 +1,7 @@
 // Photos from the disk of a person to the project.
 
 import { post } from "../api/client";
+import { plain } from "../api/plain";
 import { t } from "../i18n/index.svelte";
 import { app } from "./app.svelte";
 
@@ -15,7 +16,7 @@ export async function uploadPhotos(files: readonly File[]): Promise<void> {
       const answer = await post<{ new: number; known: number; failures: { name: string; why: string }[] }>("/images", form);
       fresh += answer.new;
       known += answer.known;
-      for (const { name, why } of answer.failures) app.tell(t("gallery.failed", { name, why }), "error");
+      for (const { name, why } of answer.failures) app.tell(t("gallery.failed", { name, why: plain(why) }), "error");
     }
   } catch (error) {
     app.fail(error);

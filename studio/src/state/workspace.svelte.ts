@@ -96,9 +96,14 @@ export class Workspace {
     };
   }
 
+  /** The photo may not come back: what is being drawn is kept aside. */
+  leave(): void {
+    if (this.opened && !this.holding.readOnly) this.making.leave();
+  }
+
   close(): void {
     this.closed = true;
-    this.making.leave();
+    this.leave();
     this.holding.close();
     this.finding.close();
     this.making.prompting.cancel();
