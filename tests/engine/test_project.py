@@ -10,14 +10,15 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from engine_scenes import write_data_set
+from engine_scenes import disks, write_data_set
 
 from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
 from anymask.engine.project import Project
 from anymask.errors import BadInput, StorageError
 from anymask.store import images
-from anymask.store.annotations import masks_of, verify
+from anymask.store.annotations import masks_of, save, verify
+from anymask.store.values import Action, StoredMask
 
 
 @pytest.fixture
@@ -64,8 +65,38 @@ def test_masks_go_in_and_out_bit_for_bit(project: Project, data: Path, tmp_path:
 def test_an_import_twice_adds_nothing(project: Project, data: Path) -> None:
     import_annotations(project, data, formats.Notes())
     again = import_annotations(project, data, formats.Notes())
-    assert (again.masks, again.repeated) == (0, 15)
+    assert (again.masks, again.known) == (0, 15)
     assert verify(project.database) == []
+
+
+@pytest.mark.parametrize("format_name", ["sa1b", "coco"])
+def test_the_own_export_adds_nothing_and_is_written_the_same_again(
+    project: Project, tmp_path: Path, format_name: str
+) -> None:
+    """Masks of a person, with and without a category; COCO gives those without one the name "object"."""
+    for number, row in enumerate(images.list_images(project.database)):
+        _, masks = disks(number)
+        adds = tuple(
+            StoredMask(f"{number}-{place}", mask, category, "ada", "manual")
+            for place, (mask, category) in enumerate(zip(masks, ("disk", None, "coin"), strict=True))
+        )
+        save(project.database, Action(row.id, 0, f"k{number}", "ada", adds))
+    first, second = tmp_path / "first", tmp_path / "second"
+    export_annotations(project, first, formats.Notes(), format_name=format_name, photos="copy")
+    again = import_annotations(project, first, formats.Notes())
+    assert (again.masks, again.known) == (0, 15)
+    export_annotations(project, second, formats.Notes(), format_name=format_name, photos="copy")
+    names = sorted(str(one.relative_to(first)) for one in first.rglob("*") if one.is_file())
+    assert filecmp.cmpfiles(first, second, names, shallow=False)[0] == names
+
+
+def test_masks_that_are_new_beside_known_ones_are_added(project: Project, data: Path) -> None:
+    row = images.find_image(project.database, "disks-3.png")
+    mask = disks(3)[1][0]
+    one = StoredMask("a", mask, None, "ada", "manual")
+    save(project.database, Action(row.id, 0, "k", "ada", (one,)))
+    done = import_annotations(project, data, formats.Notes())
+    assert (done.masks, done.known) == (14, 1)
 
 
 def test_masks_of_other_photos_are_refused(project: Project, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def test_masks_go_out_and_come_back_in(ada: Annotator, client: TestClient, studi
     done = wait(client, client.post(f"{API}/jobs/import", files=sent, data={"format": "coco"}).json())
     assert done["state"] == "done", done
     assert done["result"]["masks"] == 2 and ada.open(1)["masks"][0]["stage"] == "imported"
+    again = wait(client, client.post(f"{API}/jobs/import", files=sent, data={"format": "coco"}).json())
+    assert (again["result"]["masks"], again["result"]["known"]) == (0, 2) and len(ada.open(1)["masks"]) == 2
     assert not any((studio.project.folder / "uploads").iterdir())
 
 

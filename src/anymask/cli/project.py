@@ -87,7 +87,7 @@ def import_(
             )
         finally:
             _report_notes(notes)
-    known = f", {done.repeated} known already" if done.repeated else ""
+    known = f", {done.known} known already" if done.known else ""
     say(f"{done.masks} masks of {done.photos} photos imported{known}")
     if notes.failures:
         raise typer.Exit(1)
