@@ -51,8 +51,9 @@ def import_annotations(
 ) -> Imported:
     """Masks of a data set for the photos of the project, found by content or by name and size.
 
-    A mask that is on its photo already, bit for bit and with the same category, is not added again; so neither
-    the same file twice nor the project's own export adds anything. Raises BadInput when no photo of the data set is of this project.
+    A mask that is on its photo already, bit for bit and with the same category, is not added again: neither
+    the same file twice nor the project's own export adds anything. Raises BadInput when no photo of the data
+    set is of this project.
     """
     contents = formats.read(source, notes, format_name=format_name)
     by_hash, by_name = _known(project)
@@ -69,7 +70,8 @@ def import_annotations(
             progress(number, contents.total)
     if not done.photos and done.unmatched:
         raise BadInput(f"{source}: none of its {done.unmatched} photos is of this project")
-    registry.note(project.database, author, "imported", photos=done.photos, masks=done.masks, known=done.known)
+    told = {"photos": done.photos, "masks": done.masks, "known": done.known}
+    registry.note(project.database, author, "imported", **told)
     return done
 
 
