@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("sqlalchemy")
 
 from engine_scenes import disks, write_data_set
+from filelock import FileLock
 
 from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
@@ -117,7 +119,17 @@ def test_a_photo_that_changed_is_named(project: Project, data: Path) -> None:
         project.photo(row)
 
 
-def test_a_second_process_is_refused(project: Project) -> None:
+def test_a_process_that_is_just_ending_is_waited_for(project: Project) -> None:
+    project.close()
+    ending = FileLock(project.folder / "store.db.lock", thread_local=False)
+    ending.acquire()
+    threading.Timer(0.5, ending.release).start()
+    with Project.open(project.folder) as again:
+        assert images.counts(again.database)["images"] == 5
+
+
+def test_a_second_process_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anymask.store.database.LOCK_WAIT_S", 0.1)
     with pytest.raises(StorageError, match="in use by another process"):
         Project.open(project.folder)
 

@@ -130,6 +130,18 @@ def test_events_come_while_others_work(photos: Path) -> None:
 
 
 @pytest.mark.slow
+def test_it_stops_at_once_with_an_open_page_and_starts_again(photos: Path) -> None:
+    with StudioProcess(photos) as studio, studio.client.stream("GET", "/events", timeout=20) as answer:
+        assert next(answer.iter_lines()) == ": hello"
+        began = time.monotonic()
+        studio.stop()
+        took = time.monotonic() - began
+    assert took < 2, f"{took:.1f} s; requests that are left are waited for 3 s"
+    with StudioProcess(photos) as again:
+        assert again.client.get("/project").status_code == 200
+
+
+@pytest.mark.slow
 def test_the_queue_is_full_at_the_first_start(photos: Path) -> None:
     """One photo for evaluation comes first: without one nothing can be measured."""
     with StudioProcess(photos) as studio:

@@ -82,7 +82,9 @@ def launch(asked: Launch, say: Say) -> None:
         say("stop with Ctrl-C; everything is saved already")
         if asked.browser:
             webbrowser.open(link)
-        server(create_app(studio, places), behind_proxy=asked.public_url is not None).run(sockets=[listener])
+        app = create_app(studio, places)
+        behind_proxy = asked.public_url is not None
+        server(app, studio.events.end, behind_proxy=behind_proxy).run(sockets=[listener])
 
 
 def _people(asked: Launch, project: Project, port: int) -> tuple[People, str]:
@@ -112,8 +114,22 @@ def _single_sign_on(place: str) -> Any:
     return SingleSignOn(provider, f"{place}{API}/sso/callback")
 
 
-def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
-    """With limits, and without a log of requests: their addresses may hold the token."""
+class _Server(uvicorn.Server):
+    """Lets pages that listen go before it waits for the requests that are left: theirs would not end."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+
+def server(app: object, ending: Callable[[], None], *, behind_proxy: bool = False) -> uvicorn.Server:
+    """With limits, and without a log of requests: their addresses may hold the token. `ending` is called
+    when it begins to stop.
+    """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_level="warning",
@@ -125,7 +141,7 @@ def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
         proxy_headers=behind_proxy,
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    return _Server(config, ending)
 
 
 @contextlib.contextmanager
