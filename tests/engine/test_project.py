@@ -13,10 +13,12 @@ pytest.importorskip("sqlalchemy")
 
 from engine_scenes import disks, write_data_set
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from anymask.cli.app import app
 from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
-from anymask.engine.project import Project
+from anymask.engine.project import PROJECT_FOLDER, Project, project_in
 from anymask.errors import BadInput, StorageError
 from anymask.store import images
 from anymask.store.annotations import masks_of, save, verify
@@ -152,6 +154,25 @@ def test_a_project_of_a_newer_version_is_refused(project: Project) -> None:
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     with pytest.raises(BadInput, match="newer anymask"):
         Project.open(project.folder)
+
+
+def test_the_project_in_a_folder_of_photos_is_found(tmp_path: Path, data: Path) -> None:
+    """As the studio makes it; every verb of the command line opens it by the folder of photos."""
+    Project.init(data / PROJECT_FOLDER, [data])[0].close()
+    with Project.open(data) as project:
+        assert project.folder == data / PROJECT_FOLDER
+    again, added = Project.init(data, [data])
+    again.close()
+    assert (again.folder, added.new, added.known) == (data / PROJECT_FOLDER, 0, 5)
+    for verb in (["status"], ["verify"], ["log"], ["models"], ["export"]):
+        ran = CliRunner().invoke(app, ["project", verb[0], str(data), *verb[1:]])
+        assert ran.exit_code == 0, ran.output
+    assert (data / PROJECT_FOLDER / "export-coco" / "annotations.json").is_file()
+
+
+def test_a_folder_that_is_a_project_itself_is_used_as_it_is(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(project.folder, project.folder / PROJECT_FOLDER)
+    assert project_in(project.folder) == project.folder
 
 
 def test_edits_keep_where_they_came_from(project: Project, data: Path) -> None:

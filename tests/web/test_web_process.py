@@ -13,9 +13,9 @@ from engine_scenes import write_data_set
 from studio_client import add
 from studio_process import StudioProcess
 
-from anymask.engine.project import Project
+from anymask.engine.project import PROJECT_FOLDER, Project
 from anymask.store.annotations import masks_of, verify
-from anymask.web.launch import PROJECT_FOLDER, SECRETS, open_project
+from anymask.web.launch import SECRETS, open_project
 
 
 @pytest.fixture

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 project = typer.Typer(help="A data engine: photos, masks, people, rounds of training.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the project.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="A project, or the studio's folder of photos."),
+]
 BASE = "base"  # the model that a project began with
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -96,7 +99,9 @@ def import_(
 @project.command()
 def export(
     folder: Folder,
-    target: Annotated[Path | None, typer.Argument(metavar="DST", help="Default: DIR/export-FORMAT.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="DST", help="Default: export-FORMAT in it.")
+    ] = None,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="Any format that convert writes.")] = "coco",
     images: Annotated[str | None, typer.Option(metavar="link|copy|none", help="As in convert.")] = None,
 ) -> None:
@@ -104,8 +109,8 @@ def export(
     from anymask.data import formats
 
     notes = formats.Notes()
-    target = target or folder / f"export-{to}"
     with open_project(folder) as opened:
+        target = target or opened.folder / f"export-{to}"
         from anymask.engine.exchange import export_annotations
 
         masks = export_annotations(

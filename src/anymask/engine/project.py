@@ -28,6 +28,7 @@ from anymask.store.images import NewImage
 from anymask.store.values import StoredMask
 
 CONFIG = "project.json"
+PROJECT_FOLDER = ".anymask"  # the project of a folder of photos that is none itself: the studio makes it
 FIXED_SHARE = 0.2  # of the photos, for evaluation; by their hash, so the same on every machine
 SCHEMA = 1
 
@@ -80,6 +81,7 @@ class Project:
 
         Raises BadInput when the folder holds something else, StorageError.
         """
+        folder = project_in(folder)
         if (folder / CONFIG).exists():
             project = cls.open(folder)
         else:
@@ -100,7 +102,10 @@ class Project:
 
     @classmethod
     def open(cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> Project:
-        """Raises BadInput for what is no project, StorageError when another process has it."""
+        """The project of a folder. Raises BadInput where there is none, StorageError when another process has
+        it.
+        """
+        folder = project_in(folder)
         config = read_config(folder)
         url = config.database or sqlite_url(folder)
         project = cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
@@ -249,6 +254,12 @@ def _with_fixed(new: Sequence[NewImage], fixed: bool | None, share: float) -> li
     count = max(1, round(share * len(new))) if share > 0 and len(new) > 1 else 0
     chosen = {one.hash for one in sorted(new, key=lambda one: one.hash)[:count]}
     return [replace(one, fixed=one.hash in chosen) for one in new]
+
+
+def project_in(folder: Path) -> Path:
+    """The folder itself where it is a project; of a folder of photos the one that is kept in it, if any."""
+    inner = folder / PROJECT_FOLDER
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
 
 
 def sqlite_url(folder: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from anymask.data.listing import is_photo
-from anymask.engine.project import CONFIG, Project
+from anymask.engine.project import CONFIG, PROJECT_FOLDER, Project
 from anymask.engine.queueing import queue_photos
 from anymask.errors import BadInput, MissingExtra, StorageError, mapped
 from anymask.settings import get_settings
@@ -26,7 +26,6 @@ from anymask.web.studio import Studio
 LOOPBACK = "127.0.0.1"
 PORT = 8642  # the same each time: a browser keeps settings by host and port
 SECRETS = "studio-secrets"  # in the folder of the project
-PROJECT_FOLDER = ".anymask"  # of a folder of photos that is no project itself
 KEEP_ALIVE_S = 30
 CONNECTIONS = 500
 CLOSING_S = 3
