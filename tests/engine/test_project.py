@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_a_photo_that_moved_is_found_by_its_content(project: Project, data: Path
     row = images.find_image(project.database, "disks-3.png")
     (data / "disks-3.png").rename(data / "renamed.png")
     assert project.photo(row).path == data / "renamed.png"
+
+
+def test_the_status_says_how_many_photos_are_gone(project: Project, data: Path) -> None:
+    def status(*more: str) -> str:
+        return CliRunner().invoke(app, ["project", "status", str(project.folder), *more]).output
+
+    assert "missing" not in status() and json.loads(status("--json"))["photos_missing"] == 0
+    (data / "disks-3.png").unlink()
+    (data / "disks-4.png").rename(data / "moved.png")
+    assert "1 photos are not there any more" in status()
+    assert (
+        [row.name for row in project.absent()] == [row.name for row in project.missing()] == ["disks-3.png"]
+    )
 
 
 def test_a_photo_that_changed_is_named(project: Project, data: Path) -> None:

@@ -174,6 +174,16 @@ def test_photos_that_came_later_are_taken_in(photos: Path) -> None:
         assert project.folder == photos / PROJECT_FOLDER
 
 
+def test_photos_that_are_gone_are_counted_at_the_start(photos: Path) -> None:
+    said: list[str] = []
+    open_project(photos, said.append).close()
+    assert not any("any more" in line for line in said)
+    (photos / "disks-2.png").unlink()
+    (photos / "disks-3.png").rename(photos / "moved.png")
+    open_project(photos, said.append).close()
+    assert said[-1].startswith("1 photos are not there any more, disks-2.png among them")
+
+
 def test_an_empty_folder_waits_for_uploads(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with open_project(tmp_path / "empty", print) as project:

@@ -163,7 +163,7 @@ def status(
 ) -> None:
     """Photos, masks, people, rounds."""
     with open_project(folder, read_only=True) as opened:
-        found = _status(opened)
+        found, missing = _status(opened), len(opened.absent())
         if html is not None:
             from anymask.engine.report import write_status_page
 
@@ -173,7 +173,8 @@ def status(
 
         say(metrics_text(found).rstrip())
         return
-    say(json.dumps(found.to_json(), indent=2) if as_json else _text(found))
+    told = {**found.to_json(), "photos_missing": missing}
+    say(json.dumps(told, indent=2) if as_json else _text(found, missing))
 
 
 @project.command()
@@ -214,7 +215,7 @@ def _status(opened: Project) -> Status:
     return status_of(opened)
 
 
-def _text(found: Status) -> str:
+def _text(found: Status, missing: int) -> str:
     counts = found.images
     per_image = "" if found.masks_per_image is None else f", {found.masks_per_image:.1f} a photo with masks"
     states = ", ".join(
@@ -225,6 +226,8 @@ def _text(found: Status) -> str:
         f"masks      {counts['masks']}{per_image}",
         f"model      {found.model}",
     ]
+    if missing:
+        lines.insert(1, f"missing    {missing} photos are not there any more; verify names them")
     for kind, by_state in found.tasks.items():
         lines.append(f"{kind:<10} " + ", ".join(f"{number} {state}" for state, number in by_state.items()))
     if found.jobs:

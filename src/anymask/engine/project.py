@@ -181,8 +181,19 @@ class Project:
             for image in images.each(self.database)
             if not (self.place(image).is_file() and sha256_of(self.place(image)) == image.hash)
         ]
+        return self._not_elsewhere(gone, set())
+
+    def absent(self) -> list[AnyRow]:
+        """As `missing`, but photos that are where they were are not read: changes of them are not seen."""
+        rows = list(images.each(self.database))
+        places = {self.place(image) for image in rows}
+        return self._not_elsewhere([image for image in rows if not self.place(image).is_file()], places)
+
+    def _not_elsewhere(self, gone: Sequence[AnyRow], known: set[Path]) -> list[AnyRow]:
+        """Those whose hash no file has in the folders of photos, other than `known` ones."""
         suffixes = {Path(image.path).suffix for image in gone}
-        there = {sha256_of(other) for suffix in suffixes for other in self._elsewhere(suffix)}
+        others = {other for suffix in suffixes for other in self._elsewhere(suffix)} - known
+        there = {sha256_of(other) for other in others}
         return [image for image in gone if image.hash not in there]
 
     def records(self, *, fixed: bool | None = None, stages: Sequence[str] | None = None) -> Iterator[Record]:

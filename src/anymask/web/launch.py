@@ -53,8 +53,13 @@ def open_project(folder: Path, say: Say) -> Project:
     Photos that are new in the folder are added; an empty one waits for uploads. Raises
     BadInput, StorageError.
     """
-    if (folder / CONFIG).is_file():
-        return Project.open(folder)
+    project = Project.open(folder) if (folder / CONFIG).is_file() else _of_photos(folder, say)
+    if gone := project.absent():
+        say(f"{len(gone)} photos are not there any more, {gone[0].name} among them: put them back")
+    return project
+
+
+def _of_photos(folder: Path, say: Say) -> Project:
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of photos or a project")
     names = [path for path in folder.rglob("*") if PROJECT_FOLDER not in path.parts]
