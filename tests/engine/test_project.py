@@ -21,7 +21,7 @@ from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
 from anymask.engine.project import PROJECT_FOLDER, Project, project_in
 from anymask.errors import BadInput, StorageError
-from anymask.store import images
+from anymask.store import images, registry
 from anymask.store.annotations import masks_of, save, verify
 from anymask.store.values import Action, StoredMask
 
@@ -93,6 +93,23 @@ def test_the_own_export_adds_nothing_and_is_written_the_same_again(
     export_annotations(project, second, formats.Notes(), format_name=format_name, photos="copy")
     names = sorted(str(one.relative_to(first)) for one in first.rglob("*") if one.is_file())
     assert filecmp.cmpfiles(first, second, names, shallow=False)[0] == names
+
+
+def test_classes_without_masks_are_in_the_export(project: Project, data: Path, tmp_path: Path) -> None:
+    classes = [{"name": name, "color": "#ff0000"} for name in ("coin", "disk")]
+    registry.set_setting(project.database, "studio", {"classes": classes})
+    row = images.find_image(project.database, "disks-3.png")
+    adds = tuple(
+        StoredMask(name, mask, name, "ada", "manual")
+        for name, mask in zip(("ring", "disk"), disks(3)[1], strict=False)
+    )
+    save(project.database, Action(row.id, 0, "k", "ada", adds))
+    export_annotations(project, tmp_path / "out", formats.Notes(), format_name="coco")
+    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert found["categories"] == [
+        {"id": number, "name": name} for number, name in enumerate(("coin", "disk", "ring"), 1)
+    ]
+    assert {one["category_id"] for one in found["annotations"]} == {2, 3}
 
 
 def test_masks_that_are_new_beside_known_ones_are_added(project: Project, data: Path) -> None:

@@ -161,7 +161,9 @@ def export_annotations(
     photos: str | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """Every image with its masks as a data set; returns how many masks. Read page by page."""
+    """Every image with its masks as a data set, and the classes of the project, used or not; returns how many
+    masks. Read page by page.
+    """
     total, masks = 0, 0
     with project.database.read() as connection:
         total = len(connection.execute(select(images.c.id)).all())
@@ -174,7 +176,8 @@ def export_annotations(
             if progress is not None:
                 progress(number, total)
 
-    contents = formats.Contents(counted(), total)
+    declared = {name: number for number, name in enumerate(project.classes, 1)}
+    contents = formats.Contents(counted(), total, declared)
     formats.write(contents, target, notes, format_name=format_name, photos=photos)
     registry.note(project.database, "export", "exported", format=format_name, masks=masks)
     return masks

@@ -31,6 +31,7 @@ CONFIG = "project.json"
 PROJECT_FOLDER = ".anymask"  # the project of a folder of photos that is none itself: the studio makes it
 FIXED_SHARE = 0.2  # of the photos, for evaluation; by their hash, so the same on every machine
 SCHEMA = 1
+SETTINGS = "studio"  # in the store: what its people chose
 
 Progress = Callable[[int, int], None]
 
@@ -202,6 +203,11 @@ class Project:
             if fixed is None or bool(image.fixed) == fixed:
                 kept = masks if stages is None else [one for one in masks if one.stage in stages]
                 yield record_of(image, kept, self.place(image))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that people of the studio choose from, in their order."""
+        return [one["name"] for one in registry.setting(self.database, SETTINGS, {}).get("classes", [])]
 
     @property
     def model(self) -> str:
