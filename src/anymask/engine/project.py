@@ -158,7 +158,9 @@ class Project:
         return self.folder / str(image.path)
 
     def photo(self, image: AnyRow) -> Blob:
-        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
+        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed; that names no
+        place of this machine, as pages show it.
+        """
         path = self.place(image)
         if path.is_file() and sha256_of(path) == image.hash:
             return Blob(path)
@@ -166,7 +168,7 @@ class Project:
             if sha256_of(other) == image.hash:
                 return Blob(other)
         changed = "has changed since it was added" if path.is_file() else "is not there any more"
-        raise BadInput(f"{path} {changed}: put the photo back or add its new folder to the project")
+        raise BadInput(f"{image.name} {changed}: put the photo back or add its new folder to the project")
 
     def _elsewhere(self, suffix: str) -> Iterator[Path]:
         """Files of this kind in the folders of photos."""
