@@ -158,8 +158,8 @@ class Project:
         return self.folder / str(image.path)
 
     def photo(self, image: AnyRow) -> Blob:
-        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed; that names no
-        place of this machine, as pages show it.
+        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed, by
+        its name alone: pages show that.
         """
         path = self.place(image)
         if path.is_file() and sha256_of(path) == image.hash:
