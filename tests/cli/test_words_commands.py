@@ -94,6 +94,8 @@ def test_masks_get_names_from_a_data_set_to_a_data_set(run: Run) -> None:
     assert "1 masks of 1 photos named" in result.stdout
     found = json.loads(Path("named/annotations.json").read_text())
     assert [one["name"] for one in found["categories"]] in (["cat"], ["unknown"])
+    again = run("name", "named", "twice")
+    assert "0 masks of 1 photos named, 0 unknown; 1 had names already (--again" in again.stdout
 
 
 def test_names_of_automatic_masks_are_in_their_records(run: Run) -> None:

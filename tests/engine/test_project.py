@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from engine_scenes import write_data_set
+from engine_scenes import disks, write_data_set
+from filelock import FileLock
+from typer.testing import CliRunner
 
+from anymask.cli.app import app
 from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
-from anymask.engine.project import Project
+from anymask.engine.project import PROJECT_FOLDER, Project, project_in
 from anymask.errors import BadInput, StorageError
-from anymask.store import images
-from anymask.store.annotations import masks_of, verify
+from anymask.store import images, registry
+from anymask.store.annotations import masks_of, save, verify
+from anymask.store.values import Action, StoredMask
 
 
 @pytest.fixture
@@ -64,8 +70,55 @@ def test_masks_go_in_and_out_bit_for_bit(project: Project, data: Path, tmp_path:
 def test_an_import_twice_adds_nothing(project: Project, data: Path) -> None:
     import_annotations(project, data, formats.Notes())
     again = import_annotations(project, data, formats.Notes())
-    assert (again.masks, again.repeated) == (0, 15)
+    assert (again.masks, again.known) == (0, 15)
     assert verify(project.database) == []
+
+
+@pytest.mark.parametrize("format_name", ["sa1b", "coco"])
+def test_the_own_export_adds_nothing_and_is_written_the_same_again(
+    project: Project, tmp_path: Path, format_name: str
+) -> None:
+    """Masks of a person, with and without a category; COCO gives those without one the name "object"."""
+    for number, row in enumerate(images.list_images(project.database)):
+        _, masks = disks(number)
+        adds = tuple(
+            StoredMask(f"{number}-{place}", mask, category, "ada", "manual")
+            for place, (mask, category) in enumerate(zip(masks, ("disk", None, "coin"), strict=True))
+        )
+        save(project.database, Action(row.id, 0, f"k{number}", "ada", adds))
+    first, second = tmp_path / "first", tmp_path / "second"
+    export_annotations(project, first, formats.Notes(), format_name=format_name, photos="copy")
+    again = import_annotations(project, first, formats.Notes())
+    assert (again.masks, again.known) == (0, 15)
+    export_annotations(project, second, formats.Notes(), format_name=format_name, photos="copy")
+    names = sorted(str(one.relative_to(first)) for one in first.rglob("*") if one.is_file())
+    assert filecmp.cmpfiles(first, second, names, shallow=False)[0] == names
+
+
+def test_classes_without_masks_are_in_the_export(project: Project, data: Path, tmp_path: Path) -> None:
+    classes = [{"name": name, "color": "#ff0000"} for name in ("coin", "disk")]
+    registry.set_setting(project.database, "studio", {"classes": classes})
+    row = images.find_image(project.database, "disks-3.png")
+    adds = tuple(
+        StoredMask(name, mask, name, "ada", "manual")
+        for name, mask in zip(("ring", "disk"), disks(3)[1], strict=False)
+    )
+    save(project.database, Action(row.id, 0, "k", "ada", adds))
+    export_annotations(project, tmp_path / "out", formats.Notes(), format_name="coco")
+    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert found["categories"] == [
+        {"id": number, "name": name} for number, name in enumerate(("coin", "disk", "ring"), 1)
+    ]
+    assert {one["category_id"] for one in found["annotations"]} == {2, 3}
+
+
+def test_masks_that_are_new_beside_known_ones_are_added(project: Project, data: Path) -> None:
+    row = images.find_image(project.database, "disks-3.png")
+    mask = disks(3)[1][0]
+    one = StoredMask("a", mask, None, "ada", "manual")
+    save(project.database, Action(row.id, 0, "k", "ada", (one,)))
+    done = import_annotations(project, data, formats.Notes())
+    assert (done.masks, done.known) == (14, 1)
 
 
 def test_masks_of_other_photos_are_refused(project: Project, tmp_path: Path) -> None:
@@ -79,6 +132,19 @@ def test_a_photo_that_moved_is_found_by_its_content(project: Project, data: Path
     assert project.photo(row).path == data / "renamed.png"
 
 
+def test_the_status_says_how_many_photos_are_gone(project: Project, data: Path) -> None:
+    def status(*more: str) -> str:
+        return CliRunner().invoke(app, ["project", "status", str(project.folder), *more]).output
+
+    assert "missing" not in status() and json.loads(status("--json"))["photos_missing"] == 0
+    (data / "disks-3.png").unlink()
+    (data / "disks-4.png").rename(data / "moved.png")
+    assert "1 photos are not there any more" in status()
+    assert (
+        [row.name for row in project.absent()] == [row.name for row in project.missing()] == ["disks-3.png"]
+    )
+
+
 def test_a_photo_that_changed_is_named(project: Project, data: Path) -> None:
     row = images.find_image(project.database, "disks-3.png")
     (data / "disks-3.png").write_bytes((data / "disks-4.png").read_bytes())
@@ -86,7 +152,17 @@ def test_a_photo_that_changed_is_named(project: Project, data: Path) -> None:
         project.photo(row)
 
 
-def test_a_second_process_is_refused(project: Project) -> None:
+def test_a_process_that_is_just_ending_is_waited_for(project: Project) -> None:
+    project.close()
+    ending = FileLock(project.folder / "store.db.lock", thread_local=False)
+    ending.acquire()
+    threading.Timer(0.5, ending.release).start()
+    with Project.open(project.folder) as again:
+        assert images.counts(again.database)["images"] == 5
+
+
+def test_a_second_process_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anymask.store.database.LOCK_WAIT_S", 0.1)
     with pytest.raises(StorageError, match="in use by another process"):
         Project.open(project.folder)
 
@@ -109,6 +185,25 @@ def test_a_project_of_a_newer_version_is_refused(project: Project) -> None:
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     with pytest.raises(BadInput, match="newer anymask"):
         Project.open(project.folder)
+
+
+def test_the_project_in_a_folder_of_photos_is_found(tmp_path: Path, data: Path) -> None:
+    """As the studio makes it; every verb of the command line opens it by the folder of photos."""
+    Project.init(data / PROJECT_FOLDER, [data])[0].close()
+    with Project.open(data) as project:
+        assert project.folder == data / PROJECT_FOLDER
+    again, added = Project.init(data, [data])
+    again.close()
+    assert (again.folder, added.new, added.known) == (data / PROJECT_FOLDER, 0, 5)
+    for verb in (["status"], ["verify"], ["log"], ["models"], ["export"]):
+        ran = CliRunner().invoke(app, ["project", verb[0], str(data), *verb[1:]])
+        assert ran.exit_code == 0, ran.output
+    assert (data / PROJECT_FOLDER / "export-coco" / "annotations.json").is_file()
+
+
+def test_a_folder_that_is_a_project_itself_is_used_as_it_is(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(project.folder, project.folder / PROJECT_FOLDER)
+    assert project_in(project.folder) == project.folder
 
 
 def test_edits_keep_where_they_came_from(project: Project, data: Path) -> None:

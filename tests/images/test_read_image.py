@@ -255,7 +255,7 @@ def test_a_pixel_limit_in_the_environment_is_honoured(monkeypatch: pytest.Monkey
 
 BAD_FILES = {
     "empty": (b"", "got an empty file"),
-    "text": (b"hello, this is not an image", r"got a file that begins with b'hello, t'"),
+    "text": (b"hello, this is not an image", r"got a file that begins with 'hello, t'"),
     "web page": (b"<!DOCTYPE html><html>", "a web page"),
     "pdf": (b"%PDF-1.7 and more to come", "PDF"),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "HEIC"),

@@ -98,8 +98,11 @@ database.close()
         assert verify(database) == []
 
 
-def test_a_second_process_is_refused(sqlite_url: str, with_photos: Callable[..., Database]) -> None:
+def test_a_second_process_is_refused(
+    sqlite_url: str, with_photos: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_photos(sqlite_url).close()
+    monkeypatch.setattr("anymask.store.database.LOCK_WAIT_S", 0.1)
     with Database.open(sqlite_url), pytest.raises(StorageError, match="in use by another process"):
         Database.open(sqlite_url)
     Database.open(sqlite_url).close()

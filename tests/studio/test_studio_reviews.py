@@ -14,9 +14,8 @@ pytest.importorskip("argon2")
 from playwright.sync_api import Browser, expect
 from studio_browser import RunningStudio, Visit
 
-from anymask.engine.project import Project
+from anymask.engine.project import PROJECT_FOLDER, Project
 from anymask.store.annotations import branches_of
-from anymask.web.launch import PROJECT_FOLDER
 
 PASSWORD = "correct horse battery"
 PHOTO = re.compile("^Photo ")

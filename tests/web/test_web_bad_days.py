@@ -131,6 +131,7 @@ def test_a_photo_that_is_gone_is_told_and_can_be_skipped(ada: Annotator, studio:
     work = ada.open(1)
     answer = ada.get("/images/1/photo")
     assert answer.status_code == 400 and "not there any more" in error_of(answer)["message"]
+    assert str(studio.project.folder.parent) not in error_of(answer)["message"]
     asked = {"client": "t", "seq": 1, "prompt": {"points": [[64, 60]]}}
     assert ada.post("/images/1/prompt", asked).status_code == 400
     skip = {"token": work["lease"]["token"], "reason": "gone"}

@@ -63,6 +63,8 @@ def test_masks_go_out_and_come_back_in(ada: Annotator, client: TestClient, studi
     done = wait(client, client.post(f"{API}/jobs/import", files=sent, data={"format": "coco"}).json())
     assert done["state"] == "done", done
     assert done["result"]["masks"] == 2 and ada.open(1)["masks"][0]["stage"] == "imported"
+    again = wait(client, client.post(f"{API}/jobs/import", files=sent, data={"format": "coco"}).json())
+    assert (again["result"]["masks"], again["result"]["known"]) == (0, 2) and len(ada.open(1)["masks"]) == 2
     assert not any((studio.project.folder / "uploads").iterdir())
 
 
@@ -71,6 +73,35 @@ def test_an_import_of_nonsense_fails_with_its_reason(client: TestClient, studio:
     done = wait(client, client.post(f"{API}/jobs/import", files=sent).json())
     assert done["state"] == "failed" and done["message"]
     assert not any((studio.project.folder / "uploads").iterdir())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_reason_names_what_was_sent_and_what_to_do_in_the_page(
+    client: TestClient, studio: Studio, packed: bool
+) -> None:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as made:
+            made.writestr("broken.json", b"{nonsense")
+        sent = ("broken.zip", file.getvalue(), "") if packed else ("broken.json", b"{nonsense", "")
+    why = wait(client, client.post(f"{API}/jobs/import", files={"file": sent}).json())["message"]
+    assert sent[0] in why and "choose the format" in why, why
+    assert str(studio.project.folder) not in why and "--" not in why, why
+
+
+def test_what_a_file_holds_that_cannot_be_used_is_told_without_a_path_of_the_server(
+    client: TestClient, studio: Studio
+) -> None:
+    coco = {"images": [{"id": 1, "file_name": "x.png", "width": "?"}], "annotations": [], "categories": [{}]}
+    sent = {"file": ("labels.json", json.dumps(coco).encode(), "application/json")}
+    done = wait(client, client.post(f"{API}/jobs/import", files=sent).json())
+    told = json.dumps(done)
+    assert "labels.json" in told and str(studio.project.folder) not in told, told
+
+
+def test_a_photo_that_is_none_is_named_once_and_without_python(client: TestClient) -> None:
+    failures = upload(client, ("broken.jpg", b"not an image", "image/jpeg")).json()["failures"]
+    assert failures[0]["name"] == "broken.jpg" and "broken.jpg" not in failures[0]["why"]
+    assert failures[0]["why"].endswith("got a file that begins with 'not an i'")
 
 
 def test_an_unknown_format_is_refused_at_once(client: TestClient) -> None:

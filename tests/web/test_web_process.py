@@ -13,9 +13,9 @@ from engine_scenes import write_data_set
 from studio_client import add
 from studio_process import StudioProcess
 
-from anymask.engine.project import Project
+from anymask.engine.project import PROJECT_FOLDER, Project
 from anymask.store.annotations import masks_of, verify
-from anymask.web.launch import PROJECT_FOLDER, SECRETS, open_project
+from anymask.web.launch import SECRETS, open_project
 
 
 @pytest.fixture
@@ -130,6 +130,18 @@ def test_events_come_while_others_work(photos: Path) -> None:
 
 
 @pytest.mark.slow
+def test_it_stops_at_once_with_an_open_page_and_starts_again(photos: Path) -> None:
+    with StudioProcess(photos) as studio, studio.client.stream("GET", "/events", timeout=20) as answer:
+        assert next(answer.iter_lines()) == ": hello"
+        began = time.monotonic()
+        studio.stop()
+        took = time.monotonic() - began
+    assert took < 2, f"{took:.1f} s; requests that are left are waited for 3 s"
+    with StudioProcess(photos) as again:
+        assert again.client.get("/project").status_code == 200
+
+
+@pytest.mark.slow
 def test_the_queue_is_full_at_the_first_start(photos: Path) -> None:
     """One photo for evaluation comes first: without one nothing can be measured."""
     with StudioProcess(photos) as studio:
@@ -160,6 +172,16 @@ def test_photos_that_came_later_are_taken_in(photos: Path) -> None:
     with open_project(photos, said.append) as project:
         assert "2 photos added, 4 known" in said[-1]
         assert project.folder == photos / PROJECT_FOLDER
+
+
+def test_photos_that_are_gone_are_counted_at_the_start(photos: Path) -> None:
+    said: list[str] = []
+    open_project(photos, said.append).close()
+    assert not any("any more" in line for line in said)
+    (photos / "disks-2.png").unlink()
+    (photos / "disks-3.png").rename(photos / "moved.png")
+    open_project(photos, said.append).close()
+    assert said[-1].startswith("1 photos are not there any more, disks-2.png among them")
 
 
 def test_an_empty_folder_waits_for_uploads(tmp_path: Path) -> None:

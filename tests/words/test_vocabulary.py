@@ -215,6 +215,14 @@ def test_every_korean_noun_leads_to_a_word(words: Vocabulary) -> None:
     assert all(korean.is_korean(noun) for noun in nouns)
 
 
+@pytest.mark.parametrize("text", ["🫠", "❤", "1+1"])
+def test_nothing_is_near_to_a_text_without_letters(words: Vocabulary, text: str) -> None:
+    assert words.nearest(text) == []
+    with pytest.raises(BadPrompt) as refused:
+        words.resolve(text)
+    assert "nearest" not in str(refused.value)
+
+
 def test_every_emoji_leads_to_a_word(words: Vocabulary) -> None:
     assert len(words.emoji) >= 300
     assert [symbol for symbol, name in words.emoji.items() if name.lower() not in words.rows] == []

@@ -24,11 +24,12 @@ anymask everything photos/ --out masks && anymask name masks named --to coco
 
 @dataclass(slots=True)
 class Named:
-    """What has been named."""
+    """What has been named. `before`: masks that had a category already."""
 
     photos: int = 0
     masks: int = 0
     unknown: int = 0
+    before: int = 0
 
 
 def name(
@@ -62,9 +63,9 @@ def name(
         formats.write(counted, target, notes, format_name=to, photos=images)
     finally:
         report_notes(notes)
-    say(
-        f"{named.masks:,} masks of {named.photos:,} photos named, {named.unknown:,} unknown: {to} in {target}"
-    )
+    before = f"; {named.before:,} had names already (--again: names for them too)" if named.before else ""
+    counts = f"{named.masks:,} masks of {named.photos:,} photos named, {named.unknown:,} unknown"
+    say(f"{counts}{before}: {to} in {target}")
     if notes.failures:
         raise typer.Exit(1)
 
@@ -80,11 +81,13 @@ def _with_names(record: Record, model: Model, named: Named, again: bool) -> Reco
     from anymask.words.mask_words import MaskWords
 
     annotations = [dict(one) for one in record.fields.get("annotations", [])]
-    chosen = [
+    seen = [
         (fields, one.mask)
         for fields, one in zip(annotations, record.annotations, strict=True)
-        if one.mask is not None and one.mask.area and (again or not fields.get("category"))
+        if one.mask is not None and one.mask.area
     ]
+    chosen = [(fields, mask) for fields, mask in seen if again or not fields.get("category")]
+    named.before += len(seen) - len(chosen)
     if not chosen:
         return record
     told = MaskWords(names=True).told(model.namer, record.read_pixels(), [mask for _, mask in chosen])

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 project = typer.Typer(help="A data engine: photos, masks, people, rounds of training.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the project.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="A project, or the studio's folder of photos."),
+]
 BASE = "base"  # the model that a project began with
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -87,7 +90,7 @@ def import_(
             )
         finally:
             _report_notes(notes)
-    known = f", {done.repeated} known already" if done.repeated else ""
+    known = f", {done.known} known already" if done.known else ""
     say(f"{done.masks} masks of {done.photos} photos imported{known}")
     if notes.failures:
         raise typer.Exit(1)
@@ -96,7 +99,9 @@ def import_(
 @project.command()
 def export(
     folder: Folder,
-    target: Annotated[Path | None, typer.Argument(metavar="DST", help="Default: DIR/export-FORMAT.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="DST", help="Default: export-FORMAT in it.")
+    ] = None,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="Any format that convert writes.")] = "coco",
     images: Annotated[str | None, typer.Option(metavar="link|copy|none", help="As in convert.")] = None,
 ) -> None:
@@ -104,8 +109,8 @@ def export(
     from anymask.data import formats
 
     notes = formats.Notes()
-    target = target or folder / f"export-{to}"
     with open_project(folder) as opened:
+        target = target or opened.folder / f"export-{to}"
         from anymask.engine.exchange import export_annotations
 
         masks = export_annotations(
@@ -158,7 +163,7 @@ def status(
 ) -> None:
     """Photos, masks, people, rounds."""
     with open_project(folder, read_only=True) as opened:
-        found = _status(opened)
+        found, missing = _status(opened), len(opened.absent())
         if html is not None:
             from anymask.engine.report import write_status_page
 
@@ -168,7 +173,8 @@ def status(
 
         say(metrics_text(found).rstrip())
         return
-    say(json.dumps(found.to_json(), indent=2) if as_json else _text(found))
+    told = {**found.to_json(), "photos_missing": missing}
+    say(json.dumps(told, indent=2) if as_json else _text(found, missing))
 
 
 @project.command()
@@ -209,7 +215,7 @@ def _status(opened: Project) -> Status:
     return status_of(opened)
 
 
-def _text(found: Status) -> str:
+def _text(found: Status, missing: int) -> str:
     counts = found.images
     per_image = "" if found.masks_per_image is None else f", {found.masks_per_image:.1f} a photo with masks"
     states = ", ".join(
@@ -220,6 +226,8 @@ def _text(found: Status) -> str:
         f"masks      {counts['masks']}{per_image}",
         f"model      {found.model}",
     ]
+    if missing:
+        lines.insert(1, f"missing    {missing} photos are not there any more; verify names them")
     for kind, by_state in found.tasks.items():
         lines.append(f"{kind:<10} " + ", ".join(f"{number} {state}" for state, number in by_state.items()))
     if found.jobs:

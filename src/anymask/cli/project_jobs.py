@@ -111,8 +111,8 @@ def work(
     from anymask.errors import BadInput, BadOption
 
     with needs_extra("engine"):
-        from anymask.engine.project import read_config
-    if read_config(folder).database is None:
+        from anymask.engine.project import project_in, read_config
+    if read_config(project_in(folder)).database is None:
         raise BadInput(
             f"{folder} is in SQLite, which one process at a time has: prefill, annotate and train do their "
             "work themselves; workers need a project in PostgreSQL (init --database postgresql://...)"

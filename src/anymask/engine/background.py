@@ -30,14 +30,15 @@ from anymask.engine.rounds import Recipe
 from anymask.engine.unpack import pack, unpack
 from anymask.engine.worker import TRAIN, Rounds, queue_round
 from anymask.engine.working import Cancelled, Doer, Hold, Stopped, do_jobs
-from anymask.errors import AnymaskError, BadInput, Failure
+from anymask.errors import AnymaskError, BadInput, Failure, StorageError
 from anymask.files import make_folder, only_inside
 from anymask.store import jobs
 from anymask.store.database import AnyRow
 from anymask.store.jobs import Job
 
 IDLE_S = 5.0  # between looks for jobs that another process has queued
-SENT = "sent"  # in the folder of an upload
+SENT, UNPACKED = "sent", "unpacked"  # in the folder of an upload
+IN_THE_PAGE = "choose the format"
 MAX_FAILURES = 50  # that a result names
 KINDS = ("prefill", TRAIN, "export", "import")
 log = logging.getLogger("anymask.engine")
@@ -197,18 +198,36 @@ def _import(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
 
 
 def _imported(project: Project, body: dict[str, Any], folder: Path, hold: Hold) -> dict[str, Any]:
-    source, notes = folder / SENT / body["name"], formats.Notes()
-    if zipfile.is_zipfile(source):
-        unpacked = folder / "unpacked"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        unpack(source, unpacked)
-        source = unpacked
-    with only_inside(folder):
-        done = import_annotations(
-            project, source, notes, format_name=body["format"], author=body["author"], progress=hold
-        )
-    failures = [list(one) for one in notes.failures[:MAX_FAILURES]]
-    return {**asdict(done), "notes": notes.lines(), "failures": failures}
+    notes = formats.Notes()
+    told = functools.partial(_for_the_page, folder=folder, name=body["name"])
+    try:
+        source = _unpacked(folder, body["name"])
+        with only_inside(folder):
+            done = import_annotations(
+                project, source, notes, format_name=body["format"], author=body["author"], progress=hold
+            )
+    except (BadInput, StorageError) as error:
+        raise type(error)(told(str(error))) from error
+    failures = [[told(where), told(why)] for where, why in notes.failures[:MAX_FAILURES]]
+    return {**asdict(done), "notes": [told(line) for line in notes.lines()], "failures": failures}
+
+
+def _unpacked(folder: Path, name: str) -> Path:
+    """What was sent, out of its archive where it is one."""
+    source, unpacked = folder / SENT / name, folder / UNPACKED
+    if not zipfile.is_zipfile(source):
+        return source
+    shutil.rmtree(unpacked, ignore_errors=True)
+    unpack(source, unpacked)
+    return unpacked
+
+
+def _for_the_page(text: str, folder: Path, name: str) -> str:
+    """A message without places on this machine and options of the command line, which nobody there has."""
+    for place in (folder, folder.resolve()):
+        text = text.replace(str(place / UNPACKED / "x")[:-1], "").replace(str(place / UNPACKED), name)
+        text = text.replace(str(place / SENT / "x")[:-1], "").replace(str(place), name)
+    return text.replace("say it with --from", IN_THE_PAGE).replace("read it with --from", IN_THE_PAGE)
 
 
 def upload_of(project: Project, name: str) -> Path:

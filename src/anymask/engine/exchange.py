@@ -12,11 +12,12 @@ from sqlalchemy import select
 
 from anymask.core.mask import Mask
 from anymask.data import formats
+from anymask.data.formats.contents import NO_CATEGORY
 from anymask.data.record import Record
 from anymask.engine.project import Progress, Project
 from anymask.errors import BadInput
 from anymask.store import registry
-from anymask.store.annotations import revision_of, save
+from anymask.store.annotations import masks_of, revision_of, save
 from anymask.store.database import AnyRow
 from anymask.store.schema import images, mask_rows
 from anymask.store.values import Action, StoredMask, digest_of
@@ -28,11 +29,13 @@ OF_A_MASK = ("id", "segmentation", "bbox", "area", "category", "category_id", "i
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did. `unmatched`: records whose photo the project does not have."""
+    """What an import did. `masks`: added; `known`: on their photo already; `unmatched`: records whose photo
+    the project does not have.
+    """
 
     photos: int = 0
     masks: int = 0
-    repeated: int = 0
+    known: int = 0
     unmatched: int = 0
     without_mask: int = 0
 
@@ -48,7 +51,9 @@ def import_annotations(
 ) -> Imported:
     """Masks of a data set for the photos of the project, found by content or by name and size.
 
-    Importing the same again adds nothing. Raises BadInput when no photo of the data set is of this project.
+    A mask that is on its photo already, bit for bit and with the same category, is not added again: neither
+    the same file twice nor the project's own export adds anything. Raises BadInput when no photo of the data
+    set is of this project.
     """
     contents = formats.read(source, notes, format_name=format_name)
     by_hash, by_name = _known(project)
@@ -65,7 +70,8 @@ def import_annotations(
             progress(number, contents.total)
     if not done.photos and done.unmatched:
         raise BadInput(f"{source}: none of its {done.unmatched} photos is of this project")
-    registry.note(project.database, author, "imported", photos=done.photos, masks=done.masks)
+    told = {"photos": done.photos, "masks": done.masks, "known": done.known}
+    registry.note(project.database, author, "imported", **told)
     return done
 
 
@@ -114,9 +120,10 @@ def _import_record(
     key = digest_of("import", image.hash, author, *sorted(adds))
     revision = revision_of(project.database, image.id)
     known = _uids(project, image.id)
-    new = tuple(one for uid, one in adds.items() if uid not in known)
+    there = {_content(one) for one in masks_of(project.database, image.id)}
+    new = tuple(one for uid, one in adds.items() if uid not in known and _content(one) not in there)
     done.photos += 1
-    done.repeated += len(adds) - len(new)
+    done.known += len(adds) - len(new)
     done.masks += len(new)
     if new:
         save(project.database, Action(image.id, revision, key, author, new))
@@ -126,6 +133,11 @@ def _uids(project: Project, image_id: int) -> set[str]:
     query = select(mask_rows.c.uid).where(mask_rows.c.image_id == image_id, mask_rows.c.layer == 0)
     with project.database.read() as connection:
         return {row.uid for row in connection.execute(query)}
+
+
+def _content(one: StoredMask) -> tuple[str, str]:
+    """What two masks of a photo are the same by. Formats that want a category name one for those without."""
+    return one.mask.rle["counts"], one.category or NO_CATEGORY
 
 
 def _uid(image_hash: str, mask: Mask, category: str | None) -> str:
@@ -149,7 +161,9 @@ def export_annotations(
     photos: str | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """Every image with its masks as a data set; returns how many masks. Read page by page."""
+    """Every image with its masks as a data set, and the classes of the project, used or not; returns how many
+    masks. Read page by page.
+    """
     total, masks = 0, 0
     with project.database.read() as connection:
         total = len(connection.execute(select(images.c.id)).all())
@@ -162,7 +176,8 @@ def export_annotations(
             if progress is not None:
                 progress(number, total)
 
-    contents = formats.Contents(counted(), total)
+    declared = {name: number for number, name in enumerate(project.classes, 1)}
+    contents = formats.Contents(counted(), total, declared)
     formats.write(contents, target, notes, format_name=format_name, photos=photos)
     registry.note(project.database, "export", "exported", format=format_name, masks=masks)
     return masks

@@ -28,8 +28,10 @@ from anymask.store.images import NewImage
 from anymask.store.values import StoredMask
 
 CONFIG = "project.json"
+PROJECT_FOLDER = ".anymask"  # the project of a folder of photos that is none itself: the studio makes it
 FIXED_SHARE = 0.2  # of the photos, for evaluation; by their hash, so the same on every machine
 SCHEMA = 1
+SETTINGS = "studio"  # in the store: what its people chose
 
 Progress = Callable[[int, int], None]
 
@@ -80,6 +82,7 @@ class Project:
 
         Raises BadInput when the folder holds something else, StorageError.
         """
+        folder = project_in(folder)
         if (folder / CONFIG).exists():
             project = cls.open(folder)
         else:
@@ -100,7 +103,10 @@ class Project:
 
     @classmethod
     def open(cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> Project:
-        """Raises BadInput for what is no project, StorageError when another process has it."""
+        """The project of a folder. Raises BadInput where there is none, StorageError when another process has
+        it.
+        """
+        folder = project_in(folder)
         config = read_config(folder)
         url = config.database or sqlite_url(folder)
         project = cls(folder, config, Database.open(url, read_only=read_only, clock=clock))
@@ -152,7 +158,9 @@ class Project:
         return self.folder / str(image.path)
 
     def photo(self, image: AnyRow) -> Blob:
-        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed."""
+        """The file of an image, by its hash where it moved. Raises BadInput when gone or changed, by
+        its name alone: pages show that.
+        """
         path = self.place(image)
         if path.is_file() and sha256_of(path) == image.hash:
             return Blob(path)
@@ -160,7 +168,7 @@ class Project:
             if sha256_of(other) == image.hash:
                 return Blob(other)
         changed = "has changed since it was added" if path.is_file() else "is not there any more"
-        raise BadInput(f"{path} {changed}: put the photo back or add its new folder to the project")
+        raise BadInput(f"{image.name} {changed}: put the photo back or add its new folder to the project")
 
     def _elsewhere(self, suffix: str) -> Iterator[Path]:
         """Files of this kind in the folders of photos."""
@@ -176,8 +184,19 @@ class Project:
             for image in images.each(self.database)
             if not (self.place(image).is_file() and sha256_of(self.place(image)) == image.hash)
         ]
+        return self._not_elsewhere(gone, set())
+
+    def absent(self) -> list[AnyRow]:
+        """As `missing`, but photos that are where they were are not read: changes of them are not seen."""
+        rows = list(images.each(self.database))
+        places = {self.place(image) for image in rows}
+        return self._not_elsewhere([image for image in rows if not self.place(image).is_file()], places)
+
+    def _not_elsewhere(self, gone: Sequence[AnyRow], known: set[Path]) -> list[AnyRow]:
+        """Those whose hash no file has in the folders of photos, other than `known` ones."""
         suffixes = {Path(image.path).suffix for image in gone}
-        there = {sha256_of(other) for suffix in suffixes for other in self._elsewhere(suffix)}
+        others = {other for suffix in suffixes for other in self._elsewhere(suffix)} - known
+        there = {sha256_of(other) for other in others}
         return [image for image in gone if image.hash not in there]
 
     def records(self, *, fixed: bool | None = None, stages: Sequence[str] | None = None) -> Iterator[Record]:
@@ -186,6 +205,11 @@ class Project:
             if fixed is None or bool(image.fixed) == fixed:
                 kept = masks if stages is None else [one for one in masks if one.stage in stages]
                 yield record_of(image, kept, self.place(image))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that people of the studio choose from, in their order."""
+        return [one["name"] for one in registry.setting(self.database, SETTINGS, {}).get("classes", [])]
 
     @property
     def model(self) -> str:
@@ -249,6 +273,12 @@ def _with_fixed(new: Sequence[NewImage], fixed: bool | None, share: float) -> li
     count = max(1, round(share * len(new))) if share > 0 and len(new) > 1 else 0
     chosen = {one.hash for one in sorted(new, key=lambda one: one.hash)[:count]}
     return [replace(one, fixed=one.hash in chosen) for one in new]
+
+
+def project_in(folder: Path) -> Path:
+    """The folder itself where it is a project; of a folder of photos the one that is kept in it, if any."""
+    inner = folder / PROJECT_FOLDER
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
 
 
 def sqlite_url(folder: Path) -> str:

@@ -57,7 +57,8 @@ def add_uploads(project: Project, uploads: Sequence[Upload], author: str) -> Upl
         try:
             one = _taken(project, upload, names)
         except AnymaskError as error:
-            failures.append((clean_name(upload.name), str(error)))
+            name = clean_name(upload.name)
+            failures.append((name, str(error).removeprefix(f"{name}: ").removeprefix("image bytes: ")))
             continue
         read += 1
         if one.hash not in known:

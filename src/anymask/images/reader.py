@@ -223,7 +223,9 @@ def _what_it_seems(head: bytes) -> str:
         return "a PDF"
     if head.lstrip().startswith((b"<", b"{")):
         return "text (a web page or a data file)"
-    return f"a file that begins with {head[:8]!r}"
+    start = head[:8].decode("latin-1")
+    readable = start.isascii() and start.isprintable()
+    return f"a file that begins with {repr(start) if readable else 'bytes ' + head[:8].hex(' ')}"
 
 
 def _silence(category: type[Warning]) -> None:

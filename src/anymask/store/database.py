@@ -35,6 +35,7 @@ GROUP = 64  # writes in one commit
 FIXED = ((3, 51, 3),)
 BACKPORTED = {(3, 50): 7, (3, 44): 6}
 SQLITE = "sqlite:///"
+LOCK_WAIT_S = 5.0  # for a process that is just ending, as when the studio is restarted
 CONFLICTS = ("40001", "40P01", "23505")  # of PostgreSQL: serialisation, deadlock, the same key at once
 
 
@@ -68,7 +69,7 @@ class Database:
         """`url`: `sqlite:///FILE` or `postgresql://...`; tables are made or brought up to date.
 
         Raises BadInput for a URL of another database or a newer schema, StorageError when it cannot be opened
-        or another process has the SQLite file.
+        or another process has the SQLite file and keeps it for LOCK_WAIT_S.
         """
         if read_only and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
             raise BadInput(f"expected a project, found no {url.removeprefix(SQLITE)}")
@@ -194,7 +195,7 @@ def _locked(url: str) -> FileLock | None:
     if not url.startswith(SQLITE):
         return None
     path = Path(url.removeprefix(SQLITE))
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_WAIT_S)
     try:
         lock.acquire()
     except Timeout:

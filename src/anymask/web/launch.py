@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from anymask.data.listing import is_photo
-from anymask.engine.project import CONFIG, Project
+from anymask.engine.project import CONFIG, PROJECT_FOLDER, Project
 from anymask.engine.queueing import queue_photos
 from anymask.errors import BadInput, MissingExtra, StorageError, mapped
 from anymask.settings import get_settings
@@ -26,7 +26,6 @@ from anymask.web.studio import Studio
 LOOPBACK = "127.0.0.1"
 PORT = 8642  # the same each time: a browser keeps settings by host and port
 SECRETS = "studio-secrets"  # in the folder of the project
-PROJECT_FOLDER = ".anymask"  # of a folder of photos that is no project itself
 KEEP_ALIVE_S = 30
 CONNECTIONS = 500
 CLOSING_S = 3
@@ -54,8 +53,13 @@ def open_project(folder: Path, say: Say) -> Project:
     Photos that are new in the folder are added; an empty one waits for uploads. Raises
     BadInput, StorageError.
     """
-    if (folder / CONFIG).is_file():
-        return Project.open(folder)
+    project = Project.open(folder) if (folder / CONFIG).is_file() else _of_photos(folder, say)
+    if gone := project.absent():
+        say(f"{len(gone)} photos are not there any more, {gone[0].name} among them: put them back")
+    return project
+
+
+def _of_photos(folder: Path, say: Say) -> Project:
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of photos or a project")
     names = [path for path in folder.rglob("*") if PROJECT_FOLDER not in path.parts]
@@ -82,7 +86,9 @@ def launch(asked: Launch, say: Say) -> None:
         say("stop with Ctrl-C; everything is saved already")
         if asked.browser:
             webbrowser.open(link)
-        server(create_app(studio, places), behind_proxy=asked.public_url is not None).run(sockets=[listener])
+        app = create_app(studio, places)
+        behind_proxy = asked.public_url is not None
+        server(app, studio.events.end, behind_proxy=behind_proxy).run(sockets=[listener])
 
 
 def _people(asked: Launch, project: Project, port: int) -> tuple[People, str]:
@@ -112,8 +118,22 @@ def _single_sign_on(place: str) -> Any:
     return SingleSignOn(provider, f"{place}{API}/sso/callback")
 
 
-def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
-    """With limits, and without a log of requests: their addresses may hold the token."""
+class _Server(uvicorn.Server):
+    """Lets pages that listen go before it waits for the requests that are left: theirs would not end."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+
+def server(app: object, ending: Callable[[], None], *, behind_proxy: bool = False) -> uvicorn.Server:
+    """With limits, and without a log of requests: their addresses may hold the token. `ending` is called
+    when it begins to stop.
+    """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_level="warning",
@@ -125,7 +145,7 @@ def server(app: object, *, behind_proxy: bool = False) -> uvicorn.Server:
         proxy_headers=behind_proxy,
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    return _Server(config, ending)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from anymask.data.formats import FORMATS
 from anymask.engine import statistics
+from anymask.engine.project import SETTINGS
 from anymask.engine.report import status_page
 from anymask.engine.round_pictures import folder_of, read_pictures
 from anymask.engine.status import status_of
@@ -20,7 +21,7 @@ from anymask.store import images, registry
 from anymask.store.users import User
 from anymask.web.inference import NoModel
 from anymask.web.schemas import After, Id, Limit, Promoting, SettingsChange
-from anymask.web.studio import SETTINGS, Studio, studio_of, user_of
+from anymask.web.studio import Studio, studio_of, user_of
 
 START = "start"  # the id of the model that a project begins with
 router = APIRouter()

@@ -15,7 +15,7 @@ from fastapi import Request
 from anymask.core.resample import Pixels
 from anymask.data.record import Blob
 from anymask.engine.background import Background
-from anymask.engine.project import Project
+from anymask.engine.project import SETTINGS, Project
 from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
 from anymask.store import images, registry
@@ -29,7 +29,6 @@ from anymask.web.people import People
 from anymask.web.rates import Rates
 from anymask.web.schemas import Settings
 
-SETTINGS = "studio"  # in the store
 RENDITION_BYTES, PIXEL_BYTES = 256 << 20, 640 << 20
 ENOUGH = 0.8  # of a side, where a JPEG can be read at a half, a quarter or an eighth of its own
 SIDES = {"display": DISPLAY_SIDE, "thumbnail": THUMBNAIL_SIDE, "full": None}

@@ -164,7 +164,8 @@ class Vocabulary:
             raise BadPrompt(
                 f"unknown word: {quoted(asked)} ({script}); nouns are known in English and Korean"
             )
-        raise BadPrompt(f"unknown word: {quoted(asked)}; nearest known: {', '.join(self.nearest(asked))}")
+        nearest = f"; nearest known: {', '.join(near)}" if (near := self.nearest(asked)) else ""
+        raise BadPrompt(f"unknown word: {quoted(asked)}{nearest}")
 
     def find(self, text: str, context: Sequence[str] = (), guess: bool = True) -> Resolved | None:
         """As `resolve`, but None for an unknown word. `guess`: whether to correct the spelling."""
@@ -215,8 +216,10 @@ class Vocabulary:
         return Resolved(asked, self.names[row], row, "guess", (), note)
 
     def nearest(self, text: str, count: int = NEAREST) -> list[str]:
-        """Known nouns that are spelled like a text, for messages."""
+        """Known nouns that are spelled like a text, for messages; none for one without letters."""
         asked = clean(text)
+        if not any(letter.isalpha() for letter in asked):
+            return []
         if korean.is_korean(asked):
             return korean.nearest(asked, count)
         return self._speller.nearest(asked, count)
