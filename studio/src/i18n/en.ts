@@ -214,6 +214,7 @@ export const en = {
   "jobs.none.why": "Learning, import and export appear here.",
   "jobs.cancel": "Cancel",
   "jobs.download": "Download",
+  "job.came": "{n} masks added, {known} known already",
   "job.train": "Learning",
   "job.import": "Import",
   "job.export": "Export",

@@ -216,6 +216,7 @@ export const ko: Words = {
   "jobs.none.why": "학습, 가져오기, 내보내기가 여기에 나타납니다.",
   "jobs.cancel": "취소",
   "jobs.download": "내려받기",
+  "job.came": "마스크 {n}개 추가, {known}개는 이미 있음",
   "job.train": "학습",
   "job.import": "가져오기",
   "job.export": "내보내기",
