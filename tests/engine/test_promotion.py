@@ -41,6 +41,17 @@ def test_nothing_gained_is_not_promoted_and_a_loss_within_the_tolerance_is_none(
     assert "nothing better" in promote(scores(0), scores(-0.005)).why
 
 
+def test_one_photo_has_no_interval_so_the_mean_of_all_measures_decides() -> None:
+    def of_one(click: float, precision: float) -> RoundScores:
+        found = RoundScores()
+        found.add("only", {"iou_click_1": [click], "precision_at_75": [precision]})
+        return found
+
+    better = promote(of_one(0.98, 0.58), of_one(0.95, 0.79))
+    assert better.promoted and "too few photos" in better.why
+    assert not promote(of_one(0.98, 0.58), of_one(0.95, 0.60)).promoted
+
+
 def test_what_forgets_everyday_photos_is_not_promoted_however_good() -> None:
     decision = promote(scores(0), scores(0.3), forgotten=0.05)
     assert not decision.promoted

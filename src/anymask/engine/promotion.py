@@ -13,6 +13,7 @@ from anymask.engine.round_scores import Estimate, RoundScores
 
 MEASURES = ("iou_click_1", "iou_box", "ar_at_100", "precision_at_75")
 TOLERANCE = 0.01  # a loss that nobody would notice
+FEWEST = 3  # photos: an interval over fewer says nothing
 FORGOTTEN = 0.03  # of the first click on everyday photos: more is too much
 
 
@@ -40,6 +41,7 @@ def promote(
     """Not promoted when a measure is worse: its whole interval below 0 and its mean lower by more than the
     tolerance; when none is better and their mean is not; and when more than FORGOTTEN of the first click on
     everyday photos is lost (`forgotten`, a positive number). Measures that one of them lacks do not count.
+    Of fewer than FEWEST photos the mean of all measures decides alone.
 
     Raises BadInput for scores of other photos.
     """
@@ -48,14 +50,16 @@ def promote(
     if forgotten is not None and forgotten > FORGOTTEN:
         why = f"first clicks on everyday photos lose {forgotten:.3f} of IoU"
         return Decision(False, f"{why} (allowed {FORGOTTEN})", gains)
-    if worse := [name for name, gain in gains.items() if gain.high < 0 and gain.value < -tolerance]:
+    sure = gains if len(before.keys) >= FEWEST else {}
+    if worse := [name for name, gain in sure.items() if gain.high < 0 and gain.value < -tolerance]:
         return Decision(False, f"worse at {told(worse, gains)}", gains)
-    if better := [name for name, gain in gains.items() if gain.low > 0]:
+    if better := [name for name, gain in sure.items() if gain.low > 0]:
         return Decision(True, f"better at {told(better, gains)}, nothing worse", gains)
     mean = sum(gain.value for gain in gains.values()) / max(1, len(gains))
+    told_mean = f"on the whole {mean:+.3f}" + ("" if sure else ", on too few photos to be sure")
     if mean > 0:
-        return Decision(True, f"nothing worse, and on the whole {mean:+.3f}", gains)
-    return Decision(False, f"nothing better (on the whole {mean:+.3f})", gains)
+        return Decision(True, f"nothing worse, and {told_mean}" if sure else told_mean, gains)
+    return Decision(False, f"nothing better ({told_mean})", gains)
 
 
 def told(names: Sequence[str], gains: dict[str, Estimate]) -> str:
