@@ -42,6 +42,7 @@ PHOTO_SHARE = 0.4  # how much the photo as a whole counts for presence, beside r
 SAME_IOU = 0.6  # of two masks, above which the better one stays
 HEAT, LIKE = "heat", "like"
 UNKNOWN = "unknown"
+NOTHING = np.zeros(0, np.float32)
 PART = 0.85  # share of a mask that lies in another, of which it then is a part
 SMALL_PART = 0.1  # of the whole, above which it may be a thing of its own in a group
 NEARLY = 0.97  # of the score of a part: a whole that has it takes its place
@@ -110,10 +111,11 @@ class WordSearch:
     def find(self, query: Query, box_xyxy: ArrayLike | None = None) -> Found:
         """Instances of a word, and whether there are any. With a box only what lies in it is looked at."""
         scorer = self.namer.scorer_of(query)
-        chosen = self._best_boxes(query, box_xyxy)
+        named_K = self.namer.score_regions(self._box_regions, query) if len(self.boxes) else NOTHING
+        chosen = self._best_boxes(named_K, box_xyxy)
         masks = self._masks(chosen)
-        scores_R = self._mask_scores(chosen, query)
-        presence = self._presence(query, scores_R, scorer)
+        scores_R = self._mask_scores(chosen, named_K, query)
+        presence = self._presence(query, scores_R, named_K, scorer)
         found = self._instances(masks, scores_R, query.word, scorer)
         heat = self._heat_mask(query, scores_R, found) if box_xyxy is None else None
         threshold = self.namer.table.fact(f"{scorer}_threshold")
@@ -146,11 +148,11 @@ class WordSearch:
         kept = tuple(m for m, other in zip(found.masks, other_M.tolist(), strict=True) if m.score >= other)
         return replace(found, masks=kept, present=found.present and bool(kept))
 
-    def _best_boxes(self, query: Query, box_xyxy: ArrayLike | None) -> NDArray[np.intp]:
-        """The boxes that are worth a mask, best first."""
+    def _best_boxes(self, named_K: Floats, box_xyxy: ArrayLike | None) -> NDArray[np.intp]:
+        """The boxes that are worth a mask, best first. `named_K`: how likely each is called so."""
         if not len(self.boxes):
             return np.zeros(0, np.intp)
-        scores_K = self.namer.score_regions(self._box_regions, query) * self.boxes.scores_K**0.5
+        scores_K = named_K * self.boxes.scores_K**0.5
         if box_xyxy is not None:
             scores_K = scores_K * (inside_share(self.boxes.boxes_xyxy_K4, box_xyxy) >= INSIDE)
         order = np.argsort(-scores_K, kind="stable")[:DECODED]
@@ -181,22 +183,21 @@ class WordSearch:
             np.concatenate([one.pooled_RC for one in rows]),
         )
 
-    def _mask_scores(self, chosen: NDArray[np.intp], query: Query) -> Floats:
+    def _mask_scores(self, chosen: NDArray[np.intp], named_K: Floats, query: Query) -> Floats:
         """Of a mask and of its box, together."""
         if not len(chosen):
-            return np.zeros(0, np.float32)
+            return NOTHING
         by_mask = self.namer.score_regions(self._regions(chosen), query)
-        by_box = self.namer.score_regions(self._box_regions.of(chosen), query)
-        return np.asarray(np.sqrt(by_mask * by_box), np.float32)
+        return np.asarray(np.sqrt(by_mask * named_K[chosen]), np.float32)
 
-    def _presence(self, query: Query, scores_R: Floats, scorer: str) -> float:
+    def _presence(self, query: Query, scores_R: Floats, named_K: Floats, scorer: str) -> float:
         """Of the best region; for a trained word the geometric mean with the best box of all, the hottest
         cells and what the photo shows as a whole.
         """
         best = float(scores_R.max(initial=0.0))
         if scorer == IMAGENET or not len(self.boxes):
             return best
-        box = float(self.namer.score_regions(self._box_regions, query).max(initial=0.0))
+        box = float(named_K.max(initial=0.0))
         heat = float(np.sort(self._heat(query), axis=None)[-4:].mean())
         placed, photo = float(np.cbrt(best * box * heat)), self.namer.chance_in_photo(self.features, query)
         return placed if photo is None else placed ** (1 - PHOTO_SHARE) * photo**PHOTO_SHARE
