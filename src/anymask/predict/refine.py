@@ -69,20 +69,19 @@ class Refinement:
         if prompt.is_mask_alone:
             yield AnswerStep("best", self._mask_refined(prompt), True)
             return
-        first = self.first_pass(prompt, view_xyxy)
+        first = self._first_pass(prompt, view_xyxy)
         yield AnswerStep("look", first, False)
         yield from self._refined_steps(prompt, first)
 
-    def first_pass(self, prompt: Prompt, view_xyxy: Edges | None) -> Candidates:
+    def _first_pass(self, prompt: Prompt, view_xyxy: Edges | None) -> Candidates:
         """In the whole image, or in the part of it that somebody looks at. A view that does not show all that
-        is asked for does not count. Raises BadPrompt.
+        is asked for does not count.
         """
-        (checked,) = self.whole.check([prompt])
-        view = None if view_xyxy is None else self._shown_in(checked, view_xyxy)
+        view = None if view_xyxy is None else self._shown_in(prompt, view_xyxy)
         if view is None:
-            return self.whole.segment_batch([checked])[0]
-        earlier = self._earlier(checked, view)
-        moved = self._moved_to(view, checked, None if earlier is None else LowResLogits(earlier))
+            return self.whole.segment_batch([prompt])[0]
+        earlier = self._earlier(prompt, view)
+        moved = self._moved_to(view, prompt, None if earlier is None else LowResLogits(earlier))
         return self._predicted(self._viewed(view), moved, view)
 
     def _shown_in(self, prompt: Prompt, view_xyxy: Edges) -> Window | None:
