@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from anymask.networks.naming import CONTEXT, REDUCED, WORD, DenseHead, RegionHea
 from anymask.training.words.examples import NONE, UNLABELLED, Cells, Regions
 
 log = logging.getLogger(__name__)
+Draw = TypeVar("Draw")
 
 NEVER = -1e4  # added to the logit of a name that must not compete
 NONE_WEIGHT = 2.0  # how much more often than that examples of none are drawn
@@ -172,27 +174,19 @@ def naming_loss(
     return (torch.logsumexp(logits, 1) - gained).mean()
 
 
-def learning_cycle(
-    decayed: list[nn.Parameter], free: list[nn.Parameter], steps: int, schedule: Schedule
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
-    """AdamW, one cycle of the learning rate. `free`: parameters without weight decay."""
+def descend(
+    head: nn.Module, free: nn.Parameter, draws: Sequence[Draw], loss_of: Callable[[Draw], Tensor],
+    schedule: Schedule,
+) -> None:  # fmt: skip
+    """AdamW, one cycle of the learning rate. `free`: a parameter without weight decay."""
     groups = [
-        {"params": decayed, "weight_decay": schedule.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+        {"params": list(head.parameters()), "weight_decay": schedule.weight_decay},
+        {"params": [free], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=max(2, steps), pct_start=0.1
+        optimiser, schedule.learning_rate, total_steps=max(2, len(draws)), pct_start=0.1
     )
-    return optimiser, cycle
-
-
-def descend(
-    head: nn.Module, nothing: nn.Parameter, draws: Sequence[Tensor], loss_of: Callable[[Tensor], Tensor],
-    schedule: Schedule,
-) -> None:  # fmt: skip
-    """Follow the gradient of the loss through all draws."""
-    optimiser, cycle = learning_cycle(list(head.parameters()), [nothing], len(draws), schedule)
     head.train()
     for step, chosen in enumerate(draws):
         loss = loss_of(chosen)

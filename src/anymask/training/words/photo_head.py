@@ -20,7 +20,7 @@ from anymask.data.record import Record
 from anymask.export.naming import as_stored
 from anymask.networks.naming import WORD, NamingNetwork, PhotoHead, photo_summary
 from anymask.training.words.cache import imagenet_trunk
-from anymask.training.words.fit import Names, Schedule, learning_cycle
+from anymask.training.words.fit import Names, Schedule, descend
 from anymask.words.naming import network_input
 
 COMPONENTS, DROPOUT, RUNS = 256, 0.3, 3
@@ -111,14 +111,12 @@ def fitted(
     layer = nn.Linear(inputs_PC.shape[1], WORD)
     rate_N = nn.Parameter(((there.sum(0) + 0.5) / asked.sum(0)).log())
     steps = max(2, int(schedule.epochs * len(inputs_PC) / schedule.batch))
-    optimiser, cycle = learning_cycle(list(layer.parameters()), [rate_N], steps, schedule)
-    for _ in range(steps):
+
+    def loss_of(_: int) -> Tensor:
         rows = torch.randint(len(inputs_PC), (schedule.batch,))
         logits = GAIN * layer(F.dropout(inputs_PC[rows], DROPOUT)) @ vectors_ND.T + rate_N
         losses = F.binary_cross_entropy_with_logits(logits, there[rows], reduction="none")
-        loss = LOSS_WEIGHT * (losses * asked[rows]).sum() / asked[rows].sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        cycle.step()
+        return LOSS_WEIGHT * (losses * asked[rows]).sum() / asked[rows].sum()
+
+    descend(layer, rate_N, range(steps), loss_of, schedule)
     return GAIN * layer.weight.detach(), GAIN * layer.bias.detach(), rate_N.detach()
