@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import anymask
 from anymask import EncodedImage, Mask, Prompt
-from anymask.drawing import Drawn, everything_overlay, overlay
+from anymask.drawing import Drawn, contact_sheet, everything_overlay, overlay
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES, IMAGES = ROOT / "examples", ROOT / "docs" / "images"
@@ -26,16 +26,6 @@ def tile(picture: Image.Image, caption: str) -> Image.Image:
     page.paste(ImageOps.pad(picture, TILE_WH, Image.Resampling.LANCZOS, PAPER))
     font = ImageFont.load_default(15)
     ImageDraw.Draw(page).text((4, TILE_WH[1] + 4), caption, fill=INK, font=font)
-    return page
-
-
-def sheet(tiles: list[Image.Image], columns: int) -> Image.Image:
-    width, height = tiles[0].size
-    rows = -(-len(tiles) // columns)
-    size_wh = (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP)
-    page = Image.new("RGB", size_wh, PAPER)
-    for number, one in enumerate(tiles):
-        page.paste(one, (number % columns * (width + GAP), number // columns * (height + GAP)))
     return page
 
 
@@ -70,7 +60,7 @@ def demo(model: anymask.Model) -> Image.Image:
     masks = [found.mask for found in raccoon.everything(min_probability=0.2)]
     tiles.append(tile(everything_overlay(raccoon.pixels_HW3, masks), "everything, without prompts"))
     tiles += [named(model.encode(EXAMPLES / photo), word) for photo, word in WORDS]
-    return sheet(tiles, COLUMNS)
+    return contact_sheet(tiles, COLUMNS, GAP)
 
 
 def edges(model: anymask.Model) -> Image.Image:
@@ -79,7 +69,7 @@ def edges(model: anymask.Model) -> Image.Image:
     assert image.pixels_HW3 is not None
     strength_HW = image.detect_edges()
     lines = Image.fromarray((255 * (1 - strength_HW)).astype("uint8")).convert("RGB")
-    return sheet([Image.fromarray(image.pixels_HW3), lines], 2)
+    return contact_sheet([Image.fromarray(image.pixels_HW3), lines], 2, GAP)
 
 
 def main() -> None:

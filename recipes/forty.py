@@ -21,6 +21,7 @@ import anymask
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
 from anymask.data.sources import open_records
+from anymask.drawing import contact_sheet
 from anymask.evaluation.calibration import prompts_of
 from anymask.evaluation.samples import Sample, checked_pixels, samples_of
 
@@ -73,11 +74,7 @@ def drawn(pack: Path, rng: np.random.Generator) -> Iterator[tuple[Sample, np.nda
 
 def sheet(shown: Sequence[Shown]) -> Image.Image:
     """Tiles side by side, in few colours."""
-    width, height = TILE_WH
-    rows = -(-len(shown) // COLUMNS)
-    whole = Image.new("RGB", (COLUMNS * width, rows * height), GROUND)
-    for place, one in enumerate(shown):
-        whole.paste(tile(one), (place % COLUMNS * width, place // COLUMNS * height))
+    whole = contact_sheet([tile(one) for one in shown], COLUMNS, ground=GROUND)
     return whole.quantize(COLOURS, dither=Image.Dither.NONE)
 
 

@@ -199,3 +199,15 @@ class Canvas:
             return x + self.unit, y - self.unit
         x0, y0 = (drawn.mask.box_xyxy if prompt.box_xyxy is None else prompt.box_xyxy)[:2]
         return float(x0) * self.scale, float(y0) * self.scale
+
+
+def contact_sheet(
+    tiles: Sequence[Image.Image], columns: int, gap: int = 0, ground: Colour = WHITE
+) -> Image.Image:
+    """Pictures of one size side by side, row by row, `gap` pixels apart."""
+    width, height = tiles[0].width + gap, tiles[0].height + gap
+    rows = -(-len(tiles) // columns)
+    page = Image.new("RGB", (columns * width - gap, rows * height - gap), ground)
+    for place, one in enumerate(tiles):
+        page.paste(one, (place % columns * width, place // columns * height))
+    return page

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from anymask.data.record import Record
 from anymask.data.sources import open_records
-from anymask.drawing import Drawn, overlay
+from anymask.drawing import Drawn, contact_sheet, overlay
 from anymask.errors import StorageError, mapped
 from anymask.evaluation.samples import Photos, checked_pixels
 from anymask.evaluation.text import Answer, WordModel, names_there
@@ -32,7 +32,7 @@ def write_text_pictures(data: Photos, model: WordModel, folder: Path, count: int
         folder.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(drawn), ON_A_SHEET):
             paths.append(folder / f"words-{start // ON_A_SHEET + 1}.png")
-            sheet(drawn[start : start + ON_A_SHEET]).save(paths[-1])
+            contact_sheet(drawn[start : start + ON_A_SHEET], COLUMNS, GAP).save(paths[-1])
     return paths
 
 
@@ -69,12 +69,3 @@ def verdict(answer: Answer, there: bool) -> tuple[str, tuple[int, int, int]]:
     said = f"says there, {len(answer.masks)} found" if answer.present else "says absent"
     told = f"{'there' if there else 'absent'}; {said}; presence {answer.presence:.2f}"
     return told, RIGHT if answer.present == there else WRONG
-
-
-def sheet(tiles: list[Image.Image]) -> Image.Image:
-    width, height = tiles[0].width + GAP, tiles[0].height + GAP
-    rows = -(-len(tiles) // COLUMNS)
-    whole = Image.new("RGB", (COLUMNS * width - GAP, rows * height - GAP), PAPER)
-    for place, one in enumerate(tiles):
-        whole.paste(one, (place % COLUMNS * width, place // COLUMNS * height))
-    return whole
