@@ -66,29 +66,26 @@ def load_average() -> list[float] | None:
 
 def cpu_ms(pids: Iterable[int]) -> float:
     """Processor time that processes have used; of those that can be looked up (Linux)."""
-    ticks = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
+    ticks = sum(int(fields[11]) + int(fields[12]) for pid in pids if (fields := _stat(pid)))
     return 1_000.0 * ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on; empty where it cannot be looked up."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def descendants(pid: int, without: int | None = None) -> list[int]:
     """Processes that were started by one, and by those. `without`: not this one, nor what it started."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                parent = int(file.read().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(name))
+    names = os.listdir("/proc") if os.path.isdir("/proc") else []
+    for other in map(int, filter(str.isdigit, names)):
+        if fields := _stat(other):
+            children.setdefault(int(fields[1]), []).append(other)
     found, waiting = [], [pid]
     while waiting:
         for child in children.get(waiting.pop(), []):

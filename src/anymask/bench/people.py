@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import json
 import threading
 import time
 import uuid
@@ -172,8 +173,6 @@ class Person(threading.Thread):
 
 
 def _lines(answer: Answer) -> list[Told]:
-    import json
-
     return [json.loads(line) for line in answer.content.splitlines()]
 
 

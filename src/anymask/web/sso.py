@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -116,7 +116,7 @@ class SingleSignOn:
             "redirect_uri": self.redirect_url,
             "code_verifier": verifier,
         }
-        pair = f"{_quoted(self.provider.client_id)}:{_quoted(self.provider.client_secret)}"
+        pair = f"{quote(self.provider.client_id, safe='')}:{quote(self.provider.client_secret, safe='')}"
         basic = base64.b64encode(pair.encode()).decode()
         return _fetched(self._place("token_endpoint"), urlencode(asked).encode(), f"Basic {basic}")
 
@@ -155,10 +155,6 @@ class SingleSignOn:
             raise Refused(503, "the provider of sign-in is not set up as expected", "sso_failed")
         _check_url(told[name])
         return str(told[name])
-
-
-def _quoted(text: str) -> str:
-    return urllib.request.quote(text, safe="")  # type: ignore[attr-defined,no-any-return]
 
 
 def _check_url(url: str) -> None:
