@@ -24,7 +24,7 @@ import typer
 from anymask.api import EncodedImage, load
 from anymask.bench.browser import View, Visitor, visit
 from anymask.bench.measure import load_average, rank
-from anymask.bench.server import one_thread, running
+from anymask.bench.server import running
 from anymask.cli.reporting import complain, say
 from anymask.core.candidates import Candidate
 from anymask.core.mask import Mask
@@ -278,7 +278,6 @@ def main(
     json_: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Annotate the first photos of a data set in the browser and by the Python API."""
-    one_thread()
     with tempfile.TemporaryDirectory(prefix="anymask-annotator-") as work:
         text = json.dumps(run(data, photos, Path(work)), indent=2)
     if json_:

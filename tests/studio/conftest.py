@@ -12,11 +12,14 @@ pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
 pytest.importorskip("axe_playwright_python")
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit
 
 import anymask.web
+from anymask.bench.browser import NAMES as CHROMIUM_NAMES
+from anymask.bench.server import StudioServer
+from anymask.bench.server import running as running_on
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 PAGE = Path(anymask.web.__file__).with_name("static") / "index.html"
 expect.set_options(timeout=20_000)  # two cores, and a model that thinks
 
@@ -63,15 +66,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running(photos: Path) -> Iterator[RunningStudio]:
-    studio = RunningStudio(photos)
-    studio.start()
-    yield studio
-    studio.stop()
+def running(photos: Path) -> Iterator[StudioServer]:
+    with running_on(photos) as studio:
+        yield studio
 
 
 @pytest.fixture
-def visit(running: RunningStudio, context: BrowserContext) -> Iterator[Visit]:
+def visit(running: StudioServer, context: BrowserContext) -> Iterator[Visit]:
     """A fresh browser that has opened the link; fails afterwards when the page complained about itself."""
     page = context.new_page()
     made = Visit(page, running)

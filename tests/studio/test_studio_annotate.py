@@ -117,10 +117,7 @@ def test_a_mask_is_drawn_by_hand_undone_and_done_again(visit: Visit) -> None:
     before = len(visit.masks("cat.jpg"))
     page = visit.page
     page.keyboard.press("b")
-    page.mouse.move(400, 400)
-    page.mouse.down()
-    page.mouse.move(600, 420, steps=6)
-    page.mouse.up()
+    visit.stroke(400, 400, 600, 420, steps=6)
     expect(page.get_by_text("Drawing", exact=True)).to_be_visible()
     page.keyboard.press("Enter")
     visit.in_list(before + 1)
@@ -202,10 +199,7 @@ def test_masks_are_selected_merged_split_hidden_and_deleted(visit: Visit) -> Non
     page.keyboard.press("b")
     before = len(visit.masks("city.jpg"))
     for x in (300, 700):
-        page.mouse.move(x, 300)
-        page.mouse.down()
-        page.mouse.move(x + 60, 300, steps=3)
-        page.mouse.up()
+        visit.stroke(x, 300, x + 60, 300, steps=3)
         page.keyboard.press("Enter")
     visit.in_list(before + 2)
     page.keyboard.press("q")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit
+
+from anymask.bench.server import StudioServer
 
 
 def drawn_square(visit: Visit, x: int, y: int, side: int) -> None:
@@ -33,14 +35,8 @@ def test_a_corner_is_dragged_added_on_an_edge_taken_away_and_undone(visit: Visit
     page.keyboard.press("v")
     page.mouse.click(480, 380)
     expect(page.get_by_text("Drawing", exact=True)).to_be_visible()
-    page.mouse.move(560, 460)  # the corner at the bottom right goes out
-    page.mouse.down()
-    page.mouse.move(620, 520, steps=5)
-    page.mouse.up()
-    page.mouse.move(480, 300)  # a new one in the middle of the upper edge goes in
-    page.mouse.down()
-    page.mouse.move(480, 350, steps=5)
-    page.mouse.up()
+    visit.stroke(560, 460, 620, 520, steps=5)  # the corner at the bottom right goes out
+    visit.stroke(480, 300, 480, 350, steps=5)  # a new one in the middle of the upper edge goes in
     page.keyboard.press("Enter")
     visit.in_list(before + 1)
     visit.saved()
@@ -103,7 +99,7 @@ class Fingers:
 
 
 @pytest.fixture
-def tablet(running: RunningStudio, browser: Browser) -> Iterator[Visit]:
+def tablet(running: StudioServer, browser: Browser) -> Iterator[Visit]:
     size: Any = {"width": 820, "height": 1180}
     context = browser.new_context(has_touch=True, viewport=size, locale="en-US")
     made = Visit(context.new_page(), running)

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Dialog, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit
+
+from anymask.bench.server import StudioServer
+from anymask.bench.server import running as running_on
 
 SCREENS = ("gallery", "dashboard", "data", "jobs", "settings", "audit")
 PAYLOADS = (
@@ -31,15 +34,13 @@ PAYLOADS = (
 
 
 @pytest.fixture
-def hostile(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
+def hostile(tmp_path: Path, examples: Path) -> Iterator[StudioServer]:
     """A studio whose photo has the name of an attack."""
     folder = tmp_path / "photos"
     folder.mkdir()
     shutil.copy(examples / "cat.jpg", folder / "<img src=x onerror=window.hit=1>.jpg")
-    studio = RunningStudio(folder)
-    studio.start()
-    yield studio
-    studio.stop()
+    with running_on(folder) as studio:
+        yield studio
 
 
 def send(visit: Visit, method: str, path: str, body: Any, **headers: str) -> Any:
@@ -54,7 +55,7 @@ def send(visit: Visit, method: str, path: str, body: Any, **headers: str) -> Any
     return answer.json() if answer.text() else None
 
 
-def test_names_and_notes_are_text(hostile: RunningStudio, context: BrowserContext) -> None:
+def test_names_and_notes_are_text(hostile: StudioServer, context: BrowserContext) -> None:
     """Advisories of others: CVE-2023-47115, 2024-26152, 2025-25296, 2025-47783, 2026-22033, 2026-65986."""
     visit = Visit(context.new_page(), hostile)
     dialogs: list[Dialog] = []
@@ -123,7 +124,7 @@ window.done = (async () => {
 
 
 @pytest.fixture
-def evil(running: RunningStudio) -> Iterator[str]:
+def evil(running: StudioServer) -> Iterator[str]:
     """A page of another port of this machine: the same site, so the browser does send the cookie."""
     routes = [
         ("POST", "/images/1/open"), ("POST", "/tasks/next"), ("POST", "/jobs/prefill"),

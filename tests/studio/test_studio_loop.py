@@ -15,9 +15,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 from playwright.sync_api import BrowserContext, Route, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit
 from studio_hand import draw_boxes, scores_of, title, truth_of
 
+from anymask.bench.server import StudioServer
+from anymask.bench.server import running as running_on
 from anymask.core.mask import Mask
 
 ANNOTATED = 6
@@ -25,16 +27,14 @@ WAIT_S = 1_800  # on a machine with much else to do
 
 
 @pytest.fixture
-def nuclei(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
+def nuclei(tmp_path: Path, examples: Path) -> Iterator[StudioServer]:
     """A studio of its own on the twelve shipped photos, without their masks."""
     folder = tmp_path / "nuclei"
     folder.mkdir()
     for photo in (examples / "nuclei").rglob("*.webp"):
         shutil.copy(photo, folder)
-    studio = RunningStudio(folder)
-    studio.start()
-    yield studio
-    studio.stop()
+    with running_on(folder) as studio:
+        yield studio
 
 
 def picture(visit: Visit, name: str, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def quick(route: Route) -> None:
 
 
 def test_a_few_photos_are_annotated_and_the_rest_get_better_suggestions(
-    nuclei: RunningStudio, context: BrowserContext, examples: Path, tmp_path: Path
+    nuclei: StudioServer, context: BrowserContext, examples: Path, tmp_path: Path
 ) -> None:
     truth = truth_of(examples / "nuclei")
     visit = Visit(context.new_page(), nuclei)
@@ -126,15 +126,8 @@ def test_a_few_photos_are_annotated_and_the_rest_get_better_suggestions(
     picture(visit, "4-suggested", tmp_path)
     assert {one["stage"] for one in visit.masks(name)} == {"semi"}
 
-    visit.go("data")
-    visit.page.get_by_label("Format").select_option("coco")
-    visit.page.get_by_role("button", name="Export").click()
-    link = visit.page.get_by_role("link", name="Download").first
-    expect(link).to_be_visible(timeout=60_000)
-    with visit.page.expect_download() as download:
-        link.click()
     saved = tmp_path / "export.zip"
-    download.value.save_as(saved)
+    visit.export(saved)
     picture(visit, "5-exported", tmp_path)
     check_export(saved, done, visit)
     assert visit.complaints == []

@@ -10,10 +10,7 @@ from studio_browser import Visit
 def draw(visit: Visit, x: int, y: int) -> None:
     page = visit.page
     page.keyboard.press("b")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 70, y + 10, steps=4)
-    page.mouse.up()
+    visit.stroke(x, y, x + 70, y + 10)
     page.keyboard.press("Enter")
 
 
@@ -79,10 +76,7 @@ def test_a_drawing_that_was_left_by_the_back_button_is_still_there(visit: Visit)
     before = len(visit.masks("cat.jpg"))
     page = visit.page
     page.keyboard.press("b")
-    page.mouse.move(400, 350)
-    page.mouse.down()
-    page.mouse.move(500, 360, steps=4)
-    page.mouse.up()
+    visit.stroke(400, 350, 500, 360)
     page.go_back()
     expect(page.get_by_role("application", name="Photo coffee.jpg")).to_have_attribute("data-open", "true")
     page.go_forward()
@@ -98,10 +92,7 @@ def test_a_drawing_survives_a_reload_of_the_page(visit: Visit) -> None:
     before = len(visit.masks("cat.jpg"))
     page = visit.page
     page.keyboard.press("b")
-    page.mouse.move(400, 450)
-    page.mouse.down()
-    page.mouse.move(500, 460, steps=4)
-    page.mouse.up()
+    visit.stroke(400, 450, 500, 460)
     page.reload()
     expect(page.get_by_text("Your drawing is still here.")).to_be_visible()
     page.keyboard.press("Enter")
@@ -134,10 +125,7 @@ def test_a_drawing_on_a_mask_that_another_page_deletes_becomes_a_mask_of_its_own
         "button"
     ).first.click()
     page.keyboard.press("b")
-    page.mouse.move(300, 540)
-    page.mouse.down()
-    page.mouse.move(380, 540, steps=4)
-    page.mouse.up()
+    visit.stroke(300, 540, 380, 540)
     other.page.get_by_role("button", name="Delete: ").first.click()
     other.saved()
     visit.in_list(before - 1 if hears else before)

@@ -13,7 +13,9 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit
+
+from anymask.bench.server import StudioServer
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDE: Any = {"width": 1200, "height": 750}
@@ -29,7 +31,7 @@ def take(page: Page, folder: Path, name: str) -> None:
 
 
 def test_the_pictures_of_the_docs_can_be_made_and_are_there(
-    running: RunningStudio, browser: Browser, tmp_path: Path
+    running: StudioServer, browser: Browser, tmp_path: Path
 ) -> None:
     folder = Path(os.environ.get("ANYMASK_DOCS_PICTURES", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)

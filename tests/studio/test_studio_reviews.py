@@ -12,49 +12,41 @@ import pytest
 
 pytest.importorskip("argon2")
 from playwright.sync_api import Browser, expect
-from studio_browser import RunningStudio, Visit
+from studio_browser import Visit, join
 
+from anymask.bench.server import StudioServer
+from anymask.bench.server import running as running_on
 from anymask.engine.project import PROJECT_FOLDER, Project
 from anymask.store.annotations import branches_of
 
-PASSWORD = "correct horse battery"
 PHOTO = re.compile("^Photo ")
 
 
 @pytest.fixture
-def team(tmp_path: Path, examples: Path) -> Iterator[RunningStudio]:
+def team(tmp_path: Path, examples: Path) -> Iterator[StudioServer]:
     """Two photos, and people with accounts."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("cat.jpg", "coffee.jpg"):
         shutil.copy(examples / name, folder)
-    studio = RunningStudio(folder, "--team")
-    studio.start()
-    yield studio
-    studio.stop()
+    with running_on(folder, "--team") as studio:
+        yield studio
 
 
 @pytest.fixture
-def people(team: RunningStudio, browser: Browser, tmp_path: Path) -> Iterator[dict[str, Visit]]:
+def people(team: StudioServer, browser: Browser, tmp_path: Path) -> Iterator[dict[str, Visit]]:
     """The first admin, who invites Ada to annotate and Rita to review; all take their invitations."""
     opened = {name: browser.new_context(locale="en-US") for name in ("admin", "ada", "rita")}
     visits = {name: Visit(context.new_page(), team) for name, context in opened.items()}
-    join(visits["admin"], team.link)
+    join(visits["admin"].page, team.link)
     for name, role in (("ada", "Annotator"), ("rita", "Reviewer")):
-        join(visits[name], invite(visits["admin"], name, role))
+        join(visits[name].page, invite(visits["admin"], name, role))
     yield visits
     pictures = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
     for name, visit in visits.items():
         visit.page.screenshot(path=pictures / f"team-{name}.png")
         opened[name].close()
         assert visit.complaints == [], name
-
-
-def join(visit: Visit, link: str) -> None:
-    visit.page.goto(link)
-    visit.page.get_by_label("Password").fill(PASSWORD)
-    visit.page.get_by_role("button", name="Join").click()
-    expect(visit.page.get_by_role("navigation")).to_be_visible()
 
 
 def invite(admin: Visit, name: str, role: str) -> str:
@@ -82,10 +74,7 @@ def on_screen(visit: Visit) -> str:
 def draw(visit: Visit, x: int, y: int) -> None:
     page = visit.page
     page.keyboard.press("b")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 90, y + 20, steps=4)
-    page.mouse.up()
+    visit.stroke(x, y, x + 90, y + 20)
     page.keyboard.press("Enter")
     visit.saved()
 
@@ -149,7 +138,7 @@ def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visi
 
 
 def test_a_photo_that_went_to_somebody_else_while_one_draws(
-    people: dict[str, Visit], team: RunningStudio
+    people: dict[str, Visit], team: StudioServer
 ) -> None:
     """The work is kept as a branch, and they are told."""
     ada, rita = people["ada"], people["rita"]

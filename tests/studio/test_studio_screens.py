@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from studio_browser import RunningStudio, Visit, violations
+from studio_browser import Visit, violations
+
+from anymask.bench.server import StudioServer
 
 SCREENS = ("gallery", "dashboard", "data", "jobs", "settings", "audit")
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1180}
@@ -18,7 +20,7 @@ PHONE = {"width": 390, "height": 844}
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_no_screen_shuts_anybody_out(
-    running: RunningStudio, browser: Browser, scheme: str, size: dict[str, int]
+    running: StudioServer, browser: Browser, scheme: str, size: dict[str, int]
 ) -> None:
     context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", viewport=size)  # type: ignore[arg-type]
     try:
@@ -56,7 +58,7 @@ def test_no_screen_shuts_anybody_out(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW, PHONE], ids=["wide", "narrow", "phone"])
 def test_every_screen_is_drawn(
-    running: RunningStudio, browser: Browser, language: str, scheme: str, size: dict[str, int], tmp_path: Path
+    running: StudioServer, browser: Browser, language: str, scheme: str, size: dict[str, int], tmp_path: Path
 ) -> None:
     """Pictures go to the folder ANYMASK_SCREENSHOTS, if there is one."""
     folder = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
@@ -105,15 +107,8 @@ def test_masks_are_exported_and_downloaded(visit: Visit, tmp_path: Path) -> None
     expect(visit.candidates.first).to_be_visible()
     visit.keep()
     visit.saved()
-    visit.go("data")
-    visit.page.get_by_label("Format").select_option("coco")
-    visit.page.get_by_role("button", name="Export").click()
-    link = visit.page.get_by_role("link", name="Download").first
-    expect(link).to_be_visible(timeout=60_000)
-    with visit.page.expect_download() as download:
-        link.click()
     saved = tmp_path / "export.zip"
-    download.value.save_as(saved)
+    visit.export(saved)
     with zipfile.ZipFile(saved) as archive:
         assert any(name.endswith(".json") for name in archive.namelist())
 

@@ -13,22 +13,22 @@ import pytest
 pytest.importorskip("argon2")
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from studio_browser import RunningStudio, Visit, violations
+from studio_browser import PASSWORD, Visit, join, violations
 
-PASSWORD = "correct horse battery"
+from anymask.bench.server import StudioServer
+from anymask.bench.server import running as running_on
+
 Opens = Callable[..., BrowserContext]
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[RunningStudio]:
+def team(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[StudioServer]:
     folder = tmp_path_factory.mktemp("team") / "photos"
     folder.mkdir()
     for name in ("cat.jpg", "coffee.jpg", "rocket.jpg"):
         shutil.copy(examples / name, folder)
-    studio = RunningStudio(folder, "--team")
-    studio.start()
-    yield studio
-    studio.stop()
+    with running_on(folder, "--team") as studio:
+        yield studio
 
 
 @pytest.fixture
@@ -45,13 +45,6 @@ def opens(browser: Browser) -> Iterator[Opens]:
         context.close()
 
 
-def join(page: Page, link: str) -> None:
-    page.goto(link)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Join").click()
-    expect(page.get_by_role("navigation")).to_be_visible()
-
-
 def sign_in(page: Page, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
@@ -59,7 +52,7 @@ def sign_in(page: Page, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def admin_session(team: RunningStudio, browser: Browser) -> Any:
+def admin_session(team: StudioServer, browser: Browser) -> Any:
     """The first link, taken once: signing in again and again is slowed down on purpose."""
     context = browser.new_context(locale="en-US")
     join(context.new_page(), team.link)
@@ -69,7 +62,7 @@ def admin_session(team: RunningStudio, browser: Browser) -> Any:
 
 
 @pytest.fixture
-def admin(team: RunningStudio, opens: Opens, admin_session: Any) -> Visit:
+def admin(team: StudioServer, opens: Opens, admin_session: Any) -> Visit:
     made = Visit(opens(storage_state=admin_session).new_page(), team)
     made.go("gallery")
     expect(made.page.get_by_role("navigation")).to_be_visible()
@@ -106,10 +99,7 @@ def test_a_session_that_ends_in_the_middle_loses_nothing(admin: Visit, opens: Op
     )
     assert ended.status == 204
     page.keyboard.press("b")
-    page.mouse.move(400, 350)
-    page.mouse.down()
-    page.mouse.move(500, 360, steps=4)
-    page.mouse.up()
+    bob.stroke(400, 350, 500, 360)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
     assert violations(page) == []

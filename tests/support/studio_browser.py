@@ -1,71 +1,16 @@
-"""A studio as a process and what a person does with it in a browser."""
+"""What a person does in a browser with a studio."""
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-START_S = 60
+from anymask.bench.server import StudioServer
 
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-class RunningStudio:
-    """`anymask studio FOLDER`; may be stopped and started again on the same port."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        self.options = options
-        self.port = free_port()
-        self.link = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log = folder.parent / "studio.log"
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
-        with self._log.open("wb") as log:
-            command += ["--port", str(self.port), *self.options]
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-            )
-        until = time.monotonic() + START_S
-        while time.monotonic() < until:
-            found = re.search(
-                r"http://\S+(?:token|code)=\S+" if not self.link else r"http://\S+",
-                self._log.read_text(errors="replace"),
-            )
-            if found:
-                self.link = self.link if self.link and "--team" in self.options else found.group(0)
-                return
-            assert self._process.poll() is None, self._log.read_text(errors="replace")
-            time.sleep(0.1)
-        raise AssertionError(f"no studio within {START_S} s: {self._log.read_text(errors='replace')}")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-            self._process = None
-
-
+PASSWORD = "correct horse battery"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -75,10 +20,18 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
+def join(page: Page, link: str) -> None:
+    """Takes an invitation."""
+    page.goto(link)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("navigation")).to_be_visible()
+
+
 class Visit:
     """One browser page on a studio. `complaints`: its errors, violations of the security policy too."""
 
-    def __init__(self, page: Page, studio: RunningStudio) -> None:
+    def __init__(self, page: Page, studio: StudioServer) -> None:
         self.page = page
         self.studio = studio
         self.complaints: list[str] = []
@@ -132,6 +85,25 @@ class Visit:
     def keep(self) -> None:
         self.page.keyboard.press("Enter")
         expect(self.candidates).to_have_count(0)
+
+    def stroke(self, x0: float, y0: float, x1: float, y1: float, steps: int = 4) -> None:
+        """With the button held, in pixels of the screen."""
+        mouse = self.page.mouse
+        mouse.move(x0, y0)
+        mouse.down()
+        mouse.move(x1, y1, steps=steps)
+        mouse.up()
+
+    def export(self, path: Path) -> None:
+        """The masks as COCO by the page's own controls, to a file."""
+        self.go("data")
+        self.page.get_by_label("Format").select_option("coco")
+        self.page.get_by_role("button", name="Export").click()
+        link = self.page.get_by_role("link", name="Download").first
+        expect(link).to_be_visible(timeout=60_000)
+        with self.page.expect_download() as download:
+            link.click()
+        download.value.save_as(path)
 
     def saved(self) -> None:
         expect(self.page.locator("[data-state=idle]").first).to_be_visible()

@@ -55,7 +55,9 @@ class StudioServer:
         command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self._options]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            # a thread for each computation, as on a shared machine
+            environment = {"OMP_NUM_THREADS": "1", **os.environ}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         until = time.monotonic() + START_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -144,8 +146,3 @@ def _read(response: http.client.HTTPResponse, begun: float) -> tuple[bytes, tupl
         lines.append(line)
         times.append(1_000 * (time.perf_counter() - begun))
     return b"".join(lines), tuple(times)
-
-
-def one_thread() -> None:
-    """For the servers that are started: a thread for each computation, as on a shared machine."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

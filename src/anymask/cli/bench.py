@@ -51,10 +51,8 @@ def studio(
     with needs_extra("studio"):
         from anymask.bench.measure import load_average, machine
         from anymask.bench.photos import photos_in
-        from anymask.bench.server import one_thread
 
     sources = photos_in(folder)
-    one_thread()
     report: dict[str, Any] = {"machine": machine(), "load_average_before": load_average(), "quick": quick}
     with tempfile.TemporaryDirectory(prefix="anymask-bench-") as work:
         for measure in _measures(people, minutes, wanted, quick):

@@ -163,7 +163,7 @@ def status(
 ) -> None:
     """Photos, masks, people, rounds."""
     with open_project(folder, read_only=True) as opened:
-        found, missing = _status(opened), len(opened.absent())
+        found, missing = _status(opened), 0 if metrics else len(opened.absent())
         if html is not None:
             from anymask.engine.report import write_status_page
 

@@ -1,13 +1,14 @@
 // The mask in the making: a prompt that the model answers, or a drawing, until it is kept or dropped.
 
 import type { NewMask, Op, PhotoInfo } from "../api/types";
-import { LIVE, parseColour } from "../canvas/colours";
+import { LIVE } from "../canvas/colours";
 import type { Colour } from "../canvas/raster";
 import type { Stage } from "../canvas/stage";
 import { t, number, percent } from "../i18n/index.svelte";
 import type { Box, Mask } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
+import { colourIn } from "./classes";
 import { Drafting } from "./drafting.svelte";
 import { Corners } from "./corners.svelte";
 import { comeBack, leave } from "./left";
@@ -155,8 +156,7 @@ export class Making {
   }
 
   private colour(): Colour {
-    const known = app.project?.settings.classes.find((one) => one.name === this.author.category);
-    return (known && parseColour(known.color)) || LIVE;
+    return colourIn(app.project?.settings.classes ?? [], this.author.category) ?? LIVE;
   }
 
   show(): void {

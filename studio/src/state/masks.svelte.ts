@@ -2,7 +2,7 @@
 
 import type { Op, PhotoInfo, StoredMask } from "../api/types";
 import { newUid } from "../api/client";
-import { CALM, colourOf, parseColour } from "../canvas/colours";
+import { CALM, colourOf } from "../canvas/colours";
 import type { Colour, Painted } from "../canvas/raster";
 import type { Stage } from "../canvas/stage";
 import { t } from "../i18n/index.svelte";
@@ -10,6 +10,7 @@ import { partsOf } from "../masks/bits";
 import { type Box, type Mask, union } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
+import { colourIn } from "./classes";
 import { type Change, type Item, MaskDocument, fromStored, rleOf } from "./document";
 import type { Holding } from "./holding.svelte";
 import { prefs } from "./prefs.svelte";
@@ -60,8 +61,7 @@ export class Masks {
 
   colour(item: Item): Colour {
     if (isCalm(item)) return CALM;
-    const known = app.project?.settings.classes.find((one) => one.name === item.category);
-    return (known && parseColour(known.color)) || colourOf(item.category ?? item.key);
+    return colourIn(app.project?.settings.classes ?? [], item.category) ?? colourOf(item.category ?? item.key);
   }
 
   showFocus(): void {
