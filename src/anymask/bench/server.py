@@ -70,9 +70,11 @@ class StudioServer:
         return self._log.read_text("utf-8", "replace")
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return Client(self, None, timeout=2.0).ask("GET", "/healthz", root="").status == 200
-        return False
+        with contextlib.closing(Client(self, None, timeout=2.0)) as client:
+            try:
+                return client.ask("GET", "/healthz", root="").status == 200
+            except (OSError, http.client.HTTPException):
+                return False
 
     def kill(self) -> None:
         """As a power cut does it to a process."""
