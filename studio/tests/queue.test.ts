@@ -54,6 +54,28 @@ describe("saves", () => {
     expect(new Set(calls.map((call) => call.key)).size).toBe(3);
   });
 
+  it("go out while the browser's disk still writes, and are told as saved when the server has them", async () => {
+    const { queue: q, states } = queue();
+    let onDisk = false;
+    let sentBefore = false;
+    answers = [() => ((sentBefore = !onDisk), saved())];
+    await put(q, "a").then(() => (onDisk = true));
+    await settled(q);
+    expect(sentBefore).toBe(true);
+    expect(calls).toHaveLength(1);
+    expect(states).toEqual([["saving", 1], ["idle", 0]]);
+  });
+
+  it("that come in quick succession, the first without an answer, all arrive once and in order", async () => {
+    const { queue: q } = queue();
+    answers = [() => new TypeError("no network")];
+    await Promise.all(["a", "b", "c"].map((uid) => put(q, uid)));
+    await q.flush();
+    await settled(q);
+    expect(calls.map((call) => call.uid)).toEqual(["a", "a", "b", "c"]);
+    expect(calls[0]!.key).toBe(calls[1]!.key);
+  });
+
   it("wait while the server is away, and are sent again with the same key when it is back", async () => {
     const { queue: q, states } = queue();
     answers = [() => new TypeError("no network")];

@@ -63,9 +63,11 @@ function run<T>(
 export class SaveQueue {
   private db: Promise<IDBDatabase>;
   private readonly revisions = new Map<number, number>();
+  /** Actions that the server has not got, as far as this page knows. */
   private known = 0;
+  /** Those of them that are on their way to the browser's disk. */
+  private adding = 0;
   private sending: Promise<void> | null = null;
-  private asked = false;
   private paused = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private wait = 500;
@@ -94,17 +96,32 @@ export class SaveQueue {
   /** Keeps an action here and starts sending; it is safe in the browser when this resolves. */
   async put(action: Omit<Waiting, "id" | "key" | "base">): Promise<void> {
     mark("kept");
-    const base = this.known === 0 ? (this.revisions.get(action.image) ?? null) : null; // else what is before it decides
+    const first = this.known === 0;
+    const base = first ? (this.revisions.get(action.image) ?? null) : null; // else what is before it decides
     const waiting: Waiting = { ...action, key: newUid(), base };
     this.outcome.state("saving", (this.known += 1));
-    await run(await this.db, "readwrite", (store) => store.add(waiting));
-    void this.flush();
+    this.adding += 1;
+    const db = await this.db;
+    const kept = run(db, "readwrite", (store) => store.add(waiting) as IDBRequest<number>).finally(() => (this.adding -= 1));
+    const beside = first && base !== null && !this.sending && !this.paused;
+    if (beside) this.sending = this.sendBeside(waiting, kept);
+    await kept;
+    if (!beside) void this.flush();
+  }
+
+  /** The only action goes to the server while the browser's disk still writes. */
+  private async sendBeside(waiting: Waiting, kept: Promise<number>): Promise<void> {
+    try {
+      if (!(await this.attempt(waiting, kept))) return this.later(this.known);
+    } finally {
+      this.sending = null;
+    }
+    if (this.known > 0) await this.flush();
   }
 
   /** Sends what waits, oldest first, until nothing does or the server cannot be reached; done when that is done. */
   flush(): Promise<void> {
     if (this.paused) return Promise.resolve();
-    this.asked = true;
     return (this.sending ??= this.send());
   }
 
@@ -112,18 +129,13 @@ export class SaveQueue {
     clearTimeout(this.timer);
     try {
       for (;;) {
-        this.asked = false;
         const all = await this.pending();
         const [first] = all;
-        this.known = all.length;
-        if (!first) {
-          if (this.asked) continue; // something was put in meanwhile
-          this.outcome.state("idle", 0);
-          return mark("saved");
-        }
-        this.outcome.state("saving", all.length);
-        if (!(await this.sendOne(first))) return this.later(all.length);
-        this.wait = 500;
+        this.known = all.length + this.adding;
+        if (!first && this.adding) continue;
+        if (!first) return this.outcome.state("idle", 0);
+        this.outcome.state("saving", this.known);
+        if (!(await this.sendOne(first))) return this.later(this.known);
       }
     } finally {
       this.sending = null;
@@ -150,18 +162,28 @@ export class SaveQueue {
   private async sendOne(waiting: Waiting): Promise<boolean> {
     const base = waiting.base ?? this.revisions.get(waiting.image) ?? null;
     if (base !== null && waiting.base === null) await this.rewrite({ ...waiting, base });
+    return this.attempt({ ...waiting, base }, Promise.resolve(waiting.id!));
+  }
+
+  /** `kept`: its id, once the browser has it on its disk. */
+  private async attempt(waiting: Waiting, kept: Promise<number>): Promise<boolean> {
     try {
-      const saved = await post<Saved>(
-        `/images/${waiting.image}/actions`,
-        { lease: waiting.lease, operations: waiting.operations },
-        { headers: { "Idempotency-Key": waiting.key, "If-Match": `"${base ?? 0}"` } },
-      );
-      await this.settle(waiting, saved.revision);
+      const { revision } = await this.post(waiting);
+      this.revisions.set(waiting.image, revision);
+      this.wait = 500;
+      if ((this.known -= 1) === 0) this.outcome.state("idle", 0);
+      mark("saved");
+      await this.settle({ ...waiting, id: await kept }, revision);
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      return this.failed(waiting, error);
+      return this.failed({ ...waiting, id: await kept }, error);
     }
+  }
+
+  private post({ image, key, base, lease, operations }: Waiting): Promise<Saved> {
+    const headers = { "Idempotency-Key": key, "If-Match": `"${base ?? 0}"` };
+    return post<Saved>(`/images/${image}/actions`, { lease, operations }, { headers });
   }
 
   private async failed(waiting: Waiting, error: ApiError): Promise<boolean> {
