@@ -55,6 +55,22 @@ describe("tiles", () => {
     }
   });
 
+  it("paint the borders alone beside the areas: as areas without an inside would be", () => {
+    const masks = [1, 2, 3].map((seed) => {
+      const bits = noise(60, 40, seed);
+      bits.fill([{ x: 8 * seed, y: 5 }, { x: 8 * seed + 20, y: 5 }, { x: 8 * seed + 20, y: 30 }, { x: 8 * seed, y: 30 }], 1);
+      return { mask: bits.toMask(), colour: [seed * 50, 90, 10] as const, fill: 120 };
+    });
+    const blank = (): Uint8ClampedArray => new Uint8ClampedArray(60 * 40 * 4).fill(9);
+    const [areas, lines, hollow] = [blank(), blank(), blank()].map((data) => ({ width: 60, height: 40, data }));
+    const region = { x0: 0, y0: 0, x1: 60, y1: 40 };
+    paintRegion(areas!, { x: 0, y: 0 }, 1, region, masks, lines);
+    paintRegion(hollow!, { x: 0, y: 0 }, 1, region, masks.map((one) => ({ ...one, fill: 0 })));
+    const opaque = (picture: { data: Uint8ClampedArray }): number[] => [...picture.data].map((value, i) => (picture.data[i | 3] ? value : 0));
+    expect(opaque(lines!)).toEqual(opaque(hollow!));
+    expect(lines!.data).not.toEqual(areas!.data);
+  });
+
   it("painted again in a part are the same as painted at once, at any reduction", () => {
     const masks = [1, 2, 3].map((seed) => ({ mask: noise(96, 80, seed).toMask(), colour: [seed * 50, 90, 10] as const, fill: 120 }));
     for (const step of [1, 2, 4]) {

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from fastapi.testclient import TestClient
 from studio_client import Annotator, error_of, make_project, open_studio
 
 import anymask
+from anymask.api import EncodedImage
+from anymask.core.candidates import AnswerStep
 from anymask.core.mask import Mask
 from anymask.web.inference import Inference, Turns
 from anymask.web.studio import Studio
@@ -147,6 +150,33 @@ def test_hover_on_a_part_of_a_photo_shows_that_part(eve: Annotator) -> None:
     rows, columns = (float(one) for one in answer.headers["x-inside"].split(","))
     seen = np.frombuffer(answer.content, np.uint8).reshape(side, side) >= 128
     assert columns == side and seen[int((60 - 30) / 61 * rows), int((64 - 34) / 64 * columns)]
+
+
+def test_a_click_goes_on_with_its_preview(
+    eve: Annotator, lite: tuple[Studio, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until_encoded(eve)
+    afresh = eve.prompt(points=[DISK])
+    prompt = {"points": [DISK]}
+    begun: list[object] = []
+    plain = EncodedImage.segment_steps
+
+    def counted(image: EncodedImage, **asked: Any) -> Iterator[AnswerStep]:
+        begun.append(asked)
+        return plain(image, **asked)
+
+    monkeypatch.setattr(EncodedImage, "segment_steps", counted)
+    eve.post("/images/1/preview", {"client": "t9", "seq": 1, "prompt": prompt})
+    answers = []
+    for seq in (1, 2):  # the second one has no preview to go on with
+        lines = eve.post("/images/1/prompt", {"client": "t9", "seq": seq, "prompt": prompt}).text
+        answers.append([json.loads(line) for line in lines.splitlines()])
+        assert len(begun) == seq
+    rles = [[[one["rle"] for one in line["candidates"]] for line in lines] for lines in (afresh, *answers)]
+    assert rles[0] == rles[1] == rles[2]
+    eve.post("/images/1/preview", {"client": "t9", "seq": 2, "prompt": prompt})
+    eve.post("/images/1/prompt", {"client": "t9", "seq": 3, "prompt": {"points": [[20, 20]]}})
+    assert len(begun) == 4, "another place: a pass of its own"
 
 
 def test_hover_waits_for_nothing(ada: Annotator, studio: Studio) -> None:

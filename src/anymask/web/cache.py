@@ -27,6 +27,12 @@ class BytesCache(Generic[Key, Value]):
             self._kept.move_to_end(key)
             return self._kept[key][0]
 
+    def pop(self, key: Key) -> Value | None:
+        with self._gate:
+            value, size = self._kept.pop(key, (None, 0))
+            self.bytes -= size
+            return value
+
     def put(self, key: Key, value: Value, size: int) -> None:
         with self._gate:
             if key in self._kept:

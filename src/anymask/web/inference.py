@@ -28,8 +28,11 @@ from anymask.web.cache import BytesCache
 Result = TypeVar("Result")
 Key = tuple[str, str]  # hash of a photo, model
 Asked = dict[str, Any]  # what `EncodedImage.segment` takes
+Who = tuple[str, str]  # a person, a tab
+Steps = Iterator[AnswerStep]
 GIGABYTE = 1 << 30
 CANDIDATE_BYTES = 128 << 20  # of answers that a later prompt may refer to
+BEGUN_BYTES = 128 << 20  # of previews that a click may go on with, and the photos that they hold
 WINDOWS = 5  # embeddings that an image may hold: its own and those of windows
 MAX_AHEAD = 16  # photos that wait to be encoded ahead
 CLIENTS = 4_096  # whose newest prompt is remembered
@@ -70,10 +73,10 @@ class Turns:
     """The newest prompt of each client; older ones are not worth answering."""
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._newest: OrderedDict[Who, int] = OrderedDict()
         self._gate = threading.Lock()
 
-    def begin(self, who: tuple[str, str], seq: int) -> Callable[[], bool]:
+    def begin(self, who: Who, seq: int) -> Callable[[], bool]:
         """Whether it still is the newest."""
         with self._gate:
             self._newest[who] = max(seq, self._newest.pop(who, seq))
@@ -100,6 +103,7 @@ class Inference:
         self._working: dict[Key, tuple[Future[EncodedImage], bool]] = {}
         self._waiting: list[Future[EncodedImage]] = []
         self._answers: BytesCache[str, tuple[int, Candidate]] = BytesCache(CANDIDATE_BYTES)
+        self._begun: BytesCache[Who, tuple[EncodedImage, object, Steps]] = BytesCache(BEGUN_BYTES)
         self._names = itertools.count()
         self._prefix = secrets.token_hex(4)
         self._model_name = model_name
@@ -121,6 +125,7 @@ class Inference:
         with self._loading:
             self._model_name, self._model = model_name, None
         self._encoded.clear()
+        self._begun.clear()
 
     def state(self, content: str) -> str:
         """`ready`, `working` or `none`, of a photo by its hash."""
@@ -165,8 +170,7 @@ class Inference:
     def _encode(self, key: Key, pixels: Callable[[], Pixels]) -> EncodedImage:
         image = self.model.encode(pixels())
         embedding = sum(array.nbytes for array in image.embedding.arrays.values())
-        photo = 0 if image.pixels_HW3 is None else image.pixels_HW3.nbytes
-        self._encoded.put(key, image, photo + WINDOWS * embedding)
+        self._encoded.put(key, image, _photo_bytes(image) + WINDOWS * embedding)
         return image
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
@@ -194,27 +198,45 @@ class Inference:
             raise Gone(f"candidate {name}: expected an answer of the last minutes about this photo")
         return found[1]
 
+    def begin(self, who: Who, image: EncodedImage, prompt: object, asked: Asked) -> AnswerStep:
+        """The first step of an answer; `steps` goes on with it when the same is asked. Raises BadPrompt."""
+        steps = image.segment_steps(**asked)
+        first = next(steps)
+        size = _photo_bytes(image) + sum(one.low_res_logits.nbytes for one in first.candidates)
+        self._begun.put(who, (image, prompt, itertools.chain([first], steps)), size)
+        return first
+
+    def steps(self, who: Who, image: EncodedImage, prompt: object, asked: Asked) -> Steps:
+        """Those of an answer, also where the first was seen before. Raises BadPrompt at once."""
+        known = self._begun.pop(who)
+        if known is not None and known[0] is image and known[1] == prompt:
+            return known[2]
+        return image.segment_steps(**asked)
+
     def close(self) -> None:
         for pool in (self._prompts, self._ahead, self._slow):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def steps_of(image: EncodedImage, asked: Asked, wanted: Collection[str]) -> Iterator[AnswerStep]:
-    """The steps that are wanted; one that ends the answer always. Raises BadPrompt at once."""
-    steps = image.segment_steps(**asked)
+def _photo_bytes(image: EncodedImage) -> int:
+    return 0 if image.pixels_HW3 is None else image.pixels_HW3.nbytes
+
+
+def wanted_of(steps: Steps, wanted: Collection[str]) -> Steps:
+    """The steps that are wanted; one that ends the answer always."""
     return (step for step in _until(steps, wanted) if step.name in wanted or step.is_final)
 
 
-def _until(steps: Iterator[AnswerStep], wanted: Collection[str]) -> Iterator[AnswerStep]:
+def _until(steps: Steps, wanted: Collection[str]) -> Steps:
     for step in steps:
         yield step
         if step.name != "look" and "alternatives" not in wanted:
             return
 
 
-def preview_of(image: EncodedImage, asked: Asked) -> Preview:
-    """The best candidate of one pass, as bytes at the resolution of the network. Raises BadPrompt."""
-    best = next(image.segment_steps(**asked)).candidates.best
+def preview_of(look: AnswerStep) -> Preview:
+    """The best candidate of one pass, as bytes at the resolution of the network."""
+    best = look.candidates.best
     scaled = np.ceil(best.low_res_logits * PREVIEW_STEPS) + 127
     inside, (x, y) = best.frame.inside, best.frame.origin_xy
     cells = best.low_res_logits.shape[0] / inside.input_size

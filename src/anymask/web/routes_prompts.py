@@ -20,7 +20,7 @@ from anymask.errors import AnymaskError
 from anymask.store.database import AnyRow
 from anymask.store.users import User
 from anymask.web.errors import error_told
-from anymask.web.inference import preview_of, steps_of
+from anymask.web.inference import Preview, preview_of, wanted_of
 from anymask.web.routes_images import find
 from anymask.web.schemas import Asking, Encoding, EverythingRequest, FindRequest, Id, PromptRequest
 from anymask.web.studio import Studio, studio_of, user_of
@@ -63,8 +63,14 @@ async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Res
     if not encoded.done():
         return Response(status_code=204, headers={"X-Reason": "not-ready"})
     image = encoded.result()
-    work = studio.inference.submit(lambda: preview_of(image, arguments) if is_newest() else None)
-    seen = await asyncio.wrap_future(work)
+    who = (me.name, asked.client)
+
+    def look() -> Preview | None:
+        if not is_newest():
+            return None
+        return preview_of(studio.inference.begin(who, image, asked.prompt, arguments))
+
+    seen = await asyncio.wrap_future(studio.inference.submit(look))
     if seen is None or not is_newest():
         return Response(status_code=204, headers={"X-Reason": "superseded"})
     headers = {
@@ -84,7 +90,8 @@ async def prompt(image_id: Id, asked: PromptRequest, studio: TheStudio, me: Me) 
     row = await run_in_threadpool(find, studio, image_id)
     arguments = _arguments(studio, image_id, asked)
     image: EncodedImage = await asyncio.wrap_future(studio.encode(row))
-    steps = steps_of(image, arguments, asked.steps)
+    answering = studio.inference.steps((me.name, asked.client), image, asked.prompt, arguments)
+    steps = wanted_of(answering, asked.steps)
     return StreamingResponse(_lines(studio, row, asked.seq, image, steps, is_newest), media_type=NDJSON)
 
 

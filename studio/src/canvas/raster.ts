@@ -23,6 +23,7 @@ export interface Raster {
  *
  * One pixel of the picture stands for `step` x `step` of the photo, of which the middle one is asked.
  * `origin` is the photo's pixel at the picture's top left, a multiple of `step`. What was there before goes.
+ * `lines`, a picture of the same size, gets the borders alone.
  */
 export function paintRegion(
   picture: Raster,
@@ -30,6 +31,7 @@ export function paintRegion(
   step: number,
   region: Box,
   masks: Iterable<Painted>,
+  lines: Raster | null = null,
 ): Box {
   const target = {
     x0: Math.max(0, Math.floor((region.x0 - origin.x) / step)),
@@ -39,7 +41,8 @@ export function paintRegion(
   };
   if (isEmpty(target)) return target;
   clear(picture, target);
-  for (const painted of masks) paint(picture, origin, step, target, painted);
+  if (lines) clear(lines, target);
+  for (const painted of masks) paint(picture, origin, step, target, painted, lines);
   return target;
 }
 
@@ -49,7 +52,14 @@ function clear(picture: Raster, box: Box): void {
   }
 }
 
-function paint(picture: Raster, origin: { x: number; y: number }, step: number, target: Box, painted: Painted): void {
+function paint(
+  picture: Raster,
+  origin: { x: number; y: number },
+  step: number,
+  target: Box,
+  painted: Painted,
+  lines: Raster | null,
+): void {
   const { box } = painted.mask;
   const mine = intersect(target, {
     x0: Math.floor((box.x0 - origin.x) / step),
@@ -69,6 +79,7 @@ function paint(picture: Raster, origin: { x: number; y: number }, step: number, 
       if (!inside[from]) continue;
       const border = !inside[from - 1] || !inside[from + 1] || !inside[from - stride] || !inside[from + stride];
       over(data, to, red, green, blue, border ? 255 : painted.fill);
+      if (border && lines) over(lines.data, to, red, green, blue, 255);
     }
   }
 }

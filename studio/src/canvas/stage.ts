@@ -28,6 +28,7 @@ export class Stage {
   opacity = 0.55;
   /** Accepted masks are not shown for now; what was painted of them stays ready. */
   bare = false;
+  private outlined = false;
   live: Live = NOTHING;
   /** Told after every change of the view. */
   moved: () => void = () => {};
@@ -73,6 +74,7 @@ export class Stage {
   open(photo: Photo, source: Source): void {
     this.photo = photo;
     this.tiles = new OverlayTiles(photo.width, photo.height, source);
+    this.tiles.outlined = this.outlined;
     this.clear();
     this.fit();
     this.tell("photo");
@@ -124,6 +126,13 @@ export class Stage {
   drawAnew(): void {
     this.snapshotView = this.drawnView = null;
     this.redraw("base");
+  }
+
+  /** Borders of accepted masks without their areas. */
+  outline(only: boolean): void {
+    this.outlined = only;
+    if (this.tiles) this.tiles.outlined = only;
+    this.drawAnew();
   }
 
   redraw(...layers: ("base" | "shape" | "top")[]): void {

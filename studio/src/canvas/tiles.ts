@@ -4,11 +4,14 @@ import { type Box, intersect, isEmpty } from "../masks/rle";
 import { type Painted, paintRegion } from "./raster";
 
 export const TILE = 512;
-const KEPT = 80; // tiles, a megabyte each
+const KEPT = 60; // tiles, three megabytes each
 
 interface Tile {
   readonly canvas: OffscreenCanvas;
-  readonly pixels: ImageData;
+  readonly areas: ImageData;
+  /** The borders alone. Painted with the areas, so that one can be shown for the other at once. */
+  readonly lines: ImageData;
+  outlined: boolean;
   readonly box: Box;
   readonly step: number;
   stale: Box[];
@@ -18,6 +21,8 @@ interface Tile {
 export type Source = (region: Box) => Iterable<Painted>;
 
 export class OverlayTiles {
+  /** Borders are shown without their areas. */
+  outlined = false;
   private readonly tiles = new Map<string, Tile>();
 
   constructor(
@@ -54,6 +59,7 @@ export class OverlayTiles {
         const tile = this.tile(x, y, step);
         if (tile.stale.length && performance.now() < until) this.paint(tile);
         if (tile.stale.length) complete = false;
+        if (tile.outlined !== this.outlined) this.turn(tile);
         context.drawImage(tile.canvas, tile.box.x0, tile.box.y0, tile.canvas.width * step, tile.canvas.height * step);
       }
     }
@@ -75,7 +81,9 @@ export class OverlayTiles {
       { x0: 0, y0: 0, x1: this.width, y1: this.height },
     );
     const canvas = new OffscreenCanvas(Math.ceil((box.x1 - box.x0) / step), Math.ceil((box.y1 - box.y0) / step));
-    const tile = { canvas, pixels: new ImageData(canvas.width, canvas.height), box, step, stale: [box] };
+    const { width, height } = canvas;
+    const [areas, lines] = [new ImageData(width, height), new ImageData(width, height)];
+    const tile = { canvas, areas, lines, outlined: this.outlined, box, step, stale: [box] };
     this.tiles.set(key, tile);
     return tile;
   }
@@ -84,11 +92,18 @@ export class OverlayTiles {
     const context = tile.canvas.getContext("2d")!;
     const whole = tile.stale.length > 8 ? [tile.box] : tile.stale;
     for (const part of whole) {
-      const target = paintRegion(tile.pixels, { x: tile.box.x0, y: tile.box.y0 }, tile.step, part, this.source(part));
+      const origin = { x: tile.box.x0, y: tile.box.y0 };
+      const target = paintRegion(tile.areas, origin, tile.step, part, this.source(part), tile.lines);
       if (isEmpty(target)) continue;
-      context.putImageData(tile.pixels, 0, 0, target.x0, target.y0, target.x1 - target.x0, target.y1 - target.y0);
+      const pixels = tile.outlined ? tile.lines : tile.areas;
+      context.putImageData(pixels, 0, 0, target.x0, target.y0, target.x1 - target.x0, target.y1 - target.y0);
     }
     tile.stale = [];
+  }
+
+  private turn(tile: Tile): void {
+    tile.outlined = this.outlined;
+    tile.canvas.getContext("2d")!.putImageData(tile.outlined ? tile.lines : tile.areas, 0, 0);
   }
 
   private forget(): void {

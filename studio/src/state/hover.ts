@@ -4,7 +4,7 @@ import { send } from "../api/client";
 import type { Preview } from "../canvas/preview";
 import type { Point } from "../masks/bits";
 import type { Box } from "../masks/rle";
-import { sides } from "./prompting.svelte";
+import { sides, tidy } from "./prompting.svelte";
 
 export class Hover {
   private wanted: Point | null = null;
@@ -45,7 +45,7 @@ export class Hover {
     this.busy = true;
     try {
       const view = this.seen();
-      const prompt = { points: [[x, y]], labels: [1], ...(view ? { view: sides(view) } : {}) };
+      const prompt = { points: [[tidy(x), tidy(y)]], labels: [1], ...(view ? { view: sides(view) } : {}) };
       const response = await send(`/images/${this.image}/preview`, { body: { client: this.client, seq, prompt } });
       const notReady = response.headers.get("X-Reason") === "not-ready";
       this.waiting(notReady);

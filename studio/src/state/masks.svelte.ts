@@ -13,7 +13,6 @@ import type { Authorship } from "./authorship.svelte";
 import { colourIn } from "./classes";
 import { type Change, type Item, MaskDocument, fromStored, rleOf } from "./document";
 import type { Holding } from "./holding.svelte";
-import { prefs } from "./prefs.svelte";
 
 const MOST_PARTS = 20;
 
@@ -49,12 +48,11 @@ export class Masks {
     const found: Painted[] = [];
     this.sorted ??= [...this.document.items].sort((a, b) => b.area - a.area);
     const { hidden, editing } = this;
-    const { outlines } = prefs;
     for (const item of this.sorted) {
       const { box } = item.mask; // compared in place: thousands of masks for each tile
       if (box.x0 >= region.x1 || box.y0 >= region.y1 || box.x1 <= region.x0 || box.y1 <= region.y0) continue;
       if (hidden.has(item.key) || item === editing) continue;
-      found.push({ mask: item.mask, colour: this.colour(item), fill: outlines ? 0 : isCalm(item) ? 110 : 170 });
+      found.push({ mask: item.mask, colour: this.colour(item), fill: isCalm(item) ? 110 : 170 });
     }
     return found;
   }

@@ -115,7 +115,7 @@ export class Workspace {
   private painted(region: Box): Painted[] {
     const found = this.masks.painted(region);
     for (const one of this.finding.offered) {
-      if (!isEmpty(intersect(one.mask.box, region))) found.push({ mask: one.mask, colour: CALM, fill: prefs.outlines ? 0 : 120 });
+      if (!isEmpty(intersect(one.mask.box, region))) found.push({ mask: one.mask, colour: CALM, fill: 120 });
     }
     return found;
   }
