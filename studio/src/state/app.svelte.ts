@@ -9,6 +9,8 @@ import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
 const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
 
+const REFRESH_MS = 400;
+
 export interface Route {
   readonly screen: Screen;
   readonly id: string | null;
@@ -50,6 +52,7 @@ class App {
   readonly queue: SaveQueue;
   private signedInAt = 0;
   private events: EventSource | null = null;
+  private readonly stale = new Map<number, ReturnType<typeof setTimeout>>();
 
   constructor() {
     window.addEventListener("hashchange", () => (this.route = routeOf(location.hash)));
@@ -127,6 +130,12 @@ class App {
     }
   }
 
+  /** Once nothing more has come for a moment: somebody saves a mask after the other. */
+  private refreshSoon(id: number): void {
+    clearTimeout(this.stale.get(id));
+    this.stale.set(id, setTimeout(() => (this.stale.delete(id), void this.refreshPhoto(id)), REFRESH_MS));
+  }
+
   async refreshPhoto(id: number): Promise<void> {
     try {
       const fresh = await get<PhotoInfo>(`/images/${id}`);
@@ -202,7 +211,7 @@ class App {
     });
     events.addEventListener("image", (event) => {
       const { id, revision, by } = JSON.parse((event as MessageEvent<string>).data) as { id: number; revision: number; by: string };
-      void this.refreshPhoto(id);
+      this.refreshSoon(id);
       for (const listener of this.onImage) listener(id, revision, by);
     });
     events.addEventListener("project", () => void this.reload());

@@ -120,8 +120,8 @@ export class Making {
         return;
       }
       const { shown, prompts, offered, model } = prompted;
-      this.prompting.cancel();
       this.add(shown.mask, { prompts, offered, taken: shown.id, model, probability: shown.probability });
+      this.prompting.cancel();
     } finally {
       this.accepting = false;
     }

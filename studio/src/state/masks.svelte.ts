@@ -84,6 +84,7 @@ export class Masks {
 
   commit(change: Change | null): void {
     if (!change) return;
+    if (change.operations.length) this.holding.save(change.operations); // first: it travels while the page is drawn
     this.sorted = null;
     this.items = this.document.items;
     this.canUndo = this.document.canUndo;
@@ -93,7 +94,6 @@ export class Masks {
     if (this.hovered && !this.document.item(this.hovered)) this.hovered = null;
     this.showFocus();
     this.stage.touch(change.box);
-    if (change.operations.length) this.holding.save(change.operations);
   }
 
   /** Takes in masks that are not here; what is here stays, it may be on its way. `except`: what we just changed. */

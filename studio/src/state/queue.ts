@@ -101,8 +101,9 @@ export class SaveQueue {
     const waiting: Waiting = { ...action, key: newUid(), base };
     this.outcome.state("saving", (this.known += 1));
     this.adding += 1;
-    const db = await this.db;
-    const kept = run(db, "readwrite", (store) => store.add(waiting) as IDBRequest<number>).finally(() => (this.adding -= 1));
+    const kept = this.db
+      .then((db) => run(db, "readwrite", (store) => store.add(waiting) as IDBRequest<number>))
+      .finally(() => (this.adding -= 1));
     const beside = first && base !== null && !this.sending && !this.paused;
     if (beside) this.sending = this.sendBeside(waiting, kept);
     await kept;
