@@ -31,6 +31,7 @@ class StudioServer:
         self.folder = folder
         self.link = ""
         self._options = options
+        self.python = sys.executable
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder.parent / f"{folder.name}.log"
         with socket.socket() as found:
@@ -52,7 +53,7 @@ class StudioServer:
 
     def start(self) -> None:
         """Raises Failure."""
-        command = [sys.executable, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
+        command = [self.python, "-m", "anymask", "studio", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self._options]
         with self._log.open("wb") as log:
             # a thread for each computation, as on a shared machine
