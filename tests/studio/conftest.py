@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """As a private window: nothing of an earlier test is in it."""
-    opened = browser.new_context(locale="en-US")
+    opened = browser.new_context(locale="en-US", reduced_motion="reduce")
     yield opened
     opened.close()
 

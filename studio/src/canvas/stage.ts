@@ -5,6 +5,7 @@ import { type Moment, mark } from "../marks";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
 import { type Live, NOTHING, drawLive } from "./live";
+import { Flash, Glide, wanted } from "./motion";
 import { outlineOf } from "./outline";
 import type { Photo } from "./photo";
 import { type Preview, previewPixels } from "./preview";
@@ -52,6 +53,8 @@ export class Stage {
   private shapeColour: Colour = [255, 255, 255];
   private focusLine: Path2D | null = null;
   private seen: readonly Path2D[] = [];
+  private glide: Glide | null = null;
+  private flashing: Flash | null = null;
   private readonly coming = new Set<Moment>();
   private readonly watcher: ResizeObserver;
 
@@ -97,16 +100,44 @@ export class Stage {
     return this.photo ? Math.min(1, fit(this.photo, this.size, this.inset).scale) / 3 : 0.01;
   }
 
-  zoom(factor: number, at: Point = { x: this.size.width / 2, y: this.size.height / 2 }): void {
+  zoom(factor: number, at: Point): void {
     this.look(zoomAt(this.view, at, factor, this.least()));
   }
 
   look(view: View, still = false): void {
     if (!this.photo) return;
-    this.view = kept(view, this.photo, this.size);
+    this.glide = null;
+    this.show(kept(view, this.photo, this.size), still);
+  }
+
+  /** The whole photo, gliding there. */
+  glideToFit(): void {
+    if (this.photo) this.glideTo(fit(this.photo, this.size, this.inset));
+  }
+
+  /** Zooms round the middle of the screen, gliding there. */
+  glideByZoom(factor: number): void {
+    this.glideTo(zoomAt(this.view, { x: this.size.width / 2, y: this.size.height / 2 }, factor, this.least()));
+  }
+
+  private glideTo(view: View): void {
+    if (!this.photo || !wanted()) return this.look(view, true);
+    this.glide = new Glide(this.view, kept(view, this.photo, this.size), performance.now());
+    this.redraw("base");
+  }
+
+  private show(view: View, still: boolean): void {
+    this.view = view;
     if (!still) this.movedAt = performance.now();
     this.redraw("base", "shape", "top");
     this.moved();
+  }
+
+  /** Shows for a moment where masks came or went. */
+  flash(masks: readonly Mask[]): void {
+    if (!wanted()) return;
+    this.flashing = new Flash(masks.map(outlineOf), performance.now());
+    this.redraw("top");
   }
 
   /** Masks in a box changed. */
@@ -152,6 +183,7 @@ export class Stage {
 
   clear(): void {
     this.live = NOTHING;
+    this.flashing = this.glide = null;
     this.showMask(null);
     this.focus(null);
     this.snapshotView = this.drawnView = null;
@@ -205,7 +237,9 @@ export class Stage {
 
   private draw(): void {
     this.frame = 0;
-    const moving = performance.now() - this.movedAt < STILL_MS;
+    const now = performance.now();
+    if (this.glide) this.glideOn(this.glide, now);
+    const moving = now - this.movedAt < STILL_MS;
     let again = false;
     if (this.dirty.base) {
       this.dirty.base = false;
@@ -218,7 +252,14 @@ export class Stage {
     if (this.dirty.top) this.drawTop();
     this.dirty.shape = this.dirty.top = false;
     this.markDrawn(!again);
-    if (again) this.redraw("base");
+    if (again || this.glide) this.redraw("base");
+    if (this.flashing) this.redraw("top");
+  }
+
+  private glideOn(glide: Glide, now: number): void {
+    const { view, done } = glide.at(now);
+    this.show(view, false);
+    if (done) this.glide = null;
   }
 
   private markDrawn(complete: boolean): void {
@@ -326,10 +367,18 @@ export class Stage {
     context.drawImage(canvas, box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0);
   }
 
+  private drawFlash(context: CanvasRenderingContext2D, flash: Flash, thin: number): void {
+    context.globalAlpha = flash.strength(performance.now());
+    for (const path of flash.lines) stroke(context, path, 3 * thin, "rgb(255 255 255)", 7 * thin);
+    if (context.globalAlpha === 0) this.flashing = null;
+    context.globalAlpha = 1;
+  }
+
   private drawTop(): void {
     const context = this.context(this.top);
     const thin = 1 / this.view.scale;
     for (const path of this.seen) stroke(context, path, 2 * thin, "rgb(255 255 255 / .9)", 4 * thin);
+    if (this.flashing) this.drawFlash(context, this.flashing, thin);
     if (this.focusLine) stroke(context, this.focusLine, 1.5 * thin, "rgb(255 255 255 / .95)", 3.5 * thin);
     if (this.shapeLine) {
       const [red, green, blue] = this.shapeColour;

@@ -15,6 +15,7 @@ import { type Change, type Item, MaskDocument, fromStored, rleOf } from "./docum
 import type { Holding } from "./holding.svelte";
 
 const MOST_PARTS = 20;
+const MOST_FLASHES = 20;
 
 export class Masks {
   items = $state.raw<readonly Item[]>([]);
@@ -105,13 +106,17 @@ export class Masks {
   }
 
   undo(): void {
-    this.commit(this.document.undo());
-    this.count("say.now");
+    this.again(this.document.undo());
   }
 
   redo(): void {
-    this.commit(this.document.redo());
+    this.again(this.document.redo());
+  }
+
+  private again(change: Change | null): void {
+    this.commit(change);
     this.count("say.now");
+    if (change) this.stage.flash([...change.step.removes, ...change.step.adds].slice(0, MOST_FLASHES).map((item) => item.mask));
   }
 
   /** Says how many there are. */
