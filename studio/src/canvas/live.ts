@@ -22,6 +22,10 @@ export interface Live {
 
 export const NOTHING: Live = { marks: [], box: null, lasso: [], brush: null, crosshair: null, polygon: null };
 
+export function isBlank({ marks, box, lasso, brush, crosshair, polygon }: Live): boolean {
+  return !marks.length && !box && lasso.length < 2 && !brush && !crosshair && !polygon;
+}
+
 export function drawLive(context: CanvasRenderingContext2D, view: View, live: Live): void {
   if (live.box) drawBox(context, view, live.box);
   if (live.lasso.length > 1) {

@@ -4,7 +4,7 @@
 import { type Moment, mark } from "../marks";
 import type { Point } from "../masks/bits";
 import { type Box, type Mask, NO_BOX, around, intersect, isEmpty } from "../masks/rle";
-import { type Live, NOTHING, drawLive } from "./live";
+import { type Live, NOTHING, drawLive, isBlank } from "./live";
 import { Flash, Glide, wanted } from "./motion";
 import { outlineOf } from "./outline";
 import type { Photo } from "./photo";
@@ -361,6 +361,7 @@ export class Stage {
 
   private drawShape(): void {
     const context = this.context(this.middle);
+    reveal(this.middle, this.shape !== null);
     if (!this.shape) return;
     const { canvas, box } = this.shape;
     context.imageSmoothingEnabled = this.view.scale * this.ratio < 4;
@@ -376,6 +377,7 @@ export class Stage {
 
   private drawTop(): void {
     const context = this.context(this.top);
+    reveal(this.top, this.seen.length > 0 || !!(this.focusLine ?? this.shapeLine ?? this.flashing) || !isBlank(this.live));
     const thin = 1 / this.view.scale;
     for (const path of this.seen) stroke(context, path, 2 * thin, "rgb(255 255 255 / .9)", 4 * thin);
     if (this.flashing) this.drawFlash(context, this.flashing, thin);
@@ -387,6 +389,12 @@ export class Stage {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     drawLive(context, this.view, this.live);
   }
+}
+
+/** A canvas with nothing on it costs the browser as much as a full one, unless it is hidden. */
+function reveal(canvas: HTMLCanvasElement, shown: boolean): void {
+  const visibility = shown ? "" : "hidden";
+  if (canvas.style.visibility !== visibility) canvas.style.visibility = visibility;
 }
 
 function grown(box: Box, by: number): Box {
