@@ -130,6 +130,7 @@ export const en = {
   "gallery.failed": "{name}: {why}",
   "gallery.left": "{done} of {all} done",
   "gallery.search": "Find by name",
+  "gallery.lost": "File missing or damaged",
   "gallery.none": "No photo like that",
   "gallery.open": "{name}, {state}, {n} {n|mask|masks}",
   "state.new": "New",

@@ -132,6 +132,7 @@ export const ko: Words = {
   "gallery.failed": "{name}: {why}",
   "gallery.left": "{all}장 중 {done}장 완료",
   "gallery.search": "이름으로 찾기",
+  "gallery.lost": "파일이 없거나 손상됨",
   "gallery.none": "해당하는 사진이 없습니다",
   "gallery.open": "{name}, {state}, 마스크 {n}개",
   "state.new": "새 사진",
