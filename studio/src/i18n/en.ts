@@ -113,6 +113,7 @@ export const en = {
   "words.go": "Find",
   "words.absent": "No {words} here",
   "words.ignored": "Not understood, and left out: {words}",
+  "return.why": "The annotator reads it with the photo, which comes back to them.",
   "skip.title": "Skip this photo",
   "skip.why": "Why?",
   "skip.blurred": "Too blurred",

@@ -115,6 +115,7 @@ export const ko: Words = {
   "words.go": "찾기",
   "words.absent": "여기에는 ‘{words}’ 없음",
   "words.ignored": "이해하지 못해 뺀 말: {words}",
+  "return.why": "사진이 그린 사람에게 돌아가며, 이 이유가 함께 표시됩니다.",
   "skip.title": "이 사진 건너뛰기",
   "skip.why": "이유",
   "skip.blurred": "너무 흐림",
