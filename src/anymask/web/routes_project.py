@@ -31,6 +31,7 @@ Me = Annotated[User, Depends(user_of)]
 def project(studio: TheStudio) -> dict[str, Any]:
     """What a page needs to begin."""
     database = studio.project.database
+    studio.follow_model()
     current = registry.current_model(database)
     return {
         "name": studio.name,

@@ -67,6 +67,7 @@ def work_told(studio: Studio, lease: Lease, me: User) -> dict[str, Any]:
     database = studio.project.database
     row = images.list_images(database, after=lease.image_id - 1, limit=1)[0]
     masks = masks_of(database, lease.image_id, lease.layer)
+    studio.follow_model()
     studio.encode_ahead(row, me)
     return {
         "lease": lease_told(studio, lease),
