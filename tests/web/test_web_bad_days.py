@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("fastapi")
 from engine_scenes import FakeRecipe, write_data_set
 from fastapi.testclient import TestClient
-from studio_client import API, Annotator, add, error_of, open_studio
 from store_places import new_postgres, postgres_url  # noqa: F401
+from studio_client import API, Annotator, add, error_of, open_studio
 from test_web_jobs import wait
 from typer.testing import CliRunner
 

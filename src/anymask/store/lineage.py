@@ -1,4 +1,4 @@
-"""Lineage: the mask that a mask began as. Every edit gives it another uid; a page keeps its colour and place."""
+"""Lineage: the mask that a mask began as. Every edit changes its uid; pages keep its colour and place."""
 
 from __future__ import annotations
 

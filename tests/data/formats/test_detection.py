@@ -11,7 +11,7 @@ from formats_of_readers import written
 
 from anymask.cli.convert import NAMES, READ
 from anymask.data import formats
-from anymask.errors import BadInput, BadOption, UnclearFormat
+from anymask.errors import BadOption, UnclearFormat
 
 READ_AS = {"coco-polygon": "coco", "coco-cvat": "coco", "webdataset": "sa1b"}
 RECORD = json.dumps({"image": {"height": 6, "width": 9, "file_name": "a.png"}, "annotations": []})
