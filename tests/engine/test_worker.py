@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,6 +223,20 @@ def test_the_shipped_model_can_be_promoted_again(project: Project) -> None:
     identity = listed[1].split()[0]
     assert CliRunner().invoke(app, ["project", "promote", folder, identity]).exit_code == 0
     assert CliRunner().invoke(app, ["project", "promote", folder, "nonsense"]).exit_code != 0
+
+
+def test_a_model_whose_files_are_gone_is_not_promoted(project: Project) -> None:
+    worker.train_now(project, make(FakeRecipe(0.7)))
+    (version,) = registry.list_models(project.database)
+    project.promote(None, "ann", "back")
+    shutil.rmtree(project.folder / "models")
+    with pytest.raises(BadInput, match="not there any more"):
+        project.promote(version.id, "ann", "again")
+    project.close()
+    ran = CliRunner().invoke(app, ["project", "promote", str(project.folder), version.id[:12]])
+    assert ran.exit_code == 2 and "not there any more" in ran.output
+    with Project.open(project.folder, read_only=True) as again:
+        assert again.model == "lite"
 
 
 def test_commands_leave_work_to_workers_when_told_to(project: Project) -> None:

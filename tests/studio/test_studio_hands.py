@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +54,34 @@ def test_a_corner_is_dragged_added_on_an_edge_taken_away_and_undone(visit: Visit
         page.keyboard.press("Control+z")
     visit.saved()
     assert visit.masks("city.jpg")[-1]["area"] == square
+
+
+def test_a_mask_that_is_edited_keeps_its_colour_and_its_name(visit: Visit, tmp_path: Path) -> None:
+    visit.annotate("coffee.jpg")
+    page = visit.page
+    before = len(visit.masks("coffee.jpg"))
+    for x in (300, 460, 620):
+        drawn_square(visit, x, 240, 100)
+    visit.in_list(before + 3)
+    rows = page.get_by_role("complementary", name="Masks").get_by_role("listitem")
+
+    def seen() -> list[tuple[str, str | None]]:
+        names, thumbs = rows.locator(".label").all_inner_texts(), rows.locator(".thumb").all()
+        return [(name, thumb.get_attribute("style")) for name, thumb in zip(names, thumbs, strict=True)]
+
+    drawn = seen()
+    area = visit.masks("coffee.jpg")[before]["area"]
+    rows.nth(2).get_by_role("button").first.click()  # the first that was drawn
+    page.keyboard.press("b")
+    visit.stroke(340, 330, 380, 360)
+    page.keyboard.press("Enter")
+    visit.saved()
+    assert visit.masks("coffee.jpg")[before]["area"] > area
+    page.screenshot(path=Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path)) / "edited.png")
+    assert seen() == drawn
+    page.reload()
+    visit.in_list(before + 3)
+    assert seen() == drawn
 
 
 def test_corners_are_moved_without_a_mouse(visit: Visit) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("argon2")
 from playwright.sync_api import Browser, expect
-from studio_browser import Visit, join
+from studio_browser import Visit, join, violations
 
 from anymask.bench.server import StudioServer
 from anymask.bench.server import running as running_on
@@ -84,7 +84,7 @@ def hand_in(visit: Visit, name: str) -> None:
     expect(visit.page.get_by_role("application", name=f"Photo {name},")).to_have_count(0)
 
 
-def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visit]) -> None:
+def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visit], tmp_path: Path) -> None:
     admin, ada, rita = people["admin"], people["ada"], people["rita"]
     review_all(admin)
     expect(ada.page.get_by_role("navigation").get_by_role("link", name="Progress")).to_have_count(0)
@@ -104,11 +104,18 @@ def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visi
     rita.page.reload()
     assert on_screen(rita) == first
     expect(approve).to_be_visible()  # a reload goes on with the review
-    rita.expects_failures = True  # the browser logs the answer that asks for a reason
     rita.page.get_by_role("button", name="Send back").click()
-    expect(rita.page.get_by_text("with a reason")).to_be_visible()
-    rita.page.get_by_label("Why?").fill("the left ear is missing")
-    rita.page.get_by_role("button", name="Send back").click()
+    asked = rita.page.get_by_role("dialog", name="Send back")
+    expect(asked.get_by_role("button", name="Send back")).to_be_disabled()  # without a reason
+    rita.page.keyboard.press("Escape")
+    expect(asked).to_have_count(0)
+    rita.page.keyboard.press("Control+Space")
+    expect(asked.get_by_label("Why?")).to_be_focused()
+    rita.page.wait_for_timeout(400)
+    rita.page.screenshot(path=Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path)) / "send-back.png")
+    assert violations(rita.page) == []
+    rita.page.keyboard.type("the left ear is missing")
+    rita.page.keyboard.press("Enter")
     expect(rita.page.get_by_role("application", name=f"Photo {first},")).to_have_count(0)
     second = on_screen(rita)
     assert second != first and {first, second} == set(handed_in)
@@ -127,7 +134,7 @@ def test_work_is_handed_in_looked_at_sent_back_and_mended(people: dict[str, Visi
     rita.page.get_by_role("link", name="annotating").click()
     assert on_screen(rita) == first
     rita.in_list(2)
-    approve.click()
+    rita.page.keyboard.press("Control+Enter")  # without a mouse
     expect(rita.page.get_by_text("No photo waits for you")).to_be_visible()
 
     admin.go("dashboard")

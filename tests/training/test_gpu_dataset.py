@@ -102,7 +102,7 @@ def test_photos_that_do_not_fit_into_memory_are_refused_with_the_way_out(
     both: tuple[CpuDataset[MaskView], GpuDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
-    with pytest.raises(BadOption, match="--set resident=false"):
+    with pytest.raises(BadOption, match="with resident=false"):
         GpuDataset(both[0].records, both[0].sampler, torch.device("cuda"))
 
 

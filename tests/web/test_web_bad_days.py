@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
-from engine_scenes import FakeRecipe
+from engine_scenes import FakeRecipe, write_data_set
 from fastapi.testclient import TestClient
+from store_places import new_postgres, postgres_url  # noqa: F401
 from studio_client import API, Annotator, add, error_of, open_studio
 from test_web_jobs import wait
+from typer.testing import CliRunner
 
+from anymask.cli.app import app as cli
 from anymask.data import formats
 from anymask.engine import rounds
 from anymask.engine.exchange import import_annotations
 from anymask.engine.project import Project
 from anymask.store import registry, tasks
 from anymask.store.annotations import masks_of, verify
+from anymask.web import studio as studio_of_web
 from anymask.web.studio import Studio
 
 
@@ -61,10 +66,36 @@ def test_a_model_whose_files_are_gone_is_not_taken_into_use(trained: Project) ->
         assert client.get(f"{API}/project").json()["model"]["id"] == "start"
 
 
-def test_a_model_that_is_removed_while_somebody_works_stays_in_use(ada: Annotator, studio: Studio) -> None:
+def test_a_model_that_another_process_promotes_is_used_from_the_next_prompt_on(
+    tmp_path: Path,
+    new_postgres: Callable[[], str],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`anymask project promote` beside a studio on PostgreSQL; open pages are told."""
+    monkeypatch.setattr(studio_of_web, "FOLLOW_S", 0.0)
+    data = write_data_set(tmp_path / "data", range(5))
+    project, _ = Project.init(tmp_path / "project", [data], model="disk", database=new_postgres())
+    import_annotations(project, data, formats.Notes())
+    assert rounds.run_round(project, FakeRecipe(0.7).recipe).promoted  # its files nobody can open
+    with project, open_studio(project) as (studio, client):
+        told: list[str] = []
+        monkeypatch.setattr(studio.events, "tell", lambda name, _: told.append(name))
+        asked = {"client": "t", "seq": 1, "prompt": {"points": [[64, 60]]}}
+        ada = Annotator(client)
+        assert ada.post("/images/1/prompt", asked).status_code == 503
+        assert told == []
+        promoted = CliRunner().invoke(cli, ["project", "promote", str(project.folder), "base"])
+        assert promoted.exit_code == 0, promoted.output
+        assert ada.post("/images/1/prompt", {**asked, "seq": 2}).status_code == 200
+        assert told == ["project"]
+
+
+def test_a_model_that_is_removed_while_somebody_works_stays_in_use(
+    ada: Annotator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada.open(1)
     assert ada.prompt(points=[[64.0, 60.0]])
-    studio.inference._model_name = "/nowhere/at/all"  # its files are gone; it is in memory
+    monkeypatch.setattr("anymask.web.inference.load", None)  # its files are gone; it is in memory
     assert ada.prompt(points=[[24.0, 24.0]])
 
 

@@ -168,6 +168,29 @@ def test_masks_are_merged_and_split(ada: Annotator, studio: Studio) -> None:
     assert {one.mask for one in masks_of(studio.project.database, 1)} == {square(1), square(5)}
 
 
+def test_an_edited_mask_keeps_its_origin_and_its_place(ada: Annotator) -> None:
+    """The parts of a split mask begin anew; a merged one goes on with the first."""
+    ada.open(1)
+    first, second, third = (add(number) for number in (1, 20, 30))
+    ada.save(first, second, third)
+    uids = [one["mask"]["uid"] for one in (first, second, third)]
+    assert [one["origin"] for one in ada.masks()] == [None] * 3
+    ada.save({"op": "label", "uid": uids[0], "new_uid": "labelled", "category": "disk"})
+    ada.save({"op": "replace", "uid": "labelled", "mask": add(60)["mask"] | {"uid": "drawn"}})
+    ada.save({"op": "delete", "uid": uids[1]})
+    ada.save({"op": "restore", "uid": uids[1], "new_uid": "restored"})
+    told = [(one["uid"], one["origin"]) for one in ada.open(1)["masks"]]
+    assert told == [("drawn", uids[0]), ("restored", uids[1]), (uids[2], None)]
+    ada.save({"op": "merge", "uids": ["restored", "drawn"], "new_uid": "merged", "category": None})
+    told = [(one["uid"], one["origin"]) for one in ada.masks()]
+    assert told == [("merged", uids[1]), (uids[2], None)]
+    ada.save({"op": "split", "uid": "merged", "new_uids": ["left", "right"]})
+    told = [(one["uid"], one["origin"]) for one in ada.masks()]
+    assert told == [(uids[2], None), ("left", None), ("right", None)]
+    as_bytes = ada.get("/images/1/masks", Accept="application/octet-stream").content
+    assert as_bytes.index(b'"left"') > as_bytes.index(uids[2].encode())
+
+
 def test_what_cannot_be_split_stays_whole(ada: Annotator) -> None:
     ada.open(1)
     one = add(1)

@@ -145,11 +145,8 @@ def promote(
 ) -> None:
     """Use another model of the project from now on; also to roll back."""
     with open_project(folder) as opened:
-        from anymask.store import registry
-
-        version = None if model in (BASE, "-") else registry.model_version(opened.database, model)
-        registry.promote(opened.database, version.id if version else None, "user", why)
-        say(f"promoted {opened.config.model if version is None else version.name}")
+        name = opened.promote(None if model in (BASE, "-") else model, "user", why)
+        say(f"promoted {name}")
 
 
 @project.command()

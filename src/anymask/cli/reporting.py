@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from anymask.errors import AnymaskError, MissingExtra, StorageError
+from anymask.errors import AnymaskError, MissingExtra, StorageError, UnclearFormat
 
 if TYPE_CHECKING:
     from anymask.data.sources import RecordSource
@@ -33,6 +33,7 @@ HOW_TO_GO_ON = {
     "everything": "; the same command goes on where it was",
     "train": "; the same command goes on where it was",
 }
+HINTS: dict[type[AnymaskError], str] = {UnclearFormat: " with --from"}  # what the message leads up to
 DEBUG_VARIABLE = "ANYMASK_DEBUG"
 EXTRAS = {
     "torch": "torch", "safetensors": "torch", "cv2": "eval", "scipy": "eval", "onnx_ir": "export",
@@ -121,7 +122,7 @@ def explain(error: Exception) -> tuple[str, int]:
         where = f"; see `{context.command_path} --help`" if context else ""
         return f"{error.format_message().rstrip('.')}{where}", 2  # type: ignore[attr-defined]
     if isinstance(error, AnymaskError):
-        return str(error), error.exit_code
+        return f"{error}{HINTS.get(type(error), '')}", error.exit_code
     if isinstance(error, MemoryError):
         return "not enough memory", 1
     if isinstance(error, ImportError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):

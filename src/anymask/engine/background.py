@@ -38,7 +38,6 @@ from anymask.store.jobs import Job
 
 IDLE_S = 5.0  # between looks for jobs that another process has queued
 SENT, UNPACKED = "sent", "unpacked"  # in the folder of an upload
-IN_THE_PAGE = "choose the format"
 MAX_FAILURES = 50  # that a result names
 KINDS = ("prefill", TRAIN, "export", "import")
 log = logging.getLogger("anymask.engine")
@@ -223,11 +222,11 @@ def _unpacked(folder: Path, name: str) -> Path:
 
 
 def _for_the_page(text: str, folder: Path, name: str) -> str:
-    """A message without places on this machine and options of the command line, which nobody there has."""
+    """A message without places on this machine."""
     for place in (folder, folder.resolve()):
         text = text.replace(str(place / UNPACKED / "x")[:-1], "").replace(str(place / UNPACKED), name)
         text = text.replace(str(place / SENT / "x")[:-1], "").replace(str(place), name)
-    return text.replace("say it with --from", IN_THE_PAGE).replace("read it with --from", IN_THE_PAGE)
+    return text
 
 
 def upload_of(project: Project, name: str) -> Path:

@@ -228,6 +228,16 @@ class Project:
             return self.config.model
         return str(self.folder / registry.model_version(self.database, version).path)
 
+    def promote(self, wanted: str | None, author: str, why: str) -> str:
+        """Use a model from now on, by its id or the beginning of one; None: the one that the project began
+        with. Returns its name. Raises BadInput, also when its files are gone.
+        """
+        version = None if wanted is None else registry.model_version(self.database, wanted)
+        if version is not None and not (self.folder / version.path).exists():
+            raise BadInput(f"{version.name}: its files are not there any more; what was in use stays")
+        registry.promote(self.database, None if version is None else version.id, author, why)
+        return self.config.model if version is None else version.name
+
     def close(self) -> None:
         self.database.close()
 

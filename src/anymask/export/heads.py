@@ -117,7 +117,7 @@ def check_encoder(network: Lite, weights: Path, kind: HeadKind) -> None:
         if not torch.allclose(ours[name].float(), theirs[name].float(), rtol=ENCODER_TOLERANCE, atol=1e-6):
             raise WeightsError(
                 f"{weights}: not the encoder that the head was trained on ({name} differs); "
-                f"train it with --recipe {kind.part} --set weights_from={weights}"
+                f"train it with the recipe {kind.part} and weights_from={weights}"
             )
 
 

@@ -17,12 +17,14 @@ from anymask.web.schemas import mask_told
 MAGIC = b"AMK1"
 
 
-def bytes_of_masks(masks: Sequence[StoredMask], revision: int, size_hw: tuple[int, int]) -> bytes:
-    """See the module."""
+def bytes_of_masks(
+    masks: Sequence[tuple[StoredMask, str | None]], revision: int, size_hw: tuple[int, int]
+) -> bytes:
+    """See the module; each mask with its origin."""
     told, runs, offset = [], [], 0
-    for one in masks:
+    for one, origin in masks:
         own = np.array(one.mask.runs, "<u4")
-        told.append({**mask_told(one), "runs": [offset, len(own)]})
+        told.append({**mask_told(one, origin), "runs": [offset, len(own)]})
         runs.append(own)
         offset += len(own)
     header = json.dumps({"revision": revision, "size": list(size_hw), "masks": told}, separators=(",", ":"))

@@ -106,7 +106,7 @@ class Inference:
         self._begun: BytesCache[Who, tuple[EncodedImage, object, Steps]] = BytesCache(BEGUN_BYTES)
         self._names = itertools.count()
         self._prefix = secrets.token_hex(4)
-        self._model_name = model_name
+        self.model_name = model_name
         self._model: Model | None = None
 
     @property
@@ -115,7 +115,7 @@ class Inference:
         with self._loading:
             if self._model is None:
                 try:
-                    self._model = load(self._model_name, threads=1)
+                    self._model = load(self.model_name, threads=1)
                 except AnymaskError as error:
                     raise NoModel(f"the model in use cannot be opened: {error}; use another one") from error
             return self._model
@@ -123,7 +123,7 @@ class Inference:
     def use(self, model_name: str) -> None:
         """Another model from now on; what the one before encoded is forgotten."""
         with self._loading:
-            self._model_name, self._model = model_name, None
+            self.model_name, self._model = model_name, None
         self._encoded.clear()
         self._begun.clear()
 
@@ -133,7 +133,7 @@ class Inference:
         return "ready" if key in self._encoded else "working" if key in self._working else "none"
 
     def _key(self, content: str) -> Key:
-        return content, self._model_name
+        return content, self.model_name
 
     def encode(
         self, content: str, pixels: Callable[[], Pixels], *, ahead: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version as version_of
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
@@ -16,7 +15,6 @@ from anymask.engine.project import SETTINGS
 from anymask.engine.report import status_page
 from anymask.engine.round_pictures import folder_of, read_pictures
 from anymask.engine.status import status_of
-from anymask.errors import BadInput
 from anymask.store import images, registry
 from anymask.store.users import User
 from anymask.web.inference import NoModel
@@ -33,6 +31,7 @@ Me = Annotated[User, Depends(user_of)]
 def project(studio: TheStudio) -> dict[str, Any]:
     """What a page needs to begin."""
     database = studio.project.database
+    studio.follow_model()
     current = registry.current_model(database)
     return {
         "name": studio.name,
@@ -122,11 +121,7 @@ def models(studio: TheStudio) -> dict[str, Any]:
 @router.post("/models/{model_id}/promote", status_code=204)
 def promote(model_id: str, asked: Promoting, studio: TheStudio, me: Me) -> None:
     """Use this model from now on; to roll back, an older one."""
-    database = studio.project.database
-    version = None if model_id == START else registry.model_version(database, model_id)
-    if version is not None and not Path(studio.project.model_of(version.id)).exists():
-        raise BadInput(f"{version.name}: its files are not there any more; what was in use stays")
-    registry.promote(database, None if version is None else version.id, me.name, asked.why)
+    studio.project.promote(None if model_id == START else model_id, me.name, asked.why)
     studio.model_changed()
 
 

@@ -37,7 +37,7 @@ Me = Annotated[User, Depends(user_of)]
 @router.post("/images/{image_id}/encode", status_code=202)
 def encode(image_id: Id, asked: Encoding, studio: TheStudio) -> dict[str, str]:
     """Have the photo encoded: now, or when nothing else is."""
-    row = find(studio, image_id)
+    row = _photo(studio, image_id)
     studio.encode(row, ahead=asked.priority == "soon")
     return {"embedding": studio.inference.state(row.hash)}
 
@@ -45,7 +45,7 @@ def encode(image_id: Id, asked: Encoding, studio: TheStudio) -> dict[str, str]:
 @router.get("/images/{image_id}/embedding")
 async def embedding(image_id: Id, studio: TheStudio) -> Response:
     """For a decoder in the browser: safetensors in half precision."""
-    row = await run_in_threadpool(find, studio, image_id)
+    row = await run_in_threadpool(_photo, studio, image_id)
     image = await asyncio.wrap_future(studio.encode(row))
     content = await run_in_threadpool(image.embedding.to_bytes)
     tag = f'"{row.hash[:32]}-{image.embedding.fingerprint[:16]}"'
@@ -57,7 +57,7 @@ async def embedding(image_id: Id, studio: TheStudio) -> Response:
 async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Response:
     """What one pass sees under the pointer, as bytes; nothing when a newer one came or nothing is ready."""
     is_newest = studio.inference.turns.begin((me.name, f"{asked.client}/hover"), asked.seq)
-    row = await run_in_threadpool(find, studio, image_id)
+    row = await run_in_threadpool(_photo, studio, image_id)
     arguments = _arguments(studio, image_id, asked)
     encoded = studio.encode(row, ahead=True)
     if not encoded.done():
@@ -87,12 +87,18 @@ async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Res
 async def prompt(image_id: Id, asked: PromptRequest, studio: TheStudio, me: Me) -> StreamingResponse:
     """The answer to a prompt, a line of JSON for each step; the newest prompt of a client wins."""
     is_newest = studio.inference.turns.begin((me.name, asked.client), asked.seq)
-    row = await run_in_threadpool(find, studio, image_id)
+    row = await run_in_threadpool(_photo, studio, image_id)
     arguments = _arguments(studio, image_id, asked)
     image: EncodedImage = await asyncio.wrap_future(studio.encode(row))
     answering = studio.inference.steps((me.name, asked.client), image, asked.prompt, arguments)
     steps = wanted_of(answering, asked.steps)
     return StreamingResponse(_lines(studio, row, asked.seq, image, steps, is_newest), media_type=NDJSON)
+
+
+def _photo(studio: Studio, image_id: int) -> AnyRow:
+    """What is asked about, with the model of now in use. Refused with 404."""
+    studio.follow_model()
+    return find(studio, image_id)
 
 
 def _arguments(studio: Studio, image_id: int, asked: Asking) -> dict[str, Any]:
@@ -156,7 +162,7 @@ def _candidate_told(studio: Studio, image_id: int, one: Candidate, names: dict[i
 async def everything(image_id: Id, asked: EverythingRequest, studio: TheStudio, me: Me) -> StreamingResponse:
     """Automatic masks with their probabilities, most probable first; lines of JSON, progress before."""
     is_newest = studio.inference.turns.begin((me.name, f"{asked.client}/everything"), asked.seq)
-    row = await run_in_threadpool(find, studio, image_id)
+    row = await run_in_threadpool(_photo, studio, image_id)
     image: EncodedImage = await asyncio.wrap_future(studio.encode(row))
     return StreamingResponse(_everything_lines(studio, asked, image, is_newest), media_type=NDJSON)
 
@@ -164,7 +170,7 @@ async def everything(image_id: Id, asked: EverythingRequest, studio: TheStudio, 
 @router.post("/images/{image_id}/find")
 async def find_words(image_id: Id, asked: FindRequest, studio: TheStudio, me: Me) -> dict[str, Any]:
     """Every instance of what a phrase names, best first; whether it is there, and what was understood."""
-    row = await run_in_threadpool(find, studio, image_id)
+    row = await run_in_threadpool(_photo, studio, image_id)
     image: EncodedImage = await asyncio.wrap_future(studio.encode(row))
     work = studio.inference.submit_slow(lambda: image.find(asked.text, box=asked.box))
     answer = await asyncio.wrap_future(work)

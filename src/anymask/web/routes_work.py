@@ -13,6 +13,7 @@ from anymask.engine.queueing import finish, stage_of
 from anymask.errors import AnymaskError
 from anymask.store import images, tasks
 from anymask.store.annotations import masks_of, revision_of
+from anymask.store.lineage import by_origin
 from anymask.store.opening import check_may_see, lease_of, left, note_of, open_image
 from anymask.store.tasks import Lease
 from anymask.store.users import User
@@ -67,13 +68,15 @@ def work_told(studio: Studio, lease: Lease, me: User) -> dict[str, Any]:
     database = studio.project.database
     row = images.list_images(database, after=lease.image_id - 1, limit=1)[0]
     masks = masks_of(database, lease.image_id, lease.layer)
+    told = by_origin(database, lease.image_id, masks, lease.layer) if len(masks) <= MAX_IN_JSON else None
+    studio.follow_model()
     studio.encode_ahead(row, me)
     return {
         "lease": lease_told(studio, lease),
         "image": image_told(row),
         "revision": lease.revision,
         "stage": stage_of(lease, row, masks),
-        "masks": [whole_mask_told(one) for one in masks] if len(masks) <= MAX_IN_JSON else None,
+        "masks": None if told is None else [whole_mask_told(*one) for one in told],
         "embedding": studio.inference.state(row.hash),
     }
 
@@ -134,9 +137,9 @@ def masks(
     if me.role == "annotator":
         check_may_see(database, image_id, layer, me.name)
     revision = revision_of(database, image_id, layer)
-    found = masks_of(database, image_id, layer)
+    found = by_origin(database, image_id, masks_of(database, image_id, layer), layer)
     if "application/json" in request.headers.get("accept", ""):
-        return {"revision": revision, "masks": [whole_mask_told(one) for one in found]}
+        return {"revision": revision, "masks": [whole_mask_told(*one) for one in found]}
     content = bytes_of_masks(found, revision, (row.height, row.width))
     return Response(content, media_type="application/octet-stream", headers={"ETag": f'"{revision}"'})
 
@@ -194,10 +197,11 @@ def _save(
         saved = tasks.save_task(database, lease, action)
     except StaleWrite as error:
         now = masks_of(database, image_id, lease.layer)[:MAX_STALE]
+        masks = [whole_mask_told(*one) for one in by_origin(database, image_id, now, lease.layer)]
         told = [one.model_dump(mode="json") for one in operations]
         error.detail = {  # type: ignore[attr-defined]
             "revision": error.revision,
-            "masks": [whole_mask_told(one) for one in now],
+            "masks": masks,
             "yours": {"operations": told},
         }
         raise

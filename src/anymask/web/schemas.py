@@ -209,8 +209,8 @@ class NewToken(Checked):
     label: Line = ""
 
 
-def mask_told(one: StoredMask) -> dict[str, Any]:
-    """A mask without its pixels."""
+def mask_told(one: StoredMask, origin: str | None) -> dict[str, Any]:
+    """A mask without its pixels; its origin is that of `by_origin`."""
     return {
         "uid": one.uid,
         "box": list(one.mask.box_xyxy),
@@ -223,9 +223,10 @@ def mask_told(one: StoredMask) -> dict[str, Any]:
         "probability": one.probability,
         "seconds": one.seconds,
         "parent": one.parent,
+        "origin": origin,
         "verdict": one.more.get("verdict"),
     }
 
 
-def whole_mask_told(one: StoredMask) -> dict[str, Any]:
-    return {**mask_told(one), "rle": one.mask.rle}
+def whole_mask_told(one: StoredMask, origin: str | None) -> dict[str, Any]:
+    return {**mask_told(one, origin), "rle": one.mask.rle}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from anymask.web.schemas import Settings
 
 RENDITION_BYTES, PIXEL_BYTES = 256 << 20, 640 << 20
 ENOUGH = 0.8  # of a side, where a JPEG can be read at a half, a quarter or an eighth of its own
+FOLLOW_S = 1.0
 SIDES = {"display": DISPLAY_SIDE, "thumbnail": THUMBNAIL_SIDE, "full": None}
 
 
@@ -48,6 +50,7 @@ class Studio:
     def __post_init__(self) -> None:
         self.photos = Photos(self.project)
         self.background = Background(self.project, self._job_changed)
+        self._followed = time.monotonic()
 
     def _job_changed(self, row: AnyRow) -> None:
         self.events.tell("job", job_told(row))
@@ -60,6 +63,16 @@ class Studio:
         """Another model was promoted."""
         self.inference.use(self.project.model)
         self.events.tell("project", {})
+
+    def follow_model(self) -> None:
+        """Another process may have promoted one: looked for when a model is about to be used, not more often
+        than every FOLLOW_S.
+        """
+        now = time.monotonic()
+        if now - self._followed >= FOLLOW_S:
+            self._followed = now
+            if self.inference.model_name != self.project.model:
+                self.model_changed()
 
     def settings(self) -> Settings:
         return Settings.model_validate(registry.setting(self.project.database, SETTINGS, {}))

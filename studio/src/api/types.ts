@@ -70,6 +70,8 @@ export interface MaskFacts {
   readonly probability: number | null;
   readonly seconds: number | null;
   readonly parent: string | null;
+  /** Its oldest ancestor; none: it is its own. */
+  readonly origin: string | null;
   readonly verdict: string | null;
   readonly area: number;
 }

@@ -29,7 +29,7 @@ export class Authorship {
     };
   }
 
-  item(fresh: NewMask, mask: Mask, parent: string | null = null): Item {
-    return itemOf(fresh, mask, this.stage, app.session?.user?.name ?? "", parent);
+  item(fresh: NewMask, mask: Mask, edited: Item | null = null): Item {
+    return itemOf(fresh, mask, this.stage, app.session?.user?.name ?? "", edited);
   }
 }

@@ -27,6 +27,7 @@ export interface Change {
 export class MaskDocument {
   private readonly byKey = new Map<string, Item>();
   private readonly uids = new Map<string, string>();
+  private readonly places = new Map<string, number>();
   private readonly index = new HitIndex<string>();
   private past: Step[] = [];
   private future: Step[] = [];
@@ -36,8 +37,10 @@ export class MaskDocument {
     readonly height: number,
   ) {}
 
+  /** An edited one stays in the place of the one it was. */
   get items(): readonly Item[] {
-    return [...this.byKey.values()];
+    const place = (item: Item): number => this.places.get(originOf(item))!;
+    return [...this.byKey.values()].sort((a, b) => place(a) - place(b));
   }
 
   get size(): number {
@@ -120,6 +123,8 @@ export class MaskDocument {
   private put(item: Item, uid: string): void {
     this.byKey.set(item.key, item);
     this.uids.set(item.key, uid);
+    const origin = originOf(item);
+    if (!this.places.has(origin)) this.places.set(origin, this.places.size);
     this.index.add(item.key, item.mask);
   }
 
@@ -127,6 +132,11 @@ export class MaskDocument {
     this.byKey.delete(item.key);
     this.index.remove(item.key);
   }
+}
+
+/** The same for a mask and all its edits. */
+export function originOf(item: MaskFacts): string {
+  return item.origin ?? item.uid;
 }
 
 export function boxOf(step: Step): Box {
@@ -142,8 +152,8 @@ export function fromStored(stored: StoredMask): { facts: MaskFacts; mask: Mask }
   return { facts: stored, mask: maskFromCounts(stored.rle.counts, width, height) };
 }
 
-/** An item of the page for a mask that is sent to the server. */
-export function itemOf(fresh: NewMask, mask: Mask, stage: MaskFacts["stage"], author: string, parent: string | null = null): Item {
+/** An item of the page for a mask that is sent to the server; `edited`: the one it is an edit of. */
+export function itemOf(fresh: NewMask, mask: Mask, stage: MaskFacts["stage"], author: string, edited: Item | null = null): Item {
   return {
     key: fresh.uid,
     uid: fresh.uid,
@@ -156,7 +166,8 @@ export function itemOf(fresh: NewMask, mask: Mask, stage: MaskFacts["stage"], au
     model: fresh.model ?? null,
     probability: fresh.probability ?? null,
     seconds: fresh.seconds ?? null,
-    parent,
+    parent: edited && edited.uid,
+    origin: edited && originOf(edited),
     verdict: null,
   };
 }

@@ -19,6 +19,11 @@ export class Holding {
     this.readOnly = work === null;
   }
 
+  /** Somebody else's work, to be accepted or sent back. */
+  get reviewing(): boolean {
+    return this.lease?.kind === "review";
+  }
+
   get layer(): number {
     return this.lease?.layer ?? 0;
   }

@@ -142,7 +142,7 @@ export class Making {
       return this.add(mask, { category: editing.category });
     }
     const fresh = this.author.fresh(mask, { category: editing.category });
-    const item = this.author.item(fresh, mask, editing.uid);
+    const item = this.author.item(fresh, mask, editing);
     const operation: Op = { op: "replace", uid: document.uidOf(editing.key), mask: fresh };
     this.masks.commit(document.add("edit", [item], [operation], [editing]));
     this.masks.select([item.key]);

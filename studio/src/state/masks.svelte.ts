@@ -11,7 +11,7 @@ import { type Box, type Mask, union } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import { colourIn } from "./classes";
-import { type Change, type Item, MaskDocument, fromStored, rleOf } from "./document";
+import { type Change, type Item, MaskDocument, fromStored, originOf, rleOf } from "./document";
 import type { Holding } from "./holding.svelte";
 
 const MOST_PARTS = 20;
@@ -60,7 +60,7 @@ export class Masks {
 
   colour(item: Item): Colour {
     if (isCalm(item)) return CALM;
-    return colourIn(app.project?.settings.classes ?? [], item.category) ?? colourOf(item.category ?? item.key);
+    return colourIn(app.project?.settings.classes ?? [], item.category) ?? colourOf(item.category ?? originOf(item));
   }
 
   showFocus(): void {
@@ -156,7 +156,7 @@ export class Masks {
     const adds = items.map((item) => {
       const uid = newUid();
       operations.push(operation(item, uid));
-      return { ...item, ...facts, key: uid, uid };
+      return { ...item, ...facts, key: uid, uid, origin: originOf(item) };
     });
     const again = items.map((item) => this.selected.has(item.key));
     this.commit(this.document.add(name, adds, operations, items));
@@ -170,7 +170,7 @@ export class Masks {
     const uid = newUid();
     const category = items[0]!.category;
     const operation: Op = { op: "merge", uids: items.map((item) => this.document.uidOf(item.key)), new_uid: uid, category };
-    const item: Item = { ...items[0]!, key: uid, uid, mask, area: mask.area, stage: this.author.stage };
+    const item: Item = { ...items[0]!, key: uid, uid, origin: originOf(items[0]!), mask, area: mask.area, stage: this.author.stage };
     this.commit(this.document.add("merge", [item], [operation], items));
     this.select([uid]);
   }
@@ -183,7 +183,7 @@ export class Masks {
     const kept = parts.length > MOST_PARTS ? [...parts.slice(0, MOST_PARTS - 1), union(parts.slice(MOST_PARTS - 1))] : parts;
     const adds = kept.map((mask): Item => {
       const uid = newUid();
-      return { ...item, key: uid, uid, mask, area: mask.area, stage: this.author.stage };
+      return { ...item, key: uid, uid, origin: null, mask, area: mask.area, stage: this.author.stage };
     });
     const operation: Op = {
       op: "split",

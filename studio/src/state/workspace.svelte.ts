@@ -175,7 +175,7 @@ export class Workspace {
     return (await this.settled()) && this.holding.finish("submit", { seconds: this.author.time.takePhoto() });
   }
 
-  async review(verdict: "accepted" | "returned", reason: string): Promise<boolean> {
+  async review(verdict: "accepted" | "returned", reason = ""): Promise<boolean> {
     return (await this.settled()) && this.holding.finish("review", { verdict, reason });
   }
 

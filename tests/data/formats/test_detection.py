@@ -11,7 +11,7 @@ from formats_of_readers import written
 
 from anymask.cli.convert import NAMES, READ
 from anymask.data import formats
-from anymask.errors import BadInput, BadOption
+from anymask.errors import BadOption, UnclearFormat
 
 READ_AS = {"coco-polygon": "coco", "coco-cvat": "coco", "webdataset": "sa1b"}
 RECORD = json.dumps({"image": {"height": 6, "width": 9, "file_name": "a.png"}, "annotations": []})
@@ -58,7 +58,7 @@ def lay(folder: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_where_it_is_open_all_are_named(files: dict[str, str], expected: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=f"it may be {expected}: say it with --from"):
+    with pytest.raises(UnclearFormat, match=f"it may be {expected}: choose the format$"):
         formats.detect(lay(tmp_path, files))
 
 

@@ -27,7 +27,7 @@ from anymask.data.formats.voc import VOC
 from anymask.data.formats.webdataset import WEBDATASET
 from anymask.data.formats.yolo import YOLO
 from anymask.data.formats.yolo_files import has_label_lines
-from anymask.errors import BadInput, BadOption
+from anymask.errors import BadInput, BadOption, UnclearFormat
 
 __all__ = [
     "FORMATS", "LINK_MODES", "Contents", "Format", "Notes", "detect", "find_format", "read",
@@ -69,10 +69,10 @@ def detect(path: Path) -> Format:
     found = [one for one in found if one.name not in covered]
     if not found:
         names = ", ".join(one.name for one in FORMATS.values() if one.readable)
-        raise BadInput(f"cannot tell the format of {path}: say it with --from ({names})")
+        raise UnclearFormat(f"cannot tell the format of {path}, expected one of {names}: choose the format")
     if len(found) > 1 and path.is_dir():
         names = " or ".join(one.name for one in found)
-        raise BadInput(f"cannot tell the format of {path}, it may be {names}: say it with --from")
+        raise UnclearFormat(f"cannot tell the format of {path}, it may be {names}: choose the format")
     return found[0]
 
 

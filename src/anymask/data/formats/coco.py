@@ -35,7 +35,7 @@ from anymask.data.formats.keyhole import bridge_holes
 from anymask.data.formats.photo_writer import PhotoWriter, photo_name
 from anymask.data.listing import stem
 from anymask.data.record import Annotation, Record
-from anymask.errors import BadInput
+from anymask.errors import BadInput, UnclearFormat
 from anymask.files import writing_atomically
 
 
@@ -58,7 +58,7 @@ def _read_file(file: CocoFile, notes: Notes, photo_folder: Path | None, draw: bo
         objects_in(coco.get(key) or [], key, f"{where}: ") for key in ("images", "annotations", "categories")
     )
     if any("segments_info" in one for one in annotations):
-        raise BadInput(f"{where} is COCO panoptic: read it with --from panoptic")
+        raise UnclearFormat(f"{where} is COCO panoptic: choose the format panoptic")
     names = category_names(categories, where, notes)
     images = own_ids(images, where, notes)
     by_image: dict[Any, list[Fields]] = {}

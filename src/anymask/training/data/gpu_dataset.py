@@ -118,7 +118,7 @@ def check_memory(needed: int, device: torch.device) -> None:
     free = torch.cuda.mem_get_info(device)[0]
     if needed > MAX_MEMORY_FRACTION * free:
         sizes = f"photos and masks take {needed / 1e9:.1f} GB, the device has {free / 1e9:.1f} GB free"
-        raise BadOption(f"resident: {sizes}; draw views on the CPU with --set resident=false")
+        raise BadOption(f"resident: {sizes}; draw views on the CPU with resident=false")
 
 
 def sampling_grid(
