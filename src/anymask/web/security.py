@@ -64,6 +64,7 @@ ROLE_OF: dict[tuple[str, str], str] = {
     ("POST", "/images/{image_id}/preview"): "annotator",
     ("POST", "/images/{image_id}/encode"): "annotator",
     ("GET", "/images/{image_id}/embedding"): "annotator",
+    ("GET", "/decoder/{fingerprint}"): "annotator",
     ("POST", "/images/{image_id}/everything"): "annotator",
     ("POST", "/images/{image_id}/find"): "annotator",
     ("POST", "/tasks/next"): "annotator",
