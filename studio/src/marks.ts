@@ -8,8 +8,8 @@ export type Moment =
   | "photo" | "preview" | "look" | "refined" | "drawn" | "kept" | "saved" | "decoder" | "decoder-failed" | "decoded";
 
 /** Only the last one of a name stays, so that a day of work does not fill the browser's list. */
-export function mark(moment: Moment, tookMs?: number): void {
+export function mark(moment: Moment, detail?: number | string): void {
   const name = `anymask:${moment}`;
   performance.clearMarks(name);
-  performance.mark(name, { detail: tookMs });
+  performance.mark(name, { detail });
 }

@@ -56,7 +56,7 @@ def _packed(graph: Path, _fingerprint: str) -> bytes:
     widened again for each answer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "decoder.onnx")
+        made = Path(folder, "decoder.ort")
         options = onnxruntime.SessionOptions()
         # No further: what comes after it suits the processor of this machine alone.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

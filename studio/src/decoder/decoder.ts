@@ -25,8 +25,8 @@ export class Decoder {
     try {
       this.worker ??= this.start();
       this.tell({ kind: "open", image });
-    } catch {
-      this.failed(true); // no workers here
+    } catch (error) {
+      this.failed(String(error), true); // no workers here
     }
   }
 
@@ -44,7 +44,7 @@ export class Decoder {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.heard(data);
     worker.onerror = (event) => {
       event.preventDefault(); // a fallback that is missing is no error of the page
-      this.failed(false);
+      this.failed(event.message, false);
     };
     return worker;
   }
@@ -56,7 +56,7 @@ export class Decoder {
   private heard(reply: Reply): void {
     if (reply.kind === "seen") return this.answered(reply.preview && { preview: reply.preview, ms: reply.ms });
     if (reply.image !== this.image) return; // of a photo that was left
-    if (reply.kind === "failed") return this.failed(reply.forGood);
+    if (reply.kind === "failed") return this.failed(reply.why, reply.forGood);
     this.isReady = true;
     mark("decoder", reply.startMs ?? undefined);
   }
@@ -66,12 +66,12 @@ export class Decoder {
     this.answer = null;
   }
 
-  private failed(forGood: boolean): void {
+  private failed(why: string, forGood: boolean): void {
     this.isGivenUp = forGood;
     this.isReady = false;
     this.worker?.terminate();
     this.worker = null;
     this.answered(null);
-    mark("decoder-failed");
+    mark("decoder-failed", why);
   }
 }

@@ -9,6 +9,6 @@ export type Order =
 export type Reply =
   /** `startMs`: of making the decoder ready, once; null: it was. */
   | { readonly kind: "ready"; readonly image: number; readonly startMs: number | null }
-  /** `forGood`: the model is none that a page can ask. */
-  | { readonly kind: "failed"; readonly image: number; readonly forGood: boolean }
+  /** `forGood`: the model is none that a page can ask, or the browser none that can. */
+  | { readonly kind: "failed"; readonly image: number; readonly why: string; readonly forGood: boolean }
   | { readonly kind: "seen"; readonly preview: Preview | null; readonly ms: number };

@@ -45,7 +45,8 @@ async function open(image: number): Promise<void> {
     photo = found;
     reply({ kind: "ready", image, startMs });
   } catch (error) {
-    if (!signal.aborted) reply({ kind: "failed", image, forGood: error instanceof NotHere || !("WebAssembly" in self) });
+    const forGood = error instanceof NotHere || !("WebAssembly" in self);
+    if (!signal.aborted) reply({ kind: "failed", image, why: String(error), forGood });
   }
 }
 
@@ -82,8 +83,8 @@ async function look({ image, x, y }: Order & { kind: "at" }): Promise<void> {
   try {
     const preview = asked && session ? await decoded(session.decodes, asked, x, y) : null;
     reply({ kind: "seen", preview, ms: performance.now() - begun }, preview ? [preview.values.buffer] : []);
-  } catch {
-    reply({ kind: "failed", image, forGood: false });
+  } catch (error) {
+    reply({ kind: "failed", image, why: String(error), forGood: false });
   }
 }
 
