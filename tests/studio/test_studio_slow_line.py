@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Page
 from studio_browser import Visit
 
 LATENCY_MS = 600
-PLACES = ((0.35, 0.45), (0.45, 0.6), (0.55, 0.5), (0.5, 0.35))  # of the screen
+PHOTOS = ("coffee.jpg", "rocket.jpg")
+PLACES = ((0.4, 0.45), (0.5, 0.55), (0.55, 0.3))  # of the screen
 DRAWN = """() => {
     const canvas = document.querySelectorAll("[role=application] canvas")[1];
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -19,54 +20,79 @@ DRAWN = """() => {
 }"""
 
 
-def took(visit: Visit, moment: str) -> list[float | None]:
-    """What the page has marked since `forget`."""
-    marked: list[float | None] = visit.page.evaluate(
+def marked(page: Page, moment: str) -> list[float | str | None]:
+    """What the page told with a moment since it was forgotten."""
+    found: list[float | str | None] = page.evaluate(
         "(name) => performance.getEntriesByName(name).map((one) => one.detail)", f"anymask:{moment}"
     )
-    return marked
+    return found
 
 
-def point_at(visit: Visit, place: tuple[float, float]) -> None:
-    """Comes from outside of the photo; returns when the preview is on the screen."""
+def wait_for(page: Page, moment: str) -> None:
+    page.wait_for_function("(name) => performance.getEntriesByName(name).length > 0", arg=f"anymask:{moment}")
+
+
+def forget(page: Page, *moments: str) -> None:
+    for one in moments:
+        page.evaluate("(name) => performance.clearMarks(name)", f"anymask:{one}")
+
+
+def preview_at(visit: Visit, place: tuple[float, float]) -> NDArray[np.bool_]:
+    """The pixels of the screen that a preview covers; the pointer comes from outside of the photo."""
     page, size = visit.page, visit.page.viewport_size
     assert size is not None
     page.mouse.move(5, 5)
-    for moment in ("preview", "decoded"):
-        page.evaluate("(name) => performance.clearMarks(name)", f"anymask:{moment}")
+    forget(page, "preview", "decoded")
     page.mouse.move(place[0] * size["width"], place[1] * size["height"])
-    page.wait_for_function("() => performance.getEntriesByName('anymask:preview').length > 0")
+    wait_for(page, "preview")
+    return np.frombuffer(page.evaluate(DRAWN).encode(), np.uint8) == ord("1")
 
 
-def drawn(visit: Visit) -> NDArray[np.bool_]:
-    text: str = visit.page.evaluate(DRAWN)
-    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+def slow_down(page: Page) -> None:
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1}
+    line.send("Network.emulateNetworkConditions", slow)
 
 
 def test_where_the_line_is_slow_the_browser_draws_the_same_previews(visit: Visit) -> None:
     page = visit.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    visit.annotate("cat.jpg")
-    expected = []
-    for place in PLACES:
-        point_at(visit, place)
-        expected.append(drawn(visit))
-    assert not [url for url in asked if "/decoder/" in url or ".wasm" in url], "nothing is loaded yet"
-    line = page.context.new_cdp_session(page)
-    line.send("Network.enable")
-    line.send(
-        "Network.emulateNetworkConditions",
-        {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1},
-    )
-    for _ in range(2):
-        for place in PLACES:
-            point_at(visit, place)
-    try: page.wait_for_function("() => performance.getEntriesByName('anymask:decoder').length > 0", timeout=15000)
-    except Exception as e: print(visit.complaints, [u for u in asked if 'tiles' not in u], page.evaluate("performance.getEntriesByType('mark').map(m=>[m.name,m.detail])")); raise
-    print(took(visit, "decoder"))
-    for place, before in zip(PLACES, expected, strict=True):
-        point_at(visit, place)
-        (ms,) = took(visit, "decoded")
-        now = drawn(visit)
-        print(ms, before.sum(), (before & now).sum() / (before | now).sum())
+    loaded = lambda: [url for url in asked if "/decoder/" in url or ".wasm" in url]  # noqa: E731
+    from_server = {}
+    for name in PHOTOS:
+        visit.annotate(name)
+        from_server[name] = [preview_at(visit, place) for place in PLACES]
+    assert not loaded(), "nothing of it comes while the line is quick"
+    slow_down(page)
+    for number, name in enumerate(PHOTOS):
+        forget(page, "decoder")
+        visit.annotate(name)
+        for place in 2 * PLACES:  # the first ones tell how slow it is
+            preview_at(visit, place)
+        wait_for(page, "decoder")
+        (start_ms,) = marked(page, "decoder")
+        assert (start_ms is None) == (number > 0), "the graph stays, the photo changes"
+        asked.clear()
+        for place, expected in zip(PLACES, from_server[name], strict=True):
+            found = preview_at(visit, place)
+            (took_ms,) = marked(page, "decoded")
+            assert isinstance(took_ms, float) and took_ms > 0
+            assert expected.any() and (expected & found).sum() / (expected | found).sum() > 0.99
+        assert not [url for url in asked if url.endswith("/preview")]
+
+
+@pytest.mark.parametrize("broken", ["**/decoder/*", "**/embedding"])
+def test_where_the_browser_cannot_decode_the_server_goes_on(visit: Visit, broken: str) -> None:
+    """Without a word in the console: see `visit`."""
+    page = visit.page
+    page.route(broken, lambda route: route.fulfill(body=b"nothing of the kind", headers={"X-Decoder": "{}"}))
+    visit.annotate(PHOTOS[0])
+    expected = preview_at(visit, PLACES[0])
+    slow_down(page)
+    for place in 2 * PLACES:
+        preview_at(visit, place)
+    wait_for(page, "decoder-failed")
+    assert np.array_equal(preview_at(visit, PLACES[0]), expected)
+    assert marked(page, "decoded") == []

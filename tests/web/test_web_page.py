@@ -67,3 +67,13 @@ def test_the_server_says_that_it_lives_and_is_ready(page: TestClient) -> None:
     assert page.get("/readyz").json() == {"status": "ok", "model": "disk"}
     page.get("/", params={"token": page.app.state.studio.people.token})
     assert 'anymask_images{state="new"} 5.0' in page.get("/metrics").text
+
+
+def test_scripts_are_packed_for_browsers_that_take_it(page: TestClient) -> None:
+    whole = page.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "identity"})
+    packed = page.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "gzip, br"})
+    assert "content-encoding" not in whole.headers and packed.headers["content-encoding"] == "gzip"
+    assert whole.content == packed.content == b"export {}"
+    for one in (whole, packed):
+        assert one.headers["vary"] == "Accept-Encoding" and "immutable" in one.headers["cache-control"]
+        assert one.headers["content-type"].startswith("text/javascript")

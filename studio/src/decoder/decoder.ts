@@ -22,6 +22,7 @@ export class Decoder {
     if (this.isGivenUp || image === this.image) return;
     this.image = image;
     this.isReady = false;
+    this.answered(null);
     try {
       this.worker ??= this.start();
       this.tell({ kind: "open", image });

@@ -38,8 +38,7 @@ export class ServerLook implements Look {
   }
 }
 
-const decoder = new Decoder();
-const line = new Line();
+const ofThisPage = { line: new Line(), decoder: new Decoder() };
 
 /** The server's look; the browser's while the line is slow and the decoder is ready. */
 export class NearestLook implements Look {
@@ -48,16 +47,18 @@ export class NearestLook implements Look {
   constructor(
     private readonly image: number,
     client: string,
+    private readonly line = ofThisPage.line,
+    private readonly decoder = ofThisPage.decoder,
   ) {
     this.server = new ServerLook(image, client, line);
   }
 
   async at(point: Point, view: Box | null): Promise<Seen> {
-    if (!line.isSlow || view) return this.server.at(point, view); // a part of a photo is encoded by the server
-    decoder.open(this.image);
-    const decoded = line.isHereSooner ? await decoder.at(this.image, point) : null;
+    if (!this.line.isSlow || view) return this.server.at(point, view); // a part of a photo is encoded by the server
+    this.decoder.open(this.image);
+    const decoded = this.line.isHereSooner ? await this.decoder.at(this.image, point) : null;
     if (!decoded) return this.server.at(point, view);
-    line.decoded(decoded.ms);
+    this.line.decoded(decoded.ms);
     mark("decoded", decoded.ms);
     return decoded.preview;
   }

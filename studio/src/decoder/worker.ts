@@ -9,7 +9,7 @@ const ROOT = "/api/v1";
 const [INSIDE, PADDING] = [1, -1]; // labels of points
 
 env.wasm.numThreads = 1; // more need another kind of page, and gained nothing where they were tried
-env.logLevel = "error";
+env.logLevel = "fatal"; // a decoder that fails is told by its reply
 
 class NotHere extends Error {}
 
