@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fastapi.testclient import TestClient
 from studio_client import HOST, PORT, error_of
 
 from anymask.engine.project import Project
-from anymask.web.app import create_app
+from anymask.web.app import PACKED, STATIC, create_app
 from anymask.web.inference import Inference
 from anymask.web.people import OnePerson
 from anymask.web.security import Places
@@ -77,3 +78,12 @@ def test_scripts_are_packed_for_browsers_that_take_it(page: TestClient) -> None:
     for one in (whole, packed):
         assert one.headers["vary"] == "Accept-Encoding" and "immutable" in one.headers["cache-control"]
         assert one.headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make studio")
+def test_the_page_is_small() -> None:
+    """All of its scripts and styles, those that are only loaded on a slow line too; without WebAssembly."""
+    packed = [len(gzip.compress(one.read_bytes(), 6)) for one in STATIC.rglob("*") if one.suffix in PACKED]
+    runtime = [len(gzip.compress(one.read_bytes(), 6)) for one in STATIC.rglob("*.wasm")]
+    assert sum(packed) - sum(runtime) <= 150_000
+    assert sum(runtime) <= 4_000_000

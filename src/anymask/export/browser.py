@@ -1,4 +1,4 @@
-"""The mask decoder for a runtime in a browser: optimised here, so that a page starts it in a second, not in five."""
+"""The mask decoder for a browser: optimised here, so that a page starts it in a second, not in five."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BrowserDecoder:
 
     @classmethod
     def of(cls, model: Path) -> BrowserDecoder | None:
-        """Of the model with that card; None: not one that a page can ask. Raises ModelNotFound, WeightsError."""
+        """Of a model; None: not one that a page can ask. Raises ModelNotFound, WeightsError."""
         card, graph = read_card(model), ModelFiles.of(model).decoder
         if card.spec.family not in FAMILIES or not graph.is_file():
             return None
@@ -62,7 +62,7 @@ def _packed(graph: Path, _fingerprint: str) -> bytes:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(made)
         options.log_severity_level = ERRORS_ONLY
-        with mapped(Exception, WeightsError, f"cannot read the graph {graph}"):  # its errors have bare classes
+        with mapped(Exception, WeightsError, f"cannot read the graph {graph}"):
             onnxruntime.InferenceSession(
                 str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=[SLOW_FUSION]
             )

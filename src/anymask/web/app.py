@@ -109,7 +109,7 @@ def _add_page(app: FastAPI, studio: Studio, static: Path) -> None:
 
 
 def _asset(path: Path, may_pack: bool) -> Response:
-    """Packed where the browser takes it: scripts are a third as large then, the runtime of the decoder a fourth."""
+    """Packed where the browser takes it: a script is a third as large then, WebAssembly a fourth."""
     headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
     if not may_pack or path.suffix not in PACKED:
         return FileResponse(path, headers=headers)

@@ -176,7 +176,7 @@ class Inference:
         return image
 
     def decoder(self, fingerprint: str) -> BrowserDecoder | None:
-        """For a page that has an embedding of that model; None when another is in use, or a page cannot ask it."""
+        """For a page with an embedding of that model; None: another is in use, or a page cannot ask it."""
         if not fingerprint or self.model.fingerprint != fingerprint:
             return None
         return BrowserDecoder.of(find_model(self._model_name))

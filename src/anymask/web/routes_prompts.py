@@ -22,7 +22,15 @@ from anymask.store.users import User
 from anymask.web.errors import error_told
 from anymask.web.inference import Preview, preview_of, wanted_of
 from anymask.web.routes_images import find
-from anymask.web.schemas import Asking, Encoding, EverythingRequest, FindRequest, Fingerprint, Id, PromptRequest
+from anymask.web.schemas import (
+    Asking,
+    Encoding,
+    EverythingRequest,
+    FindRequest,
+    Fingerprint,
+    Id,
+    PromptRequest,
+)
 from anymask.web.studio import Studio, studio_of, user_of
 from anymask.words.search import NamedMask
 
