@@ -38,6 +38,7 @@ def test_the_graph_answers_from_the_embedding_as_the_server_does(lite: tuple[Stu
     eve.open(1)
     answer = eve.get("/images/1/embedding")
     facts, embedding = json.loads(answer.headers["x-decoder"]), Embedding.from_bytes(answer.content)
+    assert facts["fingerprint"] == embedding.fingerprint
     got = eve.get(f"/decoder/{embedding.fingerprint}")
     assert got.headers["content-encoding"] == "gzip" and "immutable" in got.headers["cache-control"]
     options = onnxruntime.SessionOptions()

@@ -41,6 +41,7 @@ class BrowserDecoder:
 
 def _facts(card: Card) -> dict[str, object]:
     return {
+        "fingerprint": card.fingerprint,
         "side": card.spec.low_res_size,
         "offset": card.spec.pixel_offset,
         "temperature": card.temperature,

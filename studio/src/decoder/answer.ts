@@ -5,7 +5,10 @@ import type { Preview } from "../canvas/preview";
 import type { Point } from "../masks/bits";
 import { type Frame, insideOf } from "./embedding";
 
+/** What the server tells of a model with each embedding. */
 export interface Facts {
+  /** Of the weights: names their decoder. */
+  readonly fingerprint: string;
   /** Of the masks, in cells. */
   readonly side: number;
   readonly offset: number;

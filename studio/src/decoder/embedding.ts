@@ -7,8 +7,6 @@ export interface Tensor {
 
 export interface Embedding {
   readonly arrays: Readonly<Record<string, Tensor>>;
-  /** Of the weights that made it, and that can decode it. */
-  readonly fingerprint: string;
   readonly frame: Frame;
 }
 
@@ -31,7 +29,7 @@ export function readEmbedding(bytes: ArrayBuffer): Embedding {
   const { __metadata__: told, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as {
     __metadata__: { anymask: string };
   } & Record<string, Entry>;
-  const facts = JSON.parse(told.anymask) as { size_hw: [number, number]; input_size: number; fingerprint: string };
+  const facts = JSON.parse(told.anymask) as { size_hw: [number, number]; input_size: number };
   const arrays: Record<string, Tensor> = {};
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries) as [string, Entry][]) {
     if (dtype !== "F16") throw new RangeError(`${name}: expected halves, got ${dtype}`);
@@ -39,7 +37,7 @@ export function readEmbedding(bytes: ArrayBuffer): Embedding {
     arrays[name] = { shape, values: widened(new Uint16Array(bytes.slice(8 + length + start, 8 + length + end))) };
   }
   const [height, width] = facts.size_hw;
-  return { arrays, fingerprint: facts.fingerprint, frame: { width, height, square: facts.input_size } };
+  return { arrays, frame: { width, height, square: facts.input_size } };
 }
 
 let wide: Float32Array | null = null; // of each half

@@ -1,8 +1,9 @@
 // Decodes clicks away from the page's own thread. Only ever loaded where the line is slow.
 
 import { InferenceSession, Tensor, env } from "onnxruntime-web/wasm";
+import type { Preview } from "../canvas/preview";
 import { type Facts, isKnown, previewOf, toModel } from "./answer";
-import { type Embedding, readEmbedding } from "./embedding";
+import { type Frame, readEmbedding } from "./embedding";
 import type { Order, Reply } from "./messages";
 
 const ROOT = "/api/v1";
@@ -15,13 +16,15 @@ class NotHere extends Error {}
 
 interface Photo {
   readonly image: number;
-  readonly embedding: Embedding;
+  readonly frame: Frame;
   readonly facts: Facts;
   readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly session: InferenceSession;
 }
 
 let photo: Photo | null = null;
-let session: { readonly fingerprint: string; readonly decodes: InferenceSession } | null = null;
+let started: { readonly fingerprint: string; readonly session: Promise<InferenceSession> } | null = null;
+let startMs: number | null = null; // until it was told
 let leaving = new AbortController();
 
 self.onmessage = ({ data }: MessageEvent<Order>) => {
@@ -40,10 +43,10 @@ async function open(image: number): Promise<void> {
   photo = null;
   try {
     const found = await photoOf(image, signal);
-    const startMs = await start(found.embedding.fingerprint, signal);
     if (signal.aborted) return;
     photo = found;
     reply({ kind: "ready", image, startMs });
+    startMs = null;
   } catch (error) {
     const forGood = error instanceof NotHere || !("WebAssembly" in self);
     if (!signal.aborted) reply({ kind: "failed", image, why: String(error), forGood });
@@ -55,23 +58,31 @@ async function photoOf(image: number, signal: AbortSignal): Promise<Photo> {
   const told = response.headers.get("X-Decoder");
   const facts = told === null ? null : (JSON.parse(told) as Facts);
   if (!facts || !isKnown(facts)) throw new NotHere("a model that only the server can ask");
-  const embedding = readEmbedding(await response.arrayBuffer());
+  const [bytes, session] = await Promise.all([response.arrayBuffer(), sessionOf(facts.fingerprint)]);
+  const { arrays, frame } = readEmbedding(bytes);
   const feeds: Record<string, Tensor> = {};
-  for (const [name, { values, shape }] of Object.entries(embedding.arrays)) feeds[name] = new Tensor("float32", values, shape);
-  return { image, embedding, facts, feeds };
+  for (const [name, { values, shape }] of Object.entries(arrays)) feeds[name] = new Tensor("float32", values, shape);
+  return { image, frame, facts, feeds, session };
 }
 
-/** Milliseconds of making the decoder ready, without its way here; null: it was. */
-async function start(fingerprint: string, signal: AbortSignal): Promise<number | null> {
-  if (session?.fingerprint === fingerprint) return null;
-  const graph = await (await got(`/decoder/${fingerprint}`, signal)).arrayBuffer();
+/** One for all photos; it goes on loading when a photo is left. */
+function sessionOf(fingerprint: string): Promise<InferenceSession> {
+  if (started?.fingerprint !== fingerprint) {
+    void started?.session.then((old) => old.release());
+    started = { fingerprint, session: start(fingerprint) };
+  }
+  return started.session;
+}
+
+async function start(fingerprint: string): Promise<InferenceSession> {
+  const graph = await (await got(`/decoder/${fingerprint}`)).arrayBuffer();
   const begun = performance.now();
-  const decodes = await InferenceSession.create(graph, { graphOptimizationLevel: "disabled", executionProviders: ["wasm"] });
-  session = { fingerprint, decodes };
-  return performance.now() - begun;
+  const session = await InferenceSession.create(graph, { graphOptimizationLevel: "disabled", executionProviders: ["wasm"] });
+  startMs = performance.now() - begun;
+  return session;
 }
 
-async function got(path: string, signal: AbortSignal): Promise<Response> {
+async function got(path: string, signal: AbortSignal | null = null): Promise<Response> {
   const response = await fetch(ROOT + path, { signal });
   if (response.status !== 200) throw new Error(`${path}: ${response.status}`);
   return response;
@@ -79,23 +90,21 @@ async function got(path: string, signal: AbortSignal): Promise<Response> {
 
 async function look({ image, x, y }: Order & { kind: "at" }): Promise<void> {
   const begun = performance.now();
-  const asked = photo?.image === image ? photo : null;
   try {
-    const preview = asked && session ? await decoded(session.decodes, asked, x, y) : null;
+    const preview = photo?.image === image ? await previewAt(photo, x, y) : null;
     reply({ kind: "seen", preview, ms: performance.now() - begun }, preview ? [preview.values.buffer] : []);
   } catch (error) {
     reply({ kind: "failed", image, why: String(error), forGood: false });
   }
 }
 
-async function decoded(decodes: InferenceSession, { embedding, facts, feeds }: Photo, x: number, y: number) {
-  const { frame } = embedding;
+async function previewAt({ frame, facts, feeds, session }: Photo, x: number, y: number): Promise<Preview | null> {
   if (!(x >= 0 && y >= 0 && x <= frame.width && y <= frame.height)) return null;
+  const { side, offset } = facts;
   const at = toModel({ x, y }, frame);
-  const side = facts.side;
-  const found = await decodes.run({
+  const found = await session.run({
     ...feeds,
-    point_coords: new Tensor("float32", [0, 0, 0, 0, at.x + facts.offset, at.y + facts.offset], [1, 3, 2]),
+    point_coords: new Tensor("float32", [0, 0, 0, 0, at.x + offset, at.y + offset], [1, 3, 2]),
     point_labels: new Tensor("float32", [PADDING, PADDING, INSIDE], [1, 3]), // no box, one click
     mask_input: new Tensor("float32", new Float32Array(side * side), [1, 1, side, side]),
     has_mask_input: new Tensor("float32", [0], [1]),
