@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,7 @@ def preview_in(example: dict[str, Any]) -> Preview:
     answer = candidates(decoded, 0, True, frame, example["temperature"])
     prompt = Prompt.of([example["click"]], None, None, None, None)
     answer = postprocess(answer, prompt, frame, list(POSTPROCESS.values()))
-    image: Any = SimpleNamespace(segment_steps=lambda **_: iter([AnswerStep("look", answer, True)]))
-    return preview_of(image, {})
+    return preview_of(AnswerStep("look", answer, True))
 
 
 def _drawn(number: int) -> dict[str, Any]:
