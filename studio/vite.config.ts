@@ -17,6 +17,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: "es2022",
   },
+  worker: { format: "es" },
+  optimizeDeps: { exclude: ["onnxruntime-web"] }, // it looks for its WebAssembly beside itself
   server: { proxy: { "/api": { target: link.origin, changeOrigin: true, headers } } },
   test: { include: ["tests/**/*.test.ts"] },
 });

@@ -29,6 +29,7 @@ TARGETS = {
     "open_unready": 1_000, "open_ready": 300, "preview": 80, "look": 120, "refined": 350, "saved": 50,
     "many_hover": 100, "many_select": 100, "many_click": 100, "many_undo": 100, "many_hide": 100,
     "many_all_hidden": 100, "large_painted": 2_000,
+    "decoder_decoded": 150,
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def test_every_number_of_the_page_is_measured(examples: Path) -> None:
         assert 0 < one["min_ms"] <= one["p50_ms"] <= one["p95_ms"] <= one["max_ms"], name
         assert one["met"] == (one["p95_ms"] <= target)
     assert report["many_pan"]["frames"] > 0 and report["many_zoom"]["target_fps"] == 30
+    assert report["decoder_start"]["runs"] == 3
     assert report["large_disk_iou"] > 0.8  # segmented at its own resolution
 
 
@@ -77,7 +79,7 @@ def test_without_a_browser_one_line_says_what_to_install(monkeypatch: pytest.Mon
 
 def test_a_part_that_is_none_and_a_folder_without_photos_are_refused(tmp_path: Path) -> None:
     wrong = bench("--part", "all")
-    assert wrong.returncode == 2 and "expected photos, many, large" in wrong.stderr
+    assert wrong.returncode == 2 and "expected photos, decoder, many, large" in wrong.stderr
     with pytest.raises(BadInput, match="expected a folder with photos"):
         photos_in(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fastapi.testclient import TestClient
 from studio_client import HOST, PORT, error_of
 
 from anymask.engine.project import Project
-from anymask.web.app import create_app
+from anymask.web.app import PACKED, STATIC, create_app
 from anymask.web.inference import Inference
 from anymask.web.people import OnePerson
 from anymask.web.security import Places
@@ -67,3 +68,22 @@ def test_the_server_says_that_it_lives_and_is_ready(page: TestClient) -> None:
     assert page.get("/readyz").json() == {"status": "ok", "model": "disk"}
     page.get("/", params={"token": page.app.state.studio.people.token})
     assert 'anymask_images{state="new"} 5.0' in page.get("/metrics").text
+
+
+def test_scripts_are_packed_for_browsers_that_take_it(page: TestClient) -> None:
+    whole = page.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "identity"})
+    packed = page.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "gzip, br"})
+    assert "content-encoding" not in whole.headers and packed.headers["content-encoding"] == "gzip"
+    assert whole.content == packed.content == b"export {}"
+    for one in (whole, packed):
+        assert one.headers["vary"] == "Accept-Encoding" and "immutable" in one.headers["cache-control"]
+        assert one.headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make studio")
+def test_the_page_is_small() -> None:
+    """All of its scripts and styles, those that are only loaded on a slow line too; without WebAssembly."""
+    packed = [len(gzip.compress(one.read_bytes(), 6)) for one in STATIC.rglob("*") if one.suffix in PACKED]
+    runtime = [len(gzip.compress(one.read_bytes(), 6)) for one in STATIC.rglob("*.wasm")]
+    assert sum(packed) - sum(runtime) <= 150_000
+    assert sum(runtime) <= 4_000_000

@@ -14,7 +14,7 @@ from anymask.cli.reporting import complain, needs_extra, say
 from anymask.errors import BadOption
 
 bench = typer.Typer(help="How fast it is on this machine.", no_args_is_help=True)
-PARTS = ("photos", "many", "large")
+PARTS = ("photos", "decoder", "many", "large")
 
 
 @bench.callback()
@@ -33,7 +33,9 @@ def studio(
     minutes: Annotated[float, typer.Option(metavar="M", help="That they work.")] = 10.0,
     part: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this: photos, many (5,000 masks), large (100 megapixels)."),
+        typer.Option(
+            metavar="NAME", help="Only this: photos, decoder, many (5,000 masks), large (100 megapixels)."
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Few runs, smaller photos: to see that it works.")] = False,
     json_: Annotated[
@@ -74,11 +76,12 @@ def _measures(people: int, minutes: float, parts: list[str], quick: bool) -> lis
 
         return [lambda sources, work: measure_people(sources, work, people, minutes, complain)]
     with needs_extra("bench"):
-        from anymask.bench import page
+        from anymask.bench import decoder, page
         from anymask.bench.browser import find_chromium
     find_chromium()
     table: dict[str, Measuring] = {
         "photos": lambda sources, work: page.measure_photos(sources, work, 5 if quick else 24, complain),
+        "decoder": lambda sources, work: decoder.measure_decoder(sources, work, 5 if quick else 20, complain),
         "many": lambda sources, work: page.measure_many(
             sources, work, 300 if quick else 5_000, 3 if quick else 30, complain
         ),

@@ -23,6 +23,8 @@ from anymask.api import EncodedImage, Model, load
 from anymask.core.candidates import AnswerStep, Candidate
 from anymask.core.resample import Pixels
 from anymask.errors import AnymaskError, Failure
+from anymask.export.browser import BrowserDecoder
+from anymask.hub.catalog import find_model
 from anymask.web.cache import BytesCache
 
 Result = TypeVar("Result")
@@ -172,6 +174,12 @@ class Inference:
         embedding = sum(array.nbytes for array in image.embedding.arrays.values())
         self._encoded.put(key, image, _photo_bytes(image) + WINDOWS * embedding)
         return image
+
+    def decoder(self, fingerprint: str) -> BrowserDecoder | None:
+        """For a page with an embedding of that model; None: another is in use, or a page cannot ask it."""
+        if not fingerprint or self.model.fingerprint != fingerprint:
+            return None
+        return BrowserDecoder.of(find_model(self._model_name))
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """On one of the threads for prompts. Raises Busy."""

@@ -22,7 +22,15 @@ from anymask.store.users import User
 from anymask.web.errors import error_told
 from anymask.web.inference import Preview, preview_of, wanted_of
 from anymask.web.routes_images import find
-from anymask.web.schemas import Asking, Encoding, EverythingRequest, FindRequest, Id, PromptRequest
+from anymask.web.schemas import (
+    Asking,
+    Encoding,
+    EverythingRequest,
+    FindRequest,
+    Fingerprint,
+    Id,
+    PromptRequest,
+)
 from anymask.web.studio import Studio, studio_of, user_of
 from anymask.words.search import NamedMask
 
@@ -47,15 +55,28 @@ async def embedding(image_id: Id, studio: TheStudio) -> Response:
     """For a decoder in the browser: safetensors in half precision."""
     row = await run_in_threadpool(_photo, studio, image_id)
     image = await asyncio.wrap_future(studio.encode(row))
+    fingerprint = image.embedding.fingerprint
     content = await run_in_threadpool(image.embedding.to_bytes)
-    tag = f'"{row.hash[:32]}-{image.embedding.fingerprint[:16]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    found = await run_in_threadpool(studio.inference.decoder, fingerprint)
+    headers = {"ETag": f'"{row.hash[:32]}-{fingerprint[:16]}"', "Cache-Control": "private, no-cache"}
+    headers |= {"X-Decoder": found.facts} if found else {}
     return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/decoder/{fingerprint}")
+def decoder(fingerprint: Fingerprint, studio: TheStudio) -> Response:
+    """The mask decoder that goes with embeddings, for a browser: ONNX; nothing when another is in use."""
+    found = studio.inference.decoder(fingerprint)
+    if found is None:
+        return Response(status_code=204, headers={"X-Reason": "not-in-use"})
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Encoding": "gzip"}
+    return Response(found.packed(), media_type="application/octet-stream", headers=headers)
 
 
 @router.post("/images/{image_id}/preview")
 async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Response:
     """What one pass sees under the pointer, as bytes; nothing when a newer one came or nothing is ready."""
+    begun = time.perf_counter()
     is_newest = studio.inference.turns.begin((me.name, f"{asked.client}/hover"), asked.seq)
     row = await run_in_threadpool(_photo, studio, image_id)
     arguments = _arguments(studio, image_id, asked)
@@ -79,6 +100,7 @@ async def preview(image_id: Id, asked: Asking, studio: TheStudio, me: Me) -> Res
         "X-Shown": ",".join(map(str, seen.shown_xyxy)),
         "X-Seq": str(asked.seq),
         "X-Probability": f"{seen.probability:.4f}",
+        "Server-Timing": f"look;dur={1_000 * (time.perf_counter() - begun):.1f}",
     }
     return Response(seen.pixels.tobytes(), media_type="application/octet-stream", headers=headers)
 

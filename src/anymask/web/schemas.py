@@ -18,6 +18,7 @@ MAX_ID = 2**31 - 1
 MAX_BATCH = 200  # actions of one request
 MAX_CLASSES = 1_000
 Id = Annotated[int, Path(ge=0, le=MAX_ID)]
+Fingerprint = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 After = Annotated[int, Query(ge=0, le=MAX_ID)]
 Layer = Annotated[int, Query(ge=0, le=1_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]

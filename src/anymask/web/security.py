@@ -21,7 +21,7 @@ from anymask.web.errors import Refused, error_answer
 API = "/api/v1"
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -64,6 +64,7 @@ ROLE_OF: dict[tuple[str, str], str] = {
     ("POST", "/images/{image_id}/preview"): "annotator",
     ("POST", "/images/{image_id}/encode"): "annotator",
     ("GET", "/images/{image_id}/embedding"): "annotator",
+    ("GET", "/decoder/{fingerprint}"): "annotator",
     ("POST", "/images/{image_id}/everything"): "annotator",
     ("POST", "/images/{image_id}/find"): "annotator",
     ("POST", "/tasks/next"): "annotator",

@@ -1,25 +1,27 @@
 // The preview under the pointer: at most one question on its way, and the newest place is asked next.
 
-import { send } from "../api/client";
 import type { Preview } from "../canvas/preview";
+import { type Look, NearestLook } from "../decoder/look";
 import type { Point } from "../masks/bits";
 import type { Box } from "../masks/rle";
-import { sides, tidy } from "./prompting.svelte";
+import { tidy } from "./prompting.svelte";
 
 export class Hover {
   private wanted: Point | null = null;
   private busy = false;
-  private seq = 0;
-  private static last = 0; // over all photos: the server answers the newest question of a page
+  private turn = 0;
   private closed = false;
+  private readonly look: Look;
 
   constructor(
-    private readonly image: number,
-    private readonly client: string,
+    image: number,
+    client: string,
     private readonly seen: () => Box | null,
     private readonly show: (preview: Preview | null) => void,
     private readonly waiting: (notReady: boolean) => void,
-  ) {}
+  ) {
+    this.look = new NearestLook(image, client);
+  }
 
   at(point: Point): void {
     this.wanted = point;
@@ -28,7 +30,7 @@ export class Hover {
 
   leave(): void {
     this.wanted = null;
-    this.seq = ++Hover.last;
+    this.turn++;
     this.show(null);
   }
 
@@ -39,21 +41,18 @@ export class Hover {
 
   private async ask(): Promise<void> {
     if (this.busy || !this.wanted || this.closed) return;
-    const { x, y } = this.wanted;
-    const seq = (this.seq = ++Hover.last);
+    const point = this.wanted;
+    const turn = ++this.turn;
     this.wanted = null;
     this.busy = true;
     try {
-      const view = this.seen();
-      const prompt = { points: [[tidy(x), tidy(y)]], labels: [1], ...(view ? { view: sides(view) } : {}) };
-      const response = await send(`/images/${this.image}/preview`, { body: { client: this.client, seq, prompt } });
-      const notReady = response.headers.get("X-Reason") === "not-ready";
+      const found = await this.look.at({ x: tidy(point.x), y: tidy(point.y) }, this.seen());
+      const notReady = found === "not-ready";
       this.waiting(notReady);
-      const preview = response.status === 200 ? await this.previewOf(response) : null;
-      if (seq === this.seq && !this.closed && preview) this.show(preview);
+      if (found && !notReady && turn === this.turn && !this.closed) this.show(found);
       if (notReady) {
         await new Promise((resolve) => setTimeout(resolve, 250));
-        if (seq === this.seq) this.wanted ??= { x, y }; // still there: asked again
+        if (turn === this.turn) this.wanted ??= point; // still there: asked again
       }
     } catch {
       // A preview is a help, not a promise: the click itself tells what is wrong.
@@ -63,22 +62,4 @@ export class Hover {
     }
     void this.ask();
   }
-
-  private async previewOf(response: Response): Promise<Preview> {
-    const values = new Uint8Array(await response.arrayBuffer());
-    const [rows, columns] = numbers(response, "X-Inside");
-    const [x0, y0, x1, y1] = numbers(response, "X-Shown");
-    const probability = response.headers.get("X-Probability");
-    return {
-      side: Number(response.headers.get("X-Side")),
-      inside: [rows!, columns!],
-      shown: { x0: x0!, y0: y0!, x1: x1!, y1: y1! },
-      values,
-      probability: probability === null ? null : Number(probability),
-    };
-  }
-}
-
-function numbers(response: Response, header: string): number[] {
-  return response.headers.get(header)!.split(",").map(Number);
 }
