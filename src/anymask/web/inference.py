@@ -179,7 +179,7 @@ class Inference:
         """For a page with an embedding of that model; None: another is in use, or a page cannot ask it."""
         if not fingerprint or self.model.fingerprint != fingerprint:
             return None
-        return BrowserDecoder.of(find_model(self._model_name))
+        return BrowserDecoder.of(find_model(self.model_name))
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """On one of the threads for prompts. Raises Busy."""
