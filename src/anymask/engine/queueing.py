@@ -1,8 +1,10 @@
-"""Queueing: photos that nobody has annotated wait for somebody; of others some wait for a second person."""
+"""Queueing: photos without masks wait for somebody, some of them for two people who do not see each other's
+masks; of those that are done some wait for a reviewer.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from anymask.engine.project import Project
 from anymask.store import tasks
@@ -16,6 +18,7 @@ from anymask.store.values import StoredMask
 WAITING = ("new", "prefilled")
 FIRST = 1.0  # priority of one photo for evaluation: without any, no round can be measured
 REVIEW = 2.0  # priority of a review: what was handed in is looked at while its annotator is still there
+PEOPLE = 2  # who annotate a photo blind
 AUDITED = 0.05  # of the photos that the model did alone, at least one
 
 
@@ -32,6 +35,29 @@ def queue_photos(project: Project) -> int:
     added = tasks.add_tasks(database, early, priority=FIRST) if early else 0
     rest = [one for one in ids if one != first]
     return added + (tasks.add_tasks(database, rest) if rest else 0)
+
+
+def queue_overlap(project: Project, share: float) -> int:
+    """Of the photos that wait for masks, a share, chosen by their hash, goes to a second person, too: blind.
+    Returns how many are new. What was queued so before stays.
+    """
+    waiting = and_(images.c.state.in_(WAITING), table.c.kind == "annotate", table.c.slot == 0)
+    query = select(images.c.id, images.c.hash, table.c.round, table.c.priority).join(table).where(waiting)
+    with project.database.read() as connection:
+        rows = connection.execute(query.order_by(images.c.id)).all()
+    groups: dict[tuple[int, float], list[int]] = {}
+    for row in rows:
+        if _share_of(row.hash[8:16]) < share:  # other digits than for reviews: not the same photos
+            groups.setdefault((row.round, row.priority), []).append(row.id)
+    return sum(
+        tasks.add_tasks(project.database, ids, round_number=number, slots=PEOPLE, priority=priority)
+        for (number, priority), ids in groups.items()
+    )
+
+
+def _share_of(hexadecimal: str) -> float:
+    """0..1"""
+    return int(hexadecimal, 16) / float(16 ** len(hexadecimal))
 
 
 def queue_audit(project: Project) -> int:
@@ -53,10 +79,11 @@ def finish(project: Project, lease: Lease, seconds: float | None, review_share: 
     Raises LostLease.
     """
     tasks.submit(project.database, lease, seconds=seconds)
-    if lease.kind == "annotate":
-        tasks.review_again(project.database, lease.image_id)
+    if lease.kind != "annotate" or lease.layer != 0:  # what is reviewed is the first layer
+        return
+    tasks.review_again(project.database, lease.image_id)
     row = image(project.database, lease.image_id)
-    if lease.kind == "annotate" and int(row.hash[:8], 16) / 2**32 < review_share:
+    if _share_of(row.hash[:8]) < review_share:
         tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
 
 

@@ -16,6 +16,7 @@ from anymask.core.resample import Pixels
 from anymask.data.record import Blob
 from anymask.engine.background import Background
 from anymask.engine.project import SETTINGS, Project
+from anymask.engine.queueing import queue_overlap, queue_photos
 from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
 from anymask.store import images, registry
@@ -63,6 +64,11 @@ class Studio:
 
     def settings(self) -> Settings:
         return Settings.model_validate(registry.setting(self.project.database, SETTINGS, {}))
+
+    def queue(self) -> None:
+        """Photos without masks, as the settings say."""
+        queue_photos(self.project)
+        queue_overlap(self.project, self.settings().overlap_share)
 
     def encode(self, image: AnyRow, *, ahead: bool = False) -> Future[Any]:
         """The encoded photo; ahead: when nothing else is to be done."""
