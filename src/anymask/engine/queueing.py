@@ -4,7 +4,7 @@ masks; of those that are done some wait for a reviewer.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from anymask.engine.project import Project
 from anymask.store import tasks
@@ -18,7 +18,7 @@ from anymask.store.values import StoredMask
 WAITING = ("new", "prefilled")
 FIRST = 1.0  # priority of one photo for evaluation: without any, no round can be measured
 REVIEW = 2.0  # priority of a review: what was handed in is looked at while its annotator is still there
-PEOPLE = 2  # who annotate a photo blind
+SECOND = 0.5  # priority of annotating once more: how well people agree is to be known early
 AUDITED = 0.05  # of the photos that the model did alone, at least one
 
 
@@ -37,29 +37,6 @@ def queue_photos(project: Project) -> int:
     return added + (tasks.add_tasks(database, rest) if rest else 0)
 
 
-def queue_overlap(project: Project, share: float) -> int:
-    """Of the photos that wait for masks, a share, chosen by their hash, goes to a second person, too: blind.
-    Returns how many are new. What was queued so before stays.
-    """
-    waiting = and_(images.c.state.in_(WAITING), table.c.kind == "annotate", table.c.slot == 0)
-    query = select(images.c.id, images.c.hash, table.c.round, table.c.priority).join(table).where(waiting)
-    with project.database.read() as connection:
-        rows = connection.execute(query.order_by(images.c.id)).all()
-    groups: dict[tuple[int, float], list[int]] = {}
-    for row in rows:
-        if _share_of(row.hash[8:16]) < share:  # other digits than for reviews: not the same photos
-            groups.setdefault((row.round, row.priority), []).append(row.id)
-    return sum(
-        tasks.add_tasks(project.database, ids, round_number=number, slots=PEOPLE, priority=priority)
-        for (number, priority), ids in groups.items()
-    )
-
-
-def _share_of(hexadecimal: str) -> float:
-    """0..1"""
-    return int(hexadecimal, 16) / float(16 ** len(hexadecimal))
-
-
 def queue_audit(project: Project) -> int:
     """Of photos that the model did alone, a share for people to judge, evenly over all."""
     automatic = select(images.c.id).where(images.c.state == "automatic").order_by(images.c.id)
@@ -72,19 +49,34 @@ def queue_audit(project: Project) -> int:
     return tasks.add_tasks(project.database, chosen, kind="audit", round_number=(before or 0) + 1)
 
 
-def finish(project: Project, lease: Lease, seconds: float | None, review_share: float) -> None:
-    """Submit a task; a share of the annotated photos, chosen by their hash, goes to a reviewer, and what a
-    reviewer returned goes there again.
+def finish(
+    project: Project,
+    lease: Lease,
+    seconds: float | None,
+    review_share: float,
+    overlap_share: float = 0.0,
+) -> None:
+    """Submit a task. A share of the annotated photos goes to a reviewer, and so does again what a reviewer
+    returned; another share is annotated once more, by a second person who does not see the first one's masks.
+    Photos are chosen by their hash.
 
     Raises LostLease.
     """
-    tasks.submit(project.database, lease, seconds=seconds)
-    if lease.kind != "annotate" or lease.layer != 0:  # what is reviewed is the first layer
+    database = project.database
+    tasks.submit(database, lease, seconds=seconds)
+    if lease.kind != "annotate" or lease.layer != 0:  # it is the first layer that is reviewed
         return
-    tasks.review_again(project.database, lease.image_id)
-    row = image(project.database, lease.image_id)
+    tasks.review_again(database, lease.image_id)
+    row = image(database, lease.image_id)
     if _share_of(row.hash[:8]) < review_share:
-        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
+        tasks.add_tasks(database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
+    if _share_of(row.hash[8:16]) < overlap_share:
+        tasks.add_tasks(database, [row.id], round_number=lease.round, slots=2, priority=SECOND)
+
+
+def _share_of(hexadecimal: str) -> float:
+    """0..1"""
+    return int(hexadecimal, 16) / float(16 ** len(hexadecimal))
 
 
 def stage_of(lease: Lease, row: AnyRow, masks: list[StoredMask]) -> str:

@@ -144,7 +144,11 @@ def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -
         select(other.c.id)
         .where(other.c.user == user, other.c.image_id == tasks.c.image_id, other.c.id != tasks.c.id)
         .where(
-            or_(tasks.c.kind == "review", and_(other.c.kind == tasks.c.kind, other.c.round == tasks.c.round))
+            or_(
+                tasks.c.kind == "review",
+                and_(tasks.c.slot > 0, other.c.kind == "review"),  # who has seen the first one's masks
+                and_(other.c.kind == tasks.c.kind, other.c.round == tasks.c.round),
+            )
         )
         .where(other.c.state.in_(("leased", "done")))
         .exists()

@@ -14,6 +14,7 @@ import uvicorn
 
 from anymask.data.listing import is_photo
 from anymask.engine.project import CONFIG, PROJECT_FOLDER, Project
+from anymask.engine.queueing import queue_photos
 from anymask.errors import BadInput, MissingExtra, StorageError, mapped
 from anymask.settings import get_settings
 from anymask.web.app import create_app
@@ -78,9 +79,9 @@ def launch(asked: Launch, say: Say) -> None:
         if asked.public_url:
             places = places.and_public(asked.public_url)
         people, link = _people(asked, project, port)
+        queue_photos(project)
         name = asked.folder.resolve().name
         studio = Studio(name, project, people, Inference(project.model))
-        studio.queue()
         say(f"{name}: {link}")
         say("stop with Ctrl-C; everything is saved already")
         if asked.browser:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response, UploadFile
 
+from anymask.engine.queueing import queue_photos
 from anymask.engine.uploads import Upload, add_uploads
 from anymask.store import images
 from anymask.store.database import AnyRow
@@ -42,7 +43,7 @@ def upload(files: list[UploadFile], studio: TheStudio, me: Me) -> dict[str, Any]
     """Photos into the project; what is none is named."""
     sent = [Upload(one.filename or "", one.file) for one in files]
     done = add_uploads(studio.project, sent, me.name)
-    studio.queue()
+    queue_photos(studio.project)
     studio.events.tell("project", {})
     failures = [{"name": name, "why": why} for name, why in done.failures]
     return {"new": done.new, "known": done.known, "failures": failures}

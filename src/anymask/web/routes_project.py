@@ -13,7 +13,6 @@ from fastapi.responses import StreamingResponse
 from anymask.data.formats import FORMATS
 from anymask.engine import statistics
 from anymask.engine.project import SETTINGS
-from anymask.engine.queueing import queue_overlap
 from anymask.engine.report import status_page
 from anymask.engine.round_pictures import folder_of, read_pictures
 from anymask.engine.status import status_of
@@ -69,7 +68,6 @@ def change_settings(change: SettingsChange, studio: TheStudio, me: Me) -> dict[s
     settings = {**studio.settings().model_dump(mode="json"), **named}
     registry.set_setting(studio.project.database, SETTINGS, settings)
     registry.note(studio.project.database, me.name, "settings changed", fields=sorted(named))
-    queue_overlap(studio.project, settings["overlap_share"])
     studio.events.tell("project", {})
     return settings
 

@@ -16,7 +16,6 @@ from anymask.core.resample import Pixels
 from anymask.data.record import Blob
 from anymask.engine.background import Background
 from anymask.engine.project import SETTINGS, Project
-from anymask.engine.queueing import queue_overlap, queue_photos
 from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
 from anymask.store import images, registry
@@ -65,11 +64,6 @@ class Studio:
     def settings(self) -> Settings:
         return Settings.model_validate(registry.setting(self.project.database, SETTINGS, {}))
 
-    def queue(self) -> None:
-        """Photos without masks, as the settings say."""
-        queue_photos(self.project)
-        queue_overlap(self.project, self.settings().overlap_share)
-
     def encode(self, image: AnyRow, *, ahead: bool = False) -> Future[Any]:
         """The encoded photo; ahead: when nothing else is to be done."""
         return self.inference.encode(image.hash, functools.partial(self.photos.pixels, image), ahead=ahead)
@@ -80,9 +74,10 @@ class Studio:
         for row in upcoming(self.project.database, user.name, user.kinds, image.id):
             self.encode(row, ahead=True)
 
-    def image_changed(self, image_id: int, revision: int, by: str) -> None:
+    def image_changed(self, image_id: int, revision: int, by: str, layer: int) -> None:
         state = images.image(self.project.database, image_id).state
-        self.events.tell("image", {"id": image_id, "revision": revision, "state": state, "by": by})
+        told = {"id": image_id, "layer": layer, "revision": revision, "state": state, "by": by}
+        self.events.tell("image", told)
 
     def close(self) -> None:
         self.events.end()
