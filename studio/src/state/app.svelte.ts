@@ -6,8 +6,8 @@ import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
 import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 
-export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
-const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
+export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "agreement" | "data" | "jobs" | "people" | "settings" | "join";
+const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "agreement", "data", "jobs", "people", "settings", "join"];
 
 const REFRESH_MS = 400;
 
