@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { MaskBytes } from "../src/api/client";
 import type { Compared } from "../src/api/types";
+import { leftmost, rightmost } from "../src/canvas/differences";
 import { between } from "../src/canvas/glide";
 import { toPhoto } from "../src/canvas/view";
+import { maskFromRuns } from "../src/masks/rle";
 import { differenceAt, readRoute, routeOf, sideBySide } from "../src/state/comparison";
 
 const SIZE = { width: 20, height: 10 };
@@ -49,6 +51,17 @@ describe("two people's masks", () => {
     expect(differenceAt(differences, 15.5, 5)!.kinds).toEqual(["only_a"]);
     expect(differenceAt(differences, 5, 5)!.kinds).toEqual(["only_b"]);
     expect(differenceAt(differences.slice(1), 5, 5)).toBeUndefined();
+  });
+});
+
+describe("the letters of two people", () => {
+  it("lie where a mask begins and where it ends", () => {
+    const runs = [12, 3, 7, 5, 173]; // column 1 from row 2 to 5, column 2 from row 2 to 7
+    const mask = maskFromRuns(runs, SIZE.width, SIZE.height);
+    expect(leftmost(mask)).toEqual({ x: 1, y: 3.5 });
+    expect(rightmost(mask)).toEqual({ x: 3, y: 4.5 });
+    const full = maskFromRuns([0, 200], SIZE.width, SIZE.height);
+    expect([leftmost(full).x, rightmost(full).x]).toEqual([0, 20]);
   });
 });
 

@@ -23,7 +23,7 @@ from anymask.bench.server import running as running_on
 from anymask.core.mask import Mask
 
 NUCLEI = "nuclei/annotate"
-PHOTOS = {"cells.webp": "nuclei_2c840a94d216f5ef.webp", "clear.webp": "nuclei_953211bcc0192e22.webp"}
+PHOTOS = {"cells.webp": "nuclei_953211bcc0192e22.webp", "clear.webp": "nuclei_2c840a94d216f5ef.webp"}
 WIDE: Any = {"width": 1440, "height": 900}
 PHONE: Any = {"width": 390, "height": 844}
 
@@ -33,8 +33,13 @@ class Drawn:
     mask: Mask
     category: str | None = None
 
-    def moved(self, by: int) -> Drawn:
-        return Drawn(Mask.from_array(np.roll(self.mask.to_array(), by, axis=1)), self.category)
+    def moved(self, share: float) -> Drawn:
+        """By a share of its width, to the left."""
+        x0, _, x1, _ = self.mask.box_xyxy
+        by = round(share * (x1 - x0))
+        inside = np.zeros(self.mask.size_hw, bool)
+        inside[:, :-by] = self.mask.to_array()[:, by:]
+        return Drawn(Mask.from_array(inside), self.category)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +112,8 @@ def annotate(visit: Visit, drawn: Mapping[str, Sequence[Drawn]]) -> None:
 def as_two_see_it(things: list[Drawn]) -> tuple[list[Drawn], list[Drawn]]:
     """One thing that each has alone, one with other borders, one of another class; the rest is the same."""
     alone_a, shifted, named, alone_b, *rest = things
-    wide = shifted.mask.box_xyxy[2] - shifted.mask.box_xyxy[0]
     ours = [alone_a, shifted, named, *rest]
-    theirs = [alone_b, shifted.moved(round(0.2 * wide)), Drawn(named.mask, "debris"), *rest]
+    theirs = [alone_b, shifted.moved(0.25), Drawn(named.mask, "debris"), *rest]
     return ours, theirs
 
 
@@ -143,7 +147,7 @@ def test_a_reviewer_steps_through_what_two_people_see_differently(
     admin.page.get_by_role("link", name="Settings").last.click()
     admin.page.get_by_label("Photos that two people annotate").fill("1")
     admin.page.get_by_role("button", name="Save", exact=True).click()
-    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+    expect(admin.page.get_by_text("Settings saved", exact=True)).to_be_visible()
 
     ours, theirs = as_two_see_it(things_of(examples, "cells.webp"))
     same = things_of(examples, "clear.webp")
@@ -195,7 +199,7 @@ def test_a_reviewer_steps_through_what_two_people_see_differently(
     expect(page.get_by_role("img", name="Photo clear.webp")).to_have_attribute("data-open", "true")
     expect(page.get_by_text("Both drew the same, everywhere.")).to_be_visible()
     page.go_back()
-    page.get_by_role("link", name="Open to mend").click()
+    page.get_by_role("link", name="Correct ada’s masks").click()
     expect(page.get_by_role("application", name="Photo cells.webp")).to_have_attribute("data-open", "true")
     rita.in_list(len(ours))
 
@@ -239,7 +243,7 @@ def look_at_every_kind_of_window(
                     locale=language,
                     color_scheme=scheme,  # type: ignore[arg-type]
                     viewport=size,
-                    storage_state=sessions["rita"],
+                    storage_state={"cookies": sessions["rita"]["cookies"]},
                     reduced_motion="reduce",
                 )
                 page = context.new_page()

@@ -1,6 +1,7 @@
 // What two people drew differently, above the photo: A's line is solid, B's is dashed, and each has its letter, so
 // that nobody needs the colours. What only one of the two has inside is filled in that one's colour.
 
+import type { Point } from "../masks/bits";
 import type { Mask } from "../masks/rle";
 import type { Difference } from "../state/comparison";
 import { cssOf } from "./colours";
@@ -79,18 +80,28 @@ export class DifferenceLayer {
     for (const one of this.chosen ? last : near) this.letter(context, one.difference);
   }
 
-  /** A at the top left of what A drew, B at the bottom right of what B drew. */
-  private letter(context: CanvasRenderingContext2D, { a, b }: Difference): void {
+  private letter(context: CanvasRenderingContext2D, difference: Difference): void {
     const { view } = this.stage;
-    if (a && this.shown !== "b") {
-      const { x0, y0, x1, y1 } = a.mask.box;
-      if (Math.max(x1 - x0, y1 - y0) * view.scale >= LETTERED) badge(context, toScreen(view, { x: x0, y: y0 }), "a");
-    }
-    if (b && this.shown !== "a") {
-      const { x0, y0, x1, y1 } = b.mask.box;
-      if (Math.max(x1 - x0, y1 - y0) * view.scale >= LETTERED) badge(context, toScreen(view, { x: x1, y: y1 }), "b");
+    for (const side of SIDES) {
+      const mask = difference[side]?.mask;
+      if (!mask || (this.shown !== "both" && this.shown !== side)) continue;
+      const { x0, y0, x1, y1 } = mask.box;
+      if (Math.max(x1 - x0, y1 - y0) * view.scale >= LETTERED) badge(context, toScreen(view, side === "a" ? leftmost(mask) : rightmost(mask)), side);
     }
   }
+}
+
+/** Where A has its letter: in the middle of the first run. */
+export function leftmost({ ends, height }: Mask): Point {
+  const run = ends.findIndex((end, i) => i % 2 === 1 && end > ends[i - 1]!);
+  return { x: Math.floor(ends[run - 1]! / height), y: ((ends[run - 1]! + ends[run]! - 1) / 2 % height) + 0.5 };
+}
+
+/** And B: in the middle of the last one. */
+export function rightmost({ ends, height }: Mask): Point {
+  let run = ends.length - 1 - (ends.length % 2);
+  while (ends[run] === ends[run - 1]) run -= 2;
+  return { x: Math.floor((ends[run]! - 1) / height) + 1, y: ((ends[run - 1]! + ends[run]! - 1) / 2 % height) + 0.5 };
 }
 
 /** Small, for a list: the context maps the photo, `unit` is a pixel of the screen in it. */
@@ -108,10 +119,21 @@ function paint(context: CanvasRenderingContext2D, { a, b }: Pick<Lines, Side>, s
     const path = paths[side];
     if (path) fill(context, path, paths[side === "a" ? "b" : "a"], cssOf(COLOURS[side], FILL[weight]));
   }
+  context.lineJoin = "round";
+  if (weight !== "back") {
+    context.lineWidth = (LINE[weight] + 2.5) * unit;
+    context.strokeStyle = DARK;
+    for (const side of SIDES) if (paths[side]) context.stroke(paths[side]);
+  }
+  context.lineWidth = LINE[weight] * unit;
   for (const side of SIDES) {
     const path = paths[side];
-    if (path) line(context, path, COLOURS[side], LINE[weight], unit, side === "b", weight);
+    if (!path) continue;
+    context.setLineDash(side === "b" ? [7 * unit, 6 * unit] : []);
+    context.strokeStyle = cssOf(COLOURS[side], weight === "back" ? 0.75 : 1);
+    context.stroke(path);
   }
+  context.setLineDash([]);
 }
 
 /** What lies in the one and not in the other. */
@@ -124,21 +146,6 @@ function fill(context: CanvasRenderingContext2D, path: Path2D, other: Path2D | n
   context.clip(path, "evenodd");
   context.fill(both, "evenodd");
   context.restore();
-}
-
-function line(context: CanvasRenderingContext2D, path: Path2D, colour: Colour, width: number, unit: number, dashed: boolean, weight: Weight): void {
-  context.lineJoin = "round";
-  context.setLineDash([]);
-  if (weight !== "back") {
-    context.lineWidth = (width + 2.5) * unit;
-    context.strokeStyle = DARK;
-    context.stroke(path);
-  }
-  if (dashed) context.setLineDash([7 * unit, 5 * unit]);
-  context.lineWidth = width * unit;
-  context.strokeStyle = cssOf(colour, weight === "back" ? 0.75 : 1);
-  context.stroke(path);
-  context.setLineDash([]);
 }
 
 function badge(context: CanvasRenderingContext2D, { x, y }: { x: number; y: number }, side: Side): void {
