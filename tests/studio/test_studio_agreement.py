@@ -155,7 +155,11 @@ def test_a_reviewer_steps_through_what_two_people_see_differently(
         annotate(ada, {"cells.webp": ours, "clear.webp": same})
         annotate(bob, {"cells.webp": theirs, "clear.webp": same})
 
-    page.reload()
+    rita.go("dashboard")
+    expect(page.get_by_text(agreed(rita, mean=True))).to_be_visible()
+    pictures(page, folder, "dashboard")
+    pictures(admin.page, folder, "settings")
+    page.get_by_role("link", name="Where people differ").click()
     rows = page.get_by_role("main").get_by_role("link", name="agreement")
     expect(rows).to_have_count(2)
     expect(rows.first).to_have_accessible_name(
@@ -208,9 +212,10 @@ def test_a_reviewer_steps_through_what_two_people_see_differently(
     expect(ada.page.get_by_role("heading", name="Agreement")).to_have_count(0)
 
 
-def agreed(rita: Visit) -> str:
+def agreed(rita: Visit, mean: bool = False) -> str:
+    """Of the first photo or of all, as it is written."""
     told = rita.page.request.get(f"{rita.studio.address}/api/v1/agreement").json()
-    return f"{round(100 * told['comparisons'][0]['agreement'])} %"
+    return f"{round(100 * (told if mean else told['comparisons'][0])['agreement'])} %"
 
 
 def painted(page: Page) -> list[int]:
