@@ -8,6 +8,8 @@ from store_facts import mask
 
 from anymask.store import tasks
 from anymask.store.database import Database
+from anymask.store.opening import open_image
+from anymask.store.tasks import Overlap
 from anymask.store.values import Action
 
 
@@ -28,8 +30,33 @@ def test_photos_with_two_finished_slots_overlap_the_last_first(
     for user in ("ann", "bob"):
         for _ in range(3 if user == "ann" else 2):
             annotate(database, user)
-    assert tasks.overlapping(database, limit=10) == [(2, 2), (1, 2)]
-    assert tasks.overlapping(database, limit=1) == [(2, 2)]
+    two = ((0, "ann"), (1, "bob"))
+    assert tasks.overlapping(database, limit=10) == [Overlap(2, two), Overlap(1, two)]
+    assert tasks.overlapping(database, limit=1) == [Overlap(2, two)]
+    assert tasks.overlapping(database, limit=10, image_id=1) == [Overlap(1, two)]
+    assert tasks.overlapping(database, limit=10, image_id=3) == []
+
+
+def test_what_is_worked_on_again_overlaps_for_who_asks_for_it(
+    empty_url: str, with_photos: Callable[..., Database]
+) -> None:
+    database = with_photos(empty_url, 1)
+    tasks.add_tasks(database, [1], slots=2)
+    annotate(database, "ann")
+    annotate(database, "bob")
+    open_image(database, 1, "rita")
+    assert tasks.overlapping(database, limit=10) == []
+    (again,) = tasks.overlapping(database, limit=10, image_id=1, finished=False)
+    assert again == Overlap(1, ((0, "rita"), (1, "bob")))
+
+
+def test_the_newest_round_says_who_overlaps(empty_url: str, with_photos: Callable[..., Database]) -> None:
+    database = with_photos(empty_url, 1)
+    for number, people in ((1, ("ann", "bob")), (2, ("cleo", "dan"))):
+        tasks.add_tasks(database, [1], round_number=number, slots=2)
+        for user in people:
+            annotate(database, user)
+    assert tasks.overlapping(database, limit=10) == [Overlap(1, ((0, "cleo"), (1, "dan")))]
 
 
 def test_the_same_photo_in_two_rounds_is_no_overlap(

@@ -1,4 +1,6 @@
-"""Queueing: photos that nobody has annotated wait for somebody; of others some wait for a second person."""
+"""Queueing: photos without masks wait for somebody, some of them for two people who do not see each other's
+masks; of those that are done some wait for a reviewer.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from anymask.store.values import StoredMask
 WAITING = ("new", "prefilled")
 FIRST = 1.0  # priority of one photo for evaluation: without any, no round can be measured
 REVIEW = 2.0  # priority of a review: what was handed in is looked at while its annotator is still there
+SECOND = 0.5  # priority of annotating once more: how well people agree is to be known early
 AUDITED = 0.05  # of the photos that the model did alone, at least one
 
 
@@ -46,18 +49,34 @@ def queue_audit(project: Project) -> int:
     return tasks.add_tasks(project.database, chosen, kind="audit", round_number=(before or 0) + 1)
 
 
-def finish(project: Project, lease: Lease, seconds: float | None, review_share: float) -> None:
-    """Submit a task; a share of the annotated photos, chosen by their hash, goes to a reviewer, and what a
-    reviewer returned goes there again.
+def finish(
+    project: Project,
+    lease: Lease,
+    seconds: float | None,
+    review_share: float,
+    overlap_share: float = 0.0,
+) -> None:
+    """Submit a task. A share of the annotated photos goes to a reviewer, and so does again what a reviewer
+    returned; another share is annotated once more, by a second person who does not see the first one's masks.
+    Photos are chosen by their hash.
 
     Raises LostLease.
     """
-    tasks.submit(project.database, lease, seconds=seconds)
-    if lease.kind == "annotate":
-        tasks.review_again(project.database, lease.image_id)
-    row = image(project.database, lease.image_id)
-    if lease.kind == "annotate" and int(row.hash[:8], 16) / 2**32 < review_share:
-        tasks.add_tasks(project.database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
+    database = project.database
+    tasks.submit(database, lease, seconds=seconds)
+    if lease.kind != "annotate" or lease.layer != 0:  # it is the first layer that is reviewed
+        return
+    tasks.review_again(database, lease.image_id)
+    row = image(database, lease.image_id)
+    if _share_of(row.hash[:8]) < review_share:
+        tasks.add_tasks(database, [row.id], kind="review", round_number=lease.round, priority=REVIEW)
+    if _share_of(row.hash[8:16]) < overlap_share:
+        tasks.add_tasks(database, [row.id], round_number=lease.round, slots=2, priority=SECOND)
+
+
+def _share_of(hexadecimal: str) -> float:
+    """0..1"""
+    return int(hexadecimal, 16) / float(16 ** len(hexadecimal))
 
 
 def stage_of(lease: Lease, row: AnyRow, masks: list[StoredMask]) -> str:

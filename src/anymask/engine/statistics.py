@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from anymask.engine.project import Project
-from anymask.engine.status import status_of
+from anymask.engine.status import rounds_of, status_of
 from anymask.store.schema import events, mask_rows
 
 DAYS = 60  # of work that are shown
@@ -24,7 +24,6 @@ def dashboard(project: Project) -> dict[str, Any]:
     return {
         **status.to_json(),
         "people": people,
-        "rounds": rounds_told(project),
         "seconds_per_mask": seconds_per_mask(project),
         "masks_by_stage": masks_by_stage(project),
         "saves_by_day": saves_by_day(project),
@@ -33,7 +32,7 @@ def dashboard(project: Project) -> dict[str, Any]:
 
 def rounds_told(project: Project) -> list[dict[str, Any]]:
     """In their order."""
-    return [asdict(one) for one in status_of(project).rounds]
+    return [asdict(one) for one in rounds_of(project)]
 
 
 def seconds_per_mask(project: Project) -> dict[str, float]:

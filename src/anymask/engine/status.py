@@ -6,13 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from anymask.core.mask import Mask, iou_matrix
+from anymask.engine.agreement import agreements, mean_agreement
 from anymask.engine.project import Project
 from anymask.store import images, jobs, registry, tasks
-from anymask.store.annotations import masks_of
 from anymask.store.database import AnyRow
-
-COMPARED = 10  # photos whose masks are matched for the agreement: a page waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +69,16 @@ def status_of(project: Project) -> Status:
         tasks=tasks.counts(database),
         jobs=jobs.counts(database),
         people=tuple(people),
-        rounds=tuple(_round(row) for row in registry.list_rounds(database)),
-        agreement=agreement(project),
+        rounds=rounds_of(project),
+        agreement=mean_agreement(agreements(project)),
     )
+
+
+def rounds_of(project: Project) -> tuple[Round, ...]:
+    """In their order."""
+    return tuple(_round(row) for row in registry.list_rounds(project.database))
 
 
 def _round(row: AnyRow) -> Round:
     seconds = None if row.finished is None else row.finished - row.started
     return Round(row.number, row.stage, row.state, row.why or "", json.loads(row.metrics), seconds)
-
-
-def agreement(project: Project) -> float | None:
-    """Mean IoU of matched masks of people who annotated the same photo, blind; an unmatched mask counts 0.
-
-    Of the last COMPARED photos that were annotated twice or more; None where there is none.
-    """
-    scores: list[float] = []
-    for image_id, count in tasks.overlapping(project.database, limit=COMPARED):
-        layers = [[one.mask for one in masks_of(project.database, image_id, n)] for n in range(count)]
-        scores += [_matched(layers[0], other) for other in layers[1:] if layers[0] or other]
-    return sum(scores) / len(scores) if scores else None
-
-
-def _matched(ours: list[Mask], theirs: list[Mask]) -> float:
-    """Greedy matching, the best pairs first; 2 x their IoU over the number of masks of both."""
-    if not ours or not theirs:
-        return 0.0
-    ious = iou_matrix(ours, theirs)
-    total = 0.0
-    for _ in range(min(len(ours), len(theirs))):
-        i, j = divmod(int(ious.argmax()), ious.shape[1])
-        total += float(ious[i, j])
-        ious[i, :] = -1
-        ious[:, j] = -1
-    return 2 * total / (len(ours) + len(theirs))

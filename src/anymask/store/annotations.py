@@ -25,8 +25,8 @@ from anymask.store.values import (
 )
 
 __all__ = [
-    "branches_of", "each_image", "history_of", "masks_of", "revision_of", "save", "save_in", "stored_mask",
-    "verify",
+    "branches_of", "digests_of", "each_image", "history_of", "masks_of", "revision_of", "save", "save_in",
+    "stored_mask", "verify",
 ]  # fmt: skip
 
 PAGE = 500  # images whose masks are read at once
@@ -215,6 +215,14 @@ def revision_of(database: Database, image_id: int, layer: int = 0) -> int:
     query = select(layers.c.revision).where(layers.c.image_id == image_id, layers.c.layer == layer)
     with database.read() as connection:
         return connection.execute(query).scalar() or 0
+
+
+def digests_of(database: Database, image_ids: Sequence[int]) -> dict[tuple[int, int], str]:
+    """Of each layer of these images, by image and layer: what covers every action on it."""
+    query = select(layers.c.image_id, layers.c.layer, layers.c.digest)
+    with database.read() as connection:
+        rows = connection.execute(query.where(layers.c.image_id.in_(image_ids)))
+        return {(row.image_id, row.layer): row.digest for row in rows}
 
 
 def masks_of(database: Database, image_id: int, layer: int = 0) -> list[StoredMask]:

@@ -48,6 +48,7 @@ def open_image(
         if reviewed is not None:
             return take_in(connection, reviewed, user, now + lease_s)
         row = _task(connection, image_id) or _made(connection, image_id, now)
+        row = _own_slot(connection, row, user) or row
         if user in _blind_to(connection, row):
             raise Forbidden("you annotate this photo already, without seeing what others do")
         if row.user != user and row.state == "leased" and row.lease_until >= now:
@@ -97,6 +98,14 @@ def check_may_see(database: Database, image_id: int, layer: int, user: str) -> N
     blind = any(row.slot > 0 for row in rows)
     if blind and not any((row.slot, row.user) == (layer, user) for row in rows):
         raise Forbidden("this photo is annotated by several people who do not see each other's masks")
+
+
+def _own_slot(connection: Connection, row: AnyRow, user: str) -> AnyRow | None:
+    """Of an image that several annotate blind: the task that is in the hands of this person or was."""
+    same = and_(tasks.c.image_id == row.image_id, tasks.c.kind == row.kind, tasks.c.round == row.round)
+    mine = and_(same, tasks.c.user == user, tasks.c.state.in_(("leased", "done")))
+    query = select(tasks).where(mine).order_by(tasks.c.slot).limit(1)
+    return connection.execute(query.with_for_update()).first()
 
 
 def _made(connection: Connection, image_id: int, now: float) -> AnyRow:

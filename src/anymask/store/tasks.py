@@ -38,6 +38,14 @@ class Lease:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """An image that several people annotated blind. `people`: their layers and names."""
+
+    image_id: int
+    people: tuple[tuple[int, str], ...]
+
+
 def add_tasks(
     database: Database,
     image_ids: Iterable[int],
@@ -136,7 +144,11 @@ def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -
         select(other.c.id)
         .where(other.c.user == user, other.c.image_id == tasks.c.image_id, other.c.id != tasks.c.id)
         .where(
-            or_(tasks.c.kind == "review", and_(other.c.kind == tasks.c.kind, other.c.round == tasks.c.round))
+            or_(
+                tasks.c.kind == "review",
+                and_(tasks.c.slot > 0, other.c.kind == "review"),  # who has seen the first one's masks
+                and_(other.c.kind == tasks.c.kind, other.c.round == tasks.c.round),
+            )
         )
         .where(other.c.state.in_(("leased", "done")))
         .exists()
@@ -347,19 +359,34 @@ def people(database: Database) -> list[AnyRow]:
         return list(connection.execute(query))
 
 
-def overlapping(database: Database, *, limit: int) -> list[tuple[int, int]]:
-    """Images that several people annotated without seeing each other, the last first, and how many people."""
+def overlapping(
+    database: Database, *, limit: int, image_id: int | None = None, finished: bool = True
+) -> list[Overlap]:
+    """Images that several people annotated without seeing each other, in one round, the last first.
+
+    `image_id`: that one only. `finished`: none of it is being worked on again.
+    """
+    done = _handed_in(tasks, finished)
     other = tasks.alias("other")
-    several = (
-        select(other.c.id)
-        .where(other.c.image_id == tasks.c.image_id, other.c.kind == "annotate", other.c.slot > 0)
-        .where(other.c.round == tasks.c.round, other.c.state == "done")
-    )
-    first = and_(tasks.c.kind == "annotate", tasks.c.state == "done", tasks.c.slot == 0)
-    query = select(tasks.c.image_id).where(first, several.exists()).order_by(tasks.c.id.desc()).limit(limit)
+    same = and_(other.c.image_id == tasks.c.image_id, other.c.round == tasks.c.round, other.c.slot > 0)
+    several = select(other.c.id).where(same, _handed_in(other, finished)).exists()
+    query = select(tasks.c.image_id, tasks.c.round).where(done, tasks.c.slot == 0, several)
+    if image_id is not None:
+        query = query.where(tasks.c.image_id == image_id)
     with database.read() as connection:
-        found = list(connection.execute(query).scalars())
-        done = and_(tasks.c.image_id.in_(found), tasks.c.kind == "annotate", tasks.c.state == "done")
-        number = select(tasks.c.image_id, func.count(tasks.c.slot.distinct())).where(done)
-        people = {row[0]: int(row[1]) for row in connection.execute(number.group_by(tasks.c.image_id))}
-    return [(image_id, people[image_id]) for image_id in dict.fromkeys(found)]
+        found = connection.execute(query.order_by(tasks.c.id.desc()).limit(limit)).all()
+        newest = {row.image_id: row.round for row in sorted(found, key=lambda row: row.round)}
+        rows = connection.execute(
+            select(tasks).where(done, tasks.c.image_id.in_(newest)).order_by(tasks.c.slot)
+        ).all()
+    people: dict[int, list[tuple[int, str]]] = {row.image_id: [] for row in found}
+    for row in rows:
+        if row.round == newest[row.image_id]:
+            people[row.image_id].append((row.slot, row.user or ""))
+    return [Overlap(one, tuple(layers_and_people)) for one, layers_and_people in people.items()]
+
+
+def _handed_in(table: Any, finished: bool) -> ColumnElement[bool]:
+    """`finished`: and nobody has taken it again since."""
+    state = table.c.state == "done" if finished else table.c.state.in_(("done", "leased", "open"))
+    return and_(table.c.kind == "annotate", table.c.revision.is_not(None), state)

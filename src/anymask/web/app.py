@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse
 from anymask.engine.metrics import metrics_text
 from anymask.engine.status import status_of
 from anymask.web import (
+    routes_agreement,
     routes_images,
     routes_jobs,
     routes_project,
@@ -35,6 +36,7 @@ PACKED = {".css", ".js", ".mjs", ".wasm"}
 FOR_EVER = "public, max-age=31536000, immutable"
 ROUTERS = (
     routes_session, routes_project, routes_images, routes_work, routes_prompts, routes_jobs, routes_team,
+    routes_agreement,
 )  # fmt: skip
 
 

@@ -108,15 +108,16 @@ def skip(task_id: Id, asked: Skipping, studio: TheStudio, me: Me) -> None:
     """Not to be annotated, for a reason."""
     lease = lease_of(studio.project.database, task_id, asked.token, me.name)
     tasks.skip(studio.project.database, lease, asked.reason)
-    studio.image_changed(lease.image_id, lease.revision, me.name)
+    studio.image_changed(lease.image_id, lease.revision, me.name, lease.layer)
 
 
 @router.post("/tasks/{task_id}/submit", status_code=204)
 def submit(task_id: Id, asked: Submitting, studio: TheStudio, me: Me) -> None:
     """Done."""
     lease = lease_of(studio.project.database, task_id, asked.token, me.name)
-    finish(studio.project, lease, asked.seconds, studio.settings().review_share)
-    studio.image_changed(lease.image_id, lease.revision, me.name)
+    settings = studio.settings()
+    finish(studio.project, lease, asked.seconds, settings.review_share, settings.overlap_share)
+    studio.image_changed(lease.image_id, lease.revision, me.name, lease.layer)
 
 
 @router.post("/tasks/{task_id}/review", status_code=204)
@@ -124,7 +125,7 @@ def review(task_id: Id, asked: Reviewing, studio: TheStudio, me: Me) -> None:
     """Accept somebody's work, or return it to them with a reason."""
     lease = lease_of(studio.project.database, task_id, asked.token, me.name)
     tasks.review(studio.project.database, lease, asked.verdict, asked.reason)
-    studio.image_changed(lease.image_id, lease.revision, me.name)
+    studio.image_changed(lease.image_id, lease.revision, me.name, lease.layer)
 
 
 @router.get("/images/{image_id}/masks", response_model=None)
@@ -206,5 +207,5 @@ def _save(
         }
         raise
     if not saved.repeated:
-        studio.image_changed(image_id, saved.revision, me.name)
+        studio.image_changed(image_id, saved.revision, me.name, lease.layer)
     return saved

@@ -41,11 +41,14 @@ class ClassOfMasks(Checked):
 
 
 class Settings(Checked):
-    """Of the studio, for everybody. `review_share`: of annotated photos, that a second person looks at."""
+    """Of the studio, for everybody. `review_share`: of annotated photos, that a second person looks at.
+    `overlap_share`: of photos, that two people annotate without seeing each other's masks.
+    """
 
     classes: Annotated[list[ClassOfMasks], Field(max_length=MAX_CLASSES)] = []
     min_probability: Share = 0.5
     review_share: Share = 0.0
+    overlap_share: Share = 0.0
     notes: Text = ""
 
 
@@ -55,6 +58,7 @@ class SettingsChange(Checked):
     classes: Annotated[list[ClassOfMasks], Field(max_length=MAX_CLASSES)] | None = None
     min_probability: Share | None = None
     review_share: Share | None = None
+    overlap_share: Share | None = None
     notes: Text | None = None
 
 

@@ -87,9 +87,10 @@ class Studio:
         for row in upcoming(self.project.database, user.name, user.kinds, image.id):
             self.encode(row, ahead=True)
 
-    def image_changed(self, image_id: int, revision: int, by: str) -> None:
+    def image_changed(self, image_id: int, revision: int, by: str, layer: int) -> None:
         state = images.image(self.project.database, image_id).state
-        self.events.tell("image", {"id": image_id, "revision": revision, "state": state, "by": by})
+        told = {"id": image_id, "layer": layer, "revision": revision, "state": state, "by": by}
+        self.events.tell("image", told)
 
     def close(self) -> None:
         self.events.end()

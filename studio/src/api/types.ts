@@ -27,6 +27,8 @@ export interface Settings {
   readonly min_probability: number;
   /** Of photos that are handed in, the share that waits for a reviewer. */
   readonly review_share: number;
+  /** Of photos that are handed in, the share that a second person annotates without seeing the masks. */
+  readonly overlap_share: number;
   readonly notes: string;
 }
 
@@ -242,6 +244,35 @@ export interface Stats {
   readonly seconds_per_mask: Readonly<Record<string, number | null>>;
   readonly masks_by_stage: Readonly<Record<string, number>>;
   readonly saves_by_day: readonly { readonly day: string; readonly saves: number }[];
+}
+
+/** Two people's work on one photo. `layers`, `people`: A, B. */
+export interface ComparedPhoto {
+  readonly image: Pick<PhotoInfo, "id" | "name" | "hash" | "width" | "height">;
+  readonly layers: readonly [number, number];
+  readonly people: readonly [string, string];
+  readonly agreement: number;
+  readonly disagreements: number;
+  readonly counts: Readonly<Record<"only_a" | "only_b" | "borders" | "class", number>>;
+}
+
+export interface Agreement {
+  readonly agreement: number | null;
+  readonly photos: number;
+  readonly people: readonly { readonly people: readonly [string, string]; readonly photos: number; readonly agreement: number }[];
+  readonly comparisons: readonly ComparedPhoto[];
+  readonly next: number | null;
+}
+
+/** Masks of two layers by their uids: pairs, and what only one of them has. */
+export interface Compared {
+  readonly image: PhotoInfo;
+  readonly people: readonly { readonly layer: number; readonly name: string }[];
+  readonly layers: readonly [number, number];
+  readonly agreement: number | null;
+  readonly pairs: readonly { readonly a: string; readonly b: string; readonly iou: number; readonly differs: readonly ("borders" | "class")[] }[];
+  readonly only_a: readonly string[];
+  readonly only_b: readonly string[];
 }
 
 export interface Person {

@@ -6,8 +6,8 @@ import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
 import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 
-export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "data" | "jobs" | "people" | "settings" | "join";
-const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "data", "jobs", "people", "settings", "join"];
+export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "agreement" | "data" | "jobs" | "people" | "settings" | "join";
+const SCREENS: readonly Screen[] = ["gallery", "annotate", "audit", "dashboard", "agreement", "data", "jobs", "people", "settings", "join"];
 
 const REFRESH_MS = 400;
 
@@ -48,7 +48,7 @@ class App {
   onStale: Map<number, StaleHandler> = new Map();
   onReopened: Map<number, (work: Work) => void> = new Map();
   onLost: Map<number, (error: ApiError) => void> = new Map();
-  onImage: Set<(id: number, revision: number, by: string) => void> = new Set();
+  onImage: Set<(id: number, revision: number, by: string, layer: number) => void> = new Set();
   readonly queue: SaveQueue;
   private signedInAt = 0;
   private events: EventSource | null = null;
@@ -210,9 +210,9 @@ class App {
       if (job.state === "done" && (job.kind === "import" || job.kind === "prefill")) void this.loadPhotos();
     });
     events.addEventListener("image", (event) => {
-      const { id, revision, by } = JSON.parse((event as MessageEvent<string>).data) as { id: number; revision: number; by: string };
+      const { id, revision, by, layer } = JSON.parse((event as MessageEvent<string>).data) as { id: number; revision: number; by: string; layer: number };
       this.refreshSoon(id);
-      for (const listener of this.onImage) listener(id, revision, by);
+      for (const listener of this.onImage) listener(id, revision, by, layer);
     });
     events.addEventListener("project", () => void this.reload());
     let broken = false;

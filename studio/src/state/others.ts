@@ -47,8 +47,8 @@ export class Others {
     this.masks.refresh();
   }
 
-  private told = (id: number, revision: number, by: string): void => {
-    if (id !== this.image.id || revision <= app.queue.revisionOf(id) || app.saving.waiting > 0) return;
+  private told = (id: number, revision: number, by: string, layer: number): void => {
+    if (id !== this.image.id || layer !== this.holding.layer || revision <= app.queue.revisionOf(id) || app.saving.waiting > 0) return;
     if (by !== app.session?.user?.name) app.tell(t("others.changed", { by }));
     void this.load(true);
   };

@@ -1,9 +1,8 @@
 // One photo on the screen with everything that is done to it. Tools call this; components show it.
 
-import { get, newUid, picture, urls } from "../api/client";
+import { get, newUid } from "../api/client";
 import type { Op, PhotoInfo, StoredMask, Work } from "../api/types";
 import { CALM, LIVE } from "../canvas/colours";
-import { Photo } from "../canvas/photo";
 import type { Painted } from "../canvas/raster";
 import type { Stage } from "../canvas/stage";
 import { t } from "../i18n/index.svelte";
@@ -16,6 +15,7 @@ import { Holding } from "./holding.svelte";
 import { Hover } from "./hover";
 import { Making } from "./making.svelte";
 import { Masks } from "./masks.svelte";
+import { showPhoto } from "./opening";
 import { Others } from "./others";
 import { prefs } from "./prefs.svelte";
 
@@ -76,24 +76,13 @@ export class Workspace {
   }
 
   private showPhoto(bitmap: ImageBitmap): void {
-    const { id, hash, width, height, tiles } = this.image;
-    const load = (level: number, x: number, y: number): Promise<ImageBitmap> => picture(urls.tile(id, hash, level, x, y));
-    const photo = new Photo(width, height, bitmap, tiles?.levels ?? [], load, () => this.stage.redraw("base"));
-    this.stage.open(photo, (region) => this.painted(region));
+    showPhoto(this.image, bitmap, this.stage, (region) => this.painted(region), () => {
+      this.scale = this.stage.view.scale;
+      this.making.corners.zoomed();
+    });
     this.stage.opacity = prefs.opacity;
     this.stage.bare = false;
     this.scale = this.stage.view.scale;
-    let finer = bitmap.width < width && !tiles;
-    this.stage.moved = () => {
-      this.scale = this.stage.view.scale;
-      this.making.corners.zoomed();
-      if (!finer || this.scale * (window.devicePixelRatio || 1) * width < bitmap.width * 1.15) return;
-      finer = false;
-      void picture(urls.photo(id, hash, "full")).then((full) => {
-        photo.show(full);
-        this.stage.touch({ x0: 0, y0: 0, x1: 0, y1: 0 });
-      });
-    };
   }
 
   /** The photo may not come back: what is being drawn is kept aside. */
