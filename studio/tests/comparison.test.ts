@@ -2,8 +2,6 @@ import { describe, expect, it } from "vitest";
 import type { MaskBytes } from "../src/api/client";
 import type { Compared } from "../src/api/types";
 import { leftmost, rightmost } from "../src/canvas/differences";
-import { between } from "../src/canvas/glide";
-import { toPhoto } from "../src/canvas/view";
 import { maskFromRuns } from "../src/masks/rle";
 import { differenceAt, readRoute, routeOf, sideBySide } from "../src/state/comparison";
 
@@ -12,7 +10,7 @@ const SIZE = { width: 20, height: 10 };
 /** A mask of whole columns. */
 function columns(uid: string, from: number, to: number, category: string | null = null): MaskBytes["masks"][number] {
   const runs = Uint32Array.from([from * 10, (to - from) * 10, (SIZE.width - to) * 10]);
-  return { uid, category, runs, author: "", stage: "manual", round: 0, model: null, probability: null, seconds: null, parent: null, verdict: null, area: (to - from) * 10 };
+  return { uid, category, runs, author: "", stage: "manual", round: 0, model: null, probability: null, seconds: null, parent: null, origin: null, verdict: null, area: (to - from) * 10 };
 }
 
 function told(facts: Partial<Compared>): Compared {
@@ -70,21 +68,5 @@ describe("the address of a comparison", () => {
     const photo = { image: { id: 12 }, layers: [0, 2] } as unknown as Parameters<typeof routeOf>[0];
     expect(readRoute(routeOf(photo))).toEqual({ image: 12, layers: [0, 2] });
     expect(readRoute("7")).toEqual({ image: 7, layers: null });
-  });
-});
-
-describe("a view that glides", () => {
-  it("begins and ends where it should, and keeps what both show in the middle there", () => {
-    const screen = { width: 100, height: 80 };
-    const [from, to] = [{ scale: 1, x: 0, y: 0 }, { scale: 4, x: -150, y: -120 }];
-    for (const [part, end] of [[0, from], [1, to]] as const) {
-      const view = between(from, to, screen, part);
-      for (const key of ["scale", "x", "y"] as const) expect(view[key]).toBeCloseTo(end[key]);
-    }
-    const middle = toPhoto(between(from, to, screen, 0.5), { x: 50, y: 40 });
-    expect(middle.x).toBeCloseTo(50);
-    expect(middle.y).toBeCloseTo(40);
-    const moved = between({ scale: 2, x: 0, y: 0 }, { scale: 2, x: 10, y: 0 }, screen, 0.5);
-    expect([moved.scale, moved.x]).toEqual([2, 5]);
   });
 });

@@ -120,7 +120,8 @@ export class Stage {
     this.glideTo(zoomAt(this.view, { x: this.size.width / 2, y: this.size.height / 2 }, factor, this.least()));
   }
 
-  private glideTo(view: View): void {
+  /** There in a moment, so that the eye can follow. */
+  glideTo(view: View): void {
     if (!this.photo || !wanted()) return this.look(view, true);
     this.glide = new Glide(this.view, kept(view, this.photo, this.size), performance.now());
     this.redraw("base");
