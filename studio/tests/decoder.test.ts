@@ -131,7 +131,7 @@ describe("a look on a slow line", () => {
     const line = new Line();
     for (let i = 0; i < 5; i++) line.answered(900, 30);
     vi.spyOn(line, "answered").mockImplementation(() => {}); // it stays slow
-    return new NearestLook(image, "page", line, decoder);
+    return new NearestLook(image, "page", { line, decoder });
   }
 
   afterEach(() => {
@@ -172,5 +172,15 @@ describe("a look on a slow line", () => {
     await second.at({ x: 0, y: 0 }, null);
     workers[0]!.say({ kind: "ready", image: 1, startMs: 1 });
     expect(await second.at({ x: 0, y: 0 }, null)).toMatchObject({ values: Uint8Array.of(9) });
+  });
+
+  it("of a model that is no longer in use is not shown: the decoder begins anew", async () => {
+    const decoder = new Decoder();
+    const look = slowLook(1, decoder);
+    await look.at({ x: 0, y: 0 }, null);
+    workers[0]!.say({ kind: "ready", image: 1, startMs: 1 });
+    decoder.forget();
+    expect(await look.at({ x: 0, y: 0 }, null)).toMatchObject({ values: Uint8Array.of(9) });
+    expect(workers[0]!.heard.filter((order) => order.kind === "open")).toHaveLength(2);
   });
 });

@@ -31,6 +31,13 @@ export class Decoder {
     }
   }
 
+  /** Another model is in use: what is there was of the one before. */
+  forget(): void {
+    this.image = null;
+    this.isReady = false;
+    this.answered(null);
+  }
+
   /** null: not ready for that photo, or not in it. One question at a time. */
   async at(image: number, { x, y }: Point): Promise<Decoded | null> {
     if (!this.isReady || image !== this.image) return null;
@@ -76,3 +83,6 @@ export class Decoder {
     mark("decoder-failed", why);
   }
 }
+
+/** Of this page, for all photos. */
+export const decoder = new Decoder();

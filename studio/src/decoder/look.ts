@@ -6,7 +6,7 @@ import { mark } from "../marks";
 import type { Point } from "../masks/bits";
 import type { Box } from "../masks/rle";
 import { sides } from "../state/prompting.svelte";
-import { Decoder } from "./decoder";
+import { decoder } from "./decoder";
 import { Line } from "./line";
 
 /** "not-ready": the photo is not encoded yet. null: a newer question came, or nothing is there. */
@@ -38,7 +38,7 @@ export class ServerLook implements Look {
   }
 }
 
-const ofThisPage = { line: new Line(), decoder: new Decoder() };
+const line = new Line(); // of this page
 
 /** The server's look; the browser's while the line is slow and the decoder is ready. */
 export class NearestLook implements Look {
@@ -47,18 +47,18 @@ export class NearestLook implements Look {
   constructor(
     private readonly image: number,
     client: string,
-    private readonly line = ofThisPage.line,
-    private readonly decoder = ofThisPage.decoder,
+    private readonly ways: { readonly line: Line; readonly decoder: typeof decoder } = { line, decoder },
   ) {
-    this.server = new ServerLook(image, client, line);
+    this.server = new ServerLook(image, client, ways.line);
   }
 
   async at(point: Point, view: Box | null): Promise<Seen> {
-    if (!this.line.isSlow || view) return this.server.at(point, view); // a part of a photo is encoded by the server
-    this.decoder.open(this.image);
-    const decoded = this.line.isHereSooner ? await this.decoder.at(this.image, point) : null;
+    const { line, decoder } = this.ways;
+    if (!line.isSlow || view) return this.server.at(point, view); // a part of a photo is encoded by the server
+    decoder.open(this.image);
+    const decoded = line.isHereSooner ? await decoder.at(this.image, point) : null;
     if (!decoded) return this.server.at(point, view);
-    this.line.decoded(decoded.ms);
+    line.decoded(decoded.ms);
     mark("decoded", decoded.ms);
     return decoded.preview;
   }

@@ -2,6 +2,7 @@
 
 import { ApiError, get, hooks, post, urls } from "../api/client";
 import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../api/types";
+import { decoder } from "../decoder/decoder";
 import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
 import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
@@ -108,7 +109,9 @@ class App {
 
   async reload(): Promise<void> {
     try {
+      const before = this.project?.model.fingerprint;
       this.project = await get<Project>("/project");
+      if (before !== this.project.model.fingerprint) decoder.forget();
     } catch (error) {
       this.fail(error);
     }
