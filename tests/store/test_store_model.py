@@ -117,7 +117,11 @@ class StoreMachine(RuleBasedStateMachine):
             and other["image"] == task["image"]
             and other["id"] != task["id"]
             and other["state"] in ("leased", "done")
-            and (task["kind"] == "review" or other["kind"] == task["kind"])
+            and (
+                task["kind"] == "review"
+                or other["kind"] == task["kind"]
+                or (task["slot"] > 0 and other["kind"] == "review")  # they have seen the first one's masks
+            )
             for other in self.model.tasks.values()
         )
 
