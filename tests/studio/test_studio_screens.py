@@ -12,7 +12,7 @@ from studio_browser import Visit, violations
 
 from anymask.bench.server import StudioServer
 
-SCREENS = ("gallery", "dashboard", "data", "jobs", "settings", "audit")
+SCREENS = ("gallery", "dashboard", "agreement", "data", "jobs", "settings", "audit")
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1180}
 PHONE = {"width": 390, "height": 844}
 
