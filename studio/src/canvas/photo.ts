@@ -42,7 +42,7 @@ export class Photo {
     let best = this.halves[0]!;
     for (const half of this.halves) if (half.width >= wanted) best = half;
     context.imageSmoothingEnabled = scale < 3; // near, the pixels are shown as they are
-    context.imageSmoothingQuality = "medium";
+    context.imageSmoothingQuality = best.width > wanted ? "medium" : "low"; // enlarged, the eye sees no difference
     const [sx, sy] = [best.width / this.width, best.height / this.height];
     const [x, y, width, height] = [region.x0, region.y0, region.x1 - region.x0, region.y1 - region.y0];
     context.drawImage(best, x * sx, y * sy, width * sx, height * sy, x, y, width, height);
