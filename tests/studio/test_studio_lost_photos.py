@@ -81,5 +81,25 @@ def test_a_photo_that_cannot_be_opened_is_skipped_with_its_reason_and_the_next_c
     context.close()
 
 
+def test_the_audit_passes_over_a_photo_that_is_lost(tmp_path: Path, examples: Path, visit: Visit) -> None:
+    folder = tmp_path / "audited"
+    folder.mkdir()
+    shutil.copy(examples / "coffee.jpg", folder)
+    with running_on(folder) as studio:
+        here = Visit(visit.page.context.new_page(), studio)
+        here.expects_failures = True
+        here.open_link()
+        api, headers = f"{studio.address}/api/v1", {"Origin": studio.address}
+        asked = {"stage": "automatic", "min_probability": 0.5}
+        assert here.page.request.post(f"{api}/jobs/prefill", data=asked, headers=headers).ok
+        here.go("jobs")
+        expect(here.page.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+        (folder / "coffee.jpg").unlink()
+        here.go("audit")
+        expect(here.page.get_by_text("File missing or damaged: coffee.jpg")).to_be_visible()
+        expect(here.page.get_by_text("Nothing to audit")).to_be_visible()
+        assert here.complaints == []
+
+
 def pictures(folder: Path) -> Path:
     return Path(os.environ.get("ANYMASK_SCREENSHOTS", folder))

@@ -5,6 +5,7 @@ In the middle the server is killed as by a power cut and started again. What was
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -20,11 +21,13 @@ from typing import Any
 from anymask.bench.measure import Measure, cpu_ms
 from anymask.bench.photos import write_variants
 from anymask.bench.server import Answer, Client, StudioServer, running
+from anymask.errors import Failure
 
 PAUSE_S = 2.0  # from one action of a person to the next
 MASKS = 3  # on a photo
 ACTIONS = 2 + 2 * MASKS  # on a photo
 AGAIN_S, GIVE_UP_S = 0.25, 120.0  # when the server is away
+SLOWER_TRIES = 120  # a second apart
 SAVE_MS, OPEN_MS = 80.0, 300.0
 PHOTO_SIDE = 640
 STEPS = ["look", "best", "alternatives"]  # what the page asks for
@@ -235,18 +238,23 @@ def _work(
 
 def _lost(server: StudioServer, token: str, record: Record) -> Told:
     """Masks and finished photos that were acknowledged and are not there."""
-    client = Client(server, token)
-    masks = 0
-    for image, uids in record.acknowledged.items():
-        answer = client.ask("GET", f"/images/{image}/masks", Accept="application/json")
-        there = {one["uid"] for one in answer.json()["masks"]}
-        masks += len(set(uids) - there)
-    unfinished = 0
-    for image in record.handed_in:
-        state = client.ask("GET", f"/images/{image}").json()["state"]
-        unfinished += state != "annotated"
-    client.close()
-    return {"lost_masks": masks, "lost_photos": unfinished}
+    with contextlib.closing(Client(server, token)) as client:
+        masks = 0
+        for image, uids in record.acknowledged.items():
+            told = _patiently(client, f"/images/{image}/masks")["masks"]
+            masks += len(set(uids) - {one["uid"] for one in told})
+        states = [_patiently(client, f"/images/{image}")["state"] for image in record.handed_in]
+    return {"lost_masks": masks, "lost_photos": len(states) - states.count("annotated")}
+
+
+def _patiently(client: Client, path: str) -> Any:
+    """Asked again while the server wants it slower. Raises Failure."""
+    for _ in range(SLOWER_TRIES):
+        answer = client.ask("GET", path, Accept="application/json")
+        if answer.status == 200:
+            return answer.json()
+        time.sleep(1.0)
+    raise Failure(f"{path}: {answer.status} {answer.content[:200]!r}")
 
 
 def _told(record: Record, people: int, minutes: float) -> Told:

@@ -135,6 +135,11 @@ export async function picture(url: string): Promise<ImageBitmap> {
   return createImageBitmap(await response.blob());
 }
 
+/** Of a picture that did not come: it is the file, not the way to the server or who asks. */
+export function isLost(error: unknown): error is ApiError {
+  return error instanceof ApiError && ![401, 429, 503].includes(error.status);
+}
+
 export function newUid(): string {
   // randomUUID is absent on plain http to another machine; getRandomValues is not.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
