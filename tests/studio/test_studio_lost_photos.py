@@ -95,6 +95,9 @@ def test_the_audit_passes_over_a_photo_that_is_lost(tmp_path: Path, examples: Pa
         here.go("jobs")
         expect(here.page.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
         (folder / "coffee.jpg").unlink()
+        studio.kill()  # which still had its pixels
+        studio.start()
+        here.open_link()
         here.go("audit")
         expect(here.page.get_by_text("File missing or damaged: coffee.jpg")).to_be_visible()
         expect(here.page.get_by_text("Nothing to audit")).to_be_visible()
