@@ -49,8 +49,9 @@ def test_work_of_a_page_closed_offline_is_sent_by_the_next(visit: Visit, context
     visit.page.close(run_before_unload=False)
     context.set_offline(False)
     again = Visit(context.new_page(), visit.studio)
-    again.open_link()
+    again.go(f"annotate/{again.photo('city.jpg')}")
     again.saved()
+    again.in_list(before + 1)  # and shows it, lest it is drawn again
     assert len(again.masks("city.jpg")) == before + 1
 
 

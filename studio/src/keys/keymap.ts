@@ -55,7 +55,7 @@ export function actOf(event: KeyLike, now: Situation, bindings: Bindings = {}): 
 }
 
 function tab(back: boolean, now: Situation): Act | null {
-  if (!now.making || (now.candidates < 2 && !now.corners)) return null;
+  if (!now.making || (now.candidates < 1 && !now.corners)) return null;
   return back ? "previous-candidate" : "next-candidate";
 }
 

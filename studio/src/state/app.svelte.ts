@@ -48,6 +48,7 @@ class App {
   /** The screen that shows a photo answers what others did to it. */
   onStale: Map<number, StaleHandler> = new Map();
   onReopened: Map<number, (work: Work) => void> = new Map();
+  onSaved: Map<number, (mine: boolean) => void> = new Map();
   onLost: Map<number, (error: ApiError) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string, layer: number) => void> = new Set();
   readonly queue: SaveQueue;
@@ -67,7 +68,10 @@ class App {
       if (this.toasts.some((one) => one.offline)) this.toasts = this.toasts.filter((one) => !one.offline);
     };
     this.queue = new SaveQueue({
-      saved: () => (this.everSaved = true),
+      saved: (image, mine) => {
+        this.everSaved = true;
+        this.onSaved.get(image)?.(mine);
+      },
       stale: (image, revision, masks, operations) => this.onStale.get(image)?.(revision, masks, operations) ?? null,
       reopen: (waiting) => this.reopen(waiting),
       lost: (image, error) => {

@@ -11,6 +11,7 @@ import type { Again } from "./queue";
 
 export class Others {
   private closed = false;
+  private owes = false; // masks of a page before this one arrived, and are not shown yet
 
   constructor(
     private readonly image: PhotoInfo,
@@ -21,6 +22,10 @@ export class Others {
     app.onReopened.set(image.id, (work) => {
       holding.lease = work.lease;
       if (work.masks) masks.merge(work.masks, []);
+    });
+    app.onSaved.set(image.id, (mine) => {
+      this.owes ||= !mine;
+      if (this.owes && app.saving.waiting === 0) void this.load(true);
     });
     app.onLost.set(image.id, (error) => {
       if (error.code === "lease_lost") holding.readOnly = true;
@@ -33,6 +38,7 @@ export class Others {
     this.closed = true;
     app.onStale.delete(this.image.id);
     app.onReopened.delete(this.image.id);
+    app.onSaved.delete(this.image.id);
     app.onLost.delete(this.image.id);
     app.onImage.delete(this.told);
   }
@@ -42,6 +48,7 @@ export class Others {
     const { width, height } = this.image;
     const { revision, masks } = await masksOf(this.image.id, this.holding.layer);
     if (this.closed || (again && app.saving.waiting > 0)) return;
+    this.owes = false;
     app.queue.opened(this.image.id, revision);
     this.masks.document.load(masks.map((one) => ({ facts: one, mask: maskFromRuns(one.runs, width, height) })));
     this.masks.refresh();

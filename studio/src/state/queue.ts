@@ -24,7 +24,8 @@ export interface Again {
 }
 
 export interface Outcome {
-  saved: (image: number, revision: number) => void;
+  /** `mine`: it was put in by this page, not by one before or beside it. */
+  saved: (image: number, mine: boolean) => void;
   /** Somebody else changed the photo; gives what to send again, or null when it no longer applies. */
   stale: (image: number, revision: number, masks: readonly StoredMask[], operations: readonly Op[]) => Again | null;
   /** The lease went elsewhere: one to send it again with, or null when somebody else has the photo now. */
@@ -67,6 +68,7 @@ export class SaveQueue {
   private known = 0;
   /** Those of them that are on their way to the browser's disk. */
   private adding = 0;
+  private readonly mine = new Set<number>(); // by their ids
   private sending: Promise<void> | null = null;
   private paused = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -103,6 +105,7 @@ export class SaveQueue {
     this.adding += 1;
     const kept = this.db
       .then((db) => run(db, "readwrite", (store) => store.add(waiting) as IDBRequest<number>))
+      .then((id) => (this.mine.add(id), id))
       .finally(() => (this.adding -= 1));
     const beside = first && base !== null && !this.sending && !this.paused;
     if (beside) this.sending = this.sendBeside(waiting, kept);
@@ -117,7 +120,7 @@ export class SaveQueue {
     } finally {
       this.sending = null;
     }
-    if (this.known > 0) await this.flush();
+    await this.flush(); // what came meanwhile, and what another page left
   }
 
   /** Sends what waits, oldest first, until nothing does or the server cannot be reached; done when that is done. */
@@ -216,7 +219,7 @@ export class SaveQueue {
     this.revisions.set(waiting.image, revision);
     // Should this be lost in a power cut, it is sent again, and the server knows its key.
     await run(await this.db, "readwrite", (store) => store.delete(waiting.id!), "relaxed");
-    this.outcome.saved(waiting.image, revision);
+    this.outcome.saved(waiting.image, this.mine.delete(waiting.id!));
   }
 
   private async rewrite(waiting: Waiting): Promise<void> {
