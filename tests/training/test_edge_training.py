@@ -133,7 +133,7 @@ def test_a_head_of_another_encoder_is_refused_in_its_finest_map_too(edge_run: Pa
     with torch.no_grad():
         other.image_encoder.skip_2.weight.mul_(0.5)
     card = save_weights(other.state_dict(), tmp_path / "lite.safetensors", "lite", other.spec)
-    with pytest.raises(WeightsError, match="skip_2.*--recipe edges"):
+    with pytest.raises(WeightsError, match="skip_2.*recipe edges"):
         attach_head("edges", edge_run, card)
 
 

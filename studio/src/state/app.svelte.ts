@@ -166,7 +166,7 @@ class App {
 
   tell(text: string, kind: Toast["kind"] = "info", offline = false): void {
     const toast: Toast = { id: Math.random(), text, kind, offline };
-    this.toasts = [...this.toasts.slice(-2), toast];
+    this.toasts = [...this.toasts.filter((one) => one.text !== text).slice(-2), toast];
     this.say(() => ""); // a notice is read out by itself, and what was said before it is over
     setTimeout(() => this.hush(toast.id), kind === "error" ? 9000 : 4500);
   }
