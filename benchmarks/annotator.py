@@ -22,7 +22,7 @@ import numpy as np
 import typer
 
 from anymask.api import EncodedImage, load
-from anymask.bench.browser import View, Visitor, visit
+from anymask.bench.browser import MIDDLE_XY, View, Visitor, visit
 from anymask.bench.measure import load_average, rank
 from anymask.bench.server import running
 from anymask.cli.reporting import complain, say
@@ -36,7 +36,6 @@ GOOD_IOU = 0.85  # nobody corrects further
 MAX_ACTIONS = 8  # boxes and clicks
 PATIENCE = 3  # clicks that bring nothing, then it stays as it is
 GAIN = 0.005  # less is nothing
-MIDDLE_XY = (680.0, 470.0)  # between the panels
 
 KEEP_ANSWERS = """() => {
     const plain = window.fetch;
@@ -256,9 +255,7 @@ def _in_browser(samples: Samples, folder: Path) -> tuple[list[Marked], Masks]:
             visitor.settle(500)
             visitor.page.evaluate("() => { location.hash = '#/gallery' }")
             visitor.settle(200)
-            url = f"{server.address}/api/v1/images/{photo['id']}/masks"
-            saved = visitor.page.request.get(url, headers={"Accept": "application/json"}).json()["masks"]
-            masks[photo["name"]] = [Mask.from_rle(one["rle"]) for one in saved]
+            masks[photo["name"]] = [Mask.from_rle(one["rle"]) for one in visitor.masks(photo)]
     return marked, masks
 
 

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.bench.browser import visit
+from anymask.bench.browser import MIDDLE_XY, visit
 from anymask.bench.measure import load_average, machine
 from anymask.bench.server import StudioServer
 from anymask.cli.reporting import say
@@ -70,15 +70,14 @@ def _first_mask(server: StudioServer) -> dict[str, float]:
         parts = {"page opened": time.perf_counter() - begun}
         first = visitor.photos()[0]
         parts["photo opened"] = _seconds(lambda: visitor.open(first))
-        visitor.page.mouse.move(680, 470)
+        visitor.page.mouse.move(*MIDDLE_XY)
         visitor.page.mouse.down()
         times = visitor.timed("pointerup", visitor.page.mouse.up, "refined")
         parts["mask offered"] = times["refined"] / 1_000
         saved = visitor.timed("keydown", lambda: visitor.press("Enter"), "saved")
         parts["mask saved"] = saved["saved"] / 1_000
-        url = f"{server.address}/api/v1/images/{first['id']}/masks"
-        answer = visitor.page.request.get(url, headers={"Accept": "application/json"})
-        assert len(answer.json()["masks"]) == 1, answer.text()
+        masks = visitor.masks(first)
+        assert len(masks) == 1, masks
     return parts
 
 

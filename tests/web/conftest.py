@@ -10,9 +10,12 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 from fastapi.testclient import TestClient
-from studio_client import Annotator, make_project, open_studio
+from studio_client import HOST, PORT, Annotator, make_project, open_studio
 
 from anymask.engine.project import Project
+from anymask.web.app import create_app
+from anymask.web.inference import Inference
+from anymask.web.security import Places
 from anymask.web.studio import Studio
 
 
@@ -41,3 +44,25 @@ def client(opened: tuple[Studio, TestClient]) -> TestClient:
 @pytest.fixture
 def ada(client: TestClient) -> Annotator:
     return Annotator(client)
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, TestClient]]:
+    """With the model that a click is answered by; one for all tests of a file."""
+    project = make_project(tmp_path_factory.mktemp("lite"), model="lite")
+    with project, open_studio(project) as found:
+        yield found
+
+
+@pytest.fixture
+def team(project: Project) -> Iterator[TestClient]:
+    """With accounts, whose passwords are hashed quickly."""
+    argon2 = pytest.importorskip("argon2")
+    from anymask.web.accounts import Accounts
+
+    quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    people = Accounts(project, secure=False, hasher=quick)
+    studio = Studio("disks", project, people, Inference(project.model, workers=2))
+    app = create_app(studio, Places.of_loopback(PORT))
+    with TestClient(app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False) as client:
+        yield client

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-argon2 = pytest.importorskip("argon2")
+pytest.importorskip("argon2")
 from fastapi.testclient import TestClient
-from studio_client import API, HOST, PORT, Annotator, add, error_of
+from studio_client import API, HOST, Annotator, add, error_of
 
 from anymask.engine.project import Project
 from anymask.store import tasks
-from anymask.web.accounts import Accounts, invitation
-from anymask.web.app import create_app
-from anymask.web.inference import Inference
-from anymask.web.security import Places
-from anymask.web.studio import Studio
+from anymask.web.accounts import invitation
 
 PASSWORD = "correct horse battery"
-QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 PHOTOS = range(1, 6)
-
-
-@pytest.fixture
-def team(project: Project) -> Iterator[TestClient]:
-    people = Accounts(project, secure=False, hasher=QUICK)
-    studio = Studio("disks", project, people, Inference(project.model, workers=2))
-    app = create_app(studio, Places.of_loopback(PORT))
-    with TestClient(app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture

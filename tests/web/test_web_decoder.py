@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import onnxruntime
 import pytest
 from decoder_examples import FILE, told
 from fastapi.testclient import TestClient
-from studio_client import API, Annotator, make_project, open_studio
+from studio_client import API, Annotator
 
 from anymask.core.embedding import Embedding
 from anymask.errors import WeightsError
@@ -23,13 +22,6 @@ from anymask.web.studio import Studio
 
 EXAMPLES = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else []
 DISK = [64.0, 60.0]
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, TestClient]]:
-    project = make_project(tmp_path_factory.mktemp("lite"), model="lite")
-    with project, open_studio(project) as found:
-        yield found
 
 
 def test_the_graph_answers_from_the_embedding_as_the_server_does(lite: tuple[Studio, TestClient]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from studio_client import Annotator, error_of, make_project, open_studio
+from studio_client import Annotator, error_of
 
 import anymask
 from anymask.api import EncodedImage
@@ -23,13 +23,6 @@ from anymask.web.inference import Inference, Turns
 from anymask.web.studio import Studio
 
 DISK = [64.0, 60.0]
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, TestClient]]:
-    project = make_project(tmp_path_factory.mktemp("lite"), model="lite")
-    with project, open_studio(project) as found:
-        yield found
 
 
 @pytest.fixture

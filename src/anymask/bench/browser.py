@@ -23,6 +23,7 @@ PROBE = Path(__file__).with_name("probe.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1600, "height": 900}
 PLACE_X, PLACE_Y = (0.36, 0.52), (0.42, 0.62)  # on the screen: inside of any photo that is shown whole
+MIDDLE_XY = (680.0, 470.0)  # between the panels
 VIEWED = 12  # places that tell how a photo is shown
 LONGEST_MS = 60_000
 QUIET_S = 0.5  # without a new tile: all have come
@@ -62,6 +63,14 @@ class Visitor:
         found: list[dict[str, Any]] = answer.json()["images"]
         return found
 
+    def masks(self, photo: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the server has of a photo."""
+        url = f"{self.server.address}/api/v1/images/{photo['id']}/masks"
+        found: list[dict[str, Any]] = self.page.request.get(
+            url, headers={"Accept": "application/json"}
+        ).json()["masks"]
+        return found
+
     def open(self, photo: dict[str, Any]) -> dict[str, float]:
         """`photo`: painted; `promptable`: a prompt was answered, too."""
         at = [photo["width"] / 2, photo["height"] / 2]
@@ -81,7 +90,7 @@ class Visitor:
         self.page.keyboard.press(key)
 
     def view(self) -> View:
-        """Where the photo is, from what the page asks the server about two places of the screen."""
+        """Where the photo is, from what the page asks the server about places of the screen."""
         places, seen = [], []
         for number in range(VIEWED):
             share = number / (VIEWED - 1)

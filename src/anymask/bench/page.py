@@ -207,13 +207,13 @@ def measure_large(sources: list[Path], folder: Path, side: int, say: Say) -> Tol
         painted.add(times["photo"])
         promptable.add(times["promptable"])
         sharp, told = Measure("large photo zoomed in, sharp"), Measure("large photo, click to refined mask")
-        iou = _mark_disk(visitor, photo["id"], truth, sharp, told)
+        iou = _mark_disk(visitor, photo, truth, sharp, told)
         named = {"large_painted": painted, "large_promptable": promptable}
         named |= {"large_zoomed": sharp, "large_refined": told}
         return {**{name: one.told() for name, one in named.items()}, "large_disk_iou": iou}
 
 
-def _mark_disk(visitor: Visitor, image: int, truth: Mask, sharp: Measure, refined: Measure) -> float:
+def _mark_disk(visitor: Visitor, photo: Told, truth: Mask, sharp: Measure, refined: Measure) -> float:
     """Zooms in on the disk until a pixel of the photo is about one of the screen, and clicks it."""
     page = visitor.page
     x0, y0, x1, y1 = truth.box_xyxy
@@ -226,6 +226,4 @@ def _mark_disk(visitor: Visitor, image: int, truth: Mask, sharp: Measure, refine
     refined.add(visitor.timed("pointerup", page.mouse.up, "refined")["refined"])
     visitor.settle(1_000)
     visitor.timed("keydown", lambda: visitor.press("Enter"), "saved")
-    url = f"{visitor.server.address}/api/v1/images/{image}/masks"
-    found = page.request.get(url, headers={"Accept": "application/json"}).json()["masks"]
-    return round(Mask.from_rle(found[-1]["rle"]).iou(truth), 3)
+    return round(Mask.from_rle(visitor.masks(photo)[-1]["rle"]).iou(truth), 3)

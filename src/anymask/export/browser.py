@@ -35,7 +35,7 @@ class BrowserDecoder:
         return cls(graph, card.fingerprint, json.dumps(_facts(card)))
 
     def packed(self) -> bytes:
-        """ONNX, gzip; made once. Raises WeightsError."""
+        """In the format of ONNX Runtime (.ort), gzipped; made once. Raises WeightsError."""
         return _packed(self.graph, self.fingerprint)
 
 

@@ -65,7 +65,7 @@ async def embedding(image_id: Id, studio: TheStudio) -> Response:
 
 @router.get("/decoder/{fingerprint}")
 def decoder(fingerprint: Fingerprint, studio: TheStudio) -> Response:
-    """The mask decoder that goes with embeddings, for a browser: ONNX; nothing when another is in use."""
+    """The mask decoder that goes with embeddings, for a browser (.ort); nothing when another is in use."""
     found = studio.inference.decoder(fingerprint)
     if found is None:
         return Response(status_code=204, headers={"X-Reason": "not-in-use"})
