@@ -58,13 +58,15 @@ export class Stage {
   private readonly coming = new Set<Moment>();
   private readonly watcher: ResizeObserver;
 
-  constructor(
-    private readonly base: HTMLCanvasElement,
-    private readonly middle: HTMLCanvasElement,
-    private readonly top: HTMLCanvasElement,
-  ) {
+  private readonly base = layer();
+  private readonly middle = layer();
+  private readonly top = layer();
+
+  /** Puts its canvases into an element of class `stage`, below what is there. */
+  constructor(private readonly host: HTMLElement) {
+    host.prepend(this.base, this.middle, this.top);
     this.watcher = new ResizeObserver(() => this.resized());
-    this.watcher.observe(base.parentElement!);
+    this.watcher.observe(host);
     this.resized();
   }
 
@@ -221,9 +223,8 @@ export class Stage {
   }
 
   private resized(): void {
-    const parent = this.base.parentElement!;
     const before = this.size;
-    this.size = { width: Math.max(1, parent.clientWidth), height: Math.max(1, parent.clientHeight) };
+    this.size = { width: Math.max(1, this.host.clientWidth), height: Math.max(1, this.host.clientHeight) };
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
     for (const canvas of [this.base, this.middle, this.top, this.snapshot]) {
       canvas.width = Math.round(this.size.width * this.ratio);
@@ -391,6 +392,12 @@ export class Stage {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     drawLive(context, this.view, this.live);
   }
+}
+
+function layer(): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.setAttribute("aria-hidden", "true");
+  return canvas;
 }
 
 /** A canvas with nothing on it costs the browser as much as a full one, unless it is hidden. */
