@@ -133,6 +133,15 @@ describe("saves", () => {
     expect(mine.toSorted()).toEqual([false, true]);
   });
 
+  it("that cannot be applied wait no longer when that is told", async () => {
+    const told: unknown[] = [];
+    const { queue: q, states } = queue({ lost: () => told.push(states.at(-1)) });
+    answers = [() => refused(409, "stale", { revision: 9, masks: [] })];
+    await put(q, "a");
+    await settled(q);
+    expect(told).toEqual([["idle", 0]]);
+  });
+
   it("on a photo that somebody changed are sent again on theirs, with a new key", async () => {
     const { queue: q } = queue({ stale: (_image, now, _masks, operations) => ({ revision: now, operations }) });
     answers = [() => refused(409, "stale", { revision: 9, masks: [] })];

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import APIResponse, BrowserContext, Route, expect
 from studio_browser import Visit
 
 
@@ -53,6 +53,34 @@ def test_work_of_a_page_closed_offline_is_sent_by_the_next(visit: Visit, context
     again.saved()
     again.in_list(before + 1)  # and shows it, lest it is drawn again
     assert len(again.masks("city.jpg")) == before + 1
+
+
+def test_work_that_arrives_while_the_next_page_opens_the_photo_is_shown(
+    visit: Visit, context: BrowserContext
+) -> None:
+    visit.annotate("city.jpg")
+    before = len(visit.masks("city.jpg"))
+    visit.expects_failures = True
+    context.set_offline(True)
+    draw(visit, 250, 450)
+    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
+    visit.page.close(run_before_unload=False)
+    context.set_offline(False)
+    again = Visit(context.new_page(), visit.studio)
+    held: list[tuple[Route, APIResponse]] = []
+    again.page.route("**/open", lambda route: held.append((route, route.fetch())), times=1)
+    again.go(f"annotate/{again.photo('city.jpg')}")
+    for _ in range(100):
+        if len(again.masks("city.jpg")) == before + 1:
+            break
+        again.page.wait_for_timeout(100)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    again.in_list(before + 1)
+    draw(again, 650, 300)
+    again.in_list(before + 2)
+    again.saved()
+    assert len(again.masks("city.jpg")) == before + 2
 
 
 def test_two_pages_on_one_photo_keep_the_masks_of_both(visit: Visit, context: BrowserContext) -> None:

@@ -51,6 +51,8 @@ class App {
   onSaved: Map<number, (mine: boolean) => void> = new Map();
   onLost: Map<number, (error: ApiError) => void> = new Map();
   onImage: Set<(id: number, revision: number, by: string, layer: number) => void> = new Set();
+  /** Nothing waits to be saved. */
+  onIdle: Set<() => Promise<void>> = new Set();
   readonly queue: SaveQueue;
   private signedInAt = 0;
   private events: EventSource | null = null;
@@ -78,7 +80,10 @@ class App {
         this.tell(t("save.lost", { why: error.message }), "error");
         this.onLost.get(image)?.(error);
       },
-      state: (state, waiting) => (this.saving = { state, waiting }),
+      state: (state, waiting) => {
+        this.saving = { state, waiting };
+        if (state === "idle") for (const listener of this.onIdle) void listener();
+      },
     });
     window.addEventListener("beforeunload", (event) => {
       if (this.saving.waiting > 0) event.preventDefault();

@@ -11,7 +11,8 @@ import type { Again } from "./queue";
 
 export class Others {
   private closed = false;
-  private owes = false; // masks of a page before this one arrived, and are not shown yet
+  private owes = false; // the masks that are shown are not those of the server
+  private latest = 0; // the newest revision that the server told of
 
   constructor(
     private readonly image: PhotoInfo,
@@ -25,13 +26,15 @@ export class Others {
     });
     app.onSaved.set(image.id, (mine) => {
       this.owes ||= !mine;
-      if (this.owes && app.saving.waiting === 0) void this.load(true);
+      void this.catchUp();
     });
     app.onLost.set(image.id, (error) => {
       if (error.code === "lease_lost") holding.readOnly = true;
-      void this.load(true); // what could not be saved is not shown as if it were
+      this.owes = true;
+      void this.catchUp();
     });
     app.onImage.add(this.told);
+    app.onIdle.add(this.catchUp);
   }
 
   close(): void {
@@ -41,23 +44,50 @@ export class Others {
     app.onSaved.delete(this.image.id);
     app.onLost.delete(this.image.id);
     app.onImage.delete(this.told);
+    app.onIdle.delete(this.catchUp);
   }
 
-  /** All masks as the server has them. `again`: unless something of ours is on its way, which merges them. */
-  async load(again = false): Promise<void> {
-    const { width, height } = this.image;
-    const { revision, masks } = await masksOf(this.image.id, this.holding.layer);
-    if (this.closed || (again && app.saving.waiting > 0)) return;
-    this.owes = false;
+  /** The masks of `revision` are shown; what a page before this one had waiting may have arrived since. */
+  opened(revision: number): void {
+    this.latest = Math.max(this.latest, app.queue.revisionOf(this.image.id));
     app.queue.opened(this.image.id, revision);
+    void this.catchUp();
+  }
+
+  /** All masks as the server has them. */
+  async load(): Promise<void> {
+    this.show(await masksOf(this.image.id, this.holding.layer));
+  }
+
+  private show({ revision, masks }: Awaited<ReturnType<typeof masksOf>>): void {
+    if (this.closed) return;
+    const { width, height } = this.image;
     this.masks.document.load(masks.map((one) => ({ facts: one, mask: maskFromRuns(one.runs, width, height) })));
     this.masks.refresh();
+    this.opened(revision);
   }
 
+  /** Takes in what is missing here, once nothing of ours is on its way: with that it would be merged. */
+  private catchUp = async (): Promise<void> => {
+    const behind = this.owes || this.latest > app.queue.revisionOf(this.image.id);
+    if (!behind || this.closed || app.saving.waiting > 0) return;
+    [this.owes, this.latest] = [false, 0];
+    try {
+      const found = await masksOf(this.image.id, this.holding.layer);
+      if (app.saving.waiting > 0) this.owes = true;
+      else this.show(found);
+    } catch (error) {
+      this.owes = true;
+      app.fail(error);
+    }
+  };
+
   private told = (id: number, revision: number, by: string, layer: number): void => {
-    if (id !== this.image.id || layer !== this.holding.layer || revision <= app.queue.revisionOf(id) || app.saving.waiting > 0) return;
+    if (id !== this.image.id || layer !== this.holding.layer || revision <= app.queue.revisionOf(id)) return;
+    this.latest = Math.max(this.latest, revision);
+    if (app.saving.waiting > 0) return; // it may be what is being saved
     if (by !== app.session?.user?.name) app.tell(t("others.changed", { by }));
-    void this.load(true);
+    void this.catchUp();
   };
 
   /** Somebody else saved first: their masks come in, ours go on top where they still make sense. */

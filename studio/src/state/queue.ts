@@ -175,7 +175,7 @@ export class SaveQueue {
       const { revision } = await this.post(waiting);
       this.revisions.set(waiting.image, revision);
       this.wait = 500;
-      if ((this.known -= 1) === 0) this.outcome.state("idle", 0);
+      this.over();
       mark("saved");
       await this.settle({ ...waiting, id: await kept }, revision);
       return true;
@@ -210,9 +210,15 @@ export class SaveQueue {
       }
     }
     // The server keeps a branch of what it could not apply; the person is told.
+    this.over();
     await run(await this.db, "readwrite", (store) => store.delete(waiting.id!));
     this.outcome.lost(waiting.image, error);
     return true;
+  }
+
+  /** One action less waits. */
+  private over(): void {
+    if ((this.known -= 1) === 0) this.outcome.state("idle", 0);
   }
 
   private async settle(waiting: Waiting, revision: number): Promise<void> {

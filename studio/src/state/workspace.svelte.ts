@@ -71,8 +71,8 @@ export class Workspace {
     this.holding.take(work);
     this.author.semi = work ? work.stage !== "manual" : false;
     if (!work?.masks) return this.others.load();
-    app.queue.opened(this.image.id, work.revision);
     this.masks.document.load(work.masks.map(fromStored));
+    this.others.opened(work.revision);
   }
 
   private showPhoto(bitmap: ImageBitmap): void {
