@@ -13,6 +13,7 @@ from studio_client import API, HOST, Annotator, add, error_of, make_project, new
 
 from anymask.engine.project import Project
 from anymask.store import sessions, tasks, users
+from anymask.store.annotations import branches_of
 from anymask.web.accounts import first_invitation, invitation
 from anymask.web.security import RANK, ROLE_OF, UPLOADS
 
@@ -252,6 +253,50 @@ def test_an_annotator_does_not_take_over_what_another_finished(team: TestClient,
     assert error_of(bob.post("/images/1/open", {}))["code"] == "forbidden"
     rita = Annotator(member(team, project, "rita", "reviewer"))
     assert rita.post("/images/1/open", {}).status_code == 200
+
+
+def test_a_reviewer_takes_over_what_somebody_holds(team: TestClient, project: Project) -> None:
+    """What they save from then on is kept as a branch, and they are told who has the photo."""
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    bob = Annotator(member(team, project, "bob", "annotator"))
+    rita = Annotator(member(team, project, "rita", "reviewer"))
+    ada.open(1)
+    ada.save(add(1))
+    assert error_of(rita.post("/images/1/open", {}))["code"] == "held"
+    assert error_of(rita.post("/images/1/open", {"take_over": False}))["code"] == "held"
+    assert error_of(bob.post("/images/1/open", {"take_over": True}))["code"] == "forbidden"
+    assert rita.post("/images/1/open", {"take_over": 2}).status_code == 422
+    assert ada.save(add(2)).status_code == 200, "nobody has taken it"
+    work = rita._took(rita.post("/images/1/open", {"take_over": True}).json())
+    assert len(work["masks"]) == 2 and work["lease"]["token"] == ada.work["lease"]["token"] + 1
+    for answer in (
+        ada.save(add(3)),
+        ada.submit(),
+        ada.post(f"/tasks/{ada.held['task']}/renew", {"token": ada.held["token"]}),
+    ):
+        assert (error_of(answer)["code"], error_of(answer)["detail"]) == ("lease_lost", {"by": "rita"})
+    assert len(branches_of(project.database, 1)) == 1
+    assert error_of(ada.post("/images/1/open", {}))["detail"]["by"] == "rita"
+    again = rita._took(rita.post("/images/1/open", {"take_over": True}).json())
+    assert again["lease"]["token"] == work["lease"]["token"], "their own is not lost to a second click"
+    assert rita.save(add(4)).status_code == 200 and len(rita.masks()) == 3
+    assert rita.submit().status_code == 204
+
+
+def test_a_photo_that_is_kept_for_somebody_can_be_taken_over(team: TestClient, project: Project) -> None:
+    ada = Annotator(member(team, project, "ada", "annotator"))
+    rita = Annotator(member(team, project, "rita", "reviewer"))
+    ada.open(1)
+    ada.submit()
+    tasks.add_tasks(project.database, [1], kind="review")
+    held = rita.next(kinds=["review"])["lease"]
+    verdict = {"token": held["token"], "verdict": "returned", "reason": "the left edge"}
+    rita.post(f"/tasks/{held['task']}/review", verdict)
+    assert error_of(rita.post("/images/1/open", {}))["detail"] == {"by": "ada", "until": 0.0}
+    rita._took(rita.post("/images/1/open", {"take_over": True}).json())
+    assert rita.open(1)["lease"]["kind"] == "annotate", "a reload goes on with it"
+    assert rita.post(f"/tasks/{rita.held['task']}/release", {"token": rita.held["token"]}).status_code == 204
+    assert ada.next()["lease"]["note"] == "the left edge", "given back, it is kept for them again"
 
 
 def test_who_wrote_what_is_who_was_signed_in(team: TestClient, project: Project) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from anymask.engine.project import Project
 from anymask.engine.status import rounds_of, status_of
+from anymask.store.blind import second_waiting
 from anymask.store.schema import events, mask_rows
 
 DAYS = 60  # of work that are shown
@@ -24,6 +25,7 @@ def dashboard(project: Project) -> dict[str, Any]:
     return {
         **status.to_json(),
         "people": people,
+        "second_waiting": second_waiting(project.database),
         "seconds_per_mask": seconds_per_mask(project),
         "masks_by_stage": masks_by_stage(project),
         "saves_by_day": saves_by_day(project),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, and_, func, insert, or_, select
 
 from anymask.errors import BadInput, Failure
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import image
+from anymask.store.leases import ran_out
 from anymask.store.schema import images, layers, tasks
-from anymask.store.tasks import LEASE_S, Lease, take_in
+from anymask.store.tasks import LEASE_S, Lease, may_do, take_in
 
 AHEAD = 3  # images that are made ready before they are asked for
 
@@ -32,13 +33,21 @@ class Forbidden(Failure):
 
 
 def open_image(
-    database: Database, image_id: int, user: str, *, take_over: bool = True, lease_s: float = LEASE_S
+    database: Database,
+    image_id: int,
+    user: str,
+    *,
+    finished_too: bool = True,
+    take_over: bool = False,
+    lease_s: float = LEASE_S,
 ) -> Lease:
     """Lease the task of annotating this image, whatever became of it; one is made where there is none.
     Who reviews it goes on with that.
 
-    `take_over`: also what somebody else has finished. Raises BadInput for an unknown image, Held while
-    somebody else has it or it is kept for them, Forbidden for what is theirs.
+    `finished_too`: also what somebody else has finished; without it, of an image that several annotate blind,
+    a slot that is free. `take_over`: also what somebody else holds or is kept for them: what they save from
+    then on is a branch. Raises BadInput for an unknown image, Held while somebody else has it or it is kept
+    for them, Forbidden for what is theirs.
     """
     image(database, image_id)
 
@@ -51,15 +60,36 @@ def open_image(
         row = _own_slot(connection, row, user) or row
         if user in _blind_to(connection, row):
             raise Forbidden("you annotate this photo already, without seeing what others do")
-        if row.user != user and row.state == "leased" and row.lease_until >= now:
-            raise Held(row.user, row.lease_until)
-        if row.wanted not in (None, user):
-            raise Held(row.wanted, 0.0)
-        if row.user not in (None, user) and row.state == "done" and not take_over:
-            raise Forbidden(f"{row.user} has finished this photo")
+        refused = None if take_over else _refused(row, user, now, finished_too)
+        if refused is not None:
+            second = None if finished_too else _free_slot(connection, row, user, now)
+            if second is None:
+                raise refused
+            row = second
         return take_in(connection, row, user, now + lease_s)
 
     return database.write(work)
+
+
+def _refused(row: AnyRow, user: str, now: float, finished_too: bool) -> Held | Forbidden | None:
+    """Why a task is not theirs to take."""
+    if row.state == "leased" and row.user == user:
+        return None
+    if row.state == "leased" and row.lease_until >= now:
+        return Held(row.user, row.lease_until)
+    if row.wanted not in (None, user):
+        return Held(row.wanted, 0.0)
+    if row.user not in (None, user) and row.state == "done" and not finished_too:
+        return Forbidden(f"{row.user} has finished this photo")
+    return None
+
+
+def _free_slot(connection: Connection, row: AnyRow, user: str, now: float) -> AnyRow | None:
+    """Of an image that several annotate blind: another slot, that this person may do."""
+    same = and_(tasks.c.image_id == row.image_id, tasks.c.kind == row.kind, tasks.c.round == row.round)
+    free = or_(tasks.c.state == "open", and_(tasks.c.state == "leased", ran_out(tasks, now)))
+    query = select(tasks).where(same, tasks.c.slot != row.slot, free, may_do(user)).order_by(tasks.c.slot)
+    return connection.execute(query.limit(1).with_for_update()).first()
 
 
 def _review_of(connection: Connection, image_id: int, user: str) -> AnyRow | None:
@@ -88,16 +118,6 @@ def _blind_to(connection: Connection, row: AnyRow) -> set[str]:
         tasks.c.state.in_(("leased", "done")),
     )
     return set(connection.execute(query).scalars())
-
-
-def check_may_see(database: Database, image_id: int, layer: int, user: str) -> None:
-    """Of an image that several annotate blind, each sees their own layer only. Raises Forbidden."""
-    query = select(tasks.c.slot, tasks.c.user).where(tasks.c.image_id == image_id, tasks.c.kind == "annotate")
-    with database.read() as connection:
-        rows = connection.execute(query).all()
-    blind = any(row.slot > 0 for row in rows)
-    if blind and not any((row.slot, row.user) == (layer, user) for row in rows):
-        raise Forbidden("this photo is annotated by several people who do not see each other's masks")
 
 
 def _own_slot(connection: Connection, row: AnyRow, user: str) -> AnyRow | None:

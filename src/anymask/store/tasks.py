@@ -16,7 +16,7 @@ from anymask.store.annotations import save_in
 from anymask.store.database import AnyRow, Database
 from anymask.store.images import set_state
 from anymask.store.leases import MAX_LEASE_S, ran_out
-from anymask.store.schema import images, layers, tasks
+from anymask.store.schema import events, images, layers, tasks
 from anymask.store.values import Action, LostLease, Saved, StaleWrite
 
 KINDS = ("annotate", "review", "audit")
@@ -137,8 +137,19 @@ def _held(connection: Connection, user: str, kinds: Sequence[str], now: float) -
 
 
 def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -> AnyRow | None:
-    """Of tasks whose lease ran out and of open ones. Nobody reviews their own work or does two slots."""
+    """Of tasks whose lease ran out and of open ones."""
     expired = and_(tasks.c.state == "leased", ran_out(tasks, now))
+    for state in (expired, tasks.c.state == "open"):
+        found = [_first(connection, state, tasks.c.kind == kind, may_do(user)) for kind in kinds]
+        waiting = [row for row in found if row is not None]
+        if waiting:
+            waiting.sort(key=lambda row: (-row.priority, row.id))
+            return waiting[0]
+    return None
+
+
+def may_do(user: str) -> ColumnElement[bool]:
+    """Of tasks: not kept for others. Nobody reviews their own work or does two slots."""
     other = tasks.alias("other")
     theirs = (
         select(other.c.id)
@@ -153,16 +164,16 @@ def _open(connection: Connection, user: str, kinds: Sequence[str], now: float) -
         .where(other.c.state.in_(("leased", "done")))
         .exists()
     )
-    allowed = and_(
-        or_(tasks.c.wanted.is_(None), tasks.c.wanted == user), or_(tasks.c.wanted == user, ~theirs)
+    began = (  # another slot, which somebody took over from them
+        select(events.c.id)
+        .where(events.c.image_id == tasks.c.image_id, events.c.author == user)
+        .where(events.c.layer != tasks.c.slot)
+        .exists()
     )
-    for state in (expired, tasks.c.state == "open"):
-        found = [_first(connection, state, tasks.c.kind == kind, allowed) for kind in kinds]
-        waiting = [row for row in found if row is not None]
-        if waiting:
-            waiting.sort(key=lambda row: (-row.priority, row.id))
-            return waiting[0]
-    return None
+    return and_(
+        or_(tasks.c.wanted.is_(None), tasks.c.wanted == user),
+        or_(tasks.c.wanted == user, and_(~theirs, or_(tasks.c.slot == 0, ~began))),
+    )
 
 
 def _first(connection: Connection, *conditions: ColumnElement[bool]) -> AnyRow | None:
@@ -206,7 +217,7 @@ def save_task(database: Database, lease: Lease, action: Action) -> Saved:
         late = row is None or row.token != lease.token or row.state != "leased"
         outcome = save_in(connection, action, database.clock(), late=late)
         if late and isinstance(outcome, StaleWrite):
-            return LostLease("the task went to someone else; what you sent is kept")
+            return LostLease("the task went to someone else; what you sent is kept", _holder(row))
         return outcome
 
     outcome = database.write(work)
@@ -323,8 +334,12 @@ def _reopen(connection: Connection, reviewed: AnyRow, reason: str) -> None:
 def _own(connection: Connection, lease: Lease) -> AnyRow:
     row = connection.execute(select(tasks).where(tasks.c.id == lease.task).with_for_update()).first()
     if row is None or row.token != lease.token or row.state != "leased":
-        raise LostLease("the task went to someone else or is closed")
+        raise LostLease("the task went to someone else or is closed", _holder(row))
     return row
+
+
+def _holder(row: AnyRow | None) -> str | None:
+    return row.user if row is not None and row.state == "leased" else None
 
 
 def _close(connection: Connection, task: int, now: float, **values: Any) -> None:

@@ -26,9 +26,13 @@ class StaleWrite(Failure):
 
 
 class LostLease(Failure):
-    """The task went to someone else: its lease ran out."""
+    """The task went to someone else: its lease ran out, or they took it over. `by`: who holds it now."""
 
     http_status = 409
+
+    def __init__(self, message: str, by: str | None = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 @dataclass(frozen=True, slots=True)

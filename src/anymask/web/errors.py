@@ -50,9 +50,17 @@ def error_answer(
     return JSONResponse(body, status, headers=dict(headers or {}))
 
 
-def error_told(error: AnymaskError, detail: Any = None) -> dict[str, Any]:
+def error_told(error: AnymaskError) -> dict[str, Any]:
     """The same as a value, for streams and batches."""
-    return {"code": code_of(error), "message": str(error), "detail": detail}
+    return {"code": code_of(error), "message": str(error), "detail": detail_of(error)}
+
+
+def detail_of(error: AnymaskError) -> Any:
+    if isinstance(error, Held):
+        return {"by": error.by, "until": error.until}
+    if isinstance(error, LostLease):
+        return {"by": error.by}
+    return getattr(error, "detail", None)
 
 
 def code_of(error: AnymaskError) -> str:
@@ -78,8 +86,7 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if not isinstance(error, BadInput) and status >= 500:
         log.warning("%s %s: %s", request.method, request.url.path, error)
-    held = {"by": error.by, "until": error.until} if isinstance(error, Held) else None
-    return error_answer(status, str(error), code_of(error), getattr(error, "detail", held))
+    return error_answer(status, str(error), code_of(error), detail_of(error))
 
 
 def _of_fields(_: Request, error: Exception) -> JSONResponse:

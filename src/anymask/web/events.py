@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any
+
+from anymask.store.users import User
 
 QUIET_S = 15.0  # between comments that keep a connection open
 WAITING = 1_000  # events for a page that does not read; then it is let go and loads anew
@@ -17,7 +19,7 @@ class Events:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._queues: set[asyncio.Queue[str | None]] = set()
+        self._queues: dict[asyncio.Queue[str | None], User] = {}
 
     def begin(self) -> None:
         """In the event loop of the server."""
@@ -29,14 +31,17 @@ class Events:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
 
-    def tell(self, name: str, data: dict[str, Any]) -> None:
+    def tell(self, name: str, data: dict[str, Any], annotators: Collection[str] | None = None) -> None:
+        """`annotators`: those who hear it; None: all. Reviewers and admins hear everything."""
         if self._loop is not None and not self._loop.is_closed():
             text = f"event: {name}\ndata: {json.dumps(data, ensure_ascii=True)}\n\n"
             with contextlib.suppress(RuntimeError):  # the loop has just ended
-                self._loop.call_soon_threadsafe(self._spread, text)
+                self._loop.call_soon_threadsafe(self._spread, text, annotators)
 
-    def _spread(self, text: str) -> None:
-        for queue in self._queues:
+    def _spread(self, text: str, annotators: Collection[str] | None) -> None:
+        for queue, user in self._queues.items():
+            if annotators is not None and user.role == "annotator" and user.name not in annotators:
+                continue
             if queue.full():
                 queue.get_nowait()
                 queue.put_nowait(None)
@@ -44,17 +49,17 @@ class Events:
                 queue.put_nowait(text)
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[asyncio.Queue[str | None]]:
+    def _listening(self, user: User) -> Iterator[asyncio.Queue[str | None]]:
         queue: asyncio.Queue[str | None] = asyncio.Queue(WAITING)
-        self._queues.add(queue)
+        self._queues[queue] = user
         try:
             yield queue
         finally:
-            self._queues.discard(queue)
+            del self._queues[queue]
 
-    async def stream(self) -> AsyncIterator[str]:
-        """Lines of server-sent events."""
-        with self._listening() as queue:
+    async def stream(self, user: User) -> AsyncIterator[str]:
+        """Lines of server-sent events, for this person."""
+        with self._listening(user) as queue:
             yield ": hello\n\n"
             while True:
                 try:

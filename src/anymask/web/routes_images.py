@@ -25,13 +25,16 @@ Hash = Annotated[str | None, Query(pattern=r"^[0-9a-f]{1,64}$")]
 @router.get("/images")
 def list_images(
     studio: TheStudio,
+    me: Me,
     state: Literal["new", "prefilled", "annotated", "skipped", "automatic"] | None = None,
     fixed: bool | None = None,
     after: After = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """A page of photos; `next` is the `after` of the one behind it."""
-    found = images.list_images(studio.project.database, state=state, fixed=fixed, after=after, limit=limit)
+    """A page of photos; `next` is the `after` of the one behind it. Of what several people annotate blind,
+    annotators are told how their own work on it stands.
+    """
+    found = studio.seen(me, state=state, fixed=fixed, after=after, limit=limit)
     return {
         "images": [image_told(row) for row in found],
         "next": found[-1].id if len(found) == limit else None,
@@ -50,9 +53,10 @@ def upload(files: list[UploadFile], studio: TheStudio, me: Me) -> dict[str, Any]
 
 
 @router.get("/images/{image_id}")
-def image(image_id: Id, studio: TheStudio) -> dict[str, Any]:
+def image(image_id: Id, studio: TheStudio, me: Me) -> dict[str, Any]:
     """One photo."""
-    return image_told(find(studio, image_id))
+    find(studio, image_id)
+    return image_told(studio.seen(me, after=image_id - 1, limit=1)[0])
 
 
 @router.get("/images/{image_id}/photo")

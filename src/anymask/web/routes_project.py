@@ -16,6 +16,7 @@ from anymask.engine.report import status_page
 from anymask.engine.round_pictures import folder_of, read_pictures
 from anymask.engine.status import status_of
 from anymask.store import images, registry
+from anymask.store.blind import second_waiting
 from anymask.store.users import User
 from anymask.web.inference import NoModel
 from anymask.web.schemas import After, Id, Limit, Promoting, SettingsChange
@@ -43,6 +44,7 @@ def project(studio: TheStudio) -> dict[str, Any]:
             **_opened(studio),
         },
         "counts": images.counts(database),
+        "second_waiting": second_waiting(database),
         "settings": studio.settings().model_dump(mode="json"),
         "formats": {
             "read": [one.name for one in FORMATS.values() if one.readable],
@@ -126,6 +128,6 @@ def promote(model_id: str, asked: Promoting, studio: TheStudio, me: Me) -> None:
 
 
 @router.get("/events")
-async def events(studio: TheStudio) -> StreamingResponse:
+async def events(studio: TheStudio, me: Me) -> StreamingResponse:
     """Server-sent events: job, image, project."""
-    return StreamingResponse(studio.events.stream(), media_type="text/event-stream")
+    return StreamingResponse(studio.events.stream(me), media_type="text/event-stream")

@@ -13,8 +13,9 @@ from anymask.engine.queueing import finish, stage_of
 from anymask.errors import AnymaskError
 from anymask.store import images, tasks
 from anymask.store.annotations import masks_of, revision_of
+from anymask.store.blind import check_may_see
 from anymask.store.lineage import by_origin
-from anymask.store.opening import check_may_see, lease_of, left, note_of, open_image
+from anymask.store.opening import lease_of, left, note_of, open_image
 from anymask.store.tasks import Lease
 from anymask.store.users import User
 from anymask.store.values import Saved, StaleWrite
@@ -29,7 +30,7 @@ from anymask.web.schemas import (
     Key,
     Layer,
     NextTask,
-    Nothing,
+    Opening,
     Reviewing,
     Skipping,
     Submitting,
@@ -57,16 +58,19 @@ def next_task(asked: NextTask, studio: TheStudio, me: Me) -> dict[str, Any]:
 
 
 @router.post("/images/{image_id}/open")
-def open_(image_id: Id, _: Nothing, studio: TheStudio, me: Me) -> dict[str, Any]:
-    """Work on a photo that was chosen, finished ones too."""
-    take_over = me.role != "annotator"
-    lease = open_image(studio.project.database, image_id, me.name, take_over=take_over)
+def open_(image_id: Id, asked: Opening, studio: TheStudio, me: Me) -> dict[str, Any]:
+    """Work on a photo that was chosen; for reviewers, finished ones too, and those that somebody holds."""
+    reviewer = me.role != "annotator"
+    if asked.take_over and not reviewer:
+        raise Refused(403, "taking a photo over is for people with the role reviewer")
+    database = studio.project.database
+    lease = open_image(database, image_id, me.name, finished_too=reviewer, take_over=asked.take_over)
     return work_told(studio, lease, me)
 
 
 def work_told(studio: Studio, lease: Lease, me: User) -> dict[str, Any]:
     database = studio.project.database
-    row = images.list_images(database, after=lease.image_id - 1, limit=1)[0]
+    row = studio.seen(me, after=lease.image_id - 1, limit=1)[0]
     masks = masks_of(database, lease.image_id, lease.layer)
     told = by_origin(database, lease.image_id, masks, lease.layer) if len(masks) <= MAX_IN_JSON else None
     studio.follow_model()
@@ -136,7 +140,7 @@ def masks(
     database = studio.project.database
     row = images.image(database, image_id)
     if me.role == "annotator":
-        check_may_see(database, image_id, layer, me.name)
+        check_may_see(database, image_id, layer, me.name, studio.overlap_share())
     revision = revision_of(database, image_id, layer)
     found = by_origin(database, image_id, masks_of(database, image_id, layer), layer)
     if "application/json" in request.headers.get("accept", ""):
@@ -172,7 +176,7 @@ def save_batch(
         try:
             saved = _save(studio, me, image_id, batch.lease, base, one.key, one.operations)
         except AnymaskError as error:
-            failure = error_told(error, getattr(error, "detail", None))
+            failure = error_told(error)
             break
         base = saved.revision
         told = {"revision": saved.revision, "masks": saved.masks, "repeated": saved.repeated}

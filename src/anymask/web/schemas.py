@@ -79,8 +79,10 @@ class NextTask(Checked):
     kinds: Annotated[list[Literal["annotate", "review", "audit"]], Field(max_length=3)] | None = None
 
 
-class Nothing(Checked):
-    """An empty object."""
+class Opening(Checked):
+    """`take_over`: also from somebody who holds the photo or for whom it is kept."""
+
+    take_over: bool = False
 
 
 class Skipping(Holding):

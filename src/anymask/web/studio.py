@@ -19,7 +19,7 @@ from anymask.engine.background import Background
 from anymask.engine.project import SETTINGS, Project
 from anymask.images.reader import read_image, read_reduced
 from anymask.images.renditions import DISPLAY_SIDE, THUMBNAIL_SIDE, levels_of, rendition, tile
-from anymask.store import images, registry
+from anymask.store import blind, images, registry
 from anymask.store.database import AnyRow
 from anymask.store.opening import upcoming
 from anymask.store.users import User
@@ -77,6 +77,17 @@ class Studio:
     def settings(self) -> Settings:
         return Settings.model_validate(registry.setting(self.project.database, SETTINGS, {}))
 
+    def overlap_share(self) -> float:
+        """Of the settings alone: it is asked for with every save."""
+        return float(registry.setting(self.project.database, SETTINGS, {}).get("overlap_share", 0.0))
+
+    def seen(self, user: User, **asked: Any) -> list[AnyRow]:
+        """What `images.list_images` gives; to annotators, of what others annotate too, their own layer."""
+        database = self.project.database
+        if user.role != "annotator":
+            return images.list_images(database, **asked)
+        return blind.list_seen(database, user.name, self.overlap_share(), **asked)
+
     def encode(self, image: AnyRow, *, ahead: bool = False) -> Future[Any]:
         """The encoded photo; ahead: when nothing else is to be done."""
         return self.inference.encode(image.hash, functools.partial(self.photos.pixels, image), ahead=ahead)
@@ -88,9 +99,11 @@ class Studio:
             self.encode(row, ahead=True)
 
     def image_changed(self, image_id: int, revision: int, by: str, layer: int) -> None:
-        state = images.image(self.project.database, image_id).state
+        database = self.project.database
+        state = images.image(database, image_id).state
         told = {"id": image_id, "layer": layer, "revision": revision, "state": state, "by": by}
-        self.events.tell("image", told)
+        hear = blind.annotators_of(database, image_id, layer, self.overlap_share())
+        self.events.tell("image", told, hear)
 
     def close(self) -> None:
         self.events.end()
