@@ -164,6 +164,87 @@ def test_a_photo_that_went_to_somebody_else_while_one_draws(
     assert branch["author"] == "ada" and len(branch["adds"]) == 1
 
 
+def test_a_reviewer_takes_over_what_somebody_draws_on(
+    people: dict[str, Visit], browser: Browser, team: StudioServer, tmp_path: Path
+) -> None:
+    """Their work is kept as a branch; their page says who has the photo, and offers nothing."""
+    ada, rita = people["ada"], people["rita"]
+    ada.annotate("cat.jpg")
+    draw(ada, 400, 300)
+    rita.annotate("cat.jpg")
+    expect(rita.page.get_by_text("ada works on this photo", exact=True)).to_be_visible()
+    expect(rita.page.get_by_text("What ada has not saved yet is kept as a branch.")).to_be_visible()
+    expect(rita.page.get_by_role("button", name="Done")).to_be_disabled()
+    rita.in_list(1)
+    look_at_the_notice(rita, browser, tmp_path)
+    rita.page.get_by_role("button", name="Take over").press("Enter")
+    expect(rita.page.get_by_text("ada works on this photo", exact=True)).to_have_count(0)
+    expect(rita.page.get_by_role("button", name="Done")).to_be_enabled()
+    on_screen(rita)
+    draw(rita, 500, 400)
+    rita.in_list(2)
+
+    ada.expects_failures = True  # the browser logs the answers that say so
+    draw(ada, 600, 500)
+    expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
+    expect(ada.page.get_by_text("rita works on this photo", exact=True)).to_be_visible()
+    ada.in_list(2)
+    ada.page.reload()
+    expect(ada.page.get_by_text("rita works on this photo", exact=True)).to_be_visible()
+    expect(ada.page.get_by_role("button", name="Take over")).to_have_count(0)
+    assert violations(ada.page) == []
+    with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:
+        (branch,) = branches_of(project.database, ada.photo("cat.jpg"))
+    assert branch["author"] == "ada"
+
+
+def look_at_the_notice(rita: Visit, browser: Browser, folder: Path) -> None:
+    pictures = Path(os.environ.get("ANYMASK_SCREENSHOTS", folder))
+    for language, scheme, width in (
+        ("en-US", "light", 360),
+        ("ko-KR", "dark", 360),
+        ("en-US", "light", 1440),
+        ("ko-KR", "dark", 1440),
+    ):
+        context = browser.new_context(
+            locale=language,
+            color_scheme=scheme,
+            viewport={"width": width, "height": 800},
+            storage_state={"cookies": rita.page.context.storage_state()["cookies"]},
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.goto(rita.page.url)
+        expect(page.locator("[data-open=true]")).to_be_visible()
+        expect(page.locator(".held").get_by_role("button")).to_be_visible()
+        page.wait_for_timeout(400)
+        page.screenshot(path=pictures / f"held-{language[:2]}-{width}.png")
+        assert violations(page) == [], (language, width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
+
+
+def test_a_photo_that_was_sent_back_is_taken_over(people: dict[str, Visit], tmp_path: Path) -> None:
+    admin, ada, rita = people["admin"], people["ada"], people["rita"]
+    review_all(admin)
+    ada.annotate("cat.jpg")
+    draw(ada, 400, 300)
+    hand_in(ada, "cat.jpg")
+    rita.go("annotate")
+    assert on_screen(rita) == "cat.jpg"
+    rita.page.get_by_role("button", name="Send back").click()
+    rita.page.keyboard.type("the left ear is missing")
+    rita.page.keyboard.press("Enter")
+    expect(rita.page.get_by_role("application", name="Photo cat.jpg,")).to_have_count(0)
+    rita.annotate("cat.jpg")
+    expect(rita.page.get_by_text("This photo was sent back to ada")).to_be_visible()
+    rita.page.get_by_role("button", name="Take over").click()
+    on_screen(rita)
+    draw(rita, 700, 400)
+    rita.in_list(2)
+    hand_in(rita, "cat.jpg")
+
+
 def give_back(visit: Visit, name: str) -> None:
     """As when a lease has run out."""
     request, headers = visit.page.request, {"Origin": visit.studio.address}

@@ -38,6 +38,8 @@ export interface Project {
   readonly mode: "single" | "team";
   readonly model: { readonly id: string | null; readonly name: string; readonly fingerprint: string; readonly words: boolean };
   readonly counts: Readonly<Record<string, number>>;
+  /** Second annotations of a photo that are not handed in. */
+  readonly second_waiting: number;
   readonly settings: Settings;
   readonly formats: { readonly read: readonly string[]; readonly write: readonly string[] };
   readonly can: { readonly train: boolean };
@@ -99,6 +101,12 @@ export interface Work {
   readonly stage: "manual" | "semi" | "automatic" | "review";
   readonly masks: readonly StoredMask[] | null;
   readonly embedding: "ready" | "working";
+}
+
+/** Somebody else who works on a photo, or for whom it is kept until they take it. */
+export interface Holder {
+  readonly by: string;
+  readonly kept: boolean;
 }
 
 export interface Next {
@@ -240,6 +248,7 @@ export interface Stats {
   readonly images: Readonly<Record<string, number>>;
   readonly people: readonly { readonly name: string; readonly kind: string; readonly tasks: number; readonly seconds: number; readonly seconds_each: number }[];
   readonly agreement: number | null;
+  readonly second_waiting: number;
   readonly masks_per_image: number | null;
   readonly seconds_per_mask: Readonly<Record<string, number | null>>;
   readonly masks_by_stage: Readonly<Record<string, number>>;

@@ -1,7 +1,7 @@
 // The right to change a photo, and the way of changes to the server. Without a lease a photo is only looked at.
 
 import { ApiError, post } from "../api/client";
-import type { Lease, Op, PhotoInfo, Work } from "../api/types";
+import type { Holder, Lease, Op, PhotoInfo, Work } from "../api/types";
 import { t } from "../i18n/index.svelte";
 import { app } from "./app.svelte";
 
@@ -10,6 +10,8 @@ const RENEW_MS = 60_000;
 export class Holding {
   lease = $state.raw<Lease | null>(null);
   readOnly = $state(false);
+  /** Who has what is only looked at. */
+  holder = $state.raw<Holder | null>(null);
   private renewal: ReturnType<typeof setInterval> | undefined;
 
   constructor(readonly image: PhotoInfo) {}
@@ -26,6 +28,13 @@ export class Holding {
 
   get layer(): number {
     return this.lease?.layer ?? 0;
+  }
+
+  /** Somebody else has it now. */
+  lost(error: ApiError): void {
+    this.readOnly = true;
+    const by = error.fault.detail?.["by"];
+    if (typeof by === "string" && by !== app.session?.user?.name) this.holder = { by, kept: false };
   }
 
   keep(): void {
@@ -67,7 +76,7 @@ export class Holding {
       this.lease = await post<Lease>(`/tasks/${this.lease.task}/renew`, { token: this.lease.token });
     } catch (error) {
       if (error instanceof ApiError && error.code === "lease_lost") {
-        this.readOnly = true;
+        this.lost(error);
         app.tell(t("lease.lost"), "error");
       }
     }

@@ -29,7 +29,7 @@ export class Others {
       void this.catchUp();
     });
     app.onLost.set(image.id, (error) => {
-      if (error.code === "lease_lost") holding.readOnly = true;
+      if (error.code === "lease_lost") holding.lost(error);
       this.owes = true;
       void this.catchUp();
     });
