@@ -171,26 +171,28 @@ def test_a_reviewer_takes_over_what_somebody_draws_on(
     ada, rita = people["ada"], people["rita"]
     ada.annotate("cat.jpg")
     draw(ada, 400, 300)
+    rita.expects_failures = True  # the browser logs the answers that say so
     rita.annotate("cat.jpg")
-    expect(rita.page.get_by_text("ada works on this photo", exact=True)).to_be_visible()
-    expect(rita.page.get_by_text("What ada has not saved yet is kept as a branch.")).to_be_visible()
+    notice = rita.page.locator(".held")
+    expect(notice).to_contain_text("ada works on this photo")
+    expect(notice).to_contain_text("What ada has not saved yet is kept as a branch.")
     expect(rita.page.get_by_role("button", name="Done")).to_be_disabled()
     rita.in_list(1)
     look_at_the_notice(rita, browser, tmp_path)
-    rita.page.get_by_role("button", name="Take over").press("Enter")
-    expect(rita.page.get_by_text("ada works on this photo", exact=True)).to_have_count(0)
+    notice.get_by_role("button", name="Take over").press("Enter")
+    expect(notice).to_have_count(0)
     expect(rita.page.get_by_role("button", name="Done")).to_be_enabled()
     on_screen(rita)
     draw(rita, 500, 400)
     rita.in_list(2)
 
-    ada.expects_failures = True  # the browser logs the answers that say so
+    ada.expects_failures = True
     draw(ada, 600, 500)
     expect(ada.page.get_by_text("the server keeps it as a branch")).to_be_visible()
-    expect(ada.page.get_by_text("rita works on this photo", exact=True)).to_be_visible()
+    expect(ada.page.locator(".held")).to_have_text("rita works on this photo")
     ada.in_list(2)
     ada.page.reload()
-    expect(ada.page.get_by_text("rita works on this photo", exact=True)).to_be_visible()
+    expect(ada.page.locator(".held")).to_have_text("rita works on this photo")
     expect(ada.page.get_by_role("button", name="Take over")).to_have_count(0)
     assert violations(ada.page) == []
     with Project.open(team.folder / PROJECT_FOLDER, read_only=True) as project:
@@ -236,13 +238,38 @@ def test_a_photo_that_was_sent_back_is_taken_over(people: dict[str, Visit], tmp_
     rita.page.keyboard.type("the left ear is missing")
     rita.page.keyboard.press("Enter")
     expect(rita.page.get_by_role("application", name="Photo cat.jpg,")).to_have_count(0)
+    rita.expects_failures = True
     rita.annotate("cat.jpg")
-    expect(rita.page.get_by_text("This photo was sent back to ada")).to_be_visible()
+    expect(rita.page.locator(".held")).to_contain_text("This photo was sent back to ada")
     rita.page.get_by_role("button", name="Take over").click()
     on_screen(rita)
     draw(rita, 700, 400)
     rita.in_list(2)
     hand_in(rita, "cat.jpg")
+
+
+def test_progress_tells_reviewers_what_a_second_person_has_to_annotate(
+    people: dict[str, Visit], tmp_path: Path
+) -> None:
+    pictures = Path(os.environ.get("ANYMASK_SCREENSHOTS", tmp_path))
+    admin, ada, rita = people["admin"], people["ada"], people["rita"]
+    admin.go("settings")
+    admin.page.get_by_label("Photos that two people annotate").fill("1")
+    admin.page.get_by_role("button", name="Save").click()
+    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+    ada.annotate("cat.jpg")
+    hand_in(ada, "cat.jpg")
+    for screen in ("gallery", "dashboard"):
+        rita.go(screen)
+        expect(rita.page.get_by_text("1 second annotation waits")).to_be_visible()
+        for width in (1440, 360):
+            rita.page.set_viewport_size({"width": width, "height": 800})
+            rita.page.wait_for_timeout(400)
+            rita.page.screenshot(path=pictures / f"second-{screen}-{width}.png")
+        assert violations(rita.page) == []
+    ada.go("gallery")
+    expect(ada.page.get_by_text("1 of 2 done")).to_be_visible()
+    expect(ada.page.get_by_text("second annotation")).to_have_count(0)
 
 
 def give_back(visit: Visit, name: str) -> None:
