@@ -242,6 +242,7 @@ def test_a_photo_that_was_sent_back_is_taken_over(people: dict[str, Visit], tmp_
     rita.annotate("cat.jpg")
     expect(rita.page.locator(".held")).to_contain_text("This photo was sent back to ada")
     rita.page.get_by_role("button", name="Take over").click()
+    expect(rita.page.locator(".held")).to_have_count(0)
     on_screen(rita)
     draw(rita, 700, 400)
     rita.in_list(2)
