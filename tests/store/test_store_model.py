@@ -28,11 +28,13 @@ class Model:
         self.alive: dict[tuple[int, int], list[str]] = {}
         self.revision: dict[tuple[int, int], int] = {}
         self.branches: dict[int, int] = {}
+        self.authors: set[tuple[int, int, str]] = set()  # image, layer: also of what became a branch
         self.tasks: dict[tuple[int, str, int], dict] = {}
 
     def save(self, action: Action, *, late: bool = False) -> int | None:
         """The new revision, or None when it was stale."""
         place = (action.image_id, action.layer)
+        self.authors.add((*place, action.author))
         if late or action.base != self.revision.get(place, 0):
             self.branches[action.image_id] = self.branches.get(action.image_id, 0) + 1
             return None
@@ -112,6 +114,8 @@ class StoreMachine(RuleBasedStateMachine):
     def allowed(self, task: dict, user: str) -> bool:
         if task["wanted"] is not None:
             return task["wanted"] == user
+        if task["slot"] > 0 and (task["image"], 1 - task["slot"], user) in self.model.authors:
+            return False  # they began the first one, and somebody else has it now
         return not any(
             other["user"] == user
             and other["image"] == task["image"]
