@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from store_facts import mask
 
-from anymask.store import tasks
+from anymask.store import blind, tasks
 from anymask.store.database import Database
-from anymask.store.opening import open_image
+from anymask.store.opening import Forbidden, Held, open_image
 from anymask.store.tasks import Overlap
 from anymask.store.values import Action
 
@@ -67,3 +68,37 @@ def test_the_same_photo_in_two_rounds_is_no_overlap(
         tasks.add_tasks(database, [1], round_number=number)
         annotate(database, "ann")
     assert tasks.overlapping(database, limit=10) == []
+
+
+def test_each_sees_their_own_layer(empty_url: str, with_photos: Callable[..., Database]) -> None:
+    database = with_photos(empty_url, 2)
+    tasks.add_tasks(database, [1], slots=2)
+    annotate(database, "ann")
+
+    def seen(user: str, share: float = 0.0) -> list[tuple[str, int, int]]:
+        return [(row.state, row.masks, row.revision) for row in blind.list_seen(database, user, share)]
+
+    assert (seen("ann"), seen("bob")) == ([("annotated", 1, 1), ("new", 0, 0)], [("new", 0, 0)] * 2)
+    with pytest.raises(Forbidden):
+        blind.check_may_see(database, 1, 0, "bob", 0.0)
+    blind.check_may_see(database, 1, 0, "ann", 0.0)
+    assert blind.annotators_of(database, 1, 0, 0.0) == {"ann"}
+    assert blind.annotators_of(database, 2, 0, 1.0) is None
+    open_image(database, 2, "bob", finished_too=False)
+    assert blind.annotators_of(database, 2, 0, 1.0) == {"bob"}
+    assert [row.id for row in blind.list_seen(database, "bob", 1.0, state="new", fixed=False)] == [1, 2]
+    assert blind.second_waiting(database) == 1
+
+
+def test_the_second_slot_is_opened_and_the_first_one_is_taken_over(
+    empty_url: str, with_photos: Callable[..., Database]
+) -> None:
+    database = with_photos(empty_url, 1)
+    tasks.add_tasks(database, [1], slots=2)
+    held = open_image(database, 1, "ann", finished_too=False)
+    assert open_image(database, 1, "bob", finished_too=False).layer == 1
+    for finished_too in (False, True):
+        with pytest.raises(Held):
+            open_image(database, 1, "eve", finished_too=finished_too)
+    taken = open_image(database, 1, "eve", take_over=True)
+    assert (taken.layer, taken.token) == (0, held.token + 1)
