@@ -185,6 +185,7 @@ class Training(Checked):
 class Exporting(Checked):
     format: Line = "coco"
     photos: Literal["none", "copy"] = "none"
+    state: Literal["all", "done", "accepted"] = "all"
 
 
 class Promoting(Checked):
