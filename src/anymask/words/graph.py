@@ -45,6 +45,11 @@ class WordsGraph(nn.Module):
     `NamingModel`.
     """
 
+    bank_vectors: Tensor
+    class_vectors: Tensor
+    none_vectors: Tensor
+    dense_none_vectors: Tensor
+
     def __init__(self, table: NamingTable) -> None:
         super().__init__()
         for name, array in table.tensors.items():
@@ -65,9 +70,11 @@ class WordsGraph(nn.Module):
         rivals_WN: Tensor,
         photo_biases_W: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Chances 0..1: of each region by the learned head (R, W) and by ImageNet classes (R, W), of each cell
-        (W, h, w), of the whole photo (W,). `regions_Rhw`: the share of each cell that a region covers.
-        `rivals_WN`: 1 for names of the bank that compete with a word. `photo_biases_W`: NaN gives NaN.
+        """Chances 0..1: of regions by the learned head (R, W), by ImageNet classes (R, W), of cells
+        (W, h, w) and of the photo (W,).
+
+        `regions_Rhw`: the share of each cell that a region covers. `rivals_WN`: 1 for names of the bank that
+        compete with a word. `photo_biases_W`: NaN gives NaN.
         """
         learned_RD = self.learned(self.pooled(regions_Rhw, features_1Chw[0]), features_1Chw)
         coarse_Rhw = avg_pool2d(regions_Rhw[:, None], 2)[:, 0]
@@ -88,7 +95,9 @@ class WordsGraph(nn.Module):
 
     def learned(self, pooled_RC: Tensor, features_1Chw: Tensor) -> Tensor:
         context_1C = features_1Chw.mean((2, 3))[:, : self.context]
-        x = torch.cat([pooled_RC, context_1C.expand(len(pooled_RC), -1)], 1)[None]  # the same for each head
+        x = torch.cat([pooled_RC, context_1C.expand(pooled_RC.shape[0], -1)], 1)[
+            None
+        ]  # the same for each head
         for layer in ("enter", "middle", "leave"):
             weight, bias = getattr(self, f"{layer}_weight"), getattr(self, f"{layer}_bias")
             x = x @ weight.mT + bias[:, None]
