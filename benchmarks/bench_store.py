@@ -58,9 +58,9 @@ from anymask.engine.exchange import export_annotations
 from anymask.engine.project import Project
 began = time.time()
 with Project.open(Path(sys.argv[1])) as project:
-    masks = export_annotations(project, Path(sys.argv[2]), formats.Notes(), format_name="coco", photos="none")
+    done = export_annotations(project, Path(sys.argv[2]), formats.Notes(), format_name="coco", photos="none")
 peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]  # maxrss counts the parent's, too
-print(masks, int(peak) >> 10, time.time() - began)
+print(done.masks, int(peak) >> 10, time.time() - began)
 """
 
 bench = typer.Typer(no_args_is_help=True, help="The store under load.")

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Op } from "../src/api/types";
 import { BitMask } from "../src/masks/bits";
+import { type Mask, maskFromRuns } from "../src/masks/rle";
 import { type Item, MaskDocument, itemOf, originOf, rleOf } from "../src/state/document";
 
 let made = 0;
@@ -90,6 +91,37 @@ describe("masks of the server", () => {
     expect(document.size).toBe(2);
     document.load([{ facts: theirs, mask: theirs.mask }]);
     expect(document.items.map((one) => one.uid)).toEqual([theirs.uid]);
+  });
+});
+
+describe("a mask that is there already", () => {
+  it("is found when it is of the same class, nearly the same and not deleted", () => {
+    const document = new MaskDocument(60, 40);
+    const [a, b] = [item(10), { ...item(30), category: "cat" }];
+    document.add("add", [a, b], []);
+    const bits = BitMask.of(a.mask);
+    bits.set(10, 20, 0);
+    expect(document.twin(bits.toMask(), null)).toBe(a);
+    expect(document.twin(bits.toMask(), "cat")).toBeUndefined();
+    expect(document.twin(b.mask, "cat")).toBe(b);
+    expect(document.twin(item(11).mask, null)).toBeUndefined();
+    document.undo();
+    expect(document.twin(a.mask, null)).toBeUndefined();
+  });
+
+  it("is looked for among 5,000 within a frame", () => {
+    const document = new MaskDocument(4000, 3000);
+    const disc = (i: number): Mask => {
+      const [runs, height] = [[] as number[], 3000];
+      const first = ((i % 100) * 40 + 5) * height + Math.floor(i / 100) * 60 + 5;
+      for (let x = 0; x < 30; x++) runs.push(x ? height - 40 : first, 40);
+      return maskFromRuns([...runs, 4000 * height - runs.reduce((sum, run) => sum + run, 0)], 4000, height);
+    };
+    const masks = Array.from({ length: 5000 }, (_, i) => disc(i));
+    document.add("add", masks.map((mask, i) => itemOf({ uid: `m${i}`, rle: { size: [3000, 4000], counts: "" }, category: null }, mask, "manual", "ada")), []);
+    const began = performance.now();
+    for (let i = 0; i < 20; i++) expect(document.twin(masks[4999 - i]!, null)?.uid).toBe(`m${4999 - i}`);
+    expect((performance.now() - began) / 20).toBeLessThan(16);
   });
 });
 

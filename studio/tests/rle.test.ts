@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contains, countsOf, eachStretch, iou, maskFromCounts, maskFromRuns, packCounts, union, unpackCounts } from "../src/masks/rle";
+import { alike, contains, countsOf, eachStretch, iou, maskFromCounts, maskFromRuns, packCounts, union, unpackCounts } from "../src/masks/rle";
 import { BitMask } from "../src/masks/bits";
 import { noise } from "./noise";
 
@@ -47,6 +47,18 @@ describe("masks", () => {
     const back = maskFromCounts(countsOf(mask), 23, 17);
     for (let y = 0; y < 17; y++) for (let x = 0; x < 23; x++) expect(contains(back, x, y)).toBe(bits.pixels[y * 23 + x] === 1);
     expect(BitMask.of(back).pixels).toEqual(bits.pixels);
+  });
+
+  it("are alike exactly when their IoU says so", () => {
+    const discs = Array.from({ length: 40 }, (_, i) => {
+      const bits = new BitMask(60, 50);
+      bits.stamp({ x: 25 + (i % 5) * 2, y: 25 + (i % 3) }, 10 + (i % 8), 1);
+      return bits.toMask();
+    });
+    const empty = maskFromRuns([3000], 60, 50);
+    for (const a of [...discs, empty]) {
+      for (const b of [...discs, empty]) for (const least of [0.3, 0.8, 0.95, 1]) expect(alike(a, b, least)).toBe(iou(a, b) >= least);
+    }
   });
 
   it("are united and compared without losing a pixel", () => {

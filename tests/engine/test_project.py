@@ -6,6 +6,7 @@ import filecmp
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from anymask.data import formats
 from anymask.engine.exchange import export_annotations, import_annotations
 from anymask.engine.project import PROJECT_FOLDER, Project, project_in
 from anymask.errors import BadInput, StorageError
-from anymask.store import images, registry
+from anymask.store import images, registry, tasks
 from anymask.store.annotations import masks_of, save, verify
+from anymask.store.tasks import Lease
 from anymask.store.values import Action, StoredMask
 
 
@@ -110,6 +112,61 @@ def test_classes_without_masks_are_in_the_export(project: Project, data: Path, t
         {"id": number, "name": name} for number, name in enumerate(("coin", "disk", "ring"), 1)
     ]
     assert {one["category_id"] for one in found["annotations"]} == {2, 3}
+
+
+def work_on(project: Project, kind: str, user: str) -> Lease:
+    found = tasks.next_task(project.database, user, kinds=[kind])
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def worked_on(project: Project) -> Project:
+    """Of five photos three are done, two of those approved in review, one of which was changed since."""
+    now = time.time()
+    project.database.clock = lambda: now
+    for number in range(3):
+        tasks.add_tasks(project.database, [number + 1])
+        lease, mask = work_on(project, "annotate", "ada"), disks(number)[1][0]
+        adds = (StoredMask("a", mask, None, "ada", "manual"),)
+        tasks.save_task(project.database, lease, Action(number + 1, 0, f"k{number}", "ada", adds))
+        tasks.submit(project.database, lease)
+        tasks.add_tasks(project.database, [number + 1], kind="review")
+    for verdict in ("accepted", "accepted", "returned"):
+        tasks.review(project.database, work_on(project, "review", "rita"), verdict, "a reason")
+    now += 1
+    save(project.database, Action(2, 1, "later", "ada", removes=("a",)))
+    return project
+
+
+@pytest.mark.parametrize(
+    ("state", "exported", "left_out"),
+    [("all", [1, 2, 3, 4, 5], 0), ("done", [1, 2, 3], 2), ("accepted", [1], 4)],
+)
+def test_an_export_is_of_photos_in_a_state(
+    worked_on: Project, tmp_path: Path, state: str, exported: list[int], left_out: int
+) -> None:
+    notes, names = formats.Notes(), {row.name: row.id for row in images.list_images(worked_on.database)}
+    done = export_annotations(worked_on, tmp_path / "out", notes, format_name="coco", state=state)
+    assert (done.photos, done.left_out) == (len(exported), left_out)
+    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert sorted(names[Path(one["file_name"]).name] for one in found["images"]) == exported
+    assert len(found["annotations"]) == done.masks == {"all": 2, "done": 2, "accepted": 1}[state]
+
+
+def test_the_command_exports_photos_in_a_state(worked_on: Project, tmp_path: Path) -> None:
+    worked_on.close()
+    sent = ["project", "export", str(worked_on.folder), str(tmp_path / "out"), "--state"]
+    result = CliRunner().invoke(app, [*sent, "done"])
+    assert "2 masks of 3 photos, 2 photos left out" in result.output, result.output
+    refused = CliRunner().invoke(app, [*sent, "half"])
+    assert "expected one of all, done, accepted" in refused.output
+
+
+def test_an_export_of_no_photo_says_why(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="none of the 5 photos is approved in review"):
+        export_annotations(project, tmp_path, formats.Notes(), format_name="coco", state="accepted")
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_masks_that_are_new_beside_known_ones_are_added(project: Project, data: Path) -> None:

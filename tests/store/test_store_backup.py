@@ -160,7 +160,7 @@ def older(path: Path, url: str, schema: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("schema", ["0001", "0002"])
+@pytest.mark.parametrize("schema", ["0001", "0002", "0003"])
 def test_a_backup_of_an_older_version_is_brought_up_to_date(
     empty_url: str, schema: str, tmp_path: Path
 ) -> None:

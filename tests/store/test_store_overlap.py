@@ -8,9 +8,10 @@ import pytest
 from store_facts import mask
 
 from anymask.store import blind, tasks
+from anymask.store.annotations import masks_of
 from anymask.store.database import Database
 from anymask.store.opening import Forbidden, Held, open_image
-from anymask.store.tasks import Overlap
+from anymask.store.tasks import HandedIn, Overlap
 from anymask.store.values import Action
 
 
@@ -31,24 +32,50 @@ def test_photos_with_two_finished_slots_overlap_the_last_first(
     for user in ("ann", "bob"):
         for _ in range(3 if user == "ann" else 2):
             annotate(database, user)
-    two = ((0, "ann"), (1, "bob"))
+    two = (HandedIn(0, "ann", 1), HandedIn(1, "bob", 1))
     assert tasks.overlapping(database, limit=10) == [Overlap(2, two), Overlap(1, two)]
     assert tasks.overlapping(database, limit=1) == [Overlap(2, two)]
     assert tasks.overlapping(database, limit=10, image_id=1) == [Overlap(1, two)]
     assert tasks.overlapping(database, limit=10, image_id=3) == []
 
 
-def test_what_is_worked_on_again_overlaps_for_who_asks_for_it(
+def test_what_was_handed_in_first_overlaps_whoever_corrects_it_and_returns_it(
     empty_url: str, with_photos: Callable[..., Database]
 ) -> None:
     database = with_photos(empty_url, 1)
     tasks.add_tasks(database, [1], slots=2)
     annotate(database, "ann")
     annotate(database, "bob")
-    open_image(database, 1, "rita")
-    assert tasks.overlapping(database, limit=10) == []
-    (again,) = tasks.overlapping(database, limit=10, image_id=1, finished=False)
-    assert again == Overlap(1, ((0, "rita"), (1, "bob")))
+    first = [Overlap(1, (HandedIn(0, "ann", 1), HandedIn(1, "bob", 1)))]
+    lease = open_image(database, 1, "rita")
+    assert tasks.overlapping(database, limit=10) == first
+    tasks.save_task(database, lease, Action(1, 1, "more", "rita", (mask("more", 3),), ("ann-1",)))
+    tasks.submit(database, lease)
+    assert tasks.overlapping(database, limit=10) == first
+    assert [one.uid for one in masks_of(database, 1)] == ["more"]
+    assert [one.uid for one in masks_of(database, 1, revision=1)] == ["ann-1"]
+    assert masks_of(database, 1, revision=0) == []
+
+
+def test_who_thinks_better_of_it_before_anybody_looks_is_compared_by_that(
+    empty_url: str, with_photos: Callable[..., Database]
+) -> None:
+    database = with_photos(empty_url, 1)
+    tasks.add_tasks(database, [1], slots=2)
+    annotate(database, "ann")
+    annotate(database, "bob")
+    for returned, revision in ((False, 2), (True, 2)):
+        if returned:
+            tasks.add_tasks(database, [1], kind="review")
+            review = tasks.next_task(database, "rita", kinds=["review"])
+            assert review is not None
+            tasks.review(database, review, "returned", "look again")
+        lease = open_image(database, 1, "ann")
+        action = Action(1, lease.revision, f"again-{returned}", "ann", (mask(f"again-{returned}", 3),))
+        tasks.save_task(database, lease, action)
+        tasks.submit(database, lease)
+        (found,) = tasks.overlapping(database, limit=10)
+        assert found.people == (HandedIn(0, "ann", revision), HandedIn(1, "bob", 1))
 
 
 def test_the_newest_round_says_who_overlaps(empty_url: str, with_photos: Callable[..., Database]) -> None:
@@ -57,7 +84,9 @@ def test_the_newest_round_says_who_overlaps(empty_url: str, with_photos: Callabl
         tasks.add_tasks(database, [1], round_number=number, slots=2)
         for user in people:
             annotate(database, user)
-    assert tasks.overlapping(database, limit=10) == [Overlap(1, ((0, "cleo"), (1, "dan")))]
+    assert tasks.overlapping(database, limit=10) == [
+        Overlap(1, (HandedIn(0, "cleo", 2), HandedIn(1, "dan", 2)))
+    ]
 
 
 def test_the_same_photo_in_two_rounds_is_no_overlap(

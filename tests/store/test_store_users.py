@@ -76,12 +76,12 @@ def test_a_project_keeps_an_admin(database: Database) -> None:
     users.add_user(database, "ann", "admin")
     users.add_user(database, "bob", "annotator")
     for call in (users.disable, lambda d, n: users.set_role(d, n, "reviewer")):
-        with pytest.raises(BadInput, match="last admin"):
+        with pytest.raises(BadInput, match="last manager"):
             call(database, "ann")
     assert users.find_user(database, "ann").role == "admin"
     users.set_role(database, "bob", "admin")
     users.disable(database, "ann")
-    with pytest.raises(BadInput, match="last admin"):
+    with pytest.raises(BadInput, match="last manager"):
         users.set_role(database, "bob", "annotator")
 
 

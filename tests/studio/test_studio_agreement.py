@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,6 +207,19 @@ def test_a_reviewer_steps_through_what_two_people_see_differently(
     page.get_by_role("link", name="Correct ada’s masks").click()
     expect(page.get_by_role("application", name="Photo cells.webp")).to_have_attribute("data-open", "true")
     rita.in_list(len(ours))
+    before = agreed(rita, mean=True)
+    page.get_by_role("button", name="Delete: ").first.click()
+    rita.in_list(len(ours) - 1)
+    rita.saved()
+    page.keyboard.press("Control+Enter")  # on to what comes next in the list
+    expect(page.get_by_role("img", name="Photo clear.webp")).to_have_attribute("data-open", "true")
+    page.get_by_role("link", name="Agreement").click()
+    expect(rows.last).to_have_accessible_name(re.compile("^cells.webp, ada and bob: .*Corrected since$"))
+    assert agreed(rita, mean=True) == before
+    pictures(page, folder, "corrected")
+    assert violations(page) == []
+    rows.last.click()
+    expect(listed).to_have_count(4)
 
     ada.go("agreement")
     expect(ada.page.get_by_role("heading", name="Photos")).to_be_visible()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Browser, BrowserContext, expect
 from studio_browser import Visit
 
@@ -285,6 +287,33 @@ def test_what_changed_is_said_in_the_language_of_the_moment(visit: Visit) -> Non
     visit.go("settings")
     visit.page.get_by_text("한국어").click()
     expect(said).to_have_text(f"지금 마스크 {before + 1}개")
+
+
+def test_nearly_the_same_mask_kept_twice_is_told(visit: Visit) -> None:
+    visit.annotate("rocket.jpg")
+    page = visit.page
+    before = len(visit.masks("rocket.jpg"))
+    twin = page.get_by_text(re.compile(r"Nearly the same as Mask \d+\. Undo with Ctrl\+Z\."))
+    for y, times in ((500, 0), (560, 0), (500, 1)):
+        page.keyboard.press("b")
+        visit.stroke(640, y, 720, y)
+        page.keyboard.press("Enter")
+        expect(twin).to_have_count(times)
+    visit.in_list(before + 3)
+    page.keyboard.press("Control+z")
+    visit.in_list(before + 2)
+    visit.saved()
+
+
+def test_the_list_of_masks_does_not_cover_the_tools_when_the_window_became_narrow_elsewhere(
+    visit: Visit,
+) -> None:
+    visit.annotate("coffee.jpg")
+    expect(visit.page.get_by_role("complementary", name="Masks")).to_be_visible()
+    visit.go("gallery")
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    visit.annotate("coffee.jpg")
+    expect(visit.page.get_by_role("complementary", name="Masks")).to_have_count(0)
 
 
 def test_the_list_of_masks_makes_room_when_the_window_becomes_narrow(visit: Visit) -> None:

@@ -113,6 +113,19 @@ def test_masks_are_exported_and_downloaded(visit: Visit, tmp_path: Path) -> None
         assert any(name.endswith(".json") for name in archive.namelist())
 
 
+def test_photos_that_are_not_done_are_left_out_of_an_export(visit: Visit) -> None:
+    visit.annotate("coffee.jpg")
+    visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.get_by_role("application", name="Photo coffee.jpg")).to_have_count(0)
+    photos = visit.page.request.get(f"{visit.studio.address}/api/v1/images?limit=100").json()["images"]
+    done = sum(one["state"] == "annotated" for one in photos)
+    visit.go("data")
+    visit.page.get_by_role("combobox", name="Photos").select_option("Done")
+    visit.page.get_by_role("button", name="Export").click()
+    told = f"{done} {'photo' if done == 1 else 'photos'}, {len(photos) - done} left out"
+    expect(visit.page.get_by_text(told).first).to_be_visible(timeout=60_000)
+
+
 def test_a_file_that_is_no_annotations_is_refused_in_plain_words(visit: Visit, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk, bread")
     visit.go("data")

@@ -88,6 +88,15 @@ def test_somebody_is_invited_joins_and_sees_what_concerns_them(admin: Visit, ope
     expect(admin.page.get_by_role("cell", name="ada")).to_be_visible()
 
 
+def test_a_role_that_cannot_be_taken_is_shown_as_it_is(admin: Visit) -> None:
+    admin.expects_failures = True
+    admin.go("people")
+    role = admin.page.get_by_label("Role: admin")
+    role.select_option(label="Annotator")
+    expect(admin.page.get_by_text("last manager")).to_be_visible()
+    expect(role).to_have_value("admin")
+
+
 def test_a_session_that_ends_in_the_middle_loses_nothing(admin: Visit, opens: Opens) -> None:
     page = opens().new_page()
     bob = Visit(page, admin.studio)

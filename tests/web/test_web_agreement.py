@@ -89,7 +89,9 @@ def test_one_photo_tells_pairs_and_what_one_has_alone(people: dict[str, Annotato
     assert told["pairs"] == [{"a": uids[0][0], "b": uids[1][0], "iou": 1.0, "differs": ["class"]}]
     assert (told["only_a"], told["only_b"]) == ([uids[0][1]], [uids[1][1]])
     assert told["disagreements"] == 3 and told["agreement"] == pytest.approx(0.5)
-    assert told["people"] == [{"layer": 0, "name": "ada"}, {"layer": 1, "name": "bob"}]
+    assert told["people"] == [
+        {"layer": n, "name": name, "revision": 1} for n, name in enumerate(("ada", "bob"))
+    ]
     for layer, group in enumerate(uids):
         masks = rita.get(f"/images/1/masks?layer={layer}", Accept="application/json").json()["masks"]
         assert [one["uid"] for one in masks] == group
@@ -121,21 +123,33 @@ def test_annotators_are_told_nothing(people: dict[str, Annotator], project: Proj
         assert people["root"].get(path).status_code == 200
 
 
-def test_it_is_there_while_a_reviewer_mends_the_photo_and_new_afterwards(
+def test_it_is_of_what_was_handed_in_whatever_a_reviewer_corrects(
     people: dict[str, Annotator], project: Project
 ) -> None:
     ada, bob, rita = people["ada"], people["bob"], people["rita"]
-    tasks.add_tasks(project.database, [1], slots=2)
+    tasks.add_tasks(project.database, [1, 2], slots=2)
+    theirs = add(1)
     annotate(ada, 1)
-    annotate(bob, 1, add(1))
-    assert ask(rita, "/agreement")["agreement"] == 0.0
+    annotate(ada, 2, add(3))
+    annotate(bob, 1, theirs)
+    annotate(bob, 2, add(3), add(1))
+    before = ask(rita, "/agreement")
+    assert before["comparisons"][0]["agreement"] == 0.0 and not before["comparisons"][0]["corrected"]
     rita.open(1)
-    assert ask(rita, "/agreement")["comparisons"] == [], "it is not finished"
-    assert ask(rita, "/images/1/agreement")["disagreements"] == 1
+    assert ask(rita, "/agreement") == before, "nothing is decided yet"
     rita.save(add(1))
     rita.submit()
-    (again,) = ask(rita, "/agreement")["comparisons"]
-    assert again["people"] == ["rita", "bob"] and again["agreement"] == 1.0
+    after = ask(rita, "/agreement")
+    assert after["agreement"] == before["agreement"] and after["people"] == before["people"]
+    assert [(one["image"]["id"], one["corrected"]) for one in after["comparisons"]] == [(2, False), (1, True)]
+    told = ask(rita, "/images/1/agreement")
+    assert told["only_b"] == [theirs["mask"]["uid"]] and told["only_a"] == []
+    assert told["people"][0] == {"layer": 0, "name": "ada", "revision": 0}
+    shown = {}
+    for revision in ("", "&revision=0", "&revision=99"):
+        answer = rita.get(f"/images/1/masks?layer=0{revision}", Accept="application/json").json()
+        shown[revision] = (answer["revision"], len(answer["masks"]))
+    assert shown == {"": (1, 1), "&revision=0": (0, 0), "&revision=99": (1, 1)}
 
 
 def test_a_setting_gives_photos_to_two_people(people: dict[str, Annotator], project: Project) -> None:

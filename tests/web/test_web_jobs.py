@@ -68,6 +68,20 @@ def test_masks_go_out_and_come_back_in(ada: Annotator, client: TestClient, studi
     assert not any((studio.project.folder / "uploads").iterdir())
 
 
+def test_only_photos_that_are_done_go_out(ada: Annotator, client: TestClient) -> None:
+    ada.open(1)
+    ada.save(add(1))
+    ada.submit()
+    ada.open(2)
+    ada.save(add(2))
+    job = wait(client, client.post(f"{API}/jobs/export", json={"format": "coco", "state": "done"}).json())
+    told = {name: job["result"][name] for name in ("photos", "masks", "left_out")}
+    assert told == {"photos": 1, "masks": 1, "left_out": 4}
+    none = wait(client, client.post(f"{API}/jobs/export", json={"state": "accepted"}).json())
+    assert none["state"] == "failed" and "approved in review" in none["message"]
+    assert client.post(f"{API}/jobs/export", json={"state": "half"}).status_code in (400, 422)
+
+
 def test_an_import_of_nonsense_fails_with_its_reason(client: TestClient, studio: Studio) -> None:
     sent = {"file": ("../../x.json", b"{nonsense", "application/json")}
     done = wait(client, client.post(f"{API}/jobs/import", files=sent).json())

@@ -160,6 +160,21 @@ def test_a_role_that_was_taken_away_is_gone_at_once(team: TestClient, project: P
     assert error_of(root.patch(f"{API}/users/root", json={"role": "annotator"}))["message"]
 
 
+def test_messages_call_roles_as_the_page_does(team: TestClient, project: Project) -> None:
+    root = member(team, project, "root", "admin")
+    ada = member(team, project, "ada", "annotator")
+    told = [
+        error_of(ada.get(f"{API}/users"))["message"],
+        error_of(ada.get(f"{API}/stats"))["message"],
+        error_of(root.patch(f"{API}/users/root", json={"role": "annotator"}))["message"],
+    ]
+    roles = ("manager", "reviewer", "last manager")
+    assert all(role in message for role, message in zip(roles, told, strict=True)), told
+    page = (Path(__file__).parents[2] / "studio" / "src" / "i18n" / "en.ts").read_text("utf-8")
+    for role in users.ROLES:
+        assert f'"role.{role}": "{users.ROLE_NAMES.get(role, role).capitalize()}"' in page
+
+
 def test_nobody_raises_their_own_role(team: TestClient, project: Project) -> None:
     """CVE-2026-23526 of another tool."""
     ada = member(team, project, "ada", "reviewer")

@@ -56,6 +56,10 @@ def export(
         str | None,
         typer.Option(metavar="RUN|MODEL", help="Attach an edge head from a training run or model."),
     ] = None,
+    words: Annotated[
+        bool,
+        typer.Option("--words", help="Also words as a graph, with their table, for programs without Python."),
+    ] = False,
 ) -> None:
     """Export a network to ONNX (needs extra export).
 
@@ -70,7 +74,7 @@ def export(
     if mean_with and (other := next((r for r in runs if not is_run(r)), None)):
         raise BadOption(f"--mean-with takes the mean of training runs, and {other} is none")
     heads = {part: find_head(given) for part, given in (("boxes", boxes), ("edges", edges)) if given}
-    say(str(out / written(model, out, heads, half, read_metadata(card), runs).name))
+    say(str(out / written(model, out, heads, half, read_metadata(card), runs, words).name))
 
 
 def written(
@@ -80,6 +84,7 @@ def written(
     half: bool | None,
     metadata: dict[str, Any],
     runs: list[Path],
+    words: bool = False,
 ) -> Path:
     """The card, in a folder that is gone by now: `out` has the whole model, or nothing where this raises."""
     from anymask.export.graphs import export_weights
@@ -95,6 +100,11 @@ def written(
             exported = export_weights(weights, staged, half=half is True)
         for part, source in heads.items():
             attach_head(part, source, exported)
+        if words:
+            from anymask.words.graph import export_words
+            from anymask.words.vocabulary import default_vocabulary
+
+            export_words(exported, default_vocabulary())
     return exported
 
 

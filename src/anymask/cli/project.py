@@ -104,8 +104,14 @@ def export(
     ] = None,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="Any format that convert writes.")] = "coco",
     images: Annotated[str | None, typer.Option(metavar="link|copy|none", help="As in convert.")] = None,
+    state: Annotated[
+        str,
+        typer.Option(
+            metavar="all|done|accepted", help="Which photos; accepted: approved in review, unchanged since."
+        ),
+    ] = "all",
 ) -> None:
-    """Write all masks as a data set."""
+    """Write photos with their masks as a data set."""
     from anymask.data import formats
 
     notes = formats.Notes()
@@ -113,11 +119,12 @@ def export(
         target = target or opened.folder / f"export-{to}"
         from anymask.engine.exchange import export_annotations
 
-        masks = export_annotations(
-            opened, target, notes, format_name=to, photos=images, progress=progress_line
+        done = export_annotations(
+            opened, target, notes, format_name=to, photos=images, state=state, progress=progress_line
         )
     _report_notes(notes)
-    say(f"{masks} masks -> {to} in {target}")
+    left_out = f", {done.left_out} photos left out" if done.left_out else ""
+    say(f"{done.masks} masks of {done.photos} photos{left_out} -> {to} in {target}")
 
 
 @project.command()

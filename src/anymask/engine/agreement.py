@@ -1,7 +1,8 @@
 """Agreement: how alike several people annotate one photo, each without seeing what the others do.
 
 Masks of two people are matched greedily, the best IoU first. The agreement of two layers is 2 x the IoU of
-the pairs over the number of masks of both: a mask that only one of them has counts 0.
+the pairs over the number of masks of both: a mask that only one of them has counts 0. What each submitted
+by themselves is compared: who corrects it afterwards has seen more than they did.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 from anymask.core.mask import iou_matrix
 from anymask.engine.project import Project
 from anymask.store import tasks
-from anymask.store.annotations import digests_of, masks_of
+from anymask.store.annotations import digests_of, masks_of, revisions_of
 from anymask.store.database import Database
-from anymask.store.tasks import Overlap
+from anymask.store.tasks import HandedIn, Overlap
 from anymask.store.values import StoredMask
 
 COMPARED = 100  # photos, the last ones: a page waits for it
@@ -78,7 +79,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """One photo as two people annotated it. `layers`, `people`: a, b."""
+    """One photo as two people annotated it. `layers`, `people`: a, b; `corrected`: since then."""
 
     image_id: int
     layers: tuple[int, int]
@@ -86,6 +87,7 @@ class Twice:
     agreement: float
     disagreements: int
     counts: dict[str, int]
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +126,44 @@ def _by_size(masks: Sequence[StoredMask], numbers: Iterable[int]) -> tuple[Store
     return tuple(sorted((masks[number] for number in sorted(numbers)), key=lambda one: -one.mask.area))
 
 
-def compare_layers(database: Database, image_id: int, layer_a: int, layer_b: int) -> Comparison:
-    """Raises BadInput for an unknown image."""
-    return compare(masks_of(database, image_id, layer_a), masks_of(database, image_id, layer_b))
+def compare_submitted(database: Database, image_id: int, a: HandedIn, b: HandedIn) -> Comparison:
+    """What two people submitted of an image. Raises BadInput for an unknown image."""
+    ours, theirs = (masks_of(database, image_id, one.layer, one.revision) for one in (a, b))
+    return compare(ours, theirs)
 
 
 def agreements(project: Project, *, limit: int = COMPARED) -> list[Twice]:
-    """Of the last photos that several people have finished, each two of them, the least agreement first."""
+    """Of the last photos that several people have finished, each two of them: the least agreement first,
+    those that were corrected since last.
+    """
     database = project.database
     overlaps = tasks.overlapping(database, limit=limit)
-    digests = digests_of(database, [one.image_id for one in overlaps])
-    found = [one for overlap in overlaps for one in _each_two(database, overlap, digests)]
-    return sorted(found, key=lambda one: (one.agreement, -one.disagreements, one.image_id, one.layers))
+    places = [(one.image_id, who.layer, who.revision) for one in overlaps for who in one.people]
+    digests, now = digests_of(database, places), revisions_of(database, [one.image_id for one in overlaps])
+    found = [one for overlap in overlaps for one in _each_two(database, overlap, digests, now)]
+    return sorted(
+        found, key=lambda one: (one.corrected, one.agreement, -one.disagreements, one.image_id, one.layers)
+    )
 
 
 def _each_two(
-    database: Database, overlap: Overlap, digests: Mapping[tuple[int, int], str]
+    database: Database,
+    overlap: Overlap,
+    digests: Mapping[tuple[int, int, int], str],
+    now: Mapping[tuple[int, int], int],
 ) -> Iterator[Twice]:
     image_id = overlap.image_id
-    for (layer_a, person_a), (layer_b, person_b) in combinations(overlap.people, 2):
-        key = (digests.get((image_id, layer_a), ""), digests.get((image_id, layer_b), ""))
-        known = _KNOWN.get(key) or _keep(key, compare_layers(database, image_id, layer_a, layer_b))
+    for two in combinations(overlap.people, 2):
+        a, b = two
+        key_a, key_b = (digests.get((image_id, one.layer, one.revision), "") for one in two)
+        known = _KNOWN.get((key_a, key_b)) or _keep(
+            (key_a, key_b), compare_submitted(database, image_id, a, b)
+        )
         agreement, disagreements, counts = known
+        corrected = any(now.get((image_id, one.layer), 0) > one.revision for one in two)
         if agreement is not None:
-            people = (person_a, person_b)
-            yield Twice(image_id, (layer_a, layer_b), people, agreement, disagreements, counts)
+            layers, people = (a.layer, b.layer), (a.user, b.user)
+            yield Twice(image_id, layers, people, agreement, disagreements, counts, corrected)
 
 
 def _keep(key: tuple[str, str], seen: Comparison) -> Result:

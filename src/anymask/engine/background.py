@@ -169,13 +169,14 @@ def _export(project: Project, job: Job, hold: Hold) -> dict[str, Any]:
     archive = archive_of(project, job.id)
     notes = formats.Notes()
     name, photos = job.body["format"], job.body["photos"]
+    state = job.body.get("state", "all")  # of an older anymask: queued without
     make_folder(archive.parent)
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unfinished-") as folder:
-        masks = export_annotations(
-            project, Path(folder), notes, format_name=name, photos=photos, progress=hold
+        done = export_annotations(
+            project, Path(folder), notes, format_name=name, photos=photos, state=state, progress=hold
         )
         size = pack(Path(folder), archive)
-    return {"masks": masks, "bytes": size, "notes": notes.lines(), "file": f"export-{name}.zip"}
+    return {**asdict(done), "bytes": size, "notes": notes.lines(), "file": f"export-{name}.zip"}
 
 
 def archive_of(project: Project, job_id: int) -> Path:

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from anymask.core.mask import Mask
 from anymask.data import formats
 from anymask.data.formats.contents import NO_CATEGORY
 from anymask.data.record import Record
 from anymask.engine.project import Progress, Project
-from anymask.errors import BadInput
+from anymask.errors import BadInput, BadOption
 from anymask.store import registry
 from anymask.store.annotations import masks_of, revision_of, save
 from anymask.store.database import AnyRow
-from anymask.store.schema import images, mask_rows
+from anymask.store.schema import events, images, mask_rows, tasks
 from anymask.store.values import Action, StoredMask, digest_of
 
 # The same mask imported again has the same uid.
 NAMESPACE = uuid.UUID("9d4d7a55-6a3c-4bb4-9d0b-2f3c1d1f6a77")
+WHICH = {"all": "any", "done": "done", "accepted": "approved in review"}  # photos to export, in words
 OF_A_MASK = ("id", "segmentation", "bbox", "area", "category", "category_id", "iscrowd", "stage", "author")
 
 
@@ -152,6 +153,15 @@ def _stored(
     return StoredMask(uid, mask, category, author, "imported", more={"fields": more} if more else {})
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote. `left_out`: photos that were not wanted."""
+
+    photos: int
+    masks: int
+    left_out: int
+
+
 def export_annotations(
     project: Project,
     target: Path,
@@ -159,25 +169,50 @@ def export_annotations(
     *,
     format_name: str,
     photos: str | None = None,
+    state: str = "all",
     progress: Progress | None = None,
-) -> int:
-    """Every image with its masks as a data set, and the classes of the project, used or not; returns how many
-    masks. Read page by page.
+) -> Exported:
+    """Images with their masks as a data set, and the classes of the project, used or not. Read page by page.
+
+    `state`: `all`, `done` (annotated) or `accepted`: of those the ones that a reviewer approved and nobody
+    changed since. Raises BadOption for another, BadInput when no image is in this state.
     """
-    total, masks = 0, 0
-    with project.database.read() as connection:
-        total = len(connection.execute(select(images.c.id)).all())
+    chosen, left_out = _chosen(project, state)
+    masks = 0
 
     def counted() -> Iterator[Record]:
         nonlocal masks
-        for number, record in enumerate(project.records(), 1):
+        for number, record in enumerate(project.records(only=chosen), 1):
             masks += len(record.annotations)
             yield record
             if progress is not None:
-                progress(number, total)
+                progress(number, len(chosen))
 
     declared = {name: number for number, name in enumerate(project.classes, 1)}
-    contents = formats.Contents(counted(), total, declared)
+    contents = formats.Contents(counted(), len(chosen), declared)
     formats.write(contents, target, notes, format_name=format_name, photos=photos)
-    registry.note(project.database, "export", "exported", format=format_name, masks=masks)
-    return masks
+    registry.note(project.database, "export", "exported", format=format_name, state=state, masks=masks)
+    return Exported(len(chosen), masks, left_out)
+
+
+def _chosen(project: Project, state: str) -> tuple[set[int], int]:
+    """The numbers of images in a state, and how many others there are."""
+    if state not in WHICH:
+        raise BadOption(f"state of photos: expected one of {', '.join(WHICH)}, got {state!r}")
+    query = select(images.c.id)
+    if state != "all":
+        query = query.where(images.c.state == "annotated")
+    if state == "accepted":
+        changed = select(events.c.id).where(
+            events.c.image_id == tasks.c.image_id, events.c.layer == 0, events.c.sequence > 0,
+            events.c.at > tasks.c.closed,
+        )  # fmt: skip
+        query = query.join(tasks, tasks.c.image_id == images.c.id).where(
+            tasks.c.kind == "review", tasks.c.verdict == "accepted", ~changed.exists()
+        )
+    with project.database.read() as connection:
+        total = connection.execute(select(func.count()).select_from(images)).scalar() or 0
+        chosen = set(connection.execute(query).scalars())
+    if not chosen and state != "all":
+        raise BadInput(f"nothing to export: none of the {total} photos is {WHICH[state]}")
+    return chosen, total - len(chosen)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -199,10 +199,18 @@ class Project:
         there = {sha256_of(other) for other in others}
         return [image for image in gone if image.hash not in there]
 
-    def records(self, *, fixed: bool | None = None, stages: Sequence[str] | None = None) -> Iterator[Record]:
-        """Every image with its masks, in the shape of SA-1B. `stages`: only masks of these."""
+    def records(
+        self,
+        *,
+        fixed: bool | None = None,
+        stages: Sequence[str] | None = None,
+        only: Container[int] | None = None,
+    ) -> Iterator[Record]:
+        """Every image with its masks, in the shape of SA-1B. `stages`: only masks of these. `only`: numbers
+        of images.
+        """
         for image, masks in each_image(self.database):
-            if fixed is None or bool(image.fixed) == fixed:
+            if (fixed is None or bool(image.fixed) == fixed) and (only is None or image.id in only):
                 kept = masks if stages is None else [one for one in masks if one.stage in stages]
                 yield record_of(image, kept, self.place(image))
 

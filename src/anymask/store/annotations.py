@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, tuple_, update
 
 from anymask.errors import BadInput
 from anymask.store.database import AnyRow, AnySelect, Database
@@ -25,8 +25,8 @@ from anymask.store.values import (
 )
 
 __all__ = [
-    "branches_of", "digests_of", "each_image", "history_of", "masks_of", "revision_of", "save", "save_in",
-    "stored_mask", "verify",
+    "branches_of", "digests_of", "each_image", "history_of", "masks_of", "revision_of", "revisions_of",
+    "save", "save_in", "stored_mask", "verify",
 ]  # fmt: skip
 
 PAGE = 500  # images whose masks are read at once
@@ -217,19 +217,32 @@ def revision_of(database: Database, image_id: int, layer: int = 0) -> int:
         return connection.execute(query).scalar() or 0
 
 
-def digests_of(database: Database, image_ids: Sequence[int]) -> dict[tuple[int, int], str]:
-    """Of each layer of these images, by image and layer: what covers every action on it."""
-    query = select(layers.c.image_id, layers.c.layer, layers.c.digest)
+def revisions_of(database: Database, image_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Of each layer of these images, by image and layer."""
+    query = select(layers.c.image_id, layers.c.layer, layers.c.revision)
     with database.read() as connection:
         rows = connection.execute(query.where(layers.c.image_id.in_(image_ids)))
-        return {(row.image_id, row.layer): row.digest for row in rows}
+        return {(row.image_id, row.layer): row.revision for row in rows}
 
 
-def masks_of(database: Database, image_id: int, layer: int = 0) -> list[StoredMask]:
-    """The masks of now, in the order they were added. Raises BadInput for an unknown image."""
+def digests_of(database: Database, places: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], str]:
+    """Of layers at a revision, by image, layer and revision: what covers every action up to it."""
+    names = (events.c.image_id, events.c.layer, events.c.sequence)
+    with database.read() as connection:
+        rows = connection.execute(select(*names, events.c.digest).where(tuple_(*names).in_(places)))
+        return {(row.image_id, row.layer, row.sequence): row.digest for row in rows}
+
+
+def masks_of(
+    database: Database, image_id: int, layer: int = 0, revision: int | None = None
+) -> list[StoredMask]:
+    """The masks of now, or of an earlier `revision`, in the order they were added. Raises BadInput for an
+    unknown image.
+    """
+    query = _current([image_id], layer) if revision is None else _earlier(image_id, layer, revision)
     with database.read() as connection:
         size_hw = _image_size(connection, image_id)
-        rows = connection.execute(_current([image_id], layer)).all()
+        rows = connection.execute(query).all()
     return [stored_mask(row, size_hw) for row in rows]
 
 
@@ -254,6 +267,12 @@ def _current(image_ids: Sequence[int], layer: int) -> AnySelect:
         )
         .order_by(mask_rows.c.image_id, mask_rows.c.id)
     )
+
+
+def _earlier(image_id: int, layer: int, revision: int) -> AnySelect:
+    there = and_(mask_rows.c.image_id == image_id, mask_rows.c.layer == layer, mask_rows.c.added <= revision)
+    still = or_(mask_rows.c.removed.is_(None), mask_rows.c.removed > revision)
+    return select(mask_rows).where(there, still).order_by(mask_rows.c.id)
 
 
 def each_image(database: Database, layer: int = 0) -> Iterator[tuple[AnyRow, list[StoredMask]]]:

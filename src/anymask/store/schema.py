@@ -141,6 +141,8 @@ tasks = Table(
     Column("token", Integer, nullable=False, default=0),  # fencing token: counts the leases
     Column("lease_until", Float),
     Column("revision", Integer),  # of the layer when it was submitted
+    Column("first_user", String(64)),  # who submitted it and what, before anybody else corrected it
+    Column("first_revision", Integer),
     Column("verdict", String(16)),  # of a review: accepted, returned
     Column("reason", Text),
     Column("seconds", Float),

@@ -39,11 +39,22 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedIn:
+    """What somebody submitted: a layer as it was at a revision, before anybody else corrected it or sent it
+    back.
+    """
+
+    layer: int
+    user: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overlap:
-    """An image that several people annotated blind. `people`: their layers and names."""
+    """An image that several people annotated blind."""
 
     image_id: int
-    people: tuple[tuple[int, str], ...]
+    people: tuple[HandedIn, ...]
 
 
 def add_tasks(
@@ -249,11 +260,18 @@ def submit(
             revision=revision,
             seconds=seconds,
             reason=unfinished,
+            **({"first_user": row.user, "first_revision": revision} if _still_theirs(row) else {}),
         )
         if row.kind == "annotate" and row.slot == 0:
             set_state(connection, row.image_id, "annotated")
 
     database.write(work)
+
+
+def _still_theirs(row: AnyRow) -> bool:
+    """Nobody but who submitted it has said or changed anything about it, see `HandedIn`."""
+    again = row.first_user == row.user and row.first_revision == row.revision and row.wanted is None
+    return row.first_revision is None or again
 
 
 def unfinished_images(database: Database) -> set[int]:
@@ -374,17 +392,14 @@ def people(database: Database) -> list[AnyRow]:
         return list(connection.execute(query))
 
 
-def overlapping(
-    database: Database, *, limit: int, image_id: int | None = None, finished: bool = True
-) -> list[Overlap]:
+def overlapping(database: Database, *, limit: int, image_id: int | None = None) -> list[Overlap]:
     """Images that several people annotated without seeing each other, in one round, the last first.
 
-    `image_id`: that one only. `finished`: none of it is being worked on again.
+    `image_id`: that one only.
     """
-    done = _handed_in(tasks, finished)
-    other = tasks.alias("other")
+    done, other = tasks.c.first_revision.is_not(None), tasks.alias("other")
     same = and_(other.c.image_id == tasks.c.image_id, other.c.round == tasks.c.round, other.c.slot > 0)
-    several = select(other.c.id).where(same, _handed_in(other, finished)).exists()
+    several = select(other.c.id).where(same, other.c.first_revision.is_not(None)).exists()
     query = select(tasks.c.image_id, tasks.c.round).where(done, tasks.c.slot == 0, several)
     if image_id is not None:
         query = query.where(tasks.c.image_id == image_id)
@@ -394,14 +409,8 @@ def overlapping(
         rows = connection.execute(
             select(tasks).where(done, tasks.c.image_id.in_(newest)).order_by(tasks.c.slot)
         ).all()
-    people: dict[int, list[tuple[int, str]]] = {row.image_id: [] for row in found}
+    people: dict[int, list[HandedIn]] = {row.image_id: [] for row in found}
     for row in rows:
         if row.round == newest[row.image_id]:
-            people[row.image_id].append((row.slot, row.user or ""))
-    return [Overlap(one, tuple(layers_and_people)) for one, layers_and_people in people.items()]
-
-
-def _handed_in(table: Any, finished: bool) -> ColumnElement[bool]:
-    """`finished`: and nobody has taken it again since."""
-    state = table.c.state == "done" if finished else table.c.state.in_(("done", "leased", "open"))
-    return and_(table.c.kind == "annotate", table.c.revision.is_not(None), state)
+            people[row.image_id].append(HandedIn(row.slot, row.first_user or "", row.first_revision))
+    return [Overlap(one, tuple(handed_in)) for one, handed_in in people.items()]

@@ -15,6 +15,7 @@ from anymask.store.registry import log_in
 from anymask.store.schema import sessions, users
 
 ROLES = ("admin", "reviewer", "annotator")
+ROLE_NAMES = {"admin": "manager"}  # in messages and on the page, where that is another word
 KINDS_OF = {  # tasks that each role may be given
     "admin": ("annotate", "review", "audit"),
     "reviewer": ("annotate", "review", "audit"),
@@ -86,7 +87,7 @@ def _change(database: Database, name: str, author: str, **values: Any) -> User:
         connection.execute(update(users).where(users.c.name == name).values(**values))
         after = _user(_known(connection, name))
         if _rules(_user(before)) and not _rules(after) and not others:
-            raise BadInput(f"{name!r} is the last admin: expected another one first")
+            raise BadInput(f"{name!r} is the last manager: expected another one first")
         if after.disabled:
             connection.execute(delete(sessions).where(sessions.c.user == name))
         log_in(connection, database.clock(), author, "user changed", {"user": name, **values})

@@ -17,7 +17,7 @@ from anymask.engine.agreement import (
     Twice,
     agreements,
     by_people,
-    compare_layers,
+    compare_submitted,
     mean_agreement,
 )
 from anymask.store import images, tasks
@@ -61,21 +61,24 @@ def _comparison_told(studio: Studio, one: Twice) -> dict[str, Any]:
 def agreement_of(
     image_id: Id, studio: TheStudio, a: MaybeLayer = None, b: MaybeLayer = None
 ) -> dict[str, Any]:
-    """Two layers of a photo, by default the first two: pairs of masks, and masks that one of them has alone.
+    """Two layers of a photo as they were submitted first, by default the first two: pairs of masks, and masks
+    that one of them has alone.
 
-    Masks are named by their uids; /masks?layer= has them.
+    Masks are named by their uids; /masks?layer=&revision= has them.
     """
     row = find(studio, image_id)
     database = studio.project.database
-    overlaps = tasks.overlapping(database, limit=1, image_id=image_id, finished=False)
-    people = dict(overlaps[0].people) if overlaps else {}
+    overlaps = tasks.overlapping(database, limit=1, image_id=image_id)
+    people = {one.layer: one for one in overlaps[0].people} if overlaps else {}
     layers = list(people)[:2] if a is None or b is None else [a, b]
     if len(set(layers)) < 2 or not set(layers) <= set(people):
         raise Refused(404, f"photo {image_id}: no two people have annotated it blind")
-    seen = compare_layers(database, image_id, layers[0], layers[1])
+    seen = compare_submitted(database, image_id, people[layers[0]], people[layers[1]])
     return {
         "image": image_told(row),
-        "people": [{"layer": layer, "name": name} for layer, name in people.items()],
+        "people": [
+            {"layer": one.layer, "name": one.user, "revision": one.revision} for one in people.values()
+        ],
         "layers": layers,
         "same_iou": SAME_IOU,
         **_told(seen),

@@ -29,6 +29,7 @@ from anymask.web.schemas import (
     Id,
     Key,
     Layer,
+    MaybeRevision,
     NextTask,
     Opening,
     Reviewing,
@@ -134,19 +135,25 @@ def review(task_id: Id, asked: Reviewing, studio: TheStudio, me: Me) -> None:
 
 @router.get("/images/{image_id}/masks", response_model=None)
 def masks(
-    image_id: Id, request: Request, studio: TheStudio, me: Me, layer: Layer = 0
+    image_id: Id,
+    request: Request,
+    studio: TheStudio,
+    me: Me,
+    layer: Layer = 0,
+    revision: MaybeRevision = None,
 ) -> dict[str, Any] | Response:
-    """As bytes, or as JSON for who asks for that; see `bytes_of_masks`."""
+    """As bytes, or as JSON for who asks for that, see `bytes_of_masks`; of now or of an earlier revision."""
     database = studio.project.database
     row = images.image(database, image_id)
     if me.role == "annotator":
         check_may_see(database, image_id, layer, me.name, studio.overlap_share())
-    revision = revision_of(database, image_id, layer)
-    found = by_origin(database, image_id, masks_of(database, image_id, layer), layer)
+    now = revision_of(database, image_id, layer)  # before its masks, lest a save in between is missed
+    found = by_origin(database, image_id, masks_of(database, image_id, layer, revision), layer)
+    shown = now if revision is None else min(revision, now)
     if "application/json" in request.headers.get("accept", ""):
-        return {"revision": revision, "masks": [whole_mask_told(*one) for one in found]}
-    content = bytes_of_masks(found, revision, (row.height, row.width))
-    return Response(content, media_type="application/octet-stream", headers={"ETag": f'"{revision}"'})
+        return {"revision": shown, "masks": [whole_mask_told(*one) for one in found]}
+    content = bytes_of_masks(found, shown, (row.height, row.width))
+    return Response(content, media_type="application/octet-stream", headers={"ETag": f'"{shown}"'})
 
 
 @router.post("/images/{image_id}/actions")

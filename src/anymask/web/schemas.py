@@ -21,6 +21,7 @@ Id = Annotated[int, Path(ge=0, le=MAX_ID)]
 Fingerprint = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 After = Annotated[int, Query(ge=0, le=MAX_ID)]
 Layer = Annotated[int, Query(ge=0, le=1_000)]
+MaybeRevision = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Token = Annotated[int, Field(ge=0, le=MAX_ID)]
 Key = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=64)]
@@ -186,6 +187,7 @@ class Training(Checked):
 class Exporting(Checked):
     format: Line = "coco"
     photos: Literal["none", "copy"] = "none"
+    state: Literal["all", "done", "accepted"] = "all"
 
 
 class Promoting(Checked):

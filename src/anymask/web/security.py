@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from anymask.store.users import ROLE_NAMES
 from anymask.web.errors import Refused, error_answer
 
 API = "/api/v1"
@@ -136,7 +137,7 @@ async def authorise(request: Request) -> None:
     if user is None:
         raise Refused(401, "sign in first")
     if RANK[user.role] < RANK[needed]:
-        raise Refused(403, f"this is for people with the role {needed}")
+        raise Refused(403, f"this is for people with the role {ROLE_NAMES.get(needed, needed)}")
     wait_s = request.app.state.studio.rates.take(user.name, request.method, request.scope["route"].path)
     if wait_s > 0:
         raise Refused(

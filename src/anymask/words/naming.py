@@ -226,17 +226,20 @@ class NamingModel:
         if self.scorer_of(query) != TRAINED:
             return np.zeros(cells.cells_hw, np.float32)
         asked_P = np.exp(self.table.fact("dense_scale") * (cells.vectors_PD @ query.vector_D - 1))
-        against_P = cells.powers_PN @ self._competitors(query).astype(np.float32) + cells.none_P
+        against_P = cells.powers_PN @ self.competitors(query).astype(np.float32) + cells.none_P
         return np.asarray(asked_P / (asked_P + against_P), np.float32).reshape(cells.cells_hw)
 
     def chance_in_photo(self, features: NamingFeatures, query: Query) -> float | None:
         """How likely the photo as a whole shows it, 0..1; None for a word that was not taught so."""
+        bias = self.photo_bias(query)
+        return None if bias is None else float(1 / (1 + np.exp(-(features.photo_D @ query.vector_D + bias))))
+
+    def photo_bias(self, query: Query) -> float | None:
+        """Of its chance to be in a photo; None for a word that was not taught so."""
         cosines_N = self.table.tensors["bank_vectors"] @ query.vector_D
         nearest = int(cosines_N.argmax())
         bias = float(self.table.tensors["photo_biases"][nearest])
-        if cosines_N[nearest] <= SAME_WORD or np.isnan(bias):
-            return None
-        return float(1 / (1 + np.exp(-(features.photo_D @ query.vector_D + bias))))
+        return None if cosines_N[nearest] <= SAME_WORD or np.isnan(bias) else bias
 
     def name_regions(self, regions: RegionVectors) -> tuple[Floats, Floats]:
         """(R, N) chances of the names of the bank, (R,) of none of them; a row sums to 1."""
@@ -254,7 +257,7 @@ class NamingModel:
         """(C,): the features of a mask, for `similarity`."""
         return np.asarray(self.regions_of_masks(features, [mask]).pooled_RC[0])
 
-    def _competitors(self, query: Query) -> NDArray[np.bool_]:
+    def competitors(self, query: Query) -> NDArray[np.bool_]:
         """(N,): the names of the bank that mean something else."""
         related = query.related | self.table.related.get(query.word, frozenset()) | {query.word}
         same = self.table.tensors["bank_vectors"] @ query.vector_D > SAME_WORD
@@ -262,7 +265,7 @@ class NamingModel:
 
     def _chance(self, vectors_PD: Floats, query: Query, none: str | None, scale: float) -> Floats:
         tensors = self.table.tensors
-        others = [tensors["bank_vectors"][self._competitors(query)], *([tensors[none]] if none else [])]
+        others = [tensors["bank_vectors"][self.competitors(query)], *([tensors[none]] if none else [])]
         asked = np.exp(scale * (vectors_PD @ query.vector_D - 1))
         against = np.exp(scale * (vectors_PD @ np.concatenate(others).T - 1)).sum(1)
         return np.asarray(asked / (asked + against), np.float32)

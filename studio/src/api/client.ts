@@ -97,9 +97,10 @@ export interface MaskBytes {
   readonly masks: readonly (Omit<StoredMask, "rle"> & { readonly runs: Uint32Array })[];
 }
 
-/** The masks of a photo as plain run lengths: for thousands of them much quicker than JSON. */
-export async function masksOf(image: number, layer: number): Promise<MaskBytes> {
-  const response = await send(`/images/${image}/masks?layer=${layer}`, { headers: { Accept: "application/octet-stream" } });
+/** The masks of a photo, of now or of a revision, as plain run lengths: for thousands of them much quicker than JSON. */
+export async function masksOf(image: number, layer: number, revision?: number): Promise<MaskBytes> {
+  const at = revision === undefined ? "" : `&revision=${revision}`;
+  const response = await send(`/images/${image}/masks?layer=${layer}${at}`, { headers: { Accept: "application/octet-stream" } });
   return readMasks(await response.arrayBuffer());
 }
 

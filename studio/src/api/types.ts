@@ -263,6 +263,8 @@ export interface ComparedPhoto {
   readonly agreement: number;
   readonly disagreements: number;
   readonly counts: Readonly<Record<"only_a" | "only_b" | "borders" | "class", number>>;
+  /** Since the two handed it in. */
+  readonly corrected: boolean;
 }
 
 export interface Agreement {
@@ -273,10 +275,10 @@ export interface Agreement {
   readonly next: number | null;
 }
 
-/** Masks of two layers by their uids: pairs, and what only one of them has. */
+/** Masks of two layers, as they were handed in, by their uids: pairs, and what only one of them has. */
 export interface Compared {
   readonly image: PhotoInfo;
-  readonly people: readonly { readonly layer: number; readonly name: string }[];
+  readonly people: readonly { readonly layer: number; readonly name: string; readonly revision: number }[];
   readonly layers: readonly [number, number];
   readonly agreement: number | null;
   readonly pairs: readonly { readonly a: string; readonly b: string; readonly iou: number; readonly differs: readonly ("borders" | "class")[] }[];

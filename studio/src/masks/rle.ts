@@ -179,6 +179,14 @@ export function iou(a: Mask, b: Mask): number {
   return either ? both / either : 0;
 }
 
+/** Whether the IoU of two masks is at least this; their runs are read only where boxes and areas allow it. */
+export function alike(a: Mask, b: Mask, least: number): boolean {
+  const enough = least * Math.max(a.area, b.area);
+  if (Math.min(a.area, b.area) < enough) return false;
+  const { x0, y0, x1, y1 } = intersect(a.box, b.box);
+  return (x1 - x0) * (y1 - y0) >= enough && iou(a, b) >= least;
+}
+
 /** Union of masks of one photo. */
 export function union(masks: readonly Mask[]): Mask {
   const [first] = masks;

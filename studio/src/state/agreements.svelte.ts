@@ -21,7 +21,14 @@ class Agreements {
 
   /** The one behind a photo of the list. */
   after(route: string): ComparedPhoto | undefined {
-    return this.photos[this.photos.findIndex((one) => routeOf(one) === route) + 1];
+    const at = this.photos.findIndex((one) => routeOf(one) === route);
+    return at < 0 ? undefined : this.photos[at + 1];
+  }
+
+  /** Where one goes on when a photo of the list is corrected: to the next one, or to the list. */
+  behind(route: string): string {
+    const next = this.after(route);
+    return next ? `#/agreement/${routeOf(next)}` : "#/agreement";
   }
 }
 

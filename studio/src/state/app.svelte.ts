@@ -15,6 +15,8 @@ const REFRESH_MS = 400;
 export interface Route {
   readonly screen: Screen;
   readonly id: string | null;
+  /** The comparison that a photo was opened from. */
+  readonly from?: string | undefined;
 }
 
 export interface Toast {
@@ -241,9 +243,9 @@ class App {
 function routeOf(hash: string): Route {
   // An invitation is a link that somebody was sent; everything else is behind the #.
   if (location.pathname === "/invitation") return { screen: "join", id: new URLSearchParams(location.search).get("code") };
-  const [, screen, id] = hash.replace(/^#/, "").split("/");
+  const [, screen, id, from] = hash.replace(/^#/, "").split("/");
   const known = SCREENS.find((one) => one === screen) ?? "gallery";
-  return { screen: known, id: id ? decodeURIComponent(id) : null };
+  return { screen: known, id: id ? decodeURIComponent(id) : null, from };
 }
 
 export const app = new App();

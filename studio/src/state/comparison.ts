@@ -1,7 +1,7 @@
 // What two people drew on one photo, put side by side: what they agree on, and each thing that they see differently.
 
 import { type MaskBytes, get, masksOf } from "../api/client";
-import type { Compared, ComparedPhoto } from "../api/types";
+import type { Compared, ComparedPhoto, PhotoInfo } from "../api/types";
 import { type Box, type Mask, around, contains, maskFromRuns } from "../masks/rle";
 
 export type Kind = "only_a" | "only_b" | "borders" | "class";
@@ -32,7 +32,8 @@ export interface Comparison {
 /** `layers`: null for the first two. */
 export async function compare(image: number, layers: readonly [number, number] | null): Promise<Comparison> {
   const told = await get<Compared>(`/images/${image}/agreement${layers ? `?a=${layers[0]}&b=${layers[1]}` : ""}`);
-  const [a, b] = await Promise.all(told.layers.map((layer) => masksOf(image, layer)));
+  const revisionOf = (layer: number): number | undefined => told.people.find((one) => one.layer === layer)?.revision;
+  const [a, b] = await Promise.all(told.layers.map((layer) => masksOf(image, layer, revisionOf(layer))));
   return sideBySide(told, a!, b!);
 }
 
@@ -44,7 +45,7 @@ export function sideBySide(told: Compared, masksA: MaskBytes, masksB: MaskBytes)
   ) as [Map<string, Drawn>, Map<string, Drawn>];
   const singles: Difference[] = [];
   const alone = (kind: "only_a" | "only_b", uid: string, one: Drawn | undefined): void => {
-    if (!one) return; // changed since: the next look shows it
+    if (!one) return; // handed in anew since: the next look shows it
     singles.push({ key: `${kind}-${uid}`, kinds: [kind], a: kind === "only_a" ? one : null, b: kind === "only_b" ? one : null, iou: null, box: one.mask.box });
   };
   for (const uid of told.only_a) alone("only_a", uid, ofA.get(uid));
@@ -74,7 +75,7 @@ export function differenceAt(differences: readonly Difference[], x: number, y: n
 }
 
 /** What stands behind #/agreement/. */
-export function routeOf({ image, layers }: ComparedPhoto): string {
+export function routeOf({ image, layers }: Pick<ComparedPhoto, "layers"> & { image: Pick<PhotoInfo, "id"> }): string {
   return `${image.id}-${layers.join("-")}`;
 }
 

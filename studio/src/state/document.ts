@@ -4,7 +4,9 @@
 import type { MaskFacts, Op, Rle, StoredMask, NewMask } from "../api/types";
 import { newUid } from "../api/client";
 import { HitIndex } from "../masks/hit";
-import { type Box, type Mask, NO_BOX, around, countsOf, maskFromCounts } from "../masks/rle";
+import { type Box, type Mask, NO_BOX, alike, around, countsOf, maskFromCounts } from "../masks/rle";
+
+const TWIN = 0.95; // IoU of two masks of what is surely one thing
 
 export interface Item extends MaskFacts {
   /** Names this content in the page. The server's uid changes when something deleted comes back. */
@@ -66,6 +68,12 @@ export class MaskDocument {
   /** Items that hold a pixel, smallest first. */
   at(x: number, y: number): Item[] {
     return this.index.at(x, y).map((key) => this.byKey.get(key)!);
+  }
+
+  /** One of the same class that is nearly the same. */
+  twin(mask: Mask, category: string | null): Item | undefined {
+    for (const item of this.byKey.values()) if (item.category === category && alike(item.mask, mask, TWIN)) return item;
+    return undefined;
   }
 
   /** What the server has; leaves the past alone where it can still be undone. */

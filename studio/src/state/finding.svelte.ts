@@ -4,11 +4,13 @@ import { ApiError, lines, post } from "../api/client";
 import type { EverythingLine, Op, PhotoInfo, WordsAnswer } from "../api/types";
 import type { Stage } from "../canvas/stage";
 import { t } from "../i18n/index.svelte";
-import { type Mask, contains, intersect, iou, isEmpty, maskFromCounts } from "../masks/rle";
+import { type Mask, alike, contains, maskFromCounts } from "../masks/rle";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import type { Masks } from "./masks.svelte";
 import { categoryOf, startOf } from "./named";
+
+const KNOWN = 0.8; // IoU with a mask that is there
 
 export interface Proposal {
   readonly id: string;
@@ -88,7 +90,7 @@ export class Finding {
     const known = this.masks.items.map((item) => item.mask);
     const fresh = line.masks
       .map((one) => ({ id: one.id, mask: maskFromCounts(one.rle.counts, width, height), probability: one.probability }))
-      .filter((one) => !known.some((mask) => alike(mask, one.mask)))
+      .filter((one) => !known.some((mask) => alike(mask, one.mask, KNOWN)))
       .sort((a, b) => b.probability - a.probability);
     if (!fresh.length) return app.tell(t(line.masks.length ? "every.known" : "every.none"));
     this.proposals = fresh;
@@ -154,11 +156,4 @@ export class Finding {
   close(): void {
     this.run?.abort();
   }
-}
-
-function alike(a: Mask, b: Mask): boolean {
-  const both = intersect(a.box, b.box);
-  if (isEmpty(both)) return false;
-  const most = Math.min(a.area, b.area) / Math.max(a.area, b.area);
-  return most > 0.8 && iou(a, b) > 0.8;
 }

@@ -6,6 +6,7 @@ import type { Colour } from "../canvas/raster";
 import type { Stage } from "../canvas/stage";
 import { t, number, percent } from "../i18n/index.svelte";
 import type { Box, Mask } from "../masks/rle";
+import { signs } from "../keys/shown";
 import { app } from "./app.svelte";
 import type { Authorship } from "./authorship.svelte";
 import { colourIn } from "./classes";
@@ -151,7 +152,9 @@ export class Making {
   private add(mask: Mask, more: Partial<NewMask>): void {
     const fresh = this.author.fresh(mask, more);
     const item = this.author.item(fresh, mask);
+    const twin = this.masks.document.twin(mask, fresh.category);
     this.masks.commit(this.masks.document.add("add", [item], [{ op: "add", mask: fresh }]));
+    if (twin) app.tell(t("masks.twin", { name: this.masks.nameOf(twin), key: signs("undo")[0]?.join("+") ?? "Ctrl+K" }));
     this.masks.count("say.accepted");
   }
 

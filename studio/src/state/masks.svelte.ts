@@ -125,6 +125,11 @@ export class Masks {
     app.say(() => t(word, { n }));
   }
 
+  /** What the list calls it. */
+  nameOf(item: Item): string {
+    return item.category ?? t("masks.unnamed", { n: this.items.indexOf(item) + 1 });
+  }
+
   private chosen(keys: Iterable<string> = this.selected): Item[] {
     return [...keys].map((key) => this.document.item(key)).filter((item): item is Item => item !== undefined);
   }
