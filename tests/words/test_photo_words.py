@@ -20,6 +20,13 @@ def cat(model: Model, examples: Path) -> EncodedImage:
     return model.encode(examples / "cat.jpg")
 
 
+def test_one_cat_is_one_mask_of_the_whole_animal(cat: EncodedImage) -> None:
+    answer = cat.find("cat")
+    assert answer.present and len(answer.masks) == 1
+    x0, y0, x1, y1 = answer.masks[0].mask.box_xyxy
+    assert x1 - x0 > 0.8 * cat.size_hw[1] and y1 - y0 > 0.9 * cat.size_hw[0], "not an ear"
+
+
 def test_the_answer_says_what_was_searched_instead(model: Model, examples: Path) -> None:
     coffee = model.encode(examples / "coffee.jpg")
     answer, same = (coffee.find(word, refine=False) for word in ("teacup", "cup"))

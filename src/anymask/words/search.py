@@ -45,7 +45,7 @@ UNKNOWN = "unknown"
 NOTHING = np.zeros(0, np.float32)
 PART = 0.85  # share of a mask that lies in another, of which it then is a part
 SMALL_PART = 0.1  # of the whole, above which it may be a thing of its own in a group
-NEARLY = 0.97  # of the score of a part: a whole that has it takes its place
+NEARLY = 0.9  # of the score of a part: a whole that has it takes its place
 
 
 class ImageParts(Protocol):
