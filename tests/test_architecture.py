@@ -49,8 +49,8 @@ def test_a_module_says_what_it_knows(path: Path) -> None:
 
 # 17,000 and 3,000 before the programs of others: ten more annotation formats (`data`), the submodules of
 # `compat`; 29,500 with the data engine (`store`, `engine`); then words and the server of the studio (`web`);
-# 41,000 with its bench, single sign-on, reviews and the agreement of annotators.
-MAX_LINES, MAX_PACKAGE = 41_000, 6_200
+# 41,500 with its bench, single sign-on, reviews, the agreement of annotators, and words as a graph.
+MAX_LINES, MAX_PACKAGE = 41_500, 6_200
 
 
 def test_the_code_stays_small() -> None:

@@ -18,9 +18,10 @@ from safetensors.numpy import load_file
 
 import anymask
 from anymask.errors import WeightsError
+from anymask.export.words import INPUTS, OUTPUTS
 from anymask.hub.card import ModelFiles
 from anymask.images.reader import read_image
-from anymask.words.graph import INPUTS, OUTPUTS, export_words
+from anymask.words.exported import export_words
 from anymask.words.naming import NamingModel
 from anymask.words.query import searched_query
 from anymask.words.regions import box_weights

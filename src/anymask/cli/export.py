@@ -101,7 +101,7 @@ def written(
         for part, source in heads.items():
             attach_head(part, source, exported)
         if words:
-            from anymask.words.graph import export_words
+            from anymask.words.exported import export_words
             from anymask.words.vocabulary import default_vocabulary
 
             export_words(exported, default_vocabulary())

@@ -1,8 +1,7 @@
-"""ONNX export of words: what scores regions and photos by words as one graph, and a table of the words.
+"""ONNX export of words: what scores regions, cells and photos by words, as one graph.
 
-`<stem>.names.onnx` looks at a photo; `<stem>.words.onnx` asks what it saw for any number of words at once.
-`<stem>.words.json` has the words with what else they are called, `<stem>.words.safetensors` their vectors: a
-program without Python needs no more than these.
+`<stem>.names.onnx` looks at a photo; this graph asks what it saw for any number of words at once. It is the
+arithmetic of `words.naming.NamingModel`; `words.exported` writes the table of words beside it.
 
 Legend: R regions, W words, N names of the bank, D numbers of a word vector, C channels, K ImageNet classes,
 h w cells of a feature map.
@@ -10,8 +9,7 @@ h w cells of a feature map.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,10 @@ from torch.nn.functional import avg_pool2d, normalize
 
 from anymask.backends.onnx import open_session
 from anymask.backends.onnx_io import NAMING_OUTPUTS
-from anymask.core.spec import NAMING_MEAN, NAMING_MULTIPLE, NAMING_SIZE, NAMING_STD
-from anymask.errors import WeightsError
+from anymask.core.resample import Floats
+from anymask.core.spec import NAMING_MULTIPLE, NAMING_SIZE
 from anymask.export.graphs import save_graph, traced
 from anymask.export.parity import check_tolerance, note_differences
-from anymask.files import write_atomically
-from anymask.hub.card import ModelFiles
-from anymask.networks.checkpoints import write_tensors
-from anymask.words import korean
-from anymask.words.naming import NamingModel, NamingTable
-from anymask.words.query import searched_query
-from anymask.words.regions import STRIDE
-from anymask.words.vocabulary import Vocabulary
 
 INPUTS = (*NAMING_OUTPUTS, "regions", "vectors", "rivals", "photo_biases")
 OUTPUTS = ("trained", "imagenet", "heat", "photo_chances")
@@ -41,8 +31,9 @@ MAX_CELLS, MAX_ASKED = NAMING_SIZE // NAMING_MULTIPLE, 4096  # for the exporter
 
 
 class WordsGraph(nn.Module):
-    """What `<stem>.names.onnx` gives of one photo, regions of it and words, to chances: the arithmetic of
-    `NamingModel`.
+    """What `<stem>.names.onnx` gives of one photo, regions of it and words, to chances.
+
+    `tensors`, `facts`: of a naming table.
     """
 
     bank_vectors: Tensor
@@ -50,14 +41,14 @@ class WordsGraph(nn.Module):
     none_vectors: Tensor
     dense_none_vectors: Tensor
 
-    def __init__(self, table: NamingTable) -> None:
+    def __init__(self, tensors: Mapping[str, Floats], facts: Mapping[str, Any]) -> None:
         super().__init__()
-        for name, array in table.tensors.items():
+        for name, array in tensors.items():
             self.register_buffer(name.replace(".", "_"), torch.from_numpy(np.array(array)))
-        self.scale, self.dense_scale, self.class_scale = map(
-            table.fact, ("scale", "dense_scale", "class_scale")
+        self.scale, self.dense_scale, self.class_scale = (
+            float(facts[name]) for name in ("scale", "dense_scale", "class_scale")
         )
-        self.context = table.tensors["enter.weight"].shape[2] - int(table.tensors["reduced"].item())
+        self.context = tensors["enter.weight"].shape[2] - int(tensors["reduced"].item())
 
     def forward(
         self,
@@ -114,53 +105,13 @@ class WordsGraph(nn.Module):
         return asked / (asked + names @ rivals_WN.T + none.sum(1, keepdim=True))
 
 
-def export_words(card: Path, vocabulary: Vocabulary) -> Path:
-    """Write the three files beside the exported model of `card`; returns the graph's path.
-
-    Raises WeightsError for a model without names, Failure when the graph differs from `NamingModel`,
+def export_words_graph(tensors: Mapping[str, Floats], facts: Mapping[str, Any], path: Path) -> None:
+    """Write the graph of what a naming table holds. Raises Failure when it differs from torch,
     StorageError.
     """
-    files = ModelFiles.of(card)
-    if not (files.names.is_file() and files.names_table.is_file()):
-        raise WeightsError(
-            f"{card}: there is no {files.names.name} beside it; lite, the default model, has one"
-        )
-    namer = NamingModel(files.names, files.names_table)
-    path = card.with_suffix(".words.onnx")
-    graph, words = WordsGraph(namer.table).eval(), list(words_told(namer, vocabulary))
+    graph = WordsGraph(tensors, facts).eval()
     save_graph(traced(graph, example(graph, 1), INPUTS, OUTPUTS, axes()), path)
     check_parity(graph, path)
-    told = {
-        "frame": {"size": NAMING_SIZE, "multiple": NAMING_MULTIPLE, "stride": STRIDE},
-        "mean": NAMING_MEAN,
-        "std": NAMING_STD,
-        "facts": dict(namer.table.facts),
-        "names": namer.names,
-        "words": words,
-    }
-    content = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-    write_atomically(path.with_suffix(".json"), content.encode())
-    vectors = torch.from_numpy(vocabulary.vectors_WD).half()
-    write_tensors(path.with_suffix(".safetensors"), {"vectors": vectors})
-    return path
-
-
-def words_told(namer: NamingModel, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
-    """Of each row: what it is called, how it is searched, which names of the bank are no rivals of it."""
-    spoken: dict[str, list[str]] = {}
-    for noun, entry in korean.entries().items():
-        spoken.setdefault(entry.name.lower(), []).append(noun)
-    for row, name in enumerate(vocabulary.names):
-        query = searched_query(row, vocabulary, namer)
-        also = [alias for alias in vocabulary.aliases[row] if alias[0] != "~"]
-        yield {
-            "word": name,
-            "also": also + spoken.get(name.lower(), []),
-            "searched": vocabulary.rows[query.word.lower()],
-            "scorer": namer.scorer_of(query),
-            "no_rivals": np.flatnonzero(~namer.competitors(query)).tolist(),
-            "photo_bias": namer.photo_bias(query),
-        }
 
 
 def example(graph: WordsGraph, seed: int, cells_hw: tuple[int, int] = (24, 32)) -> tuple[Tensor, ...]:
