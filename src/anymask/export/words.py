@@ -86,9 +86,8 @@ class WordsGraph(nn.Module):
 
     def learned(self, pooled_RC: Tensor, features_1Chw: Tensor) -> Tensor:
         context_1C = features_1Chw.mean((2, 3))[:, : self.context]
-        x = torch.cat([pooled_RC, context_1C.expand(pooled_RC.shape[0], -1)], 1)[
-            None
-        ]  # the same for each head
+        seen_RC = torch.cat([pooled_RC, context_1C.expand(pooled_RC.shape[0], -1)], 1)
+        x = seen_RC[None]  # the same for each head
         for layer in ("enter", "middle", "leave"):
             weight, bias = getattr(self, f"{layer}_weight"), getattr(self, f"{layer}_bias")
             x = x @ weight.mT + bias[:, None]
