@@ -95,7 +95,7 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.engine: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[engine,train,eval]"
+	$(BIN)/python -m pip install --quiet --editable ".[engine,train]"
 	@touch $(VENV)/.core $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

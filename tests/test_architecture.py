@@ -90,7 +90,9 @@ def libraries(*extras: str) -> set[str]:
         ("text", "words.bert, words.encoders"),
         ("tiff", "images.tiff"),
         ("torch", "backends.torch, hub.weights, compat"),
-        ("train", "training.recipes"),
+        ("train", "training.recipes, training.publish"),
+        ("engine+train", "engine.recipe, engine.simulate, engine.round_training, engine.round_model"),
+        ("engine+studio+train", "engine.background, web.app"),
     ],
 )
 def test_an_extra_is_enough_for_what_it_is_for(extra: str, modules: str) -> None:

@@ -15,6 +15,7 @@ from anymask.store.blind import second_waiting
 from anymask.store.schema import events, mask_rows
 
 DAYS = 60  # of work that are shown
+ROUND_NEEDS = ("torch", "onnx_ir", "onnxscript", "cv2", "scipy")
 DAY_S = 86_400
 
 
@@ -66,5 +67,5 @@ def saves_by_day(project: Project) -> list[dict[str, Any]]:
 
 
 def can_train() -> bool:
-    """Whether what training needs is installed."""
-    return find_spec("torch") is not None
+    """Whether what a round of training needs is installed: the extra `train`."""
+    return all(find_spec(library) is not None for library in ROUND_NEEDS)

@@ -199,6 +199,7 @@ export const en = {
   "dash.rounds.why": "After every round the model is measured on photos it never learns from.",
   "dash.rounds.none": "No round yet. Annotate a few photos, then let the model learn from them.",
   "dash.train": "Learn now",
+  "dash.train.missing": "To learn, the server needs more: {command}",
   "dash.train.started": "Learning started. It goes on while you work.",
   "dash.models": "Models",
   "dash.current": "in use",

@@ -201,6 +201,7 @@ export const ko: Words = {
   "dash.rounds.why": "회차가 끝날 때마다 학습에 쓰지 않은 사진으로 모델을 평가합니다.",
   "dash.rounds.none": "아직 학습한 적이 없습니다. 사진 몇 장을 완료한 뒤 모델을 학습시켜 보세요.",
   "dash.train": "지금 학습",
+  "dash.train.missing": "학습하려면 서버에 더 설치해야 합니다: {command}",
   "dash.train.started": "학습을 시작했습니다. 작업은 계속하셔도 됩니다.",
   "dash.models": "모델",
   "dash.current": "사용 중",
