@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from studio_client import API, Annotator, add, error_of
 
+from anymask.engine import statistics
 from anymask.engine.background import Background
 from anymask.engine.unpack import unpack
 from anymask.engine.uploads import clean_name
@@ -129,6 +130,14 @@ def test_masks_of_the_model_are_filled_in_the_background(client: TestClient, ada
     assert done["state"] == "done" and done["result"]["photos"] == 4, "one of five is for evaluation"
     states = [one["state"] for one in ada.get("/images").json()["images"]]
     assert states.count("prefilled") == 4
+
+
+@pytest.mark.parametrize("missing", ["torch", "onnx_ir", "scipy", None])
+def test_the_page_is_told_whether_the_server_can_learn(
+    client: TestClient, missing: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "find_spec", lambda library: None if library == missing else library)
+    assert client.get(f"{API}/project").json()["can"] == {"train": missing is None}
 
 
 def test_a_job_is_cancelled(client: TestClient, studio: Studio) -> None:
