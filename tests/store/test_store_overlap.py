@@ -23,6 +23,14 @@ def annotate(database: Database, user: str) -> None:
     tasks.submit(database, lease, seconds=1.0)
 
 
+def annotated_twice(database: Database) -> Database:
+    """Its one photo, blind, by ann and by bob."""
+    tasks.add_tasks(database, [1], slots=2)
+    annotate(database, "ann")
+    annotate(database, "bob")
+    return database
+
+
 def test_photos_with_two_finished_slots_overlap_the_last_first(
     empty_url: str, with_photos: Callable[..., Database]
 ) -> None:
@@ -42,10 +50,7 @@ def test_photos_with_two_finished_slots_overlap_the_last_first(
 def test_what_was_handed_in_first_overlaps_whoever_corrects_it_and_returns_it(
     empty_url: str, with_photos: Callable[..., Database]
 ) -> None:
-    database = with_photos(empty_url, 1)
-    tasks.add_tasks(database, [1], slots=2)
-    annotate(database, "ann")
-    annotate(database, "bob")
+    database = annotated_twice(with_photos(empty_url, 1))
     first = [Overlap(1, (HandedIn(0, "ann", 1), HandedIn(1, "bob", 1)))]
     lease = open_image(database, 1, "rita")
     assert tasks.overlapping(database, limit=10) == first
@@ -60,10 +65,7 @@ def test_what_was_handed_in_first_overlaps_whoever_corrects_it_and_returns_it(
 def test_who_thinks_better_of_it_before_anybody_looks_is_compared_by_that(
     empty_url: str, with_photos: Callable[..., Database]
 ) -> None:
-    database = with_photos(empty_url, 1)
-    tasks.add_tasks(database, [1], slots=2)
-    annotate(database, "ann")
-    annotate(database, "bob")
+    database = annotated_twice(with_photos(empty_url, 1))
     for returned, revision in ((False, 2), (True, 2)):
         if returned:
             tasks.add_tasks(database, [1], kind="review")

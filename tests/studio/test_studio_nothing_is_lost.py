@@ -14,6 +14,17 @@ def draw(visit: Visit, x: int, y: int) -> None:
     page.keyboard.press("Enter")
 
 
+def next_page(visit: Visit, context: BrowserContext, x: int, y: int) -> Visit:
+    """Of a browser whose page before was closed with a stroke that it could not send."""
+    visit.expects_failures = True
+    context.set_offline(True)
+    draw(visit, x, y)
+    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
+    visit.page.close(run_before_unload=False)
+    context.set_offline(False)
+    return Visit(context.new_page(), visit.studio)
+
+
 def test_what_is_drawn_offline_is_sent_when_the_line_is_back(visit: Visit, context: BrowserContext) -> None:
     visit.annotate("rocket.jpg")
     before = len(visit.masks("rocket.jpg"))
@@ -42,13 +53,7 @@ def test_a_server_that_stops_and_starts_again_gets_everything(visit: Visit) -> N
 def test_work_of_a_page_closed_offline_is_sent_by_the_next(visit: Visit, context: BrowserContext) -> None:
     visit.annotate("city.jpg")
     before = len(visit.masks("city.jpg"))
-    visit.expects_failures = True
-    context.set_offline(True)
-    draw(visit, 450, 450)
-    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
-    visit.page.close(run_before_unload=False)
-    context.set_offline(False)
-    again = Visit(context.new_page(), visit.studio)
+    again = next_page(visit, context, 450, 450)
     again.go(f"annotate/{again.photo('city.jpg')}")
     again.saved()
     again.in_list(before + 1)  # and shows it, lest it is drawn again
@@ -60,13 +65,7 @@ def test_work_that_arrives_while_the_next_page_opens_the_photo_is_shown(
 ) -> None:
     visit.annotate("city.jpg")
     before = len(visit.masks("city.jpg"))
-    visit.expects_failures = True
-    context.set_offline(True)
-    draw(visit, 250, 450)
-    expect(visit.page.get_by_text("Offline, 1 waiting")).to_be_visible()
-    visit.page.close(run_before_unload=False)
-    context.set_offline(False)
-    again = Visit(context.new_page(), visit.studio)
+    again = next_page(visit, context, 250, 450)
     held: list[tuple[Route, APIResponse]] = []
     again.page.route("**/open", lambda route: held.append((route, route.fetch())), times=1)
     again.go(f"annotate/{again.photo('city.jpg')}")

@@ -24,6 +24,7 @@ from anymask.web.studio import Studio
 
 PORT = 8000
 HOST = f"http://127.0.0.1:{PORT}"
+PASSWORD = "correct horse battery"
 API = "/api/v1"
 
 
@@ -43,6 +44,17 @@ def make_project(folder: Path, photos: int = 5, model: str = "disk") -> Project:
         folder / "project", [write_data_set(folder / "data", range(photos))], model=model
     )
     return project
+
+
+def member(team: TestClient, project: Project, name: str, role: str) -> TestClient:
+    """Somebody of the team, signed in, in a browser of their own."""
+    from anymask.web.accounts import invitation  # argon2: late
+
+    code = invitation(project, name, role, "admin")
+    browser = TestClient(team.app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False)
+    answer = browser.post(f"{API}/invitations/accept", json={"code": code, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return browser
 
 
 def square(number: int) -> Mask:

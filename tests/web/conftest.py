@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 from fastapi.testclient import TestClient
-from studio_client import HOST, PORT, Annotator, make_project, open_studio
+from studio_client import HOST, PORT, Annotator, make_project, member, open_studio
 
 from anymask.engine.project import Project
 from anymask.web.app import create_app
@@ -52,6 +52,13 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, Tes
     project = make_project(tmp_path_factory.mktemp("lite"), model="lite")
     with project, open_studio(project) as found:
         yield found
+
+
+@pytest.fixture
+def people(team: TestClient, project: Project) -> dict[str, Annotator]:
+    """Of the team, each in a browser of their own."""
+    roles = dict.fromkeys(("ada", "bob", "cleo"), "annotator") | {"rita": "reviewer", "root": "admin"}
+    return {name: Annotator(member(team, project, name, role)) for name, role in roles.items()}
 
 
 @pytest.fixture

@@ -7,28 +7,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("argon2")
-from fastapi.testclient import TestClient
-from studio_client import API, HOST, Annotator, add, error_of
+from studio_client import API, Annotator, add, error_of
 
 from anymask.engine.project import Project
 from anymask.store import tasks
-from anymask.web.accounts import invitation
 
-PASSWORD = "correct horse battery"
 PHOTOS = range(1, 6)
-
-
-@pytest.fixture
-def people(team: TestClient, project: Project) -> dict[str, Annotator]:
-    roles = {"ada": "annotator", "bob": "annotator", "rita": "reviewer", "root": "admin"}
-    found = {}
-    for name, role in roles.items():
-        code = invitation(project, name, role, "admin")
-        browser = TestClient(team.app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False)
-        sent = {"code": code, "password": PASSWORD}
-        assert browser.post(f"{API}/invitations/accept", json=sent).status_code == 200
-        found[name] = Annotator(browser)
-    return found
 
 
 def annotate(person: Annotator, image_id: int, *operations: dict[str, Any]) -> None:

@@ -9,24 +9,13 @@ import pytest
 
 pytest.importorskip("argon2")
 from fastapi.testclient import TestClient
-from studio_client import API, HOST, Annotator, add, error_of, make_project, new_uid
+from studio_client import API, HOST, PASSWORD, Annotator, add, error_of, make_project, member, new_uid
 
 from anymask.engine.project import Project
 from anymask.store import sessions, tasks, users
 from anymask.store.annotations import branches_of
 from anymask.web.accounts import first_invitation, invitation
 from anymask.web.security import RANK, ROLE_OF, UPLOADS
-
-PASSWORD = "correct horse battery"
-
-
-def member(team: TestClient, project: Project, name: str, role: str) -> TestClient:
-    """Somebody of the team, signed in, in a browser of their own."""
-    code = invitation(project, name, role, "admin")
-    browser = TestClient(team.app, base_url=HOST, headers={"Origin": HOST}, raise_server_exceptions=False)
-    answer = browser.post(f"{API}/invitations/accept", json={"code": code, "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    return browser
 
 
 def sign_in(client: TestClient, name: str, password: str = PASSWORD) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select
 
 from anymask.errors import BadInput, Failure
 from anymask.store.database import AnyRow, Database
@@ -86,10 +86,18 @@ def _refused(row: AnyRow, user: str, now: float, finished_too: bool) -> Held | F
 
 def _free_slot(connection: Connection, row: AnyRow, user: str, now: float) -> AnyRow | None:
     """Of an image that several annotate blind: another slot, that this person may do."""
-    same = and_(tasks.c.image_id == row.image_id, tasks.c.kind == row.kind, tasks.c.round == row.round)
     free = or_(tasks.c.state == "open", and_(tasks.c.state == "leased", ran_out(tasks, now)))
-    query = select(tasks).where(same, tasks.c.slot != row.slot, free, may_do(user)).order_by(tasks.c.slot)
+    query = (
+        select(tasks)
+        .where(_slots_of(row), tasks.c.slot != row.slot, free, may_do(user))
+        .order_by(tasks.c.slot)
+    )
     return connection.execute(query.limit(1).with_for_update()).first()
+
+
+def _slots_of(row: AnyRow) -> ColumnElement[bool]:
+    """The task itself and those of the others who annotate the same image in its round."""
+    return and_(tasks.c.image_id == row.image_id, tasks.c.kind == row.kind, tasks.c.round == row.round)
 
 
 def _review_of(connection: Connection, image_id: int, user: str) -> AnyRow | None:
@@ -122,8 +130,7 @@ def _blind_to(connection: Connection, row: AnyRow) -> set[str]:
 
 def _own_slot(connection: Connection, row: AnyRow, user: str) -> AnyRow | None:
     """Of an image that several annotate blind: the task that is in the hands of this person or was."""
-    same = and_(tasks.c.image_id == row.image_id, tasks.c.kind == row.kind, tasks.c.round == row.round)
-    mine = and_(same, tasks.c.user == user, tasks.c.state.in_(("leased", "done")))
+    mine = and_(_slots_of(row), tasks.c.user == user, tasks.c.state.in_(("leased", "done")))
     query = select(tasks).where(mine).order_by(tasks.c.slot).limit(1)
     return connection.execute(query.with_for_update()).first()
 

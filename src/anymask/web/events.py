@@ -31,6 +31,11 @@ class Events:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
 
+    @property
+    def reaches_annotators(self) -> bool:
+        """Whether one of them listens: what they may hear need not be looked up for nobody."""
+        return any(user.role == "annotator" for user in list(self._queues.values()))
+
     def tell(self, name: str, data: dict[str, Any], annotators: Collection[str] | None = None) -> None:
         """`annotators`: those who hear it; None: all. Reviewers and admins hear everything."""
         if self._loop is not None and not self._loop.is_closed():

@@ -102,7 +102,9 @@ class Studio:
         database = self.project.database
         state = images.image(database, image_id).state
         told = {"id": image_id, "layer": layer, "revision": revision, "state": state, "by": by}
-        hear = blind.annotators_of(database, image_id, layer, self.overlap_share())
+        hear: set[str] | None = set()
+        if self.events.reaches_annotators:
+            hear = blind.annotators_of(database, image_id, layer, self.overlap_share())
         self.events.tell("image", told, hear)
 
     def close(self) -> None:
