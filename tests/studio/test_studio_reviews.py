@@ -62,7 +62,7 @@ def review_all(admin: Visit) -> None:
     admin.go("settings")
     admin.page.get_by_label("Photos that a second person checks").fill("1")
     admin.page.get_by_role("button", name="Save").click()
-    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+    expect(admin.page.get_by_text("Settings saved", exact=True)).to_be_visible()
 
 
 def on_screen(visit: Visit) -> str:
@@ -257,7 +257,7 @@ def test_progress_tells_reviewers_what_a_second_person_has_to_annotate(
     admin.go("settings")
     admin.page.get_by_label("Photos that two people annotate").fill("1")
     admin.page.get_by_role("button", name="Save").click()
-    expect(admin.page.get_by_text("Settings saved")).to_be_visible()
+    expect(admin.page.get_by_text("Settings saved", exact=True)).to_be_visible()
     ada.annotate("cat.jpg")
     hand_in(ada, "cat.jpg")
     for screen in ("gallery", "dashboard"):

@@ -166,7 +166,7 @@ def test_classes_are_made_and_given_by_digit(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Add a class").click()
     visit.page.get_by_label("Name of class 1").fill("machine")
     visit.page.get_by_role("button", name="Save").click()
-    expect(visit.page.get_by_text("Settings saved")).to_be_visible()
+    expect(visit.page.get_by_text("Settings saved", exact=True)).to_be_visible()
     visit.annotate("city.jpg")
     expect(visit.page.get_by_role("button", name="machine")).to_be_visible()
     visit.page.keyboard.press("1")
@@ -196,7 +196,7 @@ def test_a_class_without_a_name_and_a_name_given_twice_are_told(visit: Visit) ->
     expect(page.get_by_role("alert")).to_contain_text("Two classes are called lamp")
     page.get_by_label(f"Name of class {many + 1}").fill("lantern")
     save.click()
-    expect(page.get_by_text("Settings saved")).to_be_visible()
+    expect(page.get_by_text("Settings saved", exact=True)).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
