@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from studio_browser import Visit, violations
 
 from anymask.bench.server import StudioServer
@@ -115,8 +115,8 @@ def test_masks_are_exported_and_downloaded(visit: Visit, tmp_path: Path) -> None
 
 def test_photos_that_are_not_done_are_left_out_of_an_export(visit: Visit) -> None:
     visit.annotate("coffee.jpg")
-    visit.page.keyboard.press("Control+Enter")
-    expect(visit.page.get_by_role("application", name="Photo coffee.jpg")).to_have_count(0)
+    with visit.page.expect_response("**/submit"):
+        visit.page.keyboard.press("Control+Enter")
     photos = visit.page.request.get(f"{visit.studio.address}/api/v1/images?limit=100").json()["images"]
     done = sum(one["state"] == "annotated" for one in photos)
     visit.go("data")
@@ -135,6 +135,24 @@ def test_a_file_that_is_no_annotations_is_refused_in_plain_words(visit: Visit, t
     expect(told.first).to_be_visible()
     for text in told.all_inner_texts():
         assert "--from" not in text and "/" not in text, text
+
+
+def test_a_job_that_ends_before_the_page_listens_is_shown_as_ended(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    page, held = visit.page, list[Route]()
+    page.route("**/events", lambda route: held.append(route))
+    page.reload()
+    visit.go("data")
+    with page.expect_response("**/jobs/import") as answer:
+        page.locator("input[type=file]").nth(1).set_input_files(tmp_path / "notes.txt")
+    url = f"{visit.studio.address}/api/v1/jobs/{answer.value.json()['id']}"
+    while page.request.get(url).json()["state"] in ("queued", "running"):
+        page.wait_for_timeout(50)
+    expect(page.get_by_text("Import waiting")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("Import waiting")).to_have_count(0)
+    expect(page.get_by_text("format of").first).to_be_visible()
 
 
 def test_a_photo_is_handed_in_and_the_next_one_comes(visit: Visit) -> None:

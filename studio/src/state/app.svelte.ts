@@ -5,6 +5,7 @@ import type { Job, Op, PhotoInfo, Project, Session, StoredMask, Work } from "../
 import { decoder } from "../decoder/decoder";
 import { t } from "../i18n/index.svelte";
 import type { Act } from "../keys/keymap";
+import { Jobs } from "./jobs.svelte";
 import { type Again, SaveQueue, type Sending, type Waiting } from "./queue";
 
 export type Screen = "gallery" | "annotate" | "audit" | "dashboard" | "agreement" | "data" | "jobs" | "people" | "settings" | "join";
@@ -35,7 +36,7 @@ class App {
   project = $state.raw<Project | null>(null);
   photos = $state.raw<readonly PhotoInfo[]>([]);
   photosLoaded = $state(false);
-  jobs = $state.raw<readonly Job[]>([]);
+  readonly jobs = new Jobs();
   saving = $state.raw<{ state: Sending; waiting: number }>({ state: "idle", waiting: 0 });
   everSaved = $state(false);
   toasts = $state.raw<readonly Toast[]>([]);
@@ -136,8 +137,9 @@ class App {
         const page: { images: PhotoInfo[]; next: number | null } = await get(`/images?after=${after}&limit=500`);
         all.push(...page.images);
         after = page.next;
-        this.photos = [...all];
+        if (!this.photosLoaded) this.photos = [...all];
       }
+      this.photos = all;
       this.photosLoaded = true;
     } catch (error) {
       this.fail(error);
@@ -160,8 +162,9 @@ class App {
   }
 
   async loadJobs(): Promise<void> {
+    if (!this.reviewer) return;
     try {
-      this.jobs = (await get<{ jobs: Job[] }>("/jobs?limit=100")).jobs;
+      await this.jobs.load();
     } catch (error) {
       this.fail(error);
     }
@@ -218,8 +221,7 @@ class App {
     const events = (this.events = new EventSource(urls.events));
     events.addEventListener("job", (event) => {
       const job = JSON.parse((event as MessageEvent<string>).data) as Job;
-      const rest = this.jobs.filter((one) => one.id !== job.id);
-      this.jobs = [job, ...rest].sort((a, b) => b.created - a.created);
+      this.jobs.told(job);
       if (job.state === "done") void this.reload();
       if (job.state === "done" && (job.kind === "import" || job.kind === "prefill")) void this.loadPhotos();
     });
@@ -233,7 +235,8 @@ class App {
     events.onerror = () => (broken = true);
     events.onopen = () => {
       hooks.reached();
-      if (broken) void this.reload().then(() => this.loadJobs());
+      void this.loadJobs(); // those that ended before anybody listened
+      if (broken) void Promise.all([this.reload(), this.loadPhotos()]);
       broken = false;
       void this.queue.flush();
     };

@@ -1,0 +1,42 @@
+// Training, imports, exports: what the server told of each last.
+
+import { get } from "../api/client";
+import type { Job } from "../api/types";
+
+export class Jobs {
+  list = $state.raw<readonly Job[]>([]);
+  /** Of each request that is on its way: the jobs that an event told of since. */
+  private readonly asking = new Set<Set<Job["id"]>>();
+
+  /** An event: nothing is newer. */
+  told(job: Job): void {
+    for (const since of this.asking) since.add(job.id);
+    this.put(job);
+  }
+
+  /** What a request says of a job may be older than an event that came before its answer. */
+  async answered<T extends Job | readonly Job[]>(request: Promise<T>): Promise<T> {
+    const since = new Set<Job["id"]>();
+    this.asking.add(since);
+    try {
+      const answer = await request;
+      for (const job of [answer].flat() as Job[]) if (!since.has(job.id)) this.put(job);
+      return answer;
+    } finally {
+      this.asking.delete(since);
+    }
+  }
+
+  async load(): Promise<void> {
+    await this.answered(get<{ jobs: Job[] }>("/jobs?limit=100").then(({ jobs }) => jobs));
+  }
+
+  /** How it is now. */
+  now(job: Job): Job {
+    return this.list.find((one) => one.id === job.id) ?? job;
+  }
+
+  private put(job: Job): void {
+    this.list = [job, ...this.list.filter((one) => one.id !== job.id)].sort((a, b) => b.created - a.created);
+  }
+}
