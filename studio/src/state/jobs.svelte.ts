@@ -3,6 +3,11 @@
 import { get } from "../api/client";
 import type { Job } from "../api/types";
 
+/** Whether it waits or runs. */
+export function unfinished(job: Job): boolean {
+  return job.state === "queued" || job.state === "running";
+}
+
 export class Jobs {
   list = $state.raw<readonly Job[]>([]);
   /** Of each request that is on its way: the jobs that an event told of since. */
@@ -11,7 +16,7 @@ export class Jobs {
   /** An event: nothing is newer. */
   told(job: Job): void {
     for (const since of this.asking) since.add(job.id);
-    this.put(job);
+    this.put([job]);
   }
 
   /** What a request says of a job may be older than an event that came before its answer. */
@@ -20,7 +25,7 @@ export class Jobs {
     this.asking.add(since);
     try {
       const answer = await request;
-      for (const job of [answer].flat() as Job[]) if (!since.has(job.id)) this.put(job);
+      this.put(([answer].flat() as Job[]).filter((job) => !since.has(job.id)));
       return answer;
     } finally {
       this.asking.delete(since);
@@ -36,7 +41,8 @@ export class Jobs {
     return this.list.find((one) => one.id === job.id) ?? job;
   }
 
-  private put(job: Job): void {
-    this.list = [job, ...this.list.filter((one) => one.id !== job.id)].sort((a, b) => b.created - a.created);
+  private put(jobs: readonly Job[]): void {
+    const fresh = new Set(jobs.map((job) => job.id));
+    this.list = [...jobs, ...this.list.filter((one) => !fresh.has(one.id))].sort((a, b) => b.created - a.created);
   }
 }
